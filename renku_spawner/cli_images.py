@@ -1,0 +1,112 @@
+"""`renku-spawner images`: what is installed in the ready-made environments, before anybody starts one."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from traitlets import TraitError
+from traitlets.config import PyFileConfigLoader
+
+from .app import Renku
+from .domain import image, probed
+from .domain.image import Image
+from .domain.software import Origin, Software
+from .kube import probe
+from .registry.client import Client
+from .registry.errors import RegistryError
+from .services import software
+from .services.environments import Configured
+
+_HOW = """{key}: the image has no list of its packages. To look into it:
+  renku-spawner images script | docker run --rm -i --network none --entrypoint /bin/sh {pinned} > report.txt
+  renku-spawner images probe {key} --digest {digest} --report report.txt"""
+
+
+def add(commands: Any) -> None:
+    """The commands' places on the command line."""
+    images = commands.add_parser("images", help="what is installed in the images of ready-made environments")
+    steps = images.add_subparsers(required=True)
+    looks = steps.add_parser("probe", help="take it from the images' own lists, or say how to look into them")
+    looks.add_argument("environments", nargs="*", metavar="ENVIRONMENT", help="keys of the settings; all if left out")
+    looks.add_argument("--config", default="jupyterhub_config.py", help="the hub's configuration")
+    looks.add_argument("--report", help="keep what the script has printed in one environment's image (- is stdin)")
+    looks.add_argument("--digest", help="of the image that --report is about; the present one if left out")
+    looks.set_defaults(do=_probe)
+    steps.add_parser("script", help="print the script that looks into an image").set_defaults(do=_script)
+
+
+def _script(_parsed: argparse.Namespace) -> None:
+    shell, python = probe.scripts()
+    print(f"set -- {shlex.quote(python)} /\n{shell}", end="")
+
+
+def _probe(parsed: argparse.Namespace) -> None:
+    """Raises ValueError, OSError, OutOfDate: the message is for the admin."""
+    file = Path(parsed.config).resolve()
+    try:
+        renku = Renku(config=PyFileConfigLoader(file.name, path=str(file.parent)).load_config())
+    except TraitError as problem:
+        raise ValueError(str(problem)) from None
+    chosen = _chosen(renku.configured, parsed.environments)
+    if (parsed.report or parsed.digest) and len(chosen) != 1:
+        raise ValueError("A report is about one environment: please name it.")
+    if failed := asyncio.run(_all(renku, chosen, parsed)):
+        sys.exit(failed)
+
+
+def _chosen(configured: Sequence[Configured], keys: Sequence[str]) -> list[Configured]:
+    unknown = sorted(set(keys) - {each.key for each in configured})
+    if unknown:
+        raise ValueError(f"Renku.environments has none with the key {unknown[0]!r}.")
+    return [each for each in configured if each.key in keys or not keys]
+
+
+async def _all(renku: Renku, chosen: Sequence[Configured], parsed: argparse.Namespace) -> int:
+    """1 if a registry did not answer, else 0."""
+    client, failed = renku.parts.registry, 0
+    try:
+        if client is None:
+            raise ValueError("Renku.registries_asked is off: no registry can be asked.")
+        for each in chosen:
+            try:
+                print(await _one(renku, client, each, parsed))
+            except RegistryError as problem:
+                print(f"{each.key}: {type(problem).__name__}: {problem.detail}", file=sys.stderr)
+                failed = 1
+    finally:
+        if client is not None:
+            await client.close()
+        renku.parts.db.dispose()
+    return failed
+
+
+async def _one(renku: Renku, client: Client, each: Configured, parsed: argparse.Namespace) -> str:
+    """What became of it, in a sentence. Raises RegistryError, ValueError, OSError."""
+    of, parts = image.parse(each.image), renku.parts
+    digest = parsed.digest or of.digest or (await client.head(of, trusted=True)).digest
+    if parsed.report:
+        report = sys.stdin.read() if parsed.report == "-" else await asyncio.to_thread(Path(parsed.report).read_text)
+        found = probed.read(report, origin=Origin.PROBE, found_at=parts.now())
+        if found is None:
+            raise ValueError("This is not the whole of what the script prints.")
+        kept = await software.keep(parts, digest, found)
+        return _told(each.key, found) if kept else f"{each.key}: what the image lists itself stays"
+    listed = await software.attested(parts, client, of, digest, trusted=True) or await software.of(parts, digest)
+    return _told(each.key, listed) if listed else _how(each.key, of, digest)
+
+
+def _told(key: str, found: Software) -> str:
+    where = {Origin.SBOM: "the image's own list", Origin.PROBE: "a look into the image"}
+    source = where.get(found.origin, "a session of the image")
+    number = len(found.packages) + found.more
+    return f"{key}: {number} package{'' if number == 1 else 's'} known from {source}"
+
+
+def _how(key: str, of: Image, digest: str) -> str:
+    return _HOW.format(key=shlex.quote(key), pinned=f"{of.repository}@{digest}", digest=digest)

@@ -1,0 +1,1 @@
+"""What Renku is: values and rules, in plain Python."""

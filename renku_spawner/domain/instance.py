@@ -1,0 +1,239 @@
+"""One user's run of a session: what is stored of it, and the steps it may take.
+
+The status that its owner sees is derived from what is stored and never stored
+itself. Each step takes an instance and returns the next one; the store puts it in
+place only if nobody else was faster (compare-and-set on `generation`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Status(StrEnum):
+    INACTIVE = "inactive"
+    LAUNCHING = "launching"
+    RUNNING = "running"
+    PAUSED = "paused"
+    FAILED = "failed"
+    STOPPING = "stopping"
+    UNKNOWN = "unknown"
+
+
+class Desired(StrEnum):
+    RUNNING = "running"
+    STOPPED = "stopped"
+    DELETED = "deleted"
+
+
+class Observed(StrEnum):
+    """What was last seen; the order of a start from `absent` to `ready`."""
+
+    ABSENT = "absent"
+    CREATING = "creating"
+    SCHEDULING = "scheduling"
+    PULLING = "pulling"
+    PREPARING = "preparing"
+    STARTING = "starting"
+    WAITING = "waiting"
+    READY = "ready"
+    TERMINATING = "terminating"
+    UNKNOWN = "unknown"
+
+
+STAGES = {
+    Observed.CREATING: "Queued",
+    Observed.SCHEDULING: "Finding room on the cluster",
+    Observed.PULLING: "Downloading the image",
+    Observed.PREPARING: "Preparing files",
+    Observed.STARTING: "Starting the server",
+    Observed.WAITING: "Waiting until it answers",
+}
+ACTIVE = frozenset({Status.LAUNCHING, Status.RUNNING, Status.STOPPING, Status.UNKNOWN})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instance:
+    """What is stored of one (session, user); times are aware and in UTC.
+
+    `slot` is `<project>/<environment>` while active, so that SQL itself allows one
+    active instance per environment, project and user (decision 1). `claim` names the
+    volume (a folder locally), `run` the present or last start, `notices` are
+    `{code, title, text}` that hold for that run.
+    """
+
+    id: str
+    session: str
+    username: str
+    project: str
+    environment: str
+    slot: str | None = None
+    desired: Desired = Desired.STOPPED
+    observed: Observed = Observed.ABSENT
+    generation: int = 0
+    run: str | None = None
+    claim: str | None = None
+    revision: str | None = None
+    fingerprint: str | None = None
+    resource_class: str | None = None
+    url: str | None = None
+    reason: str | None = None
+    message: str | None = None
+    advice: str | None = None
+    ended_reason: str | None = None
+    notices: tuple[Mapping[str, str], ...] = ()
+    requested_at: datetime | None = None
+    stage_at: datetime | None = None
+    deadline: datetime | None = None
+    ready_at: datetime | None = None
+    last_activity: datetime | None = None
+    last_seen: datetime | None = None
+    paused_at: datetime | None = None
+
+    @property
+    def status(self) -> Status:
+        """What its owner sees."""
+        if self.observed is Observed.UNKNOWN:
+            return Status.UNKNOWN
+        if self.desired is Desired.RUNNING:
+            return Status.RUNNING if self.observed is Observed.READY else Status.LAUNCHING
+        if self.observed is not Observed.ABSENT:
+            return Status.STOPPING
+        if self.reason:
+            return Status.FAILED
+        return Status.PAUSED if self.claim else Status.INACTIVE
+
+    @property
+    def active(self) -> bool:
+        return self.status in ACTIVE
+
+    @property
+    def stage(self) -> str | None:
+        """The step of a start in words; None when no start is under way."""
+        return STAGES.get(self.observed) if self.status is Status.LAUNCHING else None
+
+    @property
+    def disk_lost(self) -> bool:
+        """Whether the last start found no disk with the work that there was."""
+        return self.status is Status.FAILED and self.reason == "volume_lost"
+
+    def elapsed(self, now: datetime) -> int | None:
+        """Whole seconds since the start was asked for, or since it runs; never negative."""
+        since = self.ready_at if self.status is Status.RUNNING else self.requested_at
+        return None if since is None else max(0, int((now - since).total_seconds()))
+
+
+def begun(instance: Instance, *, run: str, claim: str, now: datetime, one_active: bool, **started: Any) -> Instance:
+    """A start is asked for: the intent, stored before anything outside is called.
+
+    *started* are `revision`, `fingerprint`, `resource_class`, `url`, `notices` and `deadline`.
+    """
+    return replace(
+        instance,
+        slot=f"{instance.project}/{instance.environment}" if one_active else None,
+        desired=Desired.RUNNING,
+        observed=Observed.CREATING,
+        run=run,
+        claim=instance.claim or claim,
+        reason=None,
+        message=None,
+        advice=None,
+        ended_reason=None,
+        requested_at=now,
+        stage_at=now,
+        ready_at=None,
+        last_seen=now,
+        paused_at=None,
+        **{"notices": (), **started},
+    )
+
+
+def staged(instance: Instance, observed: Observed, *, now: datetime, **seen: Any) -> Instance:
+    """A start has come further; *seen* are other fields known now (`url`, `notices`).
+
+    Whatever is seen of an instance that is not active any more comes too late.
+    """
+    if not instance.active:
+        return instance
+    return replace(instance, observed=observed, stage_at=now, last_seen=now, **seen)
+
+
+def ready(instance: Instance, *, url: str, now: datetime) -> Instance:
+    """It answers over HTTP; one that shall stop is not called back by that."""
+    if instance.desired is not Desired.RUNNING:
+        return instance
+    return replace(instance, observed=Observed.READY, url=url, ready_at=now, last_seen=now, last_activity=now)
+
+
+def sighted(instance: Instance, *, seen: bool, now: datetime, notices: tuple[Mapping[str, str], ...]) -> Instance:
+    """What runs was looked at: it is well and *notices* hold of it, or it cannot be seen now."""
+    if instance.desired is not Desired.RUNNING or instance.observed not in (Observed.READY, Observed.UNKNOWN):
+        return instance
+    if not seen:
+        return instance if instance.observed is Observed.UNKNOWN else replace(instance, observed=Observed.UNKNOWN)
+    if instance.observed is Observed.READY and instance.notices == notices:
+        return instance
+    return replace(instance, observed=Observed.READY, notices=notices, last_seen=now)
+
+
+def stopping(instance: Instance, *, ended_reason: str, now: datetime) -> Instance:
+    """It shall stop; the volume stays. One that is not active has nothing to stop."""
+    if not instance.active:
+        return instance
+    return replace(
+        instance, desired=Desired.STOPPED, observed=Observed.TERMINATING, ended_reason=ended_reason, stage_at=now
+    )
+
+
+def stopped(instance: Instance, *, now: datetime) -> Instance:
+    """Nothing of it runs any more."""
+    return replace(
+        instance, slot=None, desired=Desired.STOPPED, observed=Observed.ABSENT, url=None, deadline=None, paused_at=now
+    )
+
+
+def failed(instance: Instance, *, reason: str, message: str, advice: str, now: datetime) -> Instance:
+    """It ended by itself or never came up; stays failed until somebody acts (decision 14)."""
+    ended = stopped(instance, now=now)
+    return replace(ended, reason=reason, message=message, advice=advice, ended_reason=reason)
+
+
+def given_up(instance: Instance) -> Instance:
+    """Its owner was told that the disk is gone: what the next start finds holds nobody's work."""
+    return replace(instance, last_activity=None) if instance.disk_lost else instance
+
+
+def forgotten(instance: Instance, *, now: datetime) -> Instance:
+    """Its data are deleted; what remains is an inactive session."""
+    ended = stopped(instance, now=now)
+    return replace(
+        ended, claim=None, reason=None, message=None, advice=None, notices=(), paused_at=None,
+        last_activity=None, ended_reason="deleted_by_user",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """The record of one start: what ran, when, how it ended and why.
+
+    `outcome` is `launching`, `running`, `failed`, `cancelled` or `ended`; `log` is
+    the end of the program's output, redacted.
+    """
+
+    id: str
+    session: str
+    project: str
+    username: str
+    revision: str
+    resource_class: str
+    requested_at: datetime
+    outcome: str = "launching"
+    reason: str | None = None
+    message: str | None = None
+    log: str = ""
+    ready_at: datetime | None = None
+    ended_at: datetime | None = None

@@ -1,0 +1,35 @@
+"""What an admin has settled, as a value: made once from the settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .ci import CiRules
+from .hints import BIG
+from .image_policy import ImagePolicy
+from .resources import ResourceClass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """Limits are None where no admin has set one (decision 9). Times are in seconds,
+    `image_big` is in bytes, `platforms` are those of the machines, the preferred first."""
+
+    classes: tuple[ResourceClass, ...] = ()
+    one_active_per_environment: bool = True
+    running_per_user: int | None = None
+    kept_per_user: int | None = None
+    sessions_per_project: int | None = None
+    writes_per_minute: int | None = None  # of one user
+    repository_hosts: frozenset[str] = frozenset()
+    images: ImagePolicy = field(default_factory=ImagePolicy)
+    platforms: tuple[str, ...] = ("linux/amd64",)
+    image_big: int = BIG
+    image_checks_per_minute: int = 30  # of one user
+    start_timeout: int = 300
+    ci: CiRules = field(default_factory=CiRules)
+    hook_secret: str = field(default="", repr=False)  # empty: nobody tells us
+    local: bool = False
+    git_credentials: str = "off"  # off | members | all: whose sessions get their own GitLab token for git (decision 32)
+    push: bool = False  # whether that token may write to repositories
+    private_images: bool = False  # whether images of a project's own GitLab registry may be private

@@ -1,0 +1,174 @@
+# ruff: noqa: E501 - a table reads best with one row on one line
+"""Why a start was refused, why a session failed or ended: one closed table.
+
+Codes, groups and words follow reference table 4 of the design; the group is what
+metrics and `SpawnException.reason` carry, the code is stored and shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Group(StrEnum):
+    PERMISSION = "permission"
+    POLICY = "policy"
+    QUOTA = "quota"
+    PLATFORM = "platform"
+    IMAGE = "image"
+    SCHEDULE = "schedule"
+    VOLUME = "volume"
+    CRASH = "crash"
+    NETWORK = "network"
+    TIMEOUT = "timeout"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """`text` says what happened, `advice` what to do; `{…}` are filled by `words`."""
+
+    code: str
+    group: Group
+    text: str
+    advice: str
+
+
+_TABLE = (
+    # Refused before anything was started
+    Reason("not_found", Group.PERMISSION, "There is no such session, or you have no access to it.", "Look at your projects."),
+    Reason("permission_denied", Group.PERMISSION, "Changing sessions needs write access to the project.", "Ask one of its owners."),
+    Reason("access_unverified", Group.PLATFORM, "We cannot check your access because GitLab does not answer.", "Try again in a moment."),
+    Reason("options_invalid", Group.POLICY, "This start request is not valid.", "Start it from the session's page."),
+    Reason("already_running", Group.POLICY, "You already run a session with this environment in this project: {other}.", "Open it, or pause it first."),
+    Reason("limit_user", Group.QUOTA, "You run {count} of {limit} sessions, the limit that an admin has set.", "Pause one first."),
+    Reason("limit_kept", Group.QUOTA, "You have data in {limit} sessions, the limit that an admin has set.", "Delete the data of one that you no longer need."),
+    Reason("limit_servers", Group.QUOTA, "You have {limit} servers on this hub, the limit that an admin has set.", "Delete the data of a session that you no longer need."),
+    Reason("hub_busy", Group.PLATFORM, "Many sessions are starting.", "Yours is started as soon as there is room; try again in a moment."),
+    Reason("env_archived", Group.POLICY, "The environment {environment} has been retired.", "Ask an editor of the project to choose another one."),
+    Reason("class_gone", Group.POLICY, "There is no class {resource_class}.", "Choose another one."),
+    Reason("class_forbidden", Group.PERMISSION, "You may not use the class {resource_class}.", "Choose another one."),
+    Reason("class_too_small", Group.POLICY, "The session asks for more than the class {resource_class} offers.", "Choose a larger one."),
+    Reason("class_none", Group.POLICY, "None of your classes has {needs}.", "Ask an admin."),
+    Reason("disk_shrink", Group.POLICY, "Your disk has {size}, and a disk cannot be made smaller.", "Keep the size, or delete your data and start anew."),
+    # While launching
+    Reason("command_not_found", Group.CRASH, "The program {program} does not exist.", "The environment lacks what a session needs; tell an admin."),
+    Reason("command_not_executable", Group.CRASH, "The program {program} cannot be executed.", "The environment lacks what a session needs; tell an admin."),
+    Reason("crash_disk_full", Group.CRASH, "The disk is full.", "Ask an editor of the project for a larger disk, which grows at the next start, or delete your data."),
+    Reason("crash_permission", Group.CRASH, "The program may not write where it wants to.", "See the last lines of its log."),
+    Reason("crash_oom", Group.CRASH, "The session ran out of memory; its limit is {limit}.", "Try a larger class."),
+    Reason("crash_exit", Group.CRASH, "The program ended with code {exit_code}.", "See the last lines of its log."),
+    Reason("exited_clean", Group.CRASH, "The program ended at once without an error.", "See the last lines of its log."),
+    Reason("port_not_open", Group.NETWORK, "Nothing answered on port {port}.", "See the log, then try again."),
+    Reason("app_error", Group.NETWORK, "The program answers with errors.", "See the last lines of its log."),
+    Reason("base_url_wrong", Group.NETWORK, "The program does not answer below its address {prefix}.", "Let it serve below that path (RENKU_BASE_URL_PATH), or choose another image."),
+    Reason("auth_loop", Group.NETWORK, "The image's JupyterHub version does not fit this hub ({version} / {hub}): logging in would never end.", "Choose a newer image."),
+    Reason("start_timeout", Group.TIMEOUT, "Starting took longer than {limit} at the step “{stage}”.", "See the log, then try again."),
+    Reason("start_error", Group.PLATFORM, "The session could not be started.", "Try again; if it happens again, tell an admin."),
+    # While launching on a cluster; until it is final, the same words tell what it waits for
+    Reason("cluster_unavailable", Group.PLATFORM, "The cluster does not answer.", "Nothing is lost; try again in a moment."),
+    Reason("cluster_forbidden", Group.PLATFORM, "The hub lacks a right in the cluster: {message}", "Tell an admin."),
+    Reason("quota_pool", Group.QUOTA, "There is not enough room in this resource pool: {message}", "Try a smaller class, or try again later."),
+    Reason("rejected_by_policy", Group.POLICY, "The cluster's rules refuse this session: {message}", "Tell an admin."),
+    Reason("unschedulable_gpu", Group.SCHEDULE, "No GPU of this kind is free: {message}", "Try again later, or another class."),
+    Reason("unschedulable_resources", Group.SCHEDULE, "There is not enough free CPU or memory: {message}", "Try a smaller class, or try again later."),
+    Reason("unschedulable_other", Group.SCHEDULE, "No machine fits this session: {message}", "If it stays so, tell an admin."),
+    Reason("image_invalid", Group.IMAGE, "{image} is not the name of an image.", "Ask an editor of the project to correct it."),
+    Reason("image_not_found", Group.IMAGE, "The image {image} does not exist or is not public.", "Ask an editor of the project to check its name and tag."),
+    Reason("image_denied", Group.IMAGE, "The registry refuses access to {image}.", "Make it public, or choose another one. If it is a project's own, ask for access to that project."),
+    Reason("image_platform_mismatch", Group.IMAGE, "The image {image} has no variant for this cluster's machines.", "Choose another tag or another image."),
+    Reason("image_digest_gone", Group.IMAGE, "The registry no longer has this version of the image {image}.", "Ask an editor of the project to take the present one."),
+    Reason("registry_not_allowed", Group.POLICY, "The image {image} is not allowed on this hub.", "Choose another one, or ask an admin."),
+    Reason("image_root", Group.IMAGE, "The image {image} wants to run as root, which is not allowed.", "Set a user id in the run configuration, or choose another image."),
+    Reason("image_pull_failed", Group.IMAGE, "The image {image} could not be downloaded: {message}", "Try again; if it happens again, check the image."),
+    Reason("image_pull_timeout", Group.TIMEOUT, "Downloading the image {image} took longer than {limit}.", "Try again, or choose a smaller image."),
+    Reason("registry_unreachable", Group.IMAGE, "The registry of the image {image} does not answer: {message}", "Try again later."),
+    Reason("image_never_pull", Group.POLICY, "The image {image} is not there, and this cluster does not download images.", "Tell an admin."),
+    Reason("image_rejected", Group.POLICY, "The machine refused the image {image}: {message}", "Choose another image."),
+    Reason("volume_lost", Group.VOLUME, "The disk of this session is gone.", "Start with an empty disk, or ask an admin."),
+    Reason("volume_pending", Group.VOLUME, "The disk could not be created: {message}", "Try again; if it happens again, tell an admin."),
+    Reason("volume_attach", Group.VOLUME, "The disk is still attached to another machine.", "This often ends by itself; else try again later."),
+    Reason("volume_mount", Group.VOLUME, "The disk could not be mounted: {message}", "Try again; if it happens again, tell an admin."),
+    Reason("in_the_way", Group.PLATFORM, "Something else on the cluster has the name {name}, which this session needs.", "Tell an admin."),
+    Reason("config_error", Group.PLATFORM, "Part of the session's configuration is missing: {message}", "Try again; if it happens again, tell an admin."),
+    Reason("create_error", Group.CRASH, "The container could not be created: {message}", "Ask an editor of the project to check its command and folders."),
+    Reason("setup_broken", Group.PLATFORM, "The step {container}, which prepares the session, failed: {message}", "Try again; if it happens again, tell an admin."),
+    Reason("no_jupyter", Group.CRASH, "The image {image} has no JupyterHub server in it.", "Choose an image that has one."),
+    # While running
+    Reason("evicted", Group.SCHEDULE, "The session was removed from its machine: {message}", "Your files are kept; start it again, perhaps with a larger class."),
+    Reason("preempted", Group.SCHEDULE, "The session was displaced by one with higher priority.", "Your files are kept; start it again."),
+    Reason("node_lost", Group.PLATFORM, "The machine of the session disappeared.", "Your files are kept; start it again."),
+    Reason("node_shutdown", Group.PLATFORM, "The machine of the session was shut down.", "Your files are kept; start it again."),
+    Reason("deadline_exceeded", Group.TIMEOUT, "The maximum run time is over.", "Your files are kept; start it again."),
+    Reason("pod_removed", Group.PLATFORM, "The session was removed from outside.", "Your files are kept; start it again."),
+    Reason("server_exited", Group.ENDED, "The session was shut down from inside.", "Your files are kept; start it again."),
+    Reason("lost", Group.PLATFORM, "The session ended while the hub was not looking.", "Your files are kept; start it again."),
+    Reason("started_by", Group.ENDED, "Started by {admin}, an admin of the hub, for you.", "Pause it if you did not want that."),
+    # Ended
+    Reason("cancelled", Group.ENDED, "You cancelled the start.", ""),
+    Reason("stopped_by_user", Group.ENDED, "Paused by you.", ""),
+    Reason("stopped_by_admin", Group.ENDED, "Paused by an admin.", ""),
+    Reason("stopped_by_hub", Group.ENDED, "Paused from outside: the hub was shut down, or another page stopped it.", ""),
+    Reason("access_revoked", Group.ENDED, "Paused because your access to the project ended.", "Your files are kept: delete them here, or ask a member of the project to let you in again."),
+    Reason("deleted_by_user", Group.ENDED, "You deleted its data.", ""),
+    # Notices, which change no status
+    Reason("image_unverified", Group.IMAGE, "The image {image} could not be checked: its registry does not answer.", "It may still work; the check is repeated."),
+    Reason("pulling", Group.IMAGE, "The image {image} is being downloaded.", "The first time on a machine takes longest."),
+    Reason("scaling_up", Group.SCHEDULE, "A new machine is being started for this session.", "This takes some minutes."),
+    Reason("restarted_oom", Group.CRASH, "Restarted: out of memory, limit {limit}.", "Try a larger class."),
+    Reason("restarted_crash", Group.CRASH, "Restarted: the program had ended with code {exit_code}.", "See the last lines of its log."),
+    Reason("node_silent", Group.PLATFORM, "The machine of the session does not answer.", "It may come back by itself; your files are kept."),
+    Reason("volume_resize", Group.VOLUME, "The disk could not be enlarged: {message}", "The session has the disk as it was; tell an admin."),
+    Reason("stuck_terminating", Group.PLATFORM, "Stopping takes longer than usual.", "Nothing is lost; it ends by itself or is forced."),
+    # A repository that is missing does not keep a session from starting
+    Reason("clone_failed", Group.NETWORK, "The repository {directory} could not be cloned: {message}", "It is tried again at the next start."),
+    Reason("clone_auth", Group.PERMISSION, "You have no read access to the repository {directory}: {message}", "Ask its owners; it is tried again at the next start."),
+    Reason("clone_ref", Group.POLICY, "The repository {directory} has no {ref}: {message}", "Ask an editor to correct it; it is tried again at the next start."),
+    Reason("clone_disk_full", Group.VOLUME, "The repository {directory} could not be cloned: The disk is full.", "Free some space; it is tried again at the next start."),
+    Reason("clone_in_the_way", Group.VOLUME, "The repository {directory} was not cloned: {message}", "Rename what is there; it is tried again at the next start."),
+)  # fmt: skip
+
+REASONS = {reason.code: reason for reason in _TABLE}
+
+
+class _Values(dict[str, object]):
+    def __missing__(self, key: str) -> str:
+        return "…"
+
+
+def words(code: str, **values: object) -> tuple[str, str]:
+    """The text and the advice of *code* with *values* put in.
+
+    Values are put in as they are: braces in them mean nothing. A value that is
+    missing reads “…”, since a failure must never fail to be told.
+    """
+    reason = REASONS.get(code) or REASONS["start_error"]
+    filling = _Values({key: str(value) for key, value in values.items()})
+    return reason.text.format_map(filling), reason.advice.format_map(filling)
+
+
+def sentence(code: str, **values: object) -> str:
+    """Text and advice in one line."""
+    return " ".join(part for part in words(code, **values) if part)
+
+
+_EXIT_CODES = {126: "command_not_executable", 127: "command_not_found", 137: "crash_oom"}
+
+
+def of_exit(exit_code: int | None, log: str, *, was_ready: bool) -> str:
+    """The code of a failure from a program's exit status and the end of its log.
+
+    A code above 128 is a signal (bash's convention); 137 is SIGKILL, which locally is
+    most often the kernel that ran out of memory.
+    """
+    if exit_code is None:
+        return "lost"
+    if exit_code == 0:
+        return "server_exited" if was_ready else "exited_clean"
+    end = log[-4000:].lower()
+    if "no space left on device" in end or "disk quota exceeded" in end:
+        return "crash_disk_full"
+    if exit_code in _EXIT_CODES:
+        return _EXIT_CODES[exit_code]
+    return "crash_permission" if "permission denied" in end else "crash_exit"

@@ -1,0 +1,129 @@
+"""Containers that do not come up or end: which reason it is, and whether it can heal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ..domain import reasons
+from .asked import Asked
+from .objects import Container, End, words
+from .verdict import AT_ONCE, HEALS_OFTEN, SIGHTINGS_APART, THIRD, Failure
+
+_USUAL = {"", "ContainerCreating", "PodInitializing"}
+_ROOT = re.compile(r"run as root|non-root|runAsNonRoot|runAsUser", re.IGNORECASE)
+_ABSENT = re.compile(r"no such file or directory|executable file not found|not found in \$PATH", re.IGNORECASE)
+_HUBS_SERVERS = {"jupyterhub-singleuser", "jupyter-labhub", "jupyterhub-singleuser.exe"}
+_OURS_MADE_LATE = 30.0  # the kubelet looks again after some seconds, not when a Secret comes
+_UNHEALABLE = {"command_not_found", "command_not_executable", "no_jupyter", "image_platform_mismatch"}
+_STARTING_FAILED = {"CreateContainerError", "RunContainerError", "StartError", "ContainerCannotRun"}
+
+
+def failure(container: Container, asked: Asked, *, policy: str = "OnFailure") -> Failure | None:
+    """Why the container does not run; *policy* is the pod's restart policy."""
+    if container.running:
+        return None
+    if container.waiting == "CreateContainerConfigError":
+        return _configuration(container.message, asked)
+    if container.waiting == "CrashLoopBackOff" or container.ended:
+        return _ended(container, asked, policy)
+    if container.waiting in _STARTING_FAILED:
+        return _patient(container, _not_started(container.message, asked), asked)
+    if container.waiting in _USUAL:
+        return None
+    return Failure(
+        code="create_error", values={"message": words(container.message, container.waiting)}, after=HEALS_OFTEN
+    )
+
+
+def _configuration(message: str, asked: Asked) -> Failure | None:
+    """Heals by itself when what is missing comes, so the second sighting is final (decision 28)."""
+    if any(name in message for name in asked.making):
+        return None
+    if _ROOT.search(message):
+        return Failure(code="image_root", values={"image": asked.image}, after=SIGHTINGS_APART)
+    late = any(name in message for name in asked.ours)
+    after = _OURS_MADE_LATE if late else SIGHTINGS_APART
+    return Failure(code="config_error", values={"message": words(message, "CreateContainerConfigError")}, after=after)
+
+
+def _ended(container: Container, asked: Asked, policy: str) -> Failure | None:
+    end = container.end
+    if end is None:
+        return Failure(
+            code="create_error", values={"message": words(container.message, container.waiting)}, after=HEALS_OFTEN
+        )
+    found = of_end(end, asked)
+    stays = policy == "Never" or (policy == "OnFailure" and end.exit_code == 0)
+    return replace(found, after=AT_ONCE) if stays and container.ended else _patient(container, found, asked)
+
+
+def _patient(container: Container, found: Failure, asked: Asked) -> Failure:
+    """What no restart can heal is final at once, all else at the third end.
+
+    A session that worked is restarted in place; there only a loop is final, since it may
+    run for weeks and end now and then.
+    """
+    if asked.was_ready:
+        looping = container.waiting == "CrashLoopBackOff" and container.ends >= THIRD
+        return replace(found, after=AT_ONCE if looping else None)
+    final = found.code in _UNHEALABLE or container.ends >= THIRD
+    return replace(found, after=AT_ONCE if final else None)
+
+
+def of_end(end: End, asked: Asked) -> Failure:
+    """Why a container ended, as its status tells it; `with_log` knows more."""
+    if end.reason in _STARTING_FAILED:
+        return _not_started(end.message, asked)
+    values = _values(end, asked)
+    if end.reason == "OOMKilled":
+        return Failure(code="crash_oom", values=values)
+    if end.reason == "ContainerStatusUnknown":
+        return Failure(code="lost", values=values)
+    return Failure(code=_of_exit(end.exit_code, end.message, asked), values=values)
+
+
+def with_log(found: Failure, log: str, asked: Asked) -> Failure:
+    """*found* again, now that the end of the program's log is known."""
+    exit_code = found.values.get("exit_code")
+    if found.code != "crash_exit" or not isinstance(exit_code, int):
+        return found
+    return replace(found, code=_of_exit(exit_code, log, asked))
+
+
+def _of_exit(exit_code: int, log: str, asked: Asked) -> str:
+    """The kubelet says when memory was the reason, so a mere 137 is a kill like others."""
+    if "exec format error" in log.lower():
+        return "image_platform_mismatch"
+    code = reasons.of_exit(exit_code, log, was_ready=asked.was_ready)
+    if code == "crash_oom":
+        return "crash_exit"
+    return _missing(asked) if code == "command_not_found" else code
+
+
+def _missing(asked: Asked) -> str:
+    return "no_jupyter" if asked.program.rpartition("/")[2] in _HUBS_SERVERS else "command_not_found"
+
+
+def _not_started(message: str, asked: Asked) -> Failure:
+    """The container runtime's own words; runc quotes the program that it could not start."""
+    named = re.search(r'exec: "([^"]+)"', message)
+    about = replace(asked, program=named[1]) if named else asked
+    values = {"message": words(message, "no reason given"), "program": words(about.program), "image": asked.image}
+    if "exec format error" in message:
+        return Failure(code="image_platform_mismatch", values=values)
+    if _ABSENT.search(message):
+        return Failure(code=_missing(about), values=values)
+    code = "command_not_executable" if "permission denied" in message.lower() else "create_error"
+    return Failure(code=code, values=values)
+
+
+def _values(end: End, asked: Asked) -> Mapping[str, object]:
+    return {
+        "exit_code": end.exit_code,
+        "limit": asked.limit or "…",
+        "program": words(asked.program),
+        "image": asked.image,
+        "message": words(end.message, end.reason),
+    }

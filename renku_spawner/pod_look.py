@@ -1,0 +1,50 @@
+"""A look at the pod of a session that runs: how it is, and what its owner should be told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+from .domain import quantity
+from .domain.instance import Instance, Observed
+from .domain.resources import ResourceClass
+from .kube import status
+from .kube.asked import Asked
+from .kube.objects import Raw
+from .kube.settings import PREFIX
+from .kube.status import Seen
+from .kube.watch import Watch
+
+# Notices of a session that runs, and the one of its start that holds no more once it is seen.
+_OURS = {"restarted_oom", "restarted_crash", "node_silent", "cluster_unavailable"}
+
+
+def look(watch: Watch, key: str, instance: Instance, classes: Iterable[ResourceClass]) -> Seen:
+    """What the watch last heard of the pod, in the words of what was asked for when it started."""
+    asked = _asked(watch, key, instance, classes)
+    return status.read(watch.pods.get(key), watch.events_of(key), asked, last=_last(watch, key, instance))
+
+
+def _last(watch: Watch, key: str, instance: Instance) -> Raw | None:
+    """The pod of this very run as it was last seen, if it was."""
+    last = watch.last(key)
+    labels = last["metadata"].get("labels") or {} if last else {}
+    return last if labels.get(f"{PREFIX}launch") == instance.run else None
+
+
+def _asked(watch: Watch, key: str, instance: Instance, classes: Iterable[ResourceClass]) -> Asked:
+    """From the pod and the record: the session may have been edited since."""
+    metadata = watch.pods.get(key, {}).get("metadata", {})
+    chosen = next((c for c in classes if c.name == instance.resource_class), None)
+    return Asked(
+        image=(metadata.get("annotations") or {}).get(f"{PREFIX}image", ""),
+        limit=quantity.size(chosen.memory) if chosen else "",
+        was_ready=instance.observed in (Observed.READY, Observed.UNKNOWN),
+        now=datetime.now(UTC),
+    )
+
+
+def notices(instance: Instance, seen: Seen) -> tuple[Mapping[str, str], ...]:
+    """What was told before, of files and of who started it, and what is seen now."""
+    kept = [notice for notice in instance.notices if notice["code"] not in _OURS]
+    return (*kept, *(notice.told() for notice in seen.notices if notice.code in _OURS))

@@ -1,0 +1,150 @@
+"""Asks registries: does an image exist, what is it, what is in it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from ssl import SSLContext
+from typing import TypeVar
+
+from ..domain.facts import ImageFacts
+from ..domain.image import Image
+from ..remote.breaker import Breaker
+from ..remote.cache import Cache, Flights
+from .errors import Denied, NoPlatform, NotFound, RegistryError, Unreachable
+from .guard import Guard
+from .login import Login, Place, place
+from .manifest import Unreadable
+from .reader import Found, Reader
+from .wire import TOTAL_SECONDS, Wire
+
+POSITIVE_SECONDS = 300.0
+NEGATIVE_SECONDS = 30.0
+_REMEMBERED = 1000  # answers of each kind
+Value = TypeVar("Value")
+
+
+class Client:
+    """What registries say, asked through *guard* and remembered in this process.
+
+    *platforms* are those of the cluster, the preferred first (`linux/amd64`).
+    *credentials* (user and password per host, Docker Hub's as `docker.io`) are used for
+    trusted images only and sent to that host only. *ssl* replaces the system's trust.
+    Every method gives up after 10 seconds, and leaves a host alone for 15 seconds that
+    has failed five times in a row.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        platforms: tuple[str, ...],
+        *,
+        credentials: Mapping[str, tuple[str, str]] | None = None,
+        ssl: SSLContext | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._guard = guard
+        self._wire = Wire(guard, ssl=ssl)
+        self._reader = Reader(Login(self._wire, guard, credentials or {}, clock), platforms, clock)
+        self._breaker = Breaker(clock)
+        self._flights = Flights()
+        self._heads: Cache[Found | RegistryError] = Cache(_REMEMBERED, clock)
+        self._facts: Cache[ImageFacts | NoPlatform] = Cache(_REMEMBERED, clock)
+
+    async def close(self) -> None:
+        """End what is under way; nothing can be asked afterwards."""
+        await self._flights.close()
+        await self._wire.close()
+        self._guard.close()
+
+    async def head(self, image: Image, *, trusted: bool = False) -> Found:
+        """Whether the image's digest, or else its tag, exists: answers are at most 5 minutes
+        old, refusals 30 seconds. No manifest is fetched where the registry names the digest.
+
+        Raises:
+            NotFound, Denied: definitive answers.
+            NotAllowed: we may not ask there; no connection was made.
+            Unreachable: no definitive answer.
+        """
+        at, reference = place(image, trusted=trusted), image.digest or image.tag or "latest"
+        key = ("head", at, reference)
+        known = self._heads.get(key)
+        if known is None:
+            known = await self._flights.run(key, lambda: self._look(key))
+        if isinstance(known, RegistryError):
+            raise type(known)(known.detail)
+        return known
+
+    async def inspect(self, image: Image, *, trusted: bool = False) -> ImageFacts:
+        """What the image is, on the first of our platforms that it has; verified by digest.
+
+        Raises:
+            NoPlatform: it is for other platforms, or no container image at all.
+            NotFound, Denied, NotAllowed, Unreachable: as `head`.
+        """
+        at = place(image, trusted=trusted)
+        async with _in_time():
+            found = await self.head(image, trusted=trusted)
+            known = self._facts.get((trusted, found.digest))
+            if known is None:
+                known = await self._flights.run(("facts", at, found), lambda: self._read(at, found))
+        if isinstance(known, NoPlatform):
+            raise NoPlatform(known.platforms)
+        return known
+
+    async def sbom(self, image: Image, digest: str, *, trusted: bool = False) -> bytes | None:
+        """The SPDX document (JSON) that BuildKit has attached to the index *digest* for our
+        platform, verified by digest and at most 8 MiB; None where there is none.
+
+        Raises:
+            NoPlatform, NotFound, Denied, NotAllowed, Unreachable: as `inspect`.
+        """
+        at = place(image, trusted=trusted)
+        key = ("sbom", at, digest)
+        return await self._flights.run(key, lambda: self._tried(at, lambda: self._reader.packages(at, digest)))
+
+    async def _look(self, key: tuple[str, Place, str]) -> Found | RegistryError:
+        _, at, reference = key
+        try:
+            found: Found | RegistryError = await self._tried(at, lambda: self._reader.look(at, reference))
+        except (NotFound, Denied) as refusal:
+            found = refusal
+        self._heads.put(key, found, seconds=POSITIVE_SECONDS if isinstance(found, Found) else NEGATIVE_SECONDS)
+        return found
+
+    async def _read(self, at: Place, found: Found) -> ImageFacts | NoPlatform:
+        try:
+            known: ImageFacts | NoPlatform = await self._tried(at, lambda: self._reader.facts(at, found))
+        except NoPlatform as refusal:
+            known = refusal
+        self._facts.put((at.trusted, found.digest), known)
+        return known
+
+    async def _tried(self, at: Place, work: Callable[[], Awaitable[Value]]) -> Value:
+        """Only what is no answer at all counts against a host; whatever it says, it works."""
+        if not self._breaker.lets_through(at.host):
+            raise Unreachable("did not answer lately; it is asked again in a few seconds")
+        try:
+            async with _in_time():
+                value = await work()
+        except Unreachable:
+            self._breaker.failed(at.host)
+            raise
+        except Unreadable as problem:
+            raise Unreachable(str(problem)) from None
+        except (NotFound, Denied, NoPlatform):
+            self._breaker.worked(at.host)
+            raise
+        self._breaker.worked(at.host)
+        return value
+
+
+@contextlib.asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(TOTAL_SECONDS):
+            yield
+    except TimeoutError:
+        raise Unreachable(f"did not answer within {TOTAL_SECONDS:.0f} seconds") from None

@@ -1,0 +1,141 @@
+"""Run git for a clone: own configuration only, no questions, allowed protocols, and an end to patience."""
+
+import contextlib
+import os
+import re
+import shlex
+import signal
+import subprocess
+import time
+
+MESSAGE_LIMIT = 500
+DISK_FULL = "The disk is full"
+# What git and curl say (LC_ALL=C), and the reason it stands for.
+SAYINGS = (
+    ("clone_disk_full", r"no space left on device|file too large|disk quota exceeded|died of signal 25"),
+    ("clone_auth", r"authentication failed|could not read (username|password)|prompts disabled|returned error: 40[13]"),
+)
+# What curl and Go say when the proxy has refused a host, or has not reached it.
+REFUSED = r"socks5 connection to (\S+?)\. \(2\)|->(\S+):\d+: .*not allowed by ruleset"
+NOT_REACHED = r"socks5 connection to (\S+?)\. \(4\)|->(\S+):\d+: .*host unreachable"
+CONFIG = (
+    "protocol.allow=never",
+    "core.hooksPath=/dev/null",
+    "core.askPass=",
+    "credential.helper=",
+    "submodule.recurse=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "advice.detachedHead=false",
+    "lfs.transfer.maxRetries=2",
+    "lfs.transfer.maxRetryDelay=1",
+    "http.lowSpeedLimit=1",  # bytes a second for so many seconds; a server that still thinks sends a few
+    "http.lowSpeedTime=60",
+)
+PASSED_ON = re.compile(
+    r"(?i)PATH|RENKU_INSTANCE_DIR|JUPYTERHUB_API_(URL|TOKEN)|((https?|all|no)_proxy)|SSL_CERT_(FILE|DIR)|GIT_SSL_CAINFO|CURL_CA_BUNDLE"
+)
+
+
+class Failed(Exception):
+    """A repository that is not cloned: one of Renku's reasons, and words for its reader."""
+
+    def __init__(self, code, message):
+        super().__init__(message)
+        self.code = code
+
+
+class TookTooLong(Failed):
+    """The time of one repository is over."""
+
+
+class Git:
+    """Runs git for all repositories of a session; *lock* is a descriptor that each git holds open."""
+
+    def __init__(self, work, options):
+        self.work = work
+        self.timeout = options.timeout
+        self.protocols = options.protocols.split(",")
+        self.lock = None
+        self._running = set()
+        self._config = [*CONFIG, *(f"protocol.{name}.allow=always" for name in self.protocols)]
+        if options.credentials:
+            at, helper = f"credential.{options.credentials}", os.path.join(os.path.dirname(__file__), "credential.sh")
+            self._config += [f"{at}.helper=!/bin/sh {shlex.quote(helper)}", f"{at}.useHttpPath=true"]
+        if options.proxy:
+            self._config.append(f"http.proxy={options.proxy}")
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)},
+            "GIT_ALLOW_PROTOCOL": ":".join(self.protocols),
+            "GIT_ATTR_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": "/dev/null",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_LFS_SKIP_SMUDGE": "1",
+            "GIT_TERMINAL_PROMPT": "0",
+            "HOME": "/nonexistent",  # no .netrc, no credentials of whoever runs the hub
+            "LC_ALL": "C",
+        }
+
+    def __call__(self, folder, deadline, *arguments):
+        """Run git in *folder*; return what it printed, raise Failed with its complaint."""
+        command = ["git", *(part for setting in self._config for part in ("-c", setting)), *arguments]
+        inherited = () if self.lock is None else (self.lock,)
+        process = subprocess.Popen(  # a group of its own, so that its helpers end with it
+            command,
+            cwd=folder,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            process_group=0,
+            pass_fds=inherited,
+            restore_signals=False,  # Python ignores SIGXFSZ; so git says "File too large" instead of dying wordless
+        )
+        self._running.add(process.pid)
+        try:
+            output, complaint = process.communicate(timeout=max(deadline - time.monotonic(), 0.1))
+        except subprocess.TimeoutExpired:
+            self._kill(process.pid)
+            process.communicate()
+            raise TookTooLong("clone_failed", f"It took longer than {self.timeout:g} seconds.") from None
+        finally:
+            self._running.discard(process.pid)
+        if process.returncode:
+            raise failure(process.returncode, complaint.decode(errors="replace"))
+        return output.decode(errors="replace").strip()
+
+    def end(self, *_):
+        """End everything at once: a session that is stopped while it is cloning."""
+        for group in list(self._running):
+            self._kill(group)
+        os._exit(128 + signal.SIGTERM)
+
+    @staticmethod
+    def _kill(group):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
+
+
+def failure(code, complaint):
+    """Turn git's exit code and complaint into a reason."""
+    lines = [line.strip() for line in readable(complaint).splitlines() if line.strip()]
+    message = "\n".join(lines)[-MESSAGE_LIMIT:].strip() or f"git ended with {code}."
+    if code == -signal.SIGXFSZ:
+        return Failed("clone_disk_full", f"{DISK_FULL}.")
+    if found := re.search(REFUSED, complaint, re.IGNORECASE):
+        host = readable(found[1] or found[2])[:100]
+        return Failed("clone_failed", f"Nobody may connect to {host} from here: it is inside, or its port is not 443.")
+    if found := re.search(NOT_REACHED, complaint, re.IGNORECASE):
+        return Failed("clone_failed", f"Could not connect to {readable(found[1] or found[2])[:100]}.")
+    for reason, saying in SAYINGS:
+        if re.search(saying, complaint, re.IGNORECASE):
+            words = f"{DISK_FULL}: {message}" if reason == "clone_disk_full" else message
+            return Failed(reason, words[:MESSAGE_LIMIT])
+    return Failed("clone_failed", message)
+
+
+def readable(text):
+    """Without credentials in URLs, control characters and terminal sequences."""
+    text = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", text).replace("\r", "\n")
+    text = re.sub(r"(\w://)[^/\s'\"@]*@", r"\1", text)
+    return "".join(letter for letter in text if letter == "\n" or letter.isprintable())

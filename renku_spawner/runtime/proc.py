@@ -1,0 +1,76 @@
+"""What Linux tells of processes (proc(5)), our children or not."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process:
+    """A process as /proc showed it; *started* (clock ticks since boot) tells it from a later one with the same pid."""
+
+    pid: int
+    state: str
+    parent: int
+    group: int
+    session: int
+    started: int
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Pid and start time: never the same for two processes until the machine is booted again."""
+        return self.pid, self.started
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs; a zombie only waits for its parent."""
+        return self.state not in "ZX"
+
+
+def boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def look(pid: int) -> Process | None:
+    """Return the process with this pid, None if there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    # The command's name stands in parentheses and may itself contain some.
+    fields = stat.rpartition(b")")[2].split()
+    parent, group, session = (int(field) for field in fields[1:4])
+    return Process(
+        pid=pid, state=fields[0].decode(), parent=parent, group=group, session=session, started=int(fields[19])
+    )
+
+
+def everyone() -> Iterator[Process]:
+    for name in os.listdir("/proc"):
+        if name.isdigit() and (process := look(int(name))):
+            yield process
+
+
+def environment(pid: int) -> dict[bytes, bytes]:
+    """Return the environment the process began with; empty if it is gone or somebody else's."""
+    try:
+        block = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return {}
+    pairs = (entry.partition(b"=") for entry in block.split(b"\0") if entry)
+    return {name: value for name, _, value in pairs}
+
+
+def send(process: Process, number: signal.Signals) -> None:
+    """Signal exactly this process, never a later one with the same pid."""
+    with contextlib.suppress(ProcessLookupError):
+        descriptor = os.pidfd_open(process.pid)
+        try:
+            now = look(process.pid)
+            if now and now.identity == process.identity:
+                signal.pidfd_send_signal(descriptor, number)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,95 @@
+"""What would be lost with a working directory: changes, commits and stashes that no other place has; loose files."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .git_view import Unreadable, View, view
+from .walk import Total, total
+
+_SUBMODULES = "It has submodules, which are not looked into."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unsaved:
+    """One repository: how many files are *changed* or *untracked* (a new folder counts by its files), how many commits
+    no remote has (*unpushed*, as of the last fetch) and how many *stashes* there are. *branch* is None when none is
+    checked out. A *problem*, a sentence for the owner, says why there may be more.
+    """
+
+    directory: str
+    changed: int = 0
+    untracked: int = 0
+    unpushed: int = 0
+    stashes: int = 0
+    branch: str | None = None
+    problem: str | None = None
+
+    @property
+    def lost(self) -> bool:
+        """Whether deleting it loses something, or may."""
+        return bool(self.problem or self.changed or self.untracked or self.unpushed or self.stashes)
+
+
+def unsaved(work: Path, directories: Iterable[str], *, seconds: float = 10.0) -> list[Unsaved]:
+    """Look at the repositories in *work*, *seconds* for each at most; directories that do not exist are left out.
+
+    Nothing that lies in *work* is run or changed: it belongs to somebody who may want us to.
+    """
+    return [_look(work / name, seconds) for name in directories if _is_name(name) and os.path.lexists(work / name)]
+
+
+def repositories(work: Path) -> list[str]:
+    """Name the top directories of *work* that look like repositories, whether a project knows them or not."""
+    try:
+        return sorted(path.name for path in work.iterdir() if not path.is_symlink() and os.path.lexists(path / ".git"))
+    except OSError:
+        return []
+
+
+def loose_files(work: Path, directories: Iterable[str]) -> Total:
+    """Count the files of *work* outside *directories*."""
+    return total(work, skip=frozenset(directories))
+
+
+def _is_name(name: str) -> bool:
+    return "/" not in name and name not in ("", ".", "..")
+
+
+def _look(folder: Path, seconds: float) -> Unsaved:
+    try:
+        with view(folder, seconds=seconds) as git:
+            return _count(folder, git)
+    except Unreadable as error:
+        return Unsaved(directory=folder.name, problem=str(error))
+    except OSError:
+        return Unsaved(directory=folder.name, problem="It cannot be read.")
+
+
+def _count(folder: Path, git: View) -> Unsaved:
+    # Submodules have a configuration of their own, which git would believe.
+    status = git.git(
+        "status", "--porcelain=v2", "--branch", "-z", "--no-renames", "--untracked-files=all", "--ignore-submodules=all"
+    )
+    entries = status.split(b"\0")
+    kinds = Counter(entry[:2] for entry in entries)
+    head = {key: value for _, key, value in (entry.split(b" ", 2) for entry in entries if entry[:2] == b"# ")}
+    branch = head.get(b"branch.head", b"(detached)").decode(errors="replace")
+    starts = ["--branches", *([] if head.get(b"branch.oid") == b"(initial)" else ["HEAD"])]
+    return Unsaved(
+        directory=folder.name,
+        changed=kinds[b"1 "] + kinds[b"2 "] + kinds[b"u "],
+        untracked=kinds[b"? "],
+        unpushed=int(git.git("rev-list", "--count", *starts, "--not", "--remotes")),
+        stashes=_stashes(git),
+        branch=None if branch == "(detached)" else branch,
+        problem=_SUBMODULES if os.path.lexists(folder / ".gitmodules") else None,
+    )
+
+
+def _stashes(git: View) -> int:
+    if not git.git("for-each-ref", "--format=x", "refs/stash"):
+        return 0
+    return int(git.git("rev-list", "--walk-reflogs", "--count", "refs/stash", "--"))

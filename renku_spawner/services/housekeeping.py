@@ -1,0 +1,40 @@
+"""What is thrown away after a while: records of past starts, of what was refused, and of images that nobody uses."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import datetime, timedelta
+
+from ..domain.errors import Unavailable
+from ..store.database import Transaction
+from .parts import Parts, write
+
+_PAUSE = 3600  # seconds
+log = logging.getLogger("renku_spawner")
+
+
+async def tidy(parts: Parts, kept: timedelta) -> int:
+    """Delete records that are older than *kept* (decision 25); returns how many."""
+    before, deleted = parts.now() - kept, 0
+    while some := await write(parts, lambda tx: _some(tx, before)):
+        deleted += some  # a thousand at a time: nobody else waits for long
+        await asyncio.sleep(0)
+    return deleted
+
+
+def _some(tx: Transaction, before: datetime) -> int:
+    """Images first: of those that are gone, what is installed in them is of no use either."""
+    return sum(store.prune(before) for store in (tx.launches, tx.audit, tx.images, tx.builds, tx.software))
+
+
+async def forever(parts: Parts, kept: timedelta, *, pause: float = _PAUSE) -> None:
+    """Tidy up every *pause* seconds; whatever goes wrong is tried again next time."""
+    while True:
+        try:
+            await tidy(parts, kept)
+        except Unavailable:
+            log.warning("Old records were not deleted: the database was busy")
+        except Exception:
+            log.exception("Old records were not deleted")
+        await asyncio.sleep(pause)

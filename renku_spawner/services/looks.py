@@ -1,0 +1,244 @@
+"""What somebody sees of a project's sessions, with their own instance of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..domain.access import Action, Person, Role
+from ..domain.environment import Kind, Revision
+from ..domain.instance import Instance, Launch, Status
+from ..domain.project import Project
+from ..domain.reasons import sentence
+from ..domain.resources import ResourceClass, fitting, lacking
+from ..domain.session import Session
+from ..domain.sighting import Sighting, Update, update
+from ..store.database import Transaction
+from .build_news import key_of
+from .parts import Parts, read
+from .pins import content_of, reference, tag_of
+from .sessions import of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Other:
+    """One's own instance of another session, which takes the only place for its environment."""
+
+    instance: Instance
+    title: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionView:
+    """A session as one person sees it.
+
+    `classes` are those that the person may use and that are large enough, smallest
+    first; `usual` is the usual time of a start in seconds, None without history;
+    `other` is what one runs of the same environment in this project (decision 1);
+    `update` is a newer image that nobody has accepted (decision 7); `unverified` that
+    nobody can say now whether the person may start it.
+    """
+
+    session: Session
+    instance: Instance | None
+    classes: list[ResourceClass]
+    usual: float | None = None
+    other: Other | None = None
+    update: Update | None = None
+    unverified: bool = False
+
+    @property
+    def status(self) -> Status:
+        return self.instance.status if self.instance else Status.INACTIVE
+
+    @property
+    def outdated(self) -> bool:
+        """Whether it runs an older configuration than the session now has."""
+        runs = self.instance is not None and self.status in (Status.RUNNING, Status.LAUNCHING)
+        return bool(runs and self.instance and self.instance.fingerprint != self.session.fingerprint)
+
+    @property
+    def hindrance(self) -> str | None:
+        """Why it cannot be started, in a sentence; None if it can."""
+        if self.unverified:
+            return sentence("access_unverified")
+        return None if self.classes else lacking(self.session.configuration.needs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A project, and what the person who looks is in it."""
+
+    project: Project
+    role: Role
+
+    @property
+    def writes(self) -> bool:
+        """Whether they may change it, as far as that can be said now."""
+        return self.role >= Role.EDITOR and self.project.stale is None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectPage(Shown):
+    sessions: list[SessionView]
+    next: str | None
+    total: int
+    default: SessionView | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionPage(Shown):
+    view: SessionView
+    launches: list[Launch] = field(default_factory=list)
+    revisions: list[Revision] = field(default_factory=list)
+    others_have_data: bool = False
+    siblings: list[tuple[str, str]] = field(default_factory=list)
+    sightings: Mapping[str, Sighting] = field(default_factory=dict)
+
+
+async def project(
+    parts: Parts,
+    person: Person,
+    ref: str,
+    *,
+    after: str | None = None,
+    limit: int = 20,
+    keyword: str | None = None,
+    search: str = "",
+) -> ProjectPage:
+    """A project with a page of its sessions. Raises NotFound."""
+    found = await parts.source.get(person, ref, Action.READ)
+
+    def work(tx: Transaction) -> ProjectPage:
+        sessions, following = tx.sessions.of_project(found.id, after=after, limit=limit, keyword=keyword, search=search)
+        total = len(sessions) if not (after or following or keyword or search) else tx.sessions.count(found.id)
+        default = _default(tx, found, sessions)
+        views = _views(tx, parts, person, found, [*sessions, *([default] if default else [])])
+        return ProjectPage(
+            project=found,
+            role=found.role_of(person) or Role.VIEWER,
+            sessions=[views[session.id] for session in sessions],
+            next=following,
+            total=total,
+            default=views[default.id] if default else None,
+        )
+
+    return await read(parts, work)
+
+
+def _default(tx: Transaction, found: Project, sessions: Sequence[Session]) -> Session | None:
+    if found.default_session is None:
+        return None
+    here = next((session for session in sessions if session.id == found.default_session), None)
+    return here or tx.sessions.get(found.default_session)
+
+
+def _views(
+    tx: Transaction, parts: Parts, person: Person, found: Project, sessions: Sequence[Session]
+) -> dict[str, SessionView]:
+    """Views of sessions of one project, by session."""
+    if not sessions:
+        return {}
+    mine = tx.instances.on_page(person.name, found.id, [session.id for session in sessions])
+    others = _others(tx, parts, mine, sessions)
+    usual = _usual(tx, mine)
+    needs = {session.configuration.needs for session in sessions}
+    classes = {each: fitting(parts.policy.classes, person, each) for each in needs}
+    updates = _updates(tx, sessions)
+    return {
+        session.id: SessionView(
+            session=session,
+            instance=mine.get(session.id),
+            classes=classes[session.configuration.needs],
+            usual=usual.get(session.id),
+            other=_other(others.get(_slot(session)), session),
+            update=updates.get(session.id),
+            unverified=found.unverified,
+        )
+        for session in sessions
+    }
+
+
+def _updates(tx: Transaction, sessions: Sequence[Session]) -> dict[str, Update]:
+    """The newer images that wait, by session, but those that an editor has dismissed; one statement for each
+    kind of image that is not ready-made."""
+    own = [s.environment.revision for s in sessions if s.environment.kind is Kind.EXTERNAL]
+    seen = tx.images.some(tag.canonical for revision in own if (tag := tag_of(revision)))
+    built = tx.builds.some(key_of(s.environment.revision) for s in sessions if s.environment.revision.built)
+    found = {
+        s.id: update(
+            s.revision,
+            s.environment,
+            seen.get(s.environment.revision.canonical),
+            built.get(key_of(s.environment.revision)),
+        )
+        for s in sessions
+    }
+    dismissed = {s.id: s.dismissed for s in sessions}
+    return {id: each for id, each in found.items() if each and each.digest != (dismissed[id] or "")}
+
+
+def _usual(tx: Transaction, mine: Mapping[str, Instance]) -> dict[str, float]:
+    """The usual seconds of the starts that are under way, by session."""
+    starts = {id: each.revision for id, each in mine.items() if each.status is Status.LAUNCHING and each.revision}
+    found = tx.launches.usual_of(starts.values()) if starts else {}
+    return {id: found[revision] for id, revision in starts.items() if revision in found}
+
+
+def _other(found: Other | None, session: Session) -> Other | None:
+    return found if found and found.instance.session != session.id else None
+
+
+def _slot(session: Session) -> str:
+    return f"{session.project}/{session.environment.id}"
+
+
+def _others(
+    tx: Transaction, parts: Parts, mine: Mapping[str, Instance], sessions: Sequence[Session]
+) -> dict[str, Other]:
+    """What the person runs of the same environments in this project, by slot."""
+    if not parts.policy.one_active_per_environment:
+        return {}
+    slots = {_slot(session) for session in sessions}
+    titles = {session.id: session.title for session in sessions}
+    found = [instance for instance in mine.values() if instance.slot in slots]
+    for instance in found:
+        if instance.session not in titles:
+            away = tx.sessions.get(instance.session, deleted=True)
+            titles[instance.session] = away.title if away else instance.session
+    return {instance.slot or "": Other(instance=instance, title=titles[instance.session]) for instance in found}
+
+
+def _one(tx: Transaction, parts: Parts, person: Person, found: Project, session: Session) -> SessionView:
+    return _views(tx, parts, person, found, [session])[session.id]
+
+
+async def session(parts: Parts, person: Person, ref: str, session_id: str, *, to_change: bool = False) -> SessionPage:
+    """Everything about one session; *to_change* also the other sessions of its project and
+    whether somebody else has data in it. Raises NotFound."""
+    found = await parts.source.get(person, ref, Action.READ)
+
+    def work(tx: Transaction) -> SessionPage:
+        shown = of(tx, found, session_id)
+        return SessionPage(
+            project=found,
+            role=found.role_of(person) or Role.VIEWER,
+            view=_one(tx, parts, person, found, shown),
+            launches=tx.launches.of(shown.id, person.name),
+            revisions=(revisions := tx.environments.revisions(shown.environment.id)),
+            sightings=tx.images.some(map(reference, filter(None, map(content_of, revisions)))),
+            others_have_data=to_change and tx.instances.others_have_data(shown.id, person.name),
+            siblings=tx.sessions.brief(found.id) if to_change else [],
+        )
+
+    return await read(parts, work)
+
+
+async def view(parts: Parts, person: Person, ref: str, session_id: str) -> SessionView:
+    """One session with one's own instance. Raises NotFound."""
+    return await view_in(parts, person, await parts.source.get(person, ref, Action.READ), session_id)
+
+
+async def view_in(parts: Parts, person: Person, found: Project, session_id: str) -> SessionView:
+    """One session of a project that *person* may see, with their own instance. Raises NotFound."""
+    return await read(parts, lambda tx: _one(tx, parts, person, found, of(tx, found, session_id)))

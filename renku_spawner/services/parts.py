@@ -1,0 +1,86 @@
+"""What every use case works with, and how it speaks to the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from time import monotonic
+from typing import TypeVar
+
+from ..domain.policy import Policy
+from ..gitlab.ci import Ci
+from ..gitlab.client import GitLab
+from ..projects.source import ProjectSource
+from ..registry.client import Client
+from ..registry.git import GitServers
+from ..remote.cache import Cache
+from ..store.database import Database, Transaction
+from ..store.patience import patiently
+from .news import News
+
+T = TypeVar("T")
+
+
+def utcnow() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """The parts of the house, put together once by `app.Renku`.
+
+    `workspace` is the folder below which instances live on this machine, None on a
+    cluster; `groups` gives the names of all the hub's groups as they are now, and
+    `groups_of` those of one user;
+    `known` remembers which people were seen (see `people`); `registry` is None where
+    registries are not asked (`git` likewise, of repositories), `gitlab` None where projects
+    do not live there; `looks` are the questions to registries under way, and `unread` are
+    digests whose list of packages could not be read (see `pins`).
+    """
+
+    db: Database
+    source: ProjectSource
+    policy: Policy
+    workspace: Path | None = None
+    groups: Callable[[], Iterable[str]] = tuple
+    groups_of: Callable[[str], Iterable[str]] = lambda name: ()
+    news: News = field(default_factory=News)
+    now: Callable[[], datetime] = utcnow
+    registry: Client | None = None
+    gitlab: GitLab | None = None
+    git: GitServers | None = None
+    looks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    unread: Cache[bool] = field(default_factory=lambda: Cache(1000, monotonic))
+    known: dict[str, datetime | None] = field(default_factory=dict)
+
+    @cached_property
+    def ci(self) -> Ci | None:
+        """What GitLab says of the projects' CI; None where projects do not live there."""
+        return Ci(self.gitlab) if self.gitlab else None
+
+
+async def read(parts: Parts, work: Callable[[Transaction], T]) -> T:
+    """What *work* reads in one transaction; see `write`."""
+    return await patiently(lambda: _inside(parts.db.read, work))
+
+
+async def write(parts: Parts, work: Callable[[Transaction], T]) -> T:
+    """Do *work* in one transaction and commit it.
+
+    While another writer holds the database, the whole unit of work is rolled back
+    and run again: waiting inside would stop the hub's loop.
+
+    Raises:
+        Unavailable: the database stayed busy for 3 s.
+    """
+    return await patiently(lambda: _inside(parts.db.write, work))
+
+
+def _inside(begin: Callable[[], AbstractContextManager[Transaction]], work: Callable[[Transaction], T]) -> T:
+    with begin() as tx:
+        return work(tx)

@@ -1,0 +1,238 @@
+"""What an editor can do with the sessions of a project."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..domain import names, text, variables
+from ..domain.access import Action, Person
+from ..domain.environment import Environment, NewEnvironment, NewRevision
+from ..domain.errors import Conflict, Invalid, not_found
+from ..domain.policy import Policy
+from ..domain.project import Project
+from ..domain.resources import check, fitting, unmet
+from ..domain.session import Configuration, NewSession, Session, SessionChange
+from ..store.database import Clash, Lost, Transaction
+from . import built, images, replacement
+from .parts import Parts, read, write
+from .replacement import Replacement
+
+
+async def add(parts: Parts, person: Person, ref: str, new: NewSession) -> Session:
+    """Add a ready-made environment or an image (also one that CI has built) to a project; the first
+    session becomes its default.
+
+    Raises:
+        NotFound: the project, or an environment that is not ready-made (decision 6).
+        Forbidden, Invalid.
+        Conflict: `title_taken`.
+    """
+    project = await parts.source.get(person, ref, Action.WRITE)
+    configuration = checked(parts.policy, project, new.configuration)
+    description = text.description(new.description)
+    own = await _own(parts, person, project, new)
+
+    def work(tx: Transaction) -> Session:
+        _check_count(tx, parts.policy, project)
+        environment = (
+            tx.environments.add(*own, by=person.name, now=parts.now()) if own else _ready_made(tx, new.environment)
+        )
+        title = text.title(new.title) if new.title else _free_title(tx, project, environment.name)
+        session = _stored(
+            tx, project.id, environment=environment, revision=environment.revision, title=title,
+            description=description, configuration=configuration, by=person.name, now=parts.now(),
+        )  # fmt: skip
+        if new.default or project.default_session is None:
+            tx.projects.set_default(project.id, session.id)
+        return session
+
+    return await write(parts, work)
+
+
+async def _own(
+    parts: Parts, person: Person, project: Project, new: NewSession
+) -> tuple[NewEnvironment, NewRevision] | None:
+    """The environment that the project gets for this session alone; None for a ready-made one."""
+    if new.built is not None:
+        return await built.environment(parts, person, project, new.built)
+    return await images.environment(parts, person, project.id, new.image) if new.image else None
+
+
+def _stored(tx: Transaction, project: str, **fields: Any) -> Session:
+    try:
+        return tx.sessions.add(id=names.new_id(), project=project, **fields)
+    except Clash:
+        raise _title_taken() from None
+
+
+def _ready_made(tx: Transaction, environment_id: str | None) -> Environment:
+    environment = tx.environments.get(environment_id) if environment_id else None
+    if environment is None or not environment.ready_made:
+        raise not_found()
+    if not environment.offered:
+        sentence = f"The environment {environment.name} has been retired; choose another one."
+        raise Invalid(sentence, fields={"environment": sentence}, code="env_archived")
+    return environment
+
+
+def _check_count(tx: Transaction, policy: Policy, project: Project) -> None:
+    limit = policy.sessions_per_project
+    if limit is not None and tx.sessions.count(project.id) >= limit:
+        raise Conflict(f"An admin allows {limit} sessions in a project; remove one first.", code="limit_project")
+
+
+def _free_title(tx: Transaction, project: Project, name: str) -> str:
+    """The environment's name, with a number when the project has a session of that title."""
+    taken, number, title = tx.sessions.titles(project.id), 1, name
+    while text.folded(title) in taken:
+        number += 1
+        suffix = f" ({number})"
+        title = name[: text.TITLE_LIMIT - len(suffix)] + suffix
+    return title
+
+
+def checked(policy: Policy, project: Project, configuration: Configuration) -> Configuration:
+    """The same configuration, if somebody can start it.
+
+    Raises:
+        Invalid: with what is wrong at which field, and what the largest class has.
+    """
+    needs = check(configuration.needs)
+    lacking = unmet(policy.classes, needs)
+    if lacking:
+        raise Invalid("No class is large enough for this.", fields=lacking)
+    chosen = configuration.repositories
+    known = {repository.directory for repository in project.repositories}
+    if chosen is not None and not set(chosen) <= known:
+        sentence = "The project has no repository in one of these directories."
+        raise Invalid(sentence, fields={"repositories": sentence})
+    return Configuration(
+        needs=needs,
+        repositories=None if chosen is None else tuple(dict.fromkeys(chosen)),
+        variables=variables.check(configuration.variables),
+    )
+
+
+def warnings(policy: Policy, configuration: Configuration) -> list[str]:
+    """What an editor should know before saving: whom the minimum shuts out (decision 4),
+    and variables that look secret, which everybody in the project reads."""
+    said = []
+    fitting_classes = [c for c in policy.classes if c.meets(configuration.needs)]
+    everybody = Person(name="")
+    if fitting_classes and not fitting(policy.classes, everybody, configuration.needs):
+        said.append(
+            f"Only people who may use {' or '.join(c.name for c in fitting_classes)} can start this session: "
+            "no class that is open to everybody is large enough."
+        )
+    secret = variables.look_secret(configuration.variables)
+    if secret:
+        said.append(f"{', '.join(secret)}: everybody in the project can read the values of variables.")
+    return said
+
+
+async def change(parts: Parts, person: Person, ref: str, session_id: str, change: SessionChange) -> Session:
+    """Edit a session; what changes takes effect at the next start.
+
+    Raises:
+        NotFound, Forbidden, Invalid.
+        Conflict: `title_taken`, or `changed` with the newer version in `details`.
+    """
+    project = await parts.source.get(person, ref, Action.WRITE)
+    cleaned = SessionChange(
+        version=change.version,
+        title=None if change.title is None else text.title(change.title),
+        description=None if change.description is None else text.description(change.description),
+        configuration=None if change.configuration is None else checked(parts.policy, project, change.configuration),
+    )
+    instead = await _instead(parts, person, project, session_id, change)
+
+    def work(tx: Transaction) -> Session:
+        session = of(tx, project, session_id)
+        try:
+            revision = replacement.store(tx, parts, person, session, instead) if instead else None
+            return tx.sessions.change(session, cleaned, parts.now(), revision)
+        except Clash as clash:
+            raise (_title_taken() if clash.what == "title" else changed(session)) from None
+        except Lost:
+            raise changed(session) from None
+
+    return await write(parts, work)
+
+
+async def _instead(
+    parts: Parts, person: Person, project: Project, session_id: str, change: SessionChange
+) -> Replacement | None:
+    """Another image, or way to run it; nobody is asked about one whose editor must look again anyway."""
+    if change.image is None:
+        return None
+    session = await read(parts, lambda tx: of(tx, project, session_id))
+    if session.version != change.version:
+        raise changed(session)
+    return await replacement.asked(parts, person, session, change.image)
+
+
+async def remove(parts: Parts, person: Person, ref: str, session_id: str, *, new_default: str | None = None) -> Session:
+    """Take a session out of its project; people keep the data they have in it.
+
+    Removing the default names its successor; without one it is the oldest that
+    remains (decision 2).
+
+    Raises:
+        NotFound, Forbidden.
+        Invalid: at `new_default`, a session that is not in the project.
+    """
+    project = await parts.source.get(person, ref, Action.WRITE)
+
+    def work(tx: Transaction) -> Session:
+        session = of(tx, project, session_id)
+        present = tx.projects.get(project.id)
+        tx.sessions.delete(session.id, parts.now())
+        if present and present.default_session == session.id:
+            tx.projects.set_default(project.id, _successor(tx, project, session, new_default))
+        return session
+
+    return await write(parts, work)
+
+
+def _successor(tx: Transaction, project: Project, session: Session, wanted: str | None) -> str | None:
+    if wanted is None:
+        oldest = tx.sessions.oldest(project.id, but=session.id)
+        return oldest.id if oldest else None
+    heir = tx.sessions.get(wanted)
+    if heir is None or heir.project != project.id or heir.id == session.id:
+        sentence = "There is no such session in this project."
+        raise Invalid(sentence, fields={"new_default": sentence})
+    return heir.id
+
+
+async def make_default(parts: Parts, person: Person, ref: str, session_id: str) -> Session:
+    """Let the project's one button start this session."""
+    project = await parts.source.get(person, ref, Action.WRITE)
+
+    def work(tx: Transaction) -> Session:
+        session = of(tx, project, session_id)
+        tx.projects.set_default(project.id, session.id)
+        return session
+
+    return await write(parts, work)
+
+
+def of(tx: Transaction, project: Project, session_id: str) -> Session:
+    """The living session of this very project. Raises NotFound (H71)."""
+    session = tx.sessions.get(session_id) if names.is_id(session_id) else None
+    if session is None or session.project != project.id:
+        raise not_found()
+    return session
+
+
+def _title_taken() -> Conflict:
+    sentence = "Another session of this project has this title; choose another one."
+    return Conflict(sentence, code="title_taken", fields={"title": sentence})
+
+
+def changed(session: Session) -> Conflict:
+    return Conflict(
+        "Somebody else changed this session in the meantime; look at it again.",
+        code="changed",
+        details={"version": session.version, "session": session.id},
+    )

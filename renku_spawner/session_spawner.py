@@ -1,0 +1,250 @@
+"""What every spawner of sessions has in common: who may start what, what is recorded, why it failed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC
+from typing import Any
+
+from jupyterhub.spawner import Spawner, SpawnException
+from tornado.web import HTTPError
+
+from .app import Renku
+from .domain.errors import Unavailable
+from .domain.instance import Desired, Instance, Observed
+from .domain.names import is_id
+from .domain.reasons import sentence
+from .domain.session import SessionSpec
+from .failures import LaunchFailed, SessionSpawnError, told_to_the_hub, too_late
+from .gate import admit
+from .patience import no_longer_awaited, unless_stopped
+from .revoking import Revoking
+from .services import runs
+
+
+class SessionSpawner(Revoking, Spawner):
+    """Starts sessions, whatever they run on: a subclass says how one comes up and goes down.
+
+    The session is the server's name; all else is computed from the database and the
+    settings at each start. `spec` is None for a plain server, where those are allowed.
+    """
+
+    spec: SessionSpec | None = None
+    begun: bool = False  # whether the start that is under way is on record: past that, it is not refused
+    reachable: bool = True  # whether what it runs on answers
+    user_options: dict[str, Any]
+    api_token: str
+
+    # ---- what a subclass says --------------------------------------------------------------------
+
+    async def bring_up(self, spec: SessionSpec, instance: Instance) -> str:
+        """Let it run until it answers, also a start that was under way; return its URL. Raises LaunchFailed."""
+        raise NotImplementedError
+
+    async def take_down(self, instance: Instance, *, now: bool = False) -> None:
+        """End what runs of it, at whatever step; the volume stays."""
+        raise NotImplementedError
+
+    async def look(self, instance: Instance) -> int | None:
+        """None while it runs, its exit status (0 if unknown) when it does not."""
+        raise NotImplementedError
+
+    async def end_of_log(self, instance: Instance) -> str:
+        """The end of what it printed, redacted."""
+        raise NotImplementedError
+
+    def see_off(self, instance: Instance) -> None:
+        """It has ended by itself: the hub does not stop it, so what is left of it ends here."""
+
+    async def discard(self, instance: Instance) -> None:
+        """Delete its volume."""
+        raise NotImplementedError
+
+    async def too_large(self, instance: Instance, disk: str) -> str | None:
+        """The size of its volume in words if it is larger than *disk*; None also where nobody knows."""
+        return None
+
+    def failure(self, instance: Instance, exit_code: int, log: str) -> LaunchFailed:
+        """Why it ended with *exit_code*."""
+        raise NotImplementedError
+
+    def refined(self, failure: LaunchFailed, log: str) -> LaunchFailed:
+        """The failure again, now that the end of the log is known."""
+        return failure
+
+    async def recall(self, instance: Instance) -> None:
+        """After a restart of the hub: remember the token, so that stopping revokes it."""
+
+    # ---- the gate ----------------------------------------------------------------------------------
+
+    @property
+    def renku(self) -> Renku:
+        return Renku.instance()
+
+    @property
+    def plain(self) -> bool:
+        """Whether this is a server beside the sessions; one from before Renku lives on (decision 26)."""
+        return self.spec is None and not is_id(self.name)
+
+    async def apply_group_overrides(self) -> None:
+        """The authority on what may start: the first hook of a start that is ours alone, whatever asked for it."""
+        if not (self.plain and self.renku.allow_plain_servers):
+            options, self.user_options = self.user_options, {}
+            self.orm_spawner.user_options = {}  # nothing of a request outlives it
+            self.spec = await self._pass_gate(options)
+        await super().apply_group_overrides()
+
+    async def _pass_gate(self, options: Mapping[str, Any]) -> SessionSpec:
+        with told_to_the_hub():
+            return await admit(self.user, self.name, options, by=getattr(self.handler, "current_user", None))
+
+    async def rename(self, old_name: str, new_name: str) -> None:
+        """A session's server is named for ever after the session."""
+        raise HTTPError(400, "A session's server cannot be renamed.")
+
+    # ---- start -------------------------------------------------------------------------------------
+
+    def start(self) -> Any:
+        """Set the hub's own limit before it reads it; ours is a deadline that progress moves."""
+        if self.plain:
+            return super().start()
+        self.start_timeout = self.renku.start_timeout_max + 60
+        return asyncio.ensure_future(self._launch())
+
+    async def _launch(self) -> str:
+        assert self.spec is not None
+        with told_to_the_hub():
+            instance = await runs.begin(self.renku.parts, self.spec)
+        self.begun = True
+        return await self._see_through(self.spec, instance)
+
+    async def _see_through(self, spec: SessionSpec, instance: Instance) -> str:
+        """Bring it up to the end, good or bad; a bad one leaves a reason, a log and nothing that runs."""
+        try:
+            async with asyncio.timeout(self.renku.start_timeout_max):
+                url = await self.bring_up(spec, instance)
+            if await runs.ready(self.renku.parts, instance, url) is None:
+                raise LaunchFailed("cancelled")
+            return url
+        except LaunchFailed as failure:
+            return await self._give_up(instance, failure)
+        except TimeoutError:
+            late = too_late(await self.recorded(), limit=self.renku.start_timeout_max, image=spec.image)
+            return await self._give_up(instance, late)
+        except Exception:
+            self.log.exception("Unexpected failure of the start of %s", self._log_name)
+            return await self._give_up(instance, LaunchFailed("start_error"))
+
+    async def _give_up(self, instance: Instance, failure: LaunchFailed) -> str:
+        failure = self.refined(failure, log := await self.end_of_log(instance))
+        await self.take_down(instance, now=True)
+        await self._record_failure(failure, log)
+        raise SessionSpawnError(sentence(failure.reason, **failure.values), reason=failure.reason)
+
+    async def _record_failure(self, failure: LaunchFailed, log: str) -> None:
+        of, why = (self.renku.parts, self.user.name, self.name), failure.reason
+        await runs.fail(*of, reason=why, log=log, values=failure.values)
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """The stages, for the hub's own pending page."""
+        with self.renku.parts.news.subscribe(self.user.name) as news:
+            while True:
+                instance = await self.recorded()
+                if instance is None or instance.stage is None:
+                    return
+                yield {"progress": 50, "message": instance.stage}
+                await news.get(timeout=8)
+
+    # ---- state -------------------------------------------------------------------------------------
+
+    async def recorded(self) -> Instance | None:
+        return await runs.recorded(self.renku.parts, self.user.name, self.name)
+
+    async def poll(self) -> int | None:
+        """None while it runs. In the hub's check after a restart the answer comes when the truth is known."""
+        if self.plain:
+            return await super().poll()
+        try:
+            return await (self._check() if self._check_pending else self._poll())
+        except Unavailable:
+            return None  # we do not know, and that is no reason to stop anybody's work
+
+    async def _poll(self) -> int | None:
+        instance = await self.recorded()
+        if instance is None or not instance.active:
+            return 0
+        status = await self.look(instance)
+        if status is None:
+            await self._note_use(instance)
+            return None
+        if instance.desired is Desired.RUNNING and instance.observed in (Observed.READY, Observed.UNKNOWN):
+            await self._note_end(instance, status)
+        elif instance.desired is not Desired.RUNNING or self._stop_pending:
+            await runs.stop(self.renku.parts, self.user.name, self.name, ended_reason="stopped_by_user")
+            await runs.stopped(self.renku.parts, self.user.name, self.name)
+            self.see_off(instance)
+        return status
+
+    async def _note_use(self, instance: Instance) -> None:
+        """The hub hears of activity from the server and from its proxy."""
+        if used := self.orm_spawner.last_activity:
+            await runs.used(self.renku.parts, instance, used.replace(tzinfo=UTC))
+
+    async def _note_end(self, instance: Instance, status: int) -> None:
+        """It ended by itself: keep why, then clean up."""
+        async with no_longer_awaited(self):
+            log = await self.end_of_log(instance)
+            await self._record_failure(self.failure(instance, status, log), log)
+            self.see_off(instance)
+
+    async def _check(self) -> int | None:
+        """Find out what became of it while the hub was away; go on with a start that was under way."""
+        instance = await self.recorded()
+        if instance is None or not instance.active:
+            return 99  # the hub then stops it for good
+        await self.recall(instance)
+        if instance.desired is Desired.RUNNING and instance.observed not in (Observed.READY, Observed.UNKNOWN):
+            return await self._go_on(instance)
+        return await self._poll() if instance.desired is Desired.RUNNING else 99
+
+    async def _go_on(self, instance: Instance) -> int | None:
+        """The start's remaining steps, unless somebody wants it stopped in the meantime."""
+        try:
+            self.spec = await self._pass_gate({"resource_class": instance.resource_class})
+            launch = asyncio.ensure_future(self._see_through(self.spec, instance))
+            await unless_stopped(self.renku.parts, instance, launch)
+        except (SpawnException, asyncio.CancelledError):
+            return 99
+        return None
+
+    async def get_url(self) -> str:
+        """Where it answers, from our record; never raises."""
+        try:
+            instance = await self.recorded()
+        except Unavailable:
+            instance = None
+        return (instance and instance.url) or (self.server.url if self.server else "")
+
+    # ---- end ---------------------------------------------------------------------------------------
+
+    async def stop(self, now: bool = False) -> None:
+        """The hub's stop is our pause: what runs ends, the volume stays."""
+        if self.plain:
+            await super().stop(now)
+            return
+        parts, name = self.renku.parts, self.user.name
+        instance = await runs.stop(parts, name, self.name, ended_reason="stopped_by_hub")
+        if instance is not None:
+            log = await self.end_of_log(instance)
+            await self.take_down(instance, now=now)
+            await runs.stopped(parts, name, self.name, log=log)
+
+    async def delete_forever(self) -> None:
+        """Delete the volume, if its owner has confirmed that; a server row that goes takes no data with it."""
+        instance = None if self.plain else await self.recorded()
+        if instance is None or instance.desired is not Desired.DELETED:
+            return
+        await self.take_down(instance, now=True)
+        await self.discard(instance)
+        await runs.forget(self.renku.parts, self.user.name, self.name)

@@ -1,0 +1,1 @@
+"""Where Renku remembers: the only place that knows SQL."""

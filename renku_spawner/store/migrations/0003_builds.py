@@ -1,0 +1,38 @@
+"""Images that a project's CI has built.
+
+Revision ID: 0003
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+TIME = sa.DateTime(timezone=True)
+
+
+def upgrade() -> None:
+    op.add_column("renku_revisions", sa.Column("built", sa.JSON(), nullable=True))
+    op.add_column("renku_sessions", sa.Column("dismissed", sa.String(), nullable=True))
+    op.create_table(
+        "renku_builds",
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("ref", sa.String(), nullable=False),
+        sa.Column("image", sa.String(), nullable=False),
+        sa.Column("looked_at", TIME, nullable=False),
+        sa.Column("answered", sa.Boolean(), nullable=False),
+        sa.Column("since", TIME, nullable=True),
+        sa.Column("found", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("source", "ref", "image", name="pk_renku_builds"),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("renku_builds")
+    op.drop_column("renku_sessions", "dismissed")
+    op.drop_column("renku_revisions", "built")

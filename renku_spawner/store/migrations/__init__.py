@@ -1,0 +1,1 @@
+"""One file per release that changes tables; never edited after its release."""

@@ -1,0 +1,32 @@
+"""Waiting for a busy database without stopping the hub (decisions 27 and 44)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import TypeVar
+
+from ..domain.errors import Unavailable
+from .faults import Busy
+
+T = TypeVar("T")
+PATIENCE = 3.0  # seconds in all
+BUSY = "The database is busy. Nothing was changed; please try again."
+
+
+async def patiently(unit: Callable[[], T], *, seconds: float = PATIENCE) -> T:
+    """What *unit*, one whole transaction, returns; run again while the database is busy.
+
+    Raises:
+        Unavailable: it was busy for *seconds*; nothing of *unit* is stored.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while True:
+        try:
+            return unit()
+        except Busy as busy:
+            if loop.time() >= deadline:
+                raise Unavailable(BUSY, retry_after=1) from busy
+        await asyncio.sleep(random.uniform(0.02, 0.1))

@@ -1,0 +1,68 @@
+"""What pages and API do with one's own instance: through the gate, then through the door to the hub."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..domain.access import Role
+from ..domain.session import Session, SessionChange
+from ..services import data, instances, looks, revisions, sessions
+from ..services.looks import SessionPage
+from . import servers, throttle
+from .bodies_image import RevisionBody
+from .visitor import require_log_in
+
+
+async def start(handler: Any, session_id: str, resource_class: str | None, *, empty_disk: bool = False) -> bool:
+    """Start or resume it; whether that is under way (True) or it ran already (False).
+
+    *empty_disk*: its owner knows that the disk is gone, and wants another one.
+    """
+    await require_log_in(handler, handler.current_user)
+    spec = await instances.prepare(handler.parts, handler.person, session_id, resource_class or None)
+    if empty_disk:
+        await data.give_up(handler.parts, handler.person, session_id)
+    return await servers.start(handler, handler.current_user, spec, resource_class or None)
+
+
+async def change(handler: Any, ref: str, session_id: str, wanted: SessionChange) -> Session:
+    """Edit a session; its editor's own disk in it cannot become smaller by that (H64)."""
+    found = await looks.session(handler.parts, handler.person, ref, session_id)
+    mine, asked = found.view.instance, wanted.configuration
+    if mine is not None and mine.claim and asked is not None and found.role >= Role.EDITOR:
+        await servers.require_disk(handler.current_user, mine, asked.needs.disk)
+    return await sessions.change(handler.parts, handler.person, ref, session_id, wanted)
+
+
+async def revise(handler: Any, ref: str, session_id: str, body: RevisionBody) -> Session:
+    """Pin a session to a revision that is there, or to a new one with another image."""
+    parts, person, image = handler.parts, handler.person, body.another()
+    if image is None:
+        assert body.revision is not None
+        return await revisions.choose(parts, person, ref, session_id, body.revision, body.digest)
+    throttle.count_check(parts, person.name)
+    return await revisions.replace(parts, person, ref, session_id, image, body.version)
+
+
+async def pause(handler: Any, session_id: str) -> None:
+    """Stop one's own instance, at whatever step it is; its files stay."""
+    await servers.pause(handler, handler.current_user, handler.parts, session_id, ended_reason="stopped_by_user")
+
+
+async def delete(handler: Any, session_id: str) -> None:
+    """Delete one's own instance and its files."""
+    await servers.delete(handler, handler.current_user, handler.parts, session_id)
+
+
+async def log(handler: Any, session_id: str) -> str:
+    """The end of what it prints, or printed when it last ran. Raises NotFound without an instance."""
+    instance = await instances.one(handler.parts, handler.person, session_id)
+    live = await servers.log(handler.current_user, instance) if instance.active else ""
+    return live or await instances.log(handler.parts, handler.person, session_id)
+
+
+async def log_of(handler: Any, found: SessionPage) -> str:
+    """The same for a session that is being looked at."""
+    instance = found.view.instance
+    live = await servers.log(handler.current_user, instance) if instance and instance.active else ""
+    return live or next((launch.log for launch in found.launches if launch.log), "")

@@ -1,0 +1,190 @@
+"""Domain values as the answers of the API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..domain.access import Person, Role
+from ..domain.environment import Environment, Revision
+from ..domain.instance import Instance, Status
+from ..domain.project import Project, ProjectEntry
+from ..domain.resources import ResourceClass
+from ..domain.session import Configuration
+from ..services.instances import MyInstance
+from ..services.looks import SessionView
+from . import answers_image, words
+from .answer_models import (
+    ConfigurationAnswer,
+    EnvironmentAnswer,
+    InstanceAnswer,
+    MemberAnswer,
+    MyInstanceAnswer,
+    NoticeAnswer,
+    ProgressAnswer,
+    ProjectAnswer,
+    ProjectEntryAnswer,
+    RepositoryAnswer,
+    ResourceClassAnswer,
+    RevisionAnswer,
+    SessionAnswer,
+)  # fmt: skip
+from .urls import Urls
+
+_SAME = ("reason", "message", "advice", "resource_class", "last_activity", "last_seen", "paused_at")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Domain values as answers, for one caller at one time."""
+
+    urls: Urls
+    person: Person
+    now: datetime
+
+    def instance(self, found: Instance | None, usual: float | None = None) -> InstanceAnswer:
+        if found is None:
+            return InstanceAnswer(status=str(Status.INACTIVE))
+        elapsed = found.elapsed(self.now) if found.active else None
+        launching = found.status is Status.LAUNCHING
+        opens = found.status is Status.RUNNING or (found.status is Status.UNKNOWN and found.ready_at is not None)
+        return InstanceAnswer(
+            status=str(found.status),
+            stage=str(found.observed) if launching else None,
+            stage_text=found.stage,
+            progress=words.progress(elapsed, usual) if launching else None,
+            elapsed=elapsed,
+            usual=usual if launching else None,
+            url=self.urls.open(found.session) if opens else None,
+            notices=[NoticeAnswer(code=n["code"], title=n["title"], text=n["text"]) for n in found.notices],
+            started_at=found.requested_at,
+            **{name: getattr(found, name) for name in _SAME},
+        )
+
+    def entry(self, found: ProjectEntry, instance: Instance | None) -> ProjectEntryAnswer:
+        return ProjectEntryAnswer(
+            id=found.id,
+            path=found.path,
+            title=found.title,
+            description=found.description,
+            visibility=str(found.visibility),
+            role=found.role.word,
+            default_session=found.default_session,
+            sessions=found.sessions,
+            archived=found.archived,
+            stale=found.stale,
+            instance=self.instance(instance),
+        )
+
+    def project(self, found: Project) -> ProjectAnswer:
+        return ProjectAnswer(
+            id=found.id,
+            path=found.path,
+            title=found.title,
+            description=found.description,
+            visibility=str(found.visibility),
+            role=(found.role_of(self.person) or Role.VIEWER).word,
+            default_session=found.default_session,
+            repositories=[RepositoryAnswer(**vars(r)) for r in found.repositories],
+            members=[MemberAnswer(kind=m.kind, name=m.name, role=m.role.word) for m in found.members],
+            archived=found.archived,
+            web=found.web,
+            stale=found.stale,
+            version=found.version,
+            created_by=found.created_by,
+            created_at=found.created_at,
+        )
+
+    def session(self, view: SessionView, *, default: str | None) -> SessionAnswer:
+        found = view.session
+        return SessionAnswer(
+            id=found.id,
+            project=found.project,
+            title=found.title,
+            description=found.description,
+            is_default=found.id == default,
+            environment=environment(found.environment, found.revision),
+            configuration=_configuration(found.configuration),
+            update=answers_image.update(view.update),
+            instance=self.instance(view.instance, view.usual),
+            version=found.version,
+            created_by=found.created_by,
+            created_at=found.created_at,
+        )
+
+    def mine(self, found: MyInstance) -> MyInstanceAnswer:
+        project = found.project
+        return MyInstanceAnswer(
+            session=found.instance.session,
+            title=found.title,
+            project=project.id if project else None,
+            project_path=project.path if project else None,
+            instance=self.instance(found.instance),
+        )
+
+    def resource_class(self, offered: ResourceClass) -> ResourceClassAnswer:
+        return ResourceClassAnswer(
+            name=offered.name,
+            cpu=offered.cpu,
+            memory=offered.memory,
+            gpu=offered.gpu,
+            disk=offered.disk,
+            description=offered.description,
+            usable=offered.usable(self.person),
+        )
+
+
+def environment(found: Environment, revision: Revision) -> EnvironmentAnswer:
+    return EnvironmentAnswer(
+        id=found.id,
+        kind=str(found.kind),
+        name=found.name,
+        description=found.description,
+        keywords=list(found.keywords),
+        image=revision.canonical,
+        digest=revision.digest,
+        revision=revision.number,
+        built=answers_image.built(revision),
+        created_by=found.created_by,
+        created_at=found.created_at,
+    )
+
+
+def revision(found: Revision) -> RevisionAnswer:
+    return RevisionAnswer(
+        id=found.id,
+        revision=found.number,
+        image=found.canonical,
+        digest=found.digest,
+        facts=answers_image.stored(found.facts),
+        built=answers_image.built(found),
+        created_by=found.created_by,
+        created_at=found.created_at,
+    )
+
+
+def _configuration(found: Configuration) -> ConfigurationAnswer:
+    needs = found.needs
+    return ConfigurationAnswer(
+        cpu=needs.cpu,
+        memory=needs.memory,
+        gpu=needs.gpu,
+        disk=needs.disk,
+        repositories=None if found.repositories is None else list(found.repositories),
+        variables=dict(found.variables),
+    )
+
+
+def progress(found: Instance, usual: float | None, now: datetime) -> ProgressAnswer:
+    """The data of one event."""
+    elapsed = found.elapsed(now) if found.active else None
+    launching = found.status is Status.LAUNCHING
+    return ProgressAnswer(
+        session=found.session,
+        status=str(found.status),
+        stage=str(found.observed) if launching else None,
+        stage_text=found.stage,
+        progress=words.progress(elapsed, usual) if launching else None,
+        elapsed=elapsed,
+        usual=usual if launching else None,
+    )

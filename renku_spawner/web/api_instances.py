@@ -1,0 +1,70 @@
+"""The API of one's own instances: no right in their projects is needed (decision 15)."""
+
+from __future__ import annotations
+
+from ..services import instances
+from . import actions, reading
+from .answer_models import InstanceAnswer, InstanceList, LogAnswer
+from .base_api import RenkuAPIHandler
+from .bodies import Nothing
+from .operations import AFTER, LIMIT, LINES, Operation
+from .scopes import LAUNCH, READ
+
+
+class Mine(RenkuAPIHandler):
+    calls = {
+        "get": Operation(
+            summary="Your instances in all projects",
+            scope=READ,
+            answer=InstanceList,
+            query=(LIMIT, AFTER),
+            errors=(422,),
+        )
+    }
+
+    async def get(self) -> None:
+        found, following = await instances.mine(self.parts, self.person, after=self.after(), limit=self.limit())
+        items = [self.answers.mine(each) for each in found]
+        self.answer(InstanceList(items=items, next=self.following(following)))
+
+
+class Pause(RenkuAPIHandler):
+    calls = {
+        "post": Operation(
+            summary="Pause your instance; its files stay", scope=LAUNCH, body=Nothing, answer=InstanceAnswer,
+            statuses=(202,),
+        )
+    }  # fmt: skip
+
+    async def post(self, session_id: str) -> None:
+        self.body(Nothing)
+        await instances.one(self.parts, self.person, session_id)
+        await actions.pause(self, session_id)
+        self.answer(self.answers.instance(await instances.one(self.parts, self.person, session_id)), 202)
+
+
+class Instance(RenkuAPIHandler):
+    calls = {
+        "delete": Operation(
+            summary="Delete your instance and its files for good", scope=LAUNCH, body=Nothing, statuses=(204,)
+        )
+    }
+
+    async def delete(self, session_id: str) -> None:
+        self.body(Nothing)
+        await instances.one(self.parts, self.person, session_id)
+        await actions.delete(self, session_id)
+        self.set_status(204)
+
+
+class Logs(RenkuAPIHandler):
+    calls = {
+        "get": Operation(
+            summary="The end of what your instance prints", scope=READ, answer=LogAnswer, query=(LINES,), errors=(422,)
+        )
+    }
+
+    async def get(self, session_id: str) -> None:
+        count = reading.limit(self.request.query_arguments, name="lines", usual=200, most=1000)
+        log = await actions.log(self, session_id)
+        self.answer(LogAnswer(lines=log.splitlines()[-count:]))

@@ -1,0 +1,112 @@
+"""The form for somebody's own image: the fields of every session, and how the image is run."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+from ..domain.environment import Revision
+from ..domain.errors import Invalid, RenkuError
+from ..domain.image import parse
+from ..domain.running import NewImage, RunChoice, check
+from ..domain.session import NewSession, SessionChange
+from ..services.replacement import run_of as run_of_revision
+from . import bodies
+from .bodies import Text, Word
+from .forms import SessionForm, wrong
+
+OWN = ("image", "name", "port", "default_url", "working_directory", "uid", "gid", "command")
+
+
+class ImageForm(SessionForm):
+    kind: Literal["external"] = "external"
+    image: Text = ""
+    name: Text = ""
+    port: Word = ""
+    default_url: Word = ""
+    working_directory: Word = ""
+    uid: Word = ""
+    gid: Word = ""
+    command: Text = ""
+
+    def new(self) -> NewSession:
+        if not self.image.strip():
+            raise wrong("image", "Please give an image.")
+        return NewSession(
+            image=NewImage(image=self.image.strip(), name=self.name.strip() or None, run=self.run()),
+            title=self.title or None,
+            description=self.description,
+            configuration=self.configuration(),
+            default=self.default == "yes",
+        )
+
+    def change(self) -> SessionChange:
+        if not self.image.strip():
+            raise wrong("image", "Please give an image.")
+        return replace(super().change(), image=NewImage(image=self.image.strip(), run=self.run()))
+
+    def problems(self) -> dict[str, str]:
+        if not self.image.strip():
+            return {"image": "Please give an image."}
+        try:
+            parse(self.image.strip())
+            check(self.run())
+        except Invalid as problem:
+            return problem.fields
+        return {}
+
+    def run(self) -> RunChoice:
+        return RunChoice(
+            default_url=self.default_url.strip() or None,
+            port=_number("port", self.port),
+            command=_command(self.command),
+            working_directory=self.working_directory.strip() or None,
+            uid=_number("uid", self.uid),
+            gid=_number("gid", self.gid),
+        )
+
+
+def _number(field: str, text: str) -> int | None:
+    said = text.strip()
+    if not said:
+        return None
+    if not (said.isascii() and said.isdigit() and len(said) < 11):
+        raise wrong(field, "A whole number, please.")
+    return int(said)
+
+
+def _command(text: str) -> tuple[str, ...] | None:
+    """Words as a shell would part them; nothing is expanded."""
+    try:
+        return tuple(shlex.split(text)) or None
+    except ValueError:
+        raise wrong("command", "A quotation mark in this command has no partner.") from None
+
+
+def blank() -> dict[str, Any]:
+    return dict.fromkeys(OWN, "")
+
+
+def of_revision(revision: Revision) -> dict[str, Any]:
+    """The fields of the form to edit a session that runs *revision*: what its editor has said, not what follows."""
+    said = {name: value for name, value in vars(run_of_revision(revision)).items() if value is not None}
+    shown = {name: shlex.join(value) if name == "command" else str(value) for name, value in said.items()}
+    return blank() | shown | {"image": revision.image}
+
+
+def run_of(values: Mapping[str, Any]) -> RunChoice:
+    """How it would be run by what has been typed so far; what is wrong there counts as not typed."""
+    try:
+        return bodies.check(ImageForm, {name: values[name] for name in OWN if name in values}).run()
+    except RenkuError:
+        return RunChoice()
+
+
+def gpu_of(values: Mapping[str, Any]) -> int:
+    """How many GPUs have been typed so far; what is wrong there counts as none."""
+    try:
+        return bodies.check(ImageForm, {"gpu": values.get("gpu", "0")}).needs().gpu
+    except RenkuError:
+        return 0

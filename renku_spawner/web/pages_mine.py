@@ -1,0 +1,83 @@
+"""Pages of one's own instances: no right in their projects is needed (decision 15)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..services import data, instances
+from . import actions, views_data, views_session
+from .base_page import RenkuHandler
+from .forms import ActionForm, ConfirmForm
+from .scopes import LAUNCH, READ
+from .urls import query
+from .views import refresh
+
+
+class MySessions(RenkuHandler):
+    scope = {"get": READ}
+
+    async def get(self) -> None:
+        found, following = await instances.mine(self.parts, self.person, after=self.after())
+        rows = [views_session.mine(each, self.frame) for each in found]
+        self.show(
+            "renku_sessions.html", "sessions", rows=rows, summary=None, refresh=refresh(r["status"] for r in rows),
+            next=query(self.urls.mine, after=following) if following else None,
+            back=query("sessions", after=self.after()), gitlab=self.frame.gitlab,
+        )  # fmt: skip
+
+
+class OfInstance(RenkuHandler):
+    """Something with one's own instance; strangers land on the list after the login."""
+
+    def page(self, session_id: str) -> str:
+        return self.request.uri if self.request.method == "GET" else self.urls.mine
+
+    async def returns(self, session_id: str) -> None:
+        """Back to where it came from, as far as one may see that."""
+        found = await instances.whole(self.parts, self.person, session_id)
+        seen = found.project if found.session else None
+        self.back(seen.path if seen else None, session_id, seen.id if seen else "")
+
+
+class InstancePause(OfInstance):
+    scope = {"post": LAUNCH}
+
+    async def post(self, session_id: str) -> None:
+        self.filled(ActionForm)
+        await instances.one(self.parts, self.person, session_id)
+        await actions.pause(self, session_id)
+        await self.returns(session_id)
+
+
+class InstanceResume(OfInstance):
+    scope = {"post": LAUNCH}
+
+    async def post(self, session_id: str) -> None:
+        form = self.filled(ActionForm)
+        await actions.start(self, session_id, form.resource_class, empty_disk=bool(form.empty_disk))
+        await self.returns(session_id)
+
+
+class InstanceData(OfInstance):
+    """Deletes the files of one's own instance, after its title was typed."""
+
+    scope = {"get": READ, "post": LAUNCH}
+
+    def page(self, session_id: str) -> str:
+        return self.urls.instance(session_id, "data")
+
+    async def form(self, session_id: str, errors: Mapping[str, str]) -> None:
+        found = await instances.whole(self.parts, self.person, session_id)
+        contents = await data.contents(self.parts, self.person, session_id)
+        view = views_data.page(found, contents, self.frame)
+        values = {"confirm": self.fields.get("confirm", "")}
+        self.show("renku_delete_data.html", "sessions", errors=errors, values=values, **view)
+
+    async def get(self, session_id: str) -> None:
+        await self.form(session_id, errors={})
+
+    async def post(self, session_id: str) -> None:
+        found = await instances.whole(self.parts, self.person, session_id)
+        self.filled(ConfirmForm).check(found.title)
+        await actions.delete(self, session_id)
+        self.go(self.urls.mine, "deleted")

@@ -1,0 +1,186 @@
+"""Pages of projects: the list, a project, its settings and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..domain import names
+from ..domain.access import Action
+from ..services import environments, looks, projects
+from . import views_projects as views
+from .base_page import RenkuHandler
+from .bodies import Nothing
+from .forms import (
+    ConfirmForm,
+    MemberForm,
+    ProjectForm,
+    RepositoryForm,
+    SettingsForm,
+    typed,
+    without_member,
+    without_repository,
+)  # fmt: skip
+from .scopes import READ, WRITE
+from .urls import query
+from .words import VISIBILITIES
+
+BLANK = {"title": "", "slug": "", "description": "", "visibility": "private", "repositories": ""}
+
+
+class ProjectListForm(RenkuHandler):
+    """The form for a new project."""
+
+    renamed = {"path": "slug", "repositories.url": "repositories"}
+
+    async def form(self, errors: Mapping[str, str]) -> None:
+        namespace = names.namespace(self.person.name)
+        values = BLANK | {"namespace": namespace} | (self.typed if errors else {})
+        self.show(
+            "renku_project_new.html", "projects",
+            action=self.urls.projects, namespaces=projects.namespaces(self.parts, self.person), values=values,
+            visibilities=VISIBILITIES, errors=errors, cancel=self.urls.projects,
+        )  # fmt: skip
+
+
+class Projects(ProjectListForm):
+    scope = {"get": READ, "post": WRITE}
+
+    def page(self, *args: str) -> str:
+        return self.request.uri if self.request.method == "GET" else f"{self.urls.projects}/new"
+
+    async def get(self) -> None:
+        search = self.search()
+        found, following = await projects.listed(self.parts, self.person, search=search, after=self.after())
+        self.show("renku_projects.html", "projects", **views.listed(found, search, following, self.after(), self.frame))
+
+    async def post(self) -> None:
+        new = self.filled(ProjectForm).new(names.namespace(self.person.name))
+        project = await projects.create(self.parts, self.person, new)
+        self.go(self.urls.project(project.path))
+
+
+class ProjectNew(ProjectListForm):
+    scope = {"get": READ}
+
+    async def get(self) -> None:
+        await self.form(errors={})
+
+
+class ProjectPage(RenkuHandler):
+    scope = {"get": READ}
+
+    async def get(self, ref: str) -> None:
+        search = self.search()
+        found = await looks.project(self.parts, self.person, self.ref(ref), after=self.after(), search=search)
+        if self.moved(ref, found.project.path):
+            return
+        offered = [] if found.total or search else (await environments.offered(self.parts, self.person))[0]
+        asked = {"search": search, "back": query("project", search=search, after=self.after())}
+        self.show("renku_project.html", "projects", **views.page(found, offered, self.person, self.frame, asked))
+
+
+class SettingsPage(RenkuHandler):
+    """What the parts of the settings have in common: they are one page."""
+
+    renamed = {"path": "slug", "repositories.url": "url", "repositories.ref": "ref",
+               "repositories.directory": "directory", "repositories": "url", "members": "username",
+               "name": "username"}  # fmt: skip
+
+    def page(self, ref: str, *args: str) -> str:
+        return self.urls.settings(ref)
+
+    async def form(self, ref: str, *args: str, errors: Mapping[str, str]) -> None:
+        project = await self.project(ref, Action.READ)
+        view = views.settings(project, self.person, self.frame)
+        if errors:
+            views.retyped(view, self.typed)
+        self.show("renku_settings.html", "projects", errors=errors, **view)
+
+    def saved(self, ref: str, part: str = "") -> None:
+        self.go(self.urls.settings(ref) + part, "saved")
+
+
+class Settings(SettingsPage):
+    scope = {"get": READ, "post": WRITE}
+
+    async def get(self, ref: str) -> None:
+        await self.form(ref, errors={})
+
+    async def post(self, ref: str) -> None:
+        project = await self.project(ref, Action.MANAGE)
+        change = self.filled(SettingsForm).change(project.version, project.path.partition("/")[0])
+        changed = await projects.change(self.parts, self.person, project.id, change)
+        self.saved(changed.path)
+
+
+class Repositories(SettingsPage):
+    scope = {"post": WRITE}
+
+    async def post(self, ref: str) -> None:
+        project = await self.project(ref, Action.WRITE)
+        change = self.filled(RepositoryForm).change(project.version, project.repositories)
+        await projects.change(self.parts, self.person, project.id, change)
+        self.saved(project.path, "#repositories")
+
+
+class RepositoryRemoval(SettingsPage):
+    scope = {"post": WRITE}
+
+    async def post(self, ref: str, directory: str) -> None:
+        self.filled(Nothing)
+        project = await self.project(ref, Action.WRITE)
+        change = without_repository(project.version, project.repositories, directory)
+        await projects.change(self.parts, self.person, project.id, change)
+        self.saved(project.path, "#repositories")
+
+
+class Members(SettingsPage):
+    scope = {"post": WRITE}
+
+    async def post(self, ref: str) -> None:
+        project = await self.project(ref, Action.MANAGE)
+        change = self.filled(MemberForm).change(project.version, project.members)
+        await projects.change(self.parts, self.person, project.id, change)
+        self.saved(project.path, "#members")
+
+
+class MemberRemoval(SettingsPage):
+    """Removes a member, or oneself."""
+
+    scope = {"post": WRITE}
+
+    async def post(self, ref: str, name: str) -> None:
+        self.filled(Nothing)
+        if name == self.person.name:
+            await projects.leave(self.parts, self.person, self.ref(ref))
+            self.go(self.urls.projects, "left")
+        else:
+            await self._remove(ref, name)
+
+    async def _remove(self, ref: str, name: str) -> None:
+        project = await self.project(ref, Action.MANAGE)
+        change = without_member(project.version, project.members, name)
+        await projects.change(self.parts, self.person, project.id, change)
+        self.saved(project.path, "#members")
+
+
+class ProjectRemoval(RenkuHandler):
+    scope = {"get": READ, "post": WRITE}
+
+    async def form(self, ref: str, errors: Mapping[str, str]) -> None:
+        project = await self.project(ref, Action.MANAGE)
+        others = await projects.others_have_data(self.parts, self.person, project.id)
+        self.show(
+            "renku_project_remove.html", "projects",
+            project=views.head(project, self.frame), others=others, errors=errors,
+            action=f"{self.urls.project(project.path)}/-/delete", values=typed(self.fields, ["confirm"]),
+        )  # fmt: skip
+
+    async def get(self, ref: str) -> None:
+        await self.form(ref, errors={})
+
+    async def post(self, ref: str) -> None:
+        project = await self.project(ref, Action.MANAGE)
+        self.filled(ConfirmForm).check(project.title)
+        await projects.delete(self.parts, self.person, project.id)
+        self.go(self.urls.projects, "project_deleted")

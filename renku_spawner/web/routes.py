@@ -1,0 +1,118 @@
+"""The one table of addresses: each with its name, its handler and nothing else.
+
+A project's path has two parts or more; what follows it comes after `/-/`. Ids are
+matched by their alphabet: anything else is the same 404 as what is hidden.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from jupyterhub.handlers.static import CacheControlStaticFilesHandler
+
+from . import (
+    api_git,
+    api_hook,
+    api_images,
+    api_instances,
+    api_misc,
+    api_projects,
+    api_sessions,
+    pages_add,
+    pages_edit,
+    pages_mine,
+    pages_misc,
+    pages_projects,
+    pages_sessions,
+    stream,
+)
+from .assets import STATIC
+from .openapi import OpenAPI
+
+P = r"([^/]+(?:/(?!-/)[^/]+)+)"
+ID = r"([a-z][a-z2-7]{11})"
+NAME = r"([^/]+)"
+
+
+class Route(NamedTuple):
+    """*path* is a regular expression below the hub's prefix, without anchors."""
+
+    name: str
+    path: str
+    handler: type[Any]
+    kwargs: dict[str, Any] = {}
+
+
+PAGES = (
+    Route("home", r"renku/?", pages_misc.Home),
+    Route("projects", r"renku/projects", pages_projects.Projects),
+    Route("project_new", r"renku/projects/new", pages_projects.ProjectNew),
+    Route("project", rf"renku/projects/{P}", pages_projects.ProjectPage),
+    Route("settings", rf"renku/projects/{P}/-/settings", pages_projects.Settings),
+    Route("repositories", rf"renku/projects/{P}/-/repositories", pages_projects.Repositories),
+    Route("repository_remove", rf"renku/projects/{P}/-/repositories/{NAME}/delete", pages_projects.RepositoryRemoval),
+    Route("members", rf"renku/projects/{P}/-/members", pages_projects.Members),
+    Route("member_remove", rf"renku/projects/{P}/-/members/{NAME}/delete", pages_projects.MemberRemoval),
+    Route("project_remove", rf"renku/projects/{P}/-/delete", pages_projects.ProjectRemoval),
+    Route("session_new", rf"renku/projects/{P}/-/sessions/new", pages_add.SessionNew),
+    Route("sessions", rf"renku/projects/{P}/-/sessions", pages_add.Sessions),
+    Route("session_check", rf"renku/projects/{P}/-/sessions/check", pages_add.SessionCheck),
+    Route("session", rf"renku/projects/{P}/-/sessions/{ID}", pages_sessions.SessionPage),
+    Route("session_bill", rf"renku/projects/{P}/-/sessions/{ID}/packages\.cdx\.json", pages_sessions.SessionBill),
+    Route("session_edit", rf"renku/projects/{P}/-/sessions/{ID}/edit", pages_edit.SessionEdit),
+    Route("session_edit_check", rf"renku/projects/{P}/-/sessions/{ID}/check", pages_edit.SessionEditCheck),
+    Route("session_remove", rf"renku/projects/{P}/-/sessions/{ID}/delete", pages_sessions.SessionRemoval),
+    Route("session_default", rf"renku/projects/{P}/-/sessions/{ID}/default", pages_sessions.SessionDefault),
+    Route("session_dismissal", rf"renku/projects/{P}/-/sessions/{ID}/dismissal", pages_sessions.SessionDismissal),
+    Route("session_revision", rf"renku/projects/{P}/-/sessions/{ID}/revision", pages_sessions.SessionRevision),
+    Route("session_start", rf"renku/projects/{P}/-/sessions/{ID}/start", pages_sessions.SessionStart),
+    Route("session_pause", rf"renku/projects/{P}/-/sessions/{ID}/pause", pages_sessions.SessionPause),
+    Route("image_guide", r"renku/images/guide", pages_misc.ImageGuide),
+    Route("ci_guide", r"renku/images/ci", pages_misc.CiGuide),
+    Route("my_sessions", r"renku/sessions", pages_mine.MySessions),
+    Route("instance_pause", rf"renku/sessions/{ID}/pause", pages_mine.InstancePause),
+    Route("instance_resume", rf"renku/sessions/{ID}/resume", pages_mine.InstanceResume),
+    Route("instance_data", rf"renku/sessions/{ID}/data", pages_mine.InstanceData),
+    Route("launch", rf"renku/launch/{P}", pages_sessions.LaunchPage),
+    Route("launch_session", rf"renku/launch/{P}/-/{ID}", pages_sessions.LaunchPage),
+)
+STATIC_FILES = Route("static", r"renku/static/(.*)", CacheControlStaticFilesHandler, {"path": str(STATIC)})
+API: tuple[Route, ...] = (
+    Route("api_openapi", r"api/renku/openapi\.json", OpenAPI, {"table": lambda: API}),
+    Route("api_projects", r"api/renku/projects", api_projects.Projects),
+    Route("api_project", rf"api/renku/projects/{NAME}", api_projects.Project),
+    Route("api_member", rf"api/renku/projects/{NAME}/members/{NAME}", api_projects.Member),
+    Route("api_sessions", rf"api/renku/projects/{NAME}/sessions", api_sessions.Sessions),
+    Route("api_session", rf"api/renku/projects/{NAME}/sessions/{ID}", api_sessions.Session),
+    Route("api_session_start", rf"api/renku/projects/{NAME}/sessions/{ID}/start", api_sessions.Start),
+    Route("api_session_pause", rf"api/renku/projects/{NAME}/sessions/{ID}/pause", api_sessions.Pause),
+    Route("api_session_instance", rf"api/renku/projects/{NAME}/sessions/{ID}/instance", api_sessions.Instance),
+    Route("api_session_events", rf"api/renku/projects/{NAME}/sessions/{ID}/events", stream.SessionEvents),
+    Route("api_session_logs", rf"api/renku/projects/{NAME}/sessions/{ID}/logs", api_sessions.Logs),
+    Route("api_session_revisions", rf"api/renku/projects/{NAME}/sessions/{ID}/revisions", api_sessions.Revisions),
+    Route("api_session_revision", rf"api/renku/projects/{NAME}/sessions/{ID}/revision", api_sessions.Revision),
+    Route("api_session_dismissal", rf"api/renku/projects/{NAME}/sessions/{ID}/dismissal", api_sessions.Dismissal),
+    Route("api_session_packages", rf"api/renku/projects/{NAME}/sessions/{ID}/packages", api_images.Packages),
+    Route("api_built_images", rf"api/renku/projects/{NAME}/images", api_images.Built),
+    Route("api_gitlab_hook", r"api/renku/gitlab-hook", api_hook.GitLabHook),
+    Route("api_image_check", r"api/renku/images/check", api_images.Check),
+    Route("api_my_sessions", r"api/renku/sessions", api_instances.Mine),
+    Route("api_events", r"api/renku/sessions/events", stream.Events),
+    Route("api_instance_pause", rf"api/renku/sessions/{ID}/pause", api_instances.Pause),
+    Route("api_instance", rf"api/renku/sessions/{ID}/instance", api_instances.Instance),
+    Route("api_instance_logs", rf"api/renku/sessions/{ID}/logs", api_instances.Logs),
+    Route("api_git_credential", r"api/renku/git-credential", api_git.GitCredential),
+    Route("api_environments", r"api/renku/environments", api_misc.Environments),
+    Route("api_resource_classes", r"api/renku/resource-classes", api_misc.ResourceClasses),
+)
+# Whatever lies below our two prefixes and is none of the above.
+NOWHERE = (
+    Route("api_nowhere", r"api/renku(?:/.*)?", api_misc.Nowhere),
+    Route("nowhere", r"renku/.*", pages_misc.Nowhere),
+)
+ROUTES = (*PAGES, STATIC_FILES, *API, *NOWHERE)
+
+
+def handlers() -> list[tuple[str, type[Any], dict[str, Any]]]:
+    """The table as `JupyterHub.extra_handlers` takes it: the hub puts its prefix in front of the slash."""
+    return [(f"/{route.path}", route.handler, dict(route.kwargs)) for route in ROUTES]

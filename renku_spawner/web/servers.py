@@ -1,0 +1,234 @@
+"""The door to the hub's servers: the only place that touches its users and spawners.
+
+Start and pause are idempotent and allowed in every state; while the hub checks a
+server after a restart they do not go through its own endpoints, which then refuse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from hmac import compare_digest
+from time import monotonic
+from typing import Any
+
+from jupyterhub.spawner import SpawnException
+from tornado.web import HTTPError
+
+from .. import beside
+from ..domain.errors import Invalid, Unavailable
+from ..domain.instance import Desired, Instance
+from ..domain.reasons import sentence
+from ..domain.session import SessionSpec
+from ..gate import require_room
+from ..services import runs
+from ..services.parts import Parts
+from .stops import STOP_PATIENCE, has_failed, still_stopping, until_stopped
+
+_GATE_PATIENCE = 10.0  # seconds for the gate's answer, as long as the hub's own endpoints wait
+_KNOW_PATIENCE = 5.0  # seconds for the tokens of sessions that the hub still looks for after its own restart
+_CANCEL_PATIENCE = 0.4  # seconds for a start to end its steps; a pause answers within one (decision 18)
+_deletions: dict[tuple[str, str], asyncio.Task[None]] = {}  # by user and session, while they are under way
+
+
+async def start(handler: Any, user: Any, spec: SessionSpec, resource_class: str | None = None) -> bool:
+    """Start or resume a session that `instances.prepare` has let through.
+
+    Returns:
+        Whether the start is under way (202); False if it runs already (200).
+
+    Raises:
+        Refused: by the gate in the spawner, which decides at the last moment, or `limit_servers`.
+        Conflict: `stopping`, while it still stops or is deleted.
+        Unavailable: `hub_busy`.
+    """
+    await _until_deleted(user, spec.session)
+    await require_room(handler, user, spec.session)
+    spawner = user.get_or_create_spawner(spec.session, spec.display_name, replace_failed=True)
+    if spawner.pending == "stop" or await has_failed(spawner):
+        await until_stopped(spawner)
+        spawner = user.get_or_create_spawner(spec.session, spec.display_name, replace_failed=True)
+    if spawner.ready:
+        return False
+    if spawner.pending:
+        return True
+    options = {"resource_class": resource_class} if resource_class else {}
+    await _spawn(handler, user, spec, options)
+    return True
+
+
+async def _spawn(handler: Any, user: Any, spec: SessionSpec, options: dict[str, str]) -> None:
+    """No await between the look at `pending` and this: a second process would start (recipe 11)."""
+    spawner = user.spawners[spec.session]
+    spawner.begun = False
+    try:
+        await handler.spawn_single_user(user, spec.session, spec.display_name, options=options)
+        await _until_decided(spawner)
+    except SpawnException as failure:
+        _raise_refusal(failure)
+    except HTTPError as error:
+        raise _busy(error) from None
+    except (RuntimeError, asyncio.CancelledError) as error:
+        if not _is_another_click(error):
+            raise
+
+
+async def _until_decided(spawner: Any) -> None:
+    """On a busy hub the gate takes longer than the look at the start: what it refuses answers this request still."""
+    start, end = spawner._spawn_future, monotonic() + _GATE_PATIENCE
+    while start is not None and not (start.done() or spawner.begun) and monotonic() < end:
+        await asyncio.wait({start}, timeout=0.05)
+    if start is not None and start.done():
+        await start
+
+
+def _is_another_click(error: BaseException) -> bool:
+    """Two starts met, and the other one goes on; or somebody paused it meanwhile, which does not end this request."""
+    if isinstance(error, RuntimeError):
+        return "pending" in str(error)
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() == 0
+
+
+def _raise_refusal(failure: SpawnException) -> None:
+    """A refusal answers the request; a start that failed at once is told by the status, as one that fails later."""
+    refusal = getattr(failure, "refusal", None)
+    if refusal is not None:
+        raise refusal from None
+
+
+def _busy(error: HTTPError) -> Exception:
+    """The hub's limits on starts at a time come before any code of ours."""
+    if error.status_code != 429:
+        return error
+    headers = getattr(error, "headers", None) or {}
+    return Unavailable(sentence("hub_busy"), retry_after=int(headers.get("Retry-After", 10)), code="hub_busy")
+
+
+async def pause(handler: Any, user: Any, parts: Parts, session_id: str, *, ended_reason: str) -> None:
+    """Stop a session at whatever step it is; its files stay."""
+    await runs.stop(parts, user.name, session_id, ended_reason=ended_reason)
+    spawner = user.spawners.get(session_id)
+    if spawner is None or not spawner.active:
+        await _settle(user, parts, session_id)
+    elif spawner.pending == "check":
+        beside.begin(_stop_after_check(handler, user, spawner), f"The stop of {spawner._log_name}")
+    elif spawner.pending != "stop":
+        await _cancel_start(spawner)
+        await _stop(handler, user, session_id)
+
+
+async def _settle(user: Any, parts: Parts, session_id: str) -> None:
+    """The hub knows of nothing that runs: what our record says of it ends too."""
+    instance = await runs.recorded(parts, user.name, session_id)
+    if instance is not None and instance.active:
+        await user.get_or_create_spawner(session_id, session_id).stop(now=True)
+
+
+async def _cancel_start(spawner: Any) -> None:
+    await asyncio.sleep(0)  # a start that has just been asked for begins: the hub would leave its coroutine behind
+    future = spawner._spawn_future
+    if future is not None and not future.done():
+        future.cancel()
+        await asyncio.wait({future}, timeout=_CANCEL_PATIENCE)
+
+
+async def _stop(handler: Any, user: Any, session_id: str) -> None:
+    spawner = user.spawners.get(session_id)
+    if spawner is None:
+        return
+    spawner._spawn_pending = False  # of the start that was cancelled
+    if not spawner._stop_pending and spawner.server is not None:
+        await handler.stop_single_user(user, session_id)
+
+
+async def _stop_after_check(handler: Any, user: Any, spawner: Any) -> None:
+    while spawner._check_pending:
+        await asyncio.sleep(0.1)
+    if spawner.ready:
+        await handler.stop_single_user(user, spawner.name)
+
+
+async def delete(handler: Any, user: Any, parts: Parts, session_id: str) -> None:
+    """Stop it if it runs, then delete its data for good; the owner has confirmed that.
+
+    Raises:
+        Conflict: `stopping`, when that takes longer than somebody should wait; it goes on.
+        Unavailable: `cluster_unavailable`, likewise, when the cluster does not answer.
+    """
+    key = (user.name, session_id)
+    if key not in _deletions:
+        _deletions[key] = task = asyncio.ensure_future(_delete(handler, user, parts, session_id))
+        task.add_done_callback(lambda done: _deleted(handler, key, done))
+    task = _deletions[key]
+    await _until_deleted(user, session_id)
+    await task
+
+
+async def _until_deleted(user: Any, session_id: str) -> None:
+    """Wait for a deletion that is under way. Raises Conflict if it takes too long, Unavailable without a cluster."""
+    task = _deletions.get((user.name, session_id))
+    if task is not None:
+        await asyncio.wait({task}, timeout=STOP_PATIENCE)
+        if not task.done():
+            raise still_stopping(user.spawners.get(session_id))
+
+
+def _deleted(handler: Any, key: tuple[str, str], task: asyncio.Task[None]) -> None:
+    _deletions.pop(key, None)
+    if not task.cancelled() and (error := task.exception()):  # whoever asked may have gone by now
+        handler.log.warning("The data of %s:%s are not deleted: %s", *key, error)
+
+
+async def _delete(handler: Any, user: Any, parts: Parts, session_id: str) -> None:
+    for _ in ("as it is", "as the hub finds it in its check"):
+        await pause(handler, user, parts, session_id, ended_reason="stopped_by_user")
+        spawner = user.spawners.get(session_id)
+        while spawner is not None and spawner.pending in ("stop", "check"):
+            await asyncio.sleep(0.05)
+    marked = await runs.delete(parts, user.name, session_id)
+    if marked is None or marked.desired is not Desired.DELETED:
+        return
+    spawner = user.get_or_create_spawner(session_id, session_id)
+    await spawner.delete_forever()
+    handler.db.delete(spawner.orm_spawner)
+    user.spawners.pop(session_id, None)
+    handler.db.commit()
+
+
+async def require_disk(user: Any, instance: Instance, disk: str) -> None:
+    """A disk cannot be made smaller than it is. Raises Invalid, `disk_shrink` (H64)."""
+    spawner = user.get_or_create_spawner(instance.session, instance.session)
+    if size := await spawner.too_large(instance, disk):
+        sentence_ = sentence("disk_shrink", size=size)
+        raise Invalid(sentence_, code="disk_shrink", fields={"disk": sentence_})
+
+
+async def log(user: Any, instance: Instance) -> str:
+    """The end of what an active instance has printed so far; empty where the hub knows of none."""
+    spawner = user.spawners.get(instance.session)
+    return str(await spawner.end_of_log(instance)) if spawner is not None else ""
+
+
+async def of_token(user: Any, token: str | None) -> str | None:
+    """The session of which *token* is the server's own; None for any other token.
+
+    Raises:
+        Unavailable: it may be one that the hub is still looking for after its own restart.
+    """
+    end = monotonic() + _KNOW_PATIENCE
+    while token:
+        servers = [spawner for spawner in user.spawners.values() if spawner.active]
+        for spawner in servers:
+            if spawner.api_token and compare_digest(spawner.api_token.encode(), token.encode()):
+                return str(spawner.name)
+        if all(_knows_its_token(spawner) for spawner in servers):
+            return None
+        if monotonic() > end:
+            raise Unavailable("The hub is still looking at your sessions.", retry_after=5)
+        await asyncio.sleep(0.1)
+    return None
+
+
+def _knows_its_token(spawner: Any) -> bool:
+    knowing = getattr(spawner, "knowing", None)
+    return not spawner._check_pending and (knowing is None or knowing.done())

@@ -1,0 +1,235 @@
+"""What pages show of sessions: domain values in, plain dictionaries out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ..domain.environment import Environment, Revision
+from ..domain.instance import Instance, Status
+from ..domain.project import Project
+from ..domain.reasons import REASONS
+from ..domain.repository import Repository
+from ..domain.resources import ResourceClass
+from ..domain.session import Configuration
+from ..services.looks import Other, SessionView
+from . import words
+from .urls import Urls
+
+View = dict[str, Any]
+# What a template may ask of any session, whatever its status.
+_MAYBE = (
+    "blocked",
+    "other",
+    "more",
+    "sentence",
+    "stage",
+    "elapsed",
+    "progress",
+    "usual",
+    "since",
+    "since_at",
+    "open",
+    "message",
+    "advice",
+    "disk_lost",
+    "class_name",
+    "update",
+)
+STARTS = (Status.INACTIVE, Status.PAUSED, Status.FAILED)
+BUSY = (Status.LAUNCHING, Status.STOPPING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """From where a page looks: its addresses, the time, and the machine it is about.
+
+    *gitlab* is the address of the GitLab in which projects live, None if they live here.
+    """
+
+    urls: Urls
+    now: datetime
+    local: bool = False
+    inside: str = ""
+    gitlab: str | None = None
+
+
+# ---- one's own instance ------------------------------------------------------------------------
+
+
+def state(instance: Instance | None, usual: float | None, frame: Frame) -> View:
+    """The keys of a session that say how one's own instance stands."""
+    status = instance.status if instance else Status.INACTIVE
+    shown: View = {"status": str(status), "notices": []}
+    if instance is not None:
+        shown |= _SHOWN.get(status, _nothing)(instance, usual, frame)
+        shown["notices"] = [{"title": n["title"], "text": n["text"]} for n in instance.notices]
+    return shown
+
+
+def _nothing(instance: Instance, usual: float | None, frame: Frame) -> View:
+    return {}
+
+
+def _launching(instance: Instance, usual: float | None, frame: Frame) -> View:
+    elapsed = instance.elapsed(frame.now)
+    return {
+        "stage": instance.stage,
+        "elapsed": elapsed,
+        "progress": words.progress(elapsed, usual),
+        "usual": words.usual(usual),
+    }
+
+
+def _running(instance: Instance, usual: float | None, frame: Frame) -> View:
+    used = instance.last_activity
+    idle = used is not None and instance.ready_at is not None and used > instance.ready_at
+    return {
+        "since": words.lasting(instance.elapsed(frame.now) or 0),
+        "since_at": words.iso(instance.ready_at),
+        "class_name": instance.resource_class,
+        "more": f"last used {words.ago(used, frame.now)}" if idle and used else None,
+        "open": frame.urls.open(instance.session, frame.inside),
+    }
+
+
+def _paused(instance: Instance, usual: float | None, frame: Frame) -> View:
+    reason = REASONS.get(instance.ended_reason or "")
+    return {
+        "since": words.ago(instance.paused_at, frame.now) if instance.paused_at else None,
+        "since_at": words.iso(instance.paused_at),
+        "more": f"{reason.text} {reason.advice}".strip() if reason and "{" not in reason.text else None,
+    }
+
+
+def _failed(instance: Instance, usual: float | None, frame: Frame) -> View:
+    return {"message": instance.message, "advice": instance.advice, "disk_lost": instance.disk_lost}
+
+
+def _between(instance: Instance, usual: float | None, frame: Frame) -> View:
+    opens = instance.status is Status.UNKNOWN and instance.ready_at is not None
+    return {
+        "sentence": words.sentence(instance, local=frame.local),
+        "open": frame.urls.open(instance.session, frame.inside) if opens else None,
+    }
+
+
+_SHOWN = {
+    Status.LAUNCHING: _launching,
+    Status.RUNNING: _running,
+    Status.PAUSED: _paused,
+    Status.FAILED: _failed,
+    Status.STOPPING: _between,
+    Status.UNKNOWN: _between,
+}
+
+
+# ---- sessions ----------------------------------------------------------------------------------
+
+
+def brief(id: str, title: str, page: str, instance: Instance | None, frame: Frame, usual: float | None = None) -> View:
+    """A session of which no more is known than its name, with one's own instance."""
+    data = frame.urls.instance(id, "data") if instance and instance.claim else None
+    shown: View = {"id": id, "title": title, "page": page, "url": page, "delete_page": data, "classes": []}
+    return shown | dict.fromkeys(_MAYBE) | state(instance, None, frame)
+
+
+def short(view: SessionView, project: str, frame: Frame) -> View:
+    """A session as the head of a page shows it."""
+    session = view.session
+    page = frame.urls.session(project, session.id)
+    shown = brief(session.id, session.title, page, view.instance, frame, view.usual)
+    shown["notices"] += _changed(view)
+    if view.status in STARTS:
+        shown["blocked"] = view.hindrance
+        shown["classes"] = classes(view.classes)
+        shown["other"] = other(view.other, project, frame) if view.other else None
+    return shown
+
+
+def card(view: SessionView, project: Project, frame: Frame, *, may_write: bool) -> View:
+    """A session as its card and its page show it."""
+    session = view.session
+    return short(view, project.path, frame) | {
+        "description": session.description,
+        "default": project.default_session == session.id,
+        "environment": environment(session.environment, session.revision),
+        "needs": session.configuration.needs.words,
+        "mounts": mounts(session.configuration, project.repositories),
+        "added_by": session.created_by,
+        "added_at": words.iso(session.created_at),
+        "may_write": may_write,
+        "update": _newer(view, frame, may_write=may_write),
+    }
+
+
+def _newer(view: SessionView, frame: Frame, *, may_write: bool) -> View | None:
+    """That a newer image waits; it never changes anything by itself (decision 7)."""
+    if view.update is None:
+        return None
+    who, link = ("you accept", "Review the change") if may_write else ("an editor accepts", "See the change")
+    since, later = words.ago(view.update.since, frame.now), words.later(view.update)
+    return {"text": f"{f'{later}, ' if later else ''}first seen {since}. Nothing changes until {who} it.", "link": link}
+
+
+def classes(usable: Sequence[ResourceClass]) -> list[View]:
+    return [{"name": c.name, "size": c.size, "suggested": number == 0} for number, c in enumerate(usable)]
+
+
+def other(found: Other, project: str, frame: Frame) -> View:
+    """The session of the same environment that is in the way (decision 1)."""
+    instance, urls = found.instance, frame.urls
+    running = instance.status is Status.RUNNING
+    return {
+        "title": found.title,
+        "page": urls.session(project, instance.session),
+        "status": str(instance.status),
+        "open": urls.open(instance.session) if running else None,
+        "pause": urls.instance(instance.session, "pause") if instance.status is not Status.STOPPING else None,
+    }
+
+
+def _changed(view: SessionView) -> list[View]:
+    """What the next start does differently, said before the click (decision 16)."""
+    instance, session = view.instance, view.session
+    if instance is None or not instance.fingerprint or instance.fingerprint == session.fingerprint:
+        return []
+    if view.status in (Status.RUNNING, Status.LAUNCHING):
+        text = "Pause and resume to use the new configuration."
+        return [{"title": "This session was edited since you started it.", "text": text}]
+    if view.status in (Status.PAUSED, Status.FAILED):
+        text = f"The next start uses its present configuration and revision {session.revision.number} of the image."
+        return [{"title": "This session was edited since you last ran it.", "text": text}]
+    return []
+
+
+def environment(found: Environment, revision: Revision) -> View:
+    return {
+        "id": found.id,
+        "name": found.name,
+        "description": found.description,
+        "keywords": list(found.keywords),
+        "creator": found.created_by,
+        "created_at": words.iso(found.created_at),
+        "kind": str(found.kind),
+        "image": revision.canonical,
+        "digest": revision.digest,
+        "revision": revision.number,
+    }
+
+
+def mounts(configuration: Configuration, repositories: Sequence[Repository]) -> str:
+    """`all 2 repositories`, `1 of 2 repositories`, `no repositories`."""
+    count, chosen = len(repositories), len(configuration.chosen(tuple(repositories)))
+    if not chosen:
+        return "no repositories"
+    if chosen < count:
+        return f"{chosen} of {words.counted(count, 'repository')}"
+    return f"all {words.counted(count, 'repository')}" if count > 1 else "1 repository"
+
+
+def refresh(statuses: Iterable[str]) -> bool:
+    """Whether a page without a script should load itself again."""
+    return any(status in BUSY for status in statuses)

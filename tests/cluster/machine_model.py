@@ -1,0 +1,69 @@
+"""What may have become of each person's run of each session, said in sets: `running`, `paused`, `failed:<reason>`."""
+
+from collections.abc import Callable, Iterable
+from itertools import permutations
+
+Key = tuple[str, str]  # user, session
+Outcomes = frozenset[str]
+Effect = Callable[[Outcomes], Outcomes]
+
+INACTIVE = frozenset({"inactive"})
+# What a pod meets that runs: what its owner reads of it, as tests/cluster/test_running.py has it.
+ENDS = {
+    "evicted-by-api": "evicted",
+    "evicted-ephemeral-storage": "crash_disk_full",
+    "preempted": "preempted",
+    "node-drain": "evicted",
+    "node-lost-taint-eviction": "node_lost",
+    "active-deadline": "deadline_exceeded",
+    "removed": "pod_removed",
+    "memory": "crash_oom",
+    "exit 1": "crash_exit",
+    "exit 0": "server_exited",
+}
+# What a pod meets that starts; `launching` waits for room.
+FATES = {
+    "image-invalid-name": "failed:image_invalid",
+    "image-missing-tag": "failed:image_not_found",
+    "secret-missing-env": "failed:config_error",
+    "start-command-not-found": "failed:command_not_found",
+    "nonroot-image-root": "failed:image_root",
+    "unschedulable-cpu": "launching",
+}
+CUT = frozenset({"failed:lost"})  # a start whose hub went
+NO_ANSWER = frozenset({"failed:cluster_unavailable", "failed:start_timeout"})
+
+
+def ended(before: Outcomes) -> Outcomes:
+    """What has ended stays so."""
+    return frozenset(one for one in before if one.startswith("failed") or one in {"inactive", "paused"})
+
+
+def started(fates: Iterable[str]) -> Effect:
+    """A start was accepted: what runs goes on, else it comes to one of *fates*."""
+    coming = frozenset(fates)
+    return lambda before: coming | (before & {"running"}) | (before & {"launching"})
+
+
+def paused(before: Outcomes) -> Outcomes:
+    """What was about to fail may have failed before."""
+    return ended(before) | ({"paused"} if before - INACTIVE else frozenset())
+
+
+def deleted(before: Outcomes) -> Outcomes:
+    return INACTIVE
+
+
+def still_deleting(before: Outcomes) -> Outcomes:
+    return paused(before) | INACTIVE
+
+
+def in_some_order(effects: Iterable[Effect], before: Outcomes) -> Outcomes:
+    """Requests that met: the result is that of one order or another (R31)."""
+    found: frozenset[str] = frozenset()
+    for order in permutations(effects):
+        after = before
+        for effect in order:
+            after = effect(after)
+        found |= after
+    return found

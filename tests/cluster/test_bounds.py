@@ -1,0 +1,117 @@
+"""Names that never meet, and memory that never grows, however many there are (R37, R41)."""
+
+import asyncio
+import importlib
+import inspect
+import logging
+import pkgutil
+import random
+import re
+import tracemalloc
+from collections.abc import Iterator
+from functools import _lru_cache_wrapper
+from typing import Any
+
+import pytest
+
+import renku_spawner
+from renku_spawner.domain.names import new_id
+from renku_spawner.kube import watch
+from renku_spawner.spawner import RenkuSpawner
+from tests.fakes.kube import FakeCluster
+from tests.fakes.spawning import spawner, use
+
+LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")  # RFC 1123
+ALPHABETS = ["abz", "aAbB", "äßüñ", "ab-._", "😀🚀👩‍🔬", "\u202eא\u200f", "名字ñ", "a@b."]
+MILLION = 1_000_000
+
+
+def names(count: int) -> Iterator[str]:
+    """Names of people: short, of 255 characters, of any script, and some that look alike."""
+    draw = random.Random(37)
+    for _ in range(count):
+        yield "".join(draw.choices(draw.choice(ALPHABETS), k=draw.choice([1, 3, 8, 30, 255])))
+
+
+async def test_no_two_pods_share_a_name_whoever_and_whatever_they_are_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """R37: the whole id of the session stands in the name, so that only pods of one session could meet;
+    among its people none do. 500 sessions by 2000 people are a million pairs."""
+    async with FakeCluster() as cluster:
+        use(cluster, monkeypatch)
+        it = spawner(kind=RenkuSpawner, pod_name_template="jupyter-{user_server}")
+        people, sessions = sorted(set(names(2000))), [new_id() for _ in range(500)]
+
+        def name(person: str, session: str) -> str:
+            it.user.name, it.user.escaped_name, it.orm_spawner.name = person, person, session
+            made = str(it._expand_user_properties(it.pod_name_template))
+            assert session in made
+            assert len(made) <= 63
+            assert LABEL.fullmatch(made), made
+            return made
+
+        for session in sessions[:10]:
+            assert len({name(person, session) for person in people}) == len(people)
+        for session in sessions:
+            name(random.choice(people), session)
+        secret = f"{name(people[0], sessions[0])}-{new_id()}"
+        assert len(secret) <= 63
+        assert LABEL.fullmatch(f"work-{new_id()}")
+
+
+class Nobody:
+    """An API that never answers."""
+
+    async def list_namespaced_pod(self, **_: Any) -> None:
+        await asyncio.Event().wait()
+
+    list_namespaced_event = list_namespaced_pod
+
+
+POD = {"metadata": {"name": "", "namespace": "sessions", "uid": "u"}, "spec": {}, "status": {}}
+
+
+def live(it: watch.Watch, number: int) -> None:
+    """Something happens to a pod, which goes; most are not ours."""
+    name = f"pod-{number}"
+    about = {"namespace": "sessions", "name": name, "uid": str(number)}
+    it._apply_event("ADDED", {"metadata": {"name": name}, "involvedObject": about})
+    if number % 10 == 0:
+        pod = POD | {"metadata": POD["metadata"] | {"name": name}}
+        it._apply_pod("ADDED", pod)
+        it._apply_pod("DELETED", pod)
+
+
+def grown(it: watch.Watch, numbers: range) -> int:
+    """Bytes more after the lives of so many pods."""
+    tracemalloc.start()
+    for number in numbers:
+        live(it, number)
+    now, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return now
+
+
+async def test_what_happens_to_a_million_pods_is_forgotten_again() -> None:
+    """R41."""
+    it = watch.Watch(Nobody(), namespace="sessions", labels="component=it", log=logging.getLogger("it"))
+    grown(it, range(1000))
+    assert grown(it, range(1000, 20_000)) < 1_000_000, "bytes"
+    for number in range(20_000, MILLION):
+        live(it, number)
+    assert it.pods == {}
+    assert len(it._events) <= len(it._strangers) <= watch.STRANGERS_KEPT
+    for _ in range(1000):
+        live(it, 7)
+    assert len(it.events_of("sessions/pod-7")) <= watch.EVENTS_KEPT
+    await it.stop()
+
+
+def test_every_cache_of_the_package_has_a_bound() -> None:
+    """R41."""
+    for found in pkgutil.walk_packages(renku_spawner.__path__, "renku_spawner."):
+        if "migrations" in found.name or found.name.endswith("__main__"):
+            continue
+        module = importlib.import_module(found.name)
+        for name, thing in vars(module).items():
+            if isinstance(thing, _lru_cache_wrapper) and inspect.signature(thing).parameters:
+                assert thing.cache_parameters()["maxsize"], f"{found.name}.{name} keeps everything"

@@ -1,0 +1,189 @@
+"""The hub is killed at every step of a start and of an end, and comes back, with or without a cluster to ask."""
+
+import asyncio
+
+import pytest
+
+from tests.cluster.lives import meets
+from tests.cluster.own import answering, own_hub
+from tests.fixtures.renku import until
+
+# What the hub had asked for when it was killed: title, verb and resource, and whether it was done before that.
+HELD = {
+    "claim asked for": ("create", "persistentvolumeclaims", False),
+    "claim made": ("create", "persistentvolumeclaims", True),
+    "pod asked for": ("create", "pods", False),
+    "pod made": ("create", "pods", True),
+    "secret asked for": ("create", "secrets", False),
+    "secret made": ("create", "secrets", True),
+    "pod asked to go": ("delete", "pods", False),
+    "pod told to go": ("delete", "pods", True),
+    "data asked to go": ("delete", "persistentvolumeclaims", False),
+    "data told to go": ("delete", "persistentvolumeclaims", True),
+}
+# What a pod meets while no hub looks: the reason that its owner reads.
+MEANWHILE = {
+    "evicted-ephemeral-storage": "crash_disk_full",
+    "active-deadline": "deadline_exceeded",
+    "taint-noexecute": "node_lost",
+    "preempted": "preempted",
+}
+# Status before the kill, and where each comes to rest after it: status and reason. A start whose server
+# has no token yet cannot go on, since nobody else knows it; it ends, and leaves nothing that runs.
+TABLE = {
+    "claim asked for": ("launching", "failed", "lost"),
+    "claim made": ("launching", "failed", "lost"),
+    "pod asked for": ("launching", "failed", "lost"),
+    "pod made": ("launching", "failed", "lost"),
+    "secret asked for": ("launching", "failed", "lost"),
+    "secret made": ("launching", "running", None),
+    "scheduled": ("launching", "launching", None),
+    "pulling": ("launching", "running", None),
+    "starting": ("launching", "running", None),
+    "answered": ("launching", "running", None),
+    "running": ("running", "running", None),
+    **{case: ("running", "failed", reason) for case, reason in MEANWHILE.items()},
+    "pod asked to go": ("stopping", "paused", None),
+    "pod told to go": ("stopping", "paused", None),
+    "paused": ("paused", "paused", None),
+    "data asked to go": ("paused", "inactive", None),
+    "data told to go": ("paused", "inactive", None),
+}
+DELETED = ("data asked to go", "data told to go")
+LEAVING = ("pod asked to go", "pod told to go")
+RAN = ("running", "paused", *MEANWHILE, *LEAVING, *DELETED)
+LIVES = {"scheduled": "unschedulable-cpu", "pulling": "image-large-pull", "answered": "delete-graceful-term"}
+ENDED = [title for title, (_, status, _) in TABLE.items() if status not in ("running", "launching")]
+
+
+@pytest.fixture
+async def own(tmp_path, monkeypatch):
+    async with own_hub(tmp_path, monkeypatch) as it:
+        yield it
+
+
+def hold(own, *titles):
+    """Let the hub wait for the answer to that request."""
+    for title in titles:
+        verb, resource, done = HELD[title]
+        own.cluster.fault(own.asks(verb, resource, title), **{"hang_after" if done else "hang": True})
+
+
+async def every(own, titles, action):
+    await asyncio.gather(*(own.act(title, action) for title in titles))
+
+
+async def before_the_kill(own):
+    """Every session of the table at its step; the pod of "answered", which waits for a first request."""
+    for title in TABLE:
+        await own.session(title, **({"TINY_WAIT": "1"} if title == "starting" else {}))
+    own.downloaded = asyncio.Event()
+    for title, case in LIVES.items():
+        held = {"Pulled": own.downloaded} if title == "pulling" else {}
+        own.kubelet.plan(case, lambda pod, title=title: own.ids[title] in str(pod["metadata"]["labels"]), held=held)
+    await every(own, RAN, "start")
+    await own.become(dict.fromkeys(RAN, "running"))
+    hold(own, *HELD)
+    await every(own, ("paused", *DELETED), "pause")
+    await every(own, [title for title in TABLE if title not in (*RAN, "pulling", "answered")], "start")
+    await own.become(dict.fromkeys(("paused", *DELETED), "paused"))
+    asked = [asyncio.ensure_future(own.act(title, "pause")) for title in LEAVING]
+    for title in DELETED:
+        path = f"renku/sessions/{own.ids[title]}/instance"
+        asked.append(asyncio.ensure_future(own.do(own.hub.ask, "DELETE", path)))
+    await until(lambda: all(fault.seen for fault in own.cluster.faults.requests), why="all requests are held")
+    await until(lambda: own.pods("starting") and own.pods("scheduled"))
+    await own.act("pulling", "start")
+    await until(lambda: own.pods("pulling"))
+    return asked
+
+
+async def test_a_hub_killed_at_any_step_finds_all_as_it_should_be(own):
+    """R1, R2, R12, R38, V5, V6: no second pod, no pod without an owner, no claim lost, nothing forgotten."""
+    asked = await before_the_kill(own)
+    await own.become({title: row[0] for title, row in TABLE.items() if title != "answered"})
+    uids = {title: uids_of(own.pods(title)) for title in ("running", "secret made", "pulling", "starting")}
+    await own.act("answered", "start")
+    pod = await until(lambda: next((pod for pod in own.pods("answered") if pod["status"].get("podIP")), None))
+    async with answering(pod, own.kill_now):
+        await until(lambda: own.hub.process.poll() is not None, why="the first answer kills the hub")
+    claims = {title: [] if title in DELETED else uids_of(own.claims(title)) for title in TABLE}
+    await asyncio.gather(*asked, return_exceptions=True)
+    own.cluster.faults.clear()
+    own.cluster.speed = 400
+    await asyncio.gather(*(meets(own.cluster, own.pods(case)[0], case) for case in MEANWHILE))
+    own.cluster.speed = 20
+    async with answering(pod):
+        await own.do(own.hub.start)
+        assert (await own.do(own.hub.statuses))["pulling"] == "launching"
+        own.downloaded.set()
+        (own.kubelet.claim_of(own.pods("starting")[0]) / "go").touch()
+        pulled = await until(lambda: next((pod for pod in own.pods("pulling") if pod["status"].get("podIP")), None))
+        async with answering(pulled):
+            await own.become({title: row[1] for title, row in TABLE.items() if row[1] != "inactive"})
+            await until(lambda: not any(own.pods(title) for title in ENDED), why="nothing is left of what has ended")
+            await in_order(own, uids, claims)
+
+
+def uids_of(objects):
+    return [each["metadata"]["uid"] for each in objects]
+
+
+async def in_order(own, uids, claims):
+    reasons = await own.do(own.hub.reasons)
+    failed = {title: reason for title, (_, status, reason) in TABLE.items() if status == "failed"}
+    assert {title: reasons[title] for title in failed} == failed
+    assert {title: uids_of(own.pods(title)) for title in uids} == uids
+    assert {title for title in TABLE if len(own.creates(title)) > 1} == set(), "no pod was made twice"
+    for title, kept in claims.items():
+        await until(lambda title=title, kept=kept: uids_of(own.claims(title)) == kept, why=f"the files of: {title}")
+
+
+async def test_a_hub_that_finds_no_cluster_says_so_and_takes_up_what_ran(own):
+    """V8, R5, S8: unknown meanwhile, adopted on return, no orphan; its token is revoked in the end."""
+    await own.started()
+    await own.become({"Explore": "running"})
+    (pod,) = own.pods()
+    token = own.token()
+    await own.do(own.hub.kill)
+    async with own.cluster.outage():
+        await own.do(own.hub.start)
+        await own.become({"Explore": "unknown"})
+    await own.become({"Explore": "running"}, seconds=10)
+    assert [each["metadata"]["uid"] for each in own.pods()] == [pod["metadata"]["uid"]]
+    assert await own.knows(token)
+    await own.do(own.hub.ask, "POST", f"renku/sessions/{own.ids['Explore']}/pause")
+    await own.become({"Explore": "paused"})
+    assert own.pods() == []
+    assert not await own.knows(token)
+
+
+async def test_a_session_that_is_stopped_before_its_token_is_read_again_leaves_none_that_is_good(own):
+    """Also if its Secret cannot be read at all after the hub's restart."""
+    await own.started()
+    await own.become({"Explore": "running"})
+    token = own.token()
+    await own.do(own.hub.kill)
+    own.cluster.fault(lambda r: (r.verb, r.resource) == ("get", "secrets"), times=99, status=403)
+    await own.do(own.hub.start)
+    await own.become({"Explore": "running"})
+    assert await own.knows(token)
+    await own.do(own.hub.ask, "POST", f"renku/sessions/{own.ids['Explore']}/pause")
+    await own.become({"Explore": "paused"})
+    assert not await own.knows(token)
+
+
+async def test_a_session_that_was_unknown_when_the_hub_went_is_one_that_runs_and_no_start(own):
+    """A start would be refused by now; what runs is never ended by a change of its project (S10)."""
+    await own.started()
+    await own.become({"Explore": "running"})
+    (pod,) = own.pods()
+    async with own.cluster.outage():
+        await own.become({"Explore": "unknown"})
+        path = f"renku/projects/{own.project}/sessions/{own.ids['Explore']}"
+        assert (await own.do(own.hub.ask, "DELETE", path, {})).status_code == 204
+        await own.do(own.hub.kill)
+        await own.do(own.hub.start)
+        await own.become({"Explore": "unknown"})
+    await own.become({"Explore": "running"}, seconds=25)
+    assert uids_of(own.pods()) == uids_of([pod])

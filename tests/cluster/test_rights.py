@@ -1,0 +1,98 @@
+"""The hub can do all that it does with helm/role.yaml, and needs all that stands there."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from kubernetes_asyncio.client import ApiClient, ApiException, CoreV1Api
+
+from renku_spawner.domain.instance import Status
+from renku_spawner.domain.repository import NewRepository
+from renku_spawner.domain.resources import Requirements
+from tests.fakes.kube import FakeCluster
+from tests.spawner.test_inside import changed
+
+ROLE = yaml.safe_load((Path(__file__).parents[2] / "helm" / "role.yaml").read_text())
+
+
+FOR_PRIVATE_IMAGES = {("patch", "secrets")}  # shown to be needed in tests/gitlab/test_private_images.py
+
+
+def rights() -> dict[str, set[str]]:
+    """Verbs by resource, as the file gives them."""
+    return {name: set(rule["verbs"]) for rule in ROLE["rules"] for name in rule["resources"]}
+
+
+def asked(cluster) -> set[tuple[str, str]]:
+    """(verb, resource) of every request to the cluster."""
+    return {(request.verb, request.resource) for request in cluster.requests}
+
+
+def refused(cluster) -> set[tuple[str, str, str]]:
+    return {(r.verb, r.resource, r.namespace) for r in cluster.requests if r.status == 403}
+
+
+def with_the_role(cluster) -> None:
+    cluster.rules["hub"] = {"sessions": rights()}
+
+
+async def become(it, session, how: str, status: Status):
+    below = f"projects/{session.project}/sessions" if how == "start" else "sessions"
+    answer = await it.hub.client("alice").post(f"api/renku/{below}/{session.id}/{how}")
+    assert answer.status_code in (200, 202), answer.text
+    return await it.hub.becomes(session, status)
+
+
+def test_the_role_is_for_one_namespace_and_names_every_right() -> None:
+    assert (ROLE["apiVersion"], ROLE["kind"]) == ("rbac.authorization.k8s.io/v1", "Role")
+    assert {group for rule in ROLE["rules"] for group in rule["apiGroups"]} == {""}
+    assert not {"*"} & (rights().keys() | set().union(*rights().values()))
+    assert len(rights()) == sum(len(rule["resources"]) for rule in ROLE["rules"]), "a resource stands there twice"
+
+
+async def test_a_whole_life_needs_every_right_of_the_role_and_no_other(on_cluster, upstream):
+    upstream.commit("code", **{"read.txt": "cloned"})
+    host = upstream.server.url.removeprefix("http://")
+    it = await on_cluster(Renku={"repository_hosts": {host}}, RenkuSpawner={"storage_class": "growing"})
+    with_the_role(it.cluster)
+    project = await it.hub.project(repositories=(NewRepository(url=upstream.url("code")),))
+    session = await it.hub.session(project)
+    it.cluster.fault(lambda request: (request.verb, request.resource) == ("create", "pods"), times=1, reset=True)
+    await become(it, session, "start", Status.RUNNING)
+    (pod,) = it.pods()
+    assert (it.kubelet.claim_of(pod) / "code" / "read.txt").read_text() == "cloned"
+    await it.hub.app.init_spawners()  # as after a restart
+    await become(it, session, "pause", Status.PAUSED)
+    await changed(it.hub, session, needs=Requirements(disk="2Gi"))
+    await become(it, session, "start", Status.RUNNING)
+    (claim,) = it.claims()
+    assert claim["spec"]["resources"]["requests"]["storage"] == "2Gi"
+    broken = await it.hub.session(project, "Broken", key="r", variables={"TINY_EXIT": "3"})
+    await become(it, broken, "start", Status.FAILED)
+    for one in (session, broken):
+        await it.hub.client("alice").delete(f"api/renku/sessions/{one.id}/instance")
+        await it.hub.becomes(one, Status.INACTIVE)
+    assert (it.pods(), it.claims()) == ([], [])
+    assert refused(it.cluster) == set()
+    given = {(verb, resource) for resource, verbs in rights().items() for verb in verbs}
+    assert given - asked(it.cluster) == FOR_PRIVATE_IMAGES, "nobody needs this"
+    assert asked(it.cluster) - given == set()
+
+
+@pytest.mark.parametrize(
+    ("call", "names"),
+    [
+        ("list_namespaced_secret", {"namespace": "sessions"}),
+        ("list_namespaced_pod", {"namespace": "default"}),
+        ("list_pod_for_all_namespaces", {}),
+        ("list_node", {}),
+        ("patch_namespaced_pod", {"namespace": "sessions", "name": "a", "body": {}}),
+    ],
+)
+async def test_a_call_outside_the_role_is_noticed(call, names):
+    async with FakeCluster() as cluster, ApiClient(cluster.configuration("hub-token")) as client:
+        with_the_role(cluster)
+        with pytest.raises(ApiException) as caught:
+            await getattr(CoreV1Api(client), call)(**names)
+        assert caught.value.status == 403
+        assert len(refused(cluster)) == 1

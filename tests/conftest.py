@@ -1,0 +1,45 @@
+"""What every test may ask for: databases, a browser; and the rule that nothing is skipped in silence."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+
+pytest_plugins = [
+    "pytester",
+    "tests.fixtures.proxy",  # before those that import it
+    "tests.fixtures.canaries",
+    "tests.fixtures.browser",
+    "tests.fixtures.clock",
+    "tests.fixtures.hub",
+    "tests.fixtures.network",
+    "tests.fixtures.postgresql",
+    "tests.fixtures.registry",
+    "tests.fixtures.skips",
+]
+
+ROOT = Path(__file__).parents[1]
+ALONE = ("tests/bench/", "tests/faults/")
+
+
+def pytest_configure() -> None:
+    """Find what make has installed, also without make, and the SQLAlchemy that `make test` means."""
+    installed = [str(Path(sys.executable).parent), str(ROOT / "node_modules" / ".bin")]
+    os.environ["PATH"] = os.pathsep.join([*installed, os.environ["PATH"]])
+    wanted = os.environ.get("RENKU_TEST_SQLALCHEMY", sqlalchemy.__version__)
+    if sqlalchemy.__version__ != wanted:
+        raise pytest.UsageError(f"SQLAlchemy {wanted} is wanted, but {sqlalchemy.__version__} is in use.")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what measures times or kills processes: it runs when nothing else does."""
+    for item in items:
+        if item.nodeid.startswith(ALONE):
+            item.add_marker("alone")
+
+
+def pytest_report_header() -> str:
+    return f"SQLAlchemy {sqlalchemy.__version__}"

@@ -1,0 +1,150 @@
+"""What the documents say is so: settings, links, commands, names of tests."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import renku_spawner
+from renku_spawner.app import Renku
+from renku_spawner.spawner import RenkuSpawner
+from renku_spawner.web.scopes import SCOPES
+from tests.docs import settings
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted(path for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+LINK = re.compile(r"(?<!`)\[[^\]\[]*\]\(([^)\s]+)\)")
+TEST = re.compile(r"`((?:tests/)[\w/]+\.py)(?:::(\w+))?`")
+AMERICAN = re.compile(
+    r"\b(behavior|colors?|authoriz\w+|licens(?:e|ed)\b(?!\))|recogniz\w+|initializ\w+|serializ\w+|canceled)", re.I
+)
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def named_tests(text: str) -> list[tuple[str, str]]:
+    """(file, function) of each test that *text* names; a function alone belongs to the file named last."""
+    return TEST.findall(text)
+
+
+def exists(file: str, function: str) -> bool:
+    path = ROOT / file
+    return path.is_file() and (not function or f"def {function}(" in path.read_text())
+
+
+def test_the_table_of_settings_in_the_readme_is_up_to_date() -> None:
+    text = read("README.md")
+    assert text == settings.readme(text), "please run: python -m tests.docs.settings"
+
+
+def test_the_page_of_settings_is_up_to_date() -> None:
+    assert read("docs/settings.md") == settings.page(), "please run: python -m tests.docs.settings"
+
+
+def test_every_setting_stands_in_both() -> None:
+    for name in Renku.class_trait_names(config=True):
+        assert f"| `{name}` |" in read("README.md")
+        assert f"## `c.Renku.{name}`" in read("docs/settings.md")
+
+
+def test_every_setting_of_our_own_spawner_stands_on_the_page() -> None:
+    for name in RenkuSpawner.class_own_traits(config=True):
+        assert f"## `c.RenkuSpawner.{name}`" in read("docs/settings.md")
+
+
+def test_a_stale_table_is_noticed() -> None:
+    text = read("README.md")
+    assert settings.readme(text.replace("| `db_url` |", "| `database` |")) == text
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(document: Path) -> None:
+    wrong = []
+    for link in LINK.findall(document.read_text()):
+        if not re.match(r"https?://|#", link) and not (document.parent / link.partition("#")[0]).exists():
+            wrong.append(link)
+    assert wrong == []
+
+
+def test_the_documents_are_linked_from_the_readme() -> None:
+    linked = set(LINK.findall(read("README.md")))
+    assert {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md")} <= linked
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_spelling_is_british(document: Path) -> None:
+    prose = re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)", "", document.read_text(), flags=re.DOTALL)
+    assert AMERICAN.findall(prose) == []
+
+
+def test_every_setting_that_a_document_names_exists() -> None:
+    known = set(Renku.class_trait_names(config=True))
+    for document in DOCUMENTS:
+        named = set(re.findall(r"\bRenku\.([a-z_]+)", document.read_text()))
+        assert named <= known, document.name
+
+
+def test_every_scope_stands_in_the_page_for_admins() -> None:
+    text = read("docs/admins.md")
+    assert set(re.findall(r"`(custom:renku:\w+)`", text)) == set(SCOPES)
+
+
+def test_every_make_target_that_a_document_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
+    for document in DOCUMENTS:
+        assert set(re.findall(r"(?:^|`)make ([a-z]+)", document.read_text(), re.MULTILINE)) <= targets, document.name
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    version = tomllib.loads(read("pyproject.toml"))["project"]["version"]
+    assert version == renku_spawner.__version__
+    released = re.findall(r"^## (\S+)$", read("CHANGELOG.md"), re.MULTILINE)  # what is not out yet says so in brackets
+    assert released[0] == version
+
+
+def test_the_five_lines_of_the_readme_are_a_configuration(tmp_path: Path) -> None:
+    [code] = re.findall(r"```python\n(.*?)```", read("README.md"), re.DOTALL)
+    assert len(code.strip().splitlines()) <= 5
+    (tmp_path / "config.py").write_text(code)
+    command = ["jupyterhub", "-f", "config.py", "--show-config"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "RenkuLocalSpawner" in done.stdout
+
+
+def test_the_examples_for_admins_can_be_read(tmp_path: Path) -> None:
+    code = re.findall(r"```python\n(.*?)```", read("docs/admins.md") + read("docs/settings.md"), re.DOTALL)
+    assert len(code) >= 3
+    for example in code:
+        compile(example, "example", "exec")
+
+
+def test_every_test_that_the_security_page_names_exists() -> None:
+    named = named_tests(read("docs/security.md"))
+    assert len(named) > 40
+    assert [each for each in named if not exists(*each)] == []
+
+
+def test_every_row_of_this_release_stands_on_the_security_page() -> None:
+    """The rows that the releases so far own; the others belong to releases to come."""
+    threats = {1, 2, *range(4, 25)}
+    inputs = {*range(1, 85), *range(86, 96)}
+    rows = [line for line in read("docs/security.md").splitlines() if line.startswith("| ")]
+    told = {int(number) for row in rows for number in re.findall(r"^\| T(\d+) ", row)}
+    assert told == threats
+    spans = [re.match(r"\| H(\d+)(?:-H(\d+))? ", row) for row in rows]
+    covered = {n for span in spans if span for n in range(int(span[1]), int(span[2] or span[1]) + 1)}
+    assert covered == inputs
+
+
+def test_a_test_that_does_not_exist_is_noticed() -> None:
+    assert named_tests("see `tests/test_cli.py::test_nothing` and `tests/test_cli.py`") == [
+        ("tests/test_cli.py", "test_nothing"),
+        ("tests/test_cli.py", ""),
+    ]
+    assert not exists("tests/test_cli.py", "test_nothing")
+    assert not exists("tests/test_nothing.py", "")

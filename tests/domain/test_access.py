@@ -1,0 +1,116 @@
+"""Who may do what in a project, and what those who may not are told."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from renku_spawner.domain.access import Action, Person, Role, Visibility, allows, effective, require
+from renku_spawner.domain.errors import NOT_FOUND, Forbidden, NotFound
+from renku_spawner.domain.project import Member, NewProject, ProjectChange
+
+from .values import project
+
+PRIVATE, INTERNAL, PUBLIC = Visibility.PRIVATE, Visibility.INTERNAL, Visibility.PUBLIC
+VIEWER, EDITOR, OWNER = Role.VIEWER, Role.EDITOR, Role.OWNER
+READ, LAUNCH, WRITE, MANAGE = Action
+# All there is; what is not in this table is refused.
+ALLOWED = {
+    (None, PUBLIC): {READ, LAUNCH},
+    (None, PRIVATE): set(),
+    (None, INTERNAL): set(),
+    (VIEWER, PUBLIC): {READ, LAUNCH},
+    (VIEWER, PRIVATE): {READ, LAUNCH},
+    (VIEWER, INTERNAL): {READ, LAUNCH},
+    (EDITOR, PUBLIC): {READ, LAUNCH, WRITE},
+    (EDITOR, PRIVATE): {READ, LAUNCH, WRITE},
+    (EDITOR, INTERNAL): {READ, LAUNCH, WRITE},
+    (OWNER, PUBLIC): {READ, LAUNCH, WRITE, MANAGE},
+    (OWNER, PRIVATE): {READ, LAUNCH, WRITE, MANAGE},
+    (OWNER, INTERNAL): {READ, LAUNCH, WRITE, MANAGE},
+}
+EVERYTHING = list(product([None, *Role], Visibility, Action))
+
+
+@pytest.mark.parametrize(("role", "visibility", "action"), EVERYTHING)
+def test_a_role_allows_what_the_table_says(role: Role | None, visibility: Visibility, action: Action) -> None:
+    assert allows(role, visibility, action) == (action in ALLOWED[role, visibility])
+
+
+@pytest.mark.parametrize(("role", "visibility", "action"), EVERYTHING)
+def test_who_may_not_see_it_is_told_that_it_does_not_exist_and_who_may_why_not(
+    role: Role | None, visibility: Visibility, action: Action
+) -> None:
+    allowed = ALLOWED[role, visibility]
+    if action in allowed:
+        require(role, visibility, action)
+        return
+    with pytest.raises(Forbidden if READ in allowed else NotFound) as refusal:
+        require(role, visibility, action)
+    assert (refusal.value.message == NOT_FOUND) == (not allowed)
+
+
+def test_a_public_project_makes_viewers_of_strangers_but_not_of_its_members() -> None:
+    assert effective(None, PUBLIC) is VIEWER
+    assert effective(None, PRIVATE) is None
+    assert effective(EDITOR, PUBLIC) is EDITOR
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_role_is_the_word_it_is_stored_as(role: Role) -> None:
+    assert Role.of(role.word) is role
+
+
+def test_an_unknown_role_is_no_role() -> None:
+    with pytest.raises(KeyError):
+        Role.of("maintainer")
+
+
+USER, GROUP = Member(kind="user", name="ada", role=VIEWER), Member(kind="group", name="ada", role=OWNER)
+
+
+@pytest.mark.parametrize(
+    ("person", "role"),
+    [
+        (Person(name="ada"), VIEWER),
+        (Person(name="bob", groups=frozenset({"ada"})), OWNER),
+        (Person(name="ada", groups=frozenset({"ada"})), OWNER),
+        (Person(name="bob"), None),
+        (Person(name="Ada"), None),
+        (Person(name="root", admin=True), None),
+    ],
+)
+def test_somebody_has_the_highest_role_of_their_own_and_their_groups(person: Person, role: Role | None) -> None:
+    made = project(members=(USER, GROUP))
+    assert made.role_of(person) is role
+    assert made.allows(person, MANAGE) == (role is OWNER)
+    if role is None:
+        with pytest.raises(NotFound):
+            made.require(person, READ)
+    else:
+        made.require(person, LAUNCH)
+
+
+MEMBERS = st.lists(
+    st.builds(
+        Member,
+        kind=st.sampled_from(["user", "group"]),
+        name=st.sampled_from(["ada", "bob", "ai"]),
+        role=st.sampled_from(Role),
+    )
+)
+
+
+@given(MEMBERS, st.sampled_from(Visibility))
+def test_a_further_membership_never_takes_a_right_away(members: list[Member], visibility: Visibility) -> None:
+    person = Person(name="ada", groups=frozenset({"ai"}))
+    before = project(members=tuple(members[1:]), visibility=visibility)
+    now = project(members=tuple(members), visibility=visibility)
+    assert all(now.allows(person, action) for action in Action if before.allows(person, action))
+
+
+def test_a_project_is_private_until_somebody_says_otherwise_and_an_edit_leaves_what_it_does_not_name() -> None:
+    assert NewProject(path="ada/x", title="X").visibility is PRIVATE
+    change = ProjectChange(version=1)
+    assert {value for key, value in vars(change).items() if key != "version"} == {None}

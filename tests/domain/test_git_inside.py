@@ -1,0 +1,135 @@
+"""Which addresses are the same repository, and which are no repository at all."""
+
+import pytest
+
+from renku_spawner.domain import git_inside
+from renku_spawner.domain.git_inside import GitInside, address, address_of, identity, living_at
+
+GITLAB = "https://gitlab.example.org"
+OURS = f"{GITLAB}/astro/lab/spectra"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "host", "path"),
+    [
+        ("https", "gitlab.example.org", "astro/lab/spectra"),
+        ("https", "gitlab.example.org", "astro/lab/spectra.git"),
+        ("https", "gitlab.example.org", "astro/lab/spectra.git/"),
+        ("https", "gitlab.example.org", "astro/lab/spectra/"),
+        ("https", "GitLab.Example.ORG", "astro/lab/spectra"),
+        ("https", "gitlab.example.org:443", "astro/lab/spectra"),
+    ],
+)
+def test_a_repository_is_known_in_every_spelling(protocol, host, path):
+    assert address(protocol, host, path) == OURS
+
+
+HOSTILE = [
+    ("http", "gitlab.example.org", "astro/lab/spectra"),
+    ("ssh", "gitlab.example.org", "astro/lab/spectra"),
+    ("HTTPS", "gitlab.example.org", "astro/lab/spectra"),
+    ("", "gitlab.example.org", "astro/lab/spectra"),
+    ("https\nhost=evil", "gitlab.example.org", "astro/lab/spectra"),
+    ("https", "gitlab.example.org:8443", "astro/lab/spectra"),
+    ("https", "gitlab.example.org:", "astro/lab/spectra"),
+    ("https", "gitlab.example.org.", "astro/lab/spectra"),
+    ("https", "gitlab.example.org.evil.org", "astro/lab/spectra"),
+    ("https", "evil-gitlab.example.org", "astro/lab/spectra"),
+    ("https", "gitlab.example.org@evil.org", "astro/lab/spectra"),
+    ("https", "user:pass@gitlab.example.org", "astro/lab/spectra"),
+    ("https", "gitlab.example.org/astro", "lab/spectra"),
+    ("https", "gitlab.example.org\n", "astro/lab/spectra"),
+    ("https", "gitlab.example.org\x00", "astro/lab/spectra"),
+    ("https", "gitlab.example.org#", "astro/lab/spectra"),
+    ("https", "gitlab\u3002example.org", "astro/lab/spectra"),
+    ("https", "", "astro/lab/spectra"),
+    ("https", "gitlab.example.org", ""),
+    ("https", "gitlab.example.org", "astro"),
+    ("https", "gitlab.example.org", "astro/lab"),
+    ("https", "gitlab.example.org", "astro/lab/"),
+    ("https", "gitlab.example.org", "astro/lab/spectra2"),
+    ("https", "gitlab.example.org", "astro/lab/spectra.wiki.git"),
+    ("https", "gitlab.example.org", "astro/lab/spectra/more"),
+    ("https", "gitlab.example.org", "astro/lab/spectra.git/more"),
+    ("https", "gitlab.example.org", "astro/lab/spectra.git.git"),
+    ("https", "gitlab.example.org", "astro/lab/Spectra"),
+    ("https", "gitlab.example.org", "/astro/lab/spectra"),
+    ("https", "gitlab.example.org", "astro/lab/spectra//"),
+    ("https", "gitlab.example.org", "astro//lab/spectra"),
+    ("https", "gitlab.example.org", "astro/x/../lab/spectra"),
+    ("https", "gitlab.example.org", "astro/./lab/spectra"),
+    ("https", "gitlab.example.org", "astro/lab/spectra/.."),
+    ("https", "gitlab.example.org", "astro/lab/x/%2e%2e/spectra"),
+    ("https", "gitlab.example.org", "astro%2Flab%2Fspectra"),
+    ("https", "gitlab.example.org", "astro\\lab\\spectra"),
+    ("https", "gitlab.example.org", "astro/lab/spectra\n"),
+    ("https", "gitlab.example.org", "astro/lab/spectra\nhost=evil"),
+    ("https", "gitlab.example.org", "astro/lab/spectra?x"),
+    ("https", "gitlab.example.org", "astro/lab/spectra#x"),
+    ("https", "gitlab.example.org", "astro/lab/spectra "),
+    ("https", "gitlab.example.org", "x/" * 600),
+]
+
+
+@pytest.mark.parametrize(("protocol", "host", "path"), HOSTILE)
+def test_nothing_above_beside_or_disguised_is_the_repository(protocol, host, path):
+    assert address(protocol, host, path) != OURS
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        (f"{OURS}.git", OURS),
+        ("HTTPS://GitLab.example.org:443/astro/lab/spectra", OURS),
+        ("http://127.0.0.1:8080/a/b.git", "http://127.0.0.1:8080/a/b"),
+        ("http://[::1]:8080/a/b.git", "http://[::1]:8080/a/b"),
+        (f"{GITLAB}/astro/.git", f"{GITLAB}/astro/.git"),
+        (f"{OURS}.git?x=1", None),
+        (f"{OURS}.git#x", None),
+        ("https://ada:secret@gitlab.example.org/a/b", None),
+        ("https://[gitlab/a/b", None),
+        ("https://gitlab.example.org/a/b\n", None),
+        ("git@gitlab.example.org:a/b.git", None),
+        ("/a/b", None),
+    ],
+)
+def test_a_url_has_one_address_or_none(url, expected):
+    assert address_of(url) == expected
+
+
+def test_only_what_lives_below_that_very_gitlab_lives_there():
+    urls = [f"{OURS}.git", OURS, f"{GITLAB}/other", "https://github.com/astro/lab", "https://gitlab.example.org.evil/a"]
+    assert living_at(GITLAB, urls) == (OURS, f"{GITLAB}/other")
+    assert living_at(f"{GITLAB}/", urls) == (OURS, f"{GITLAB}/other")
+    assert living_at(f"{GITLAB}/astro", urls) == (OURS,)
+    assert living_at(f"{GITLAB}/ast", urls) == ()
+    assert living_at(f"{GITLAB}:8443", urls) == ()
+    assert living_at("no address", urls) == ()
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        ({"commit_email": "a@commits.org", "email": "a@home.org"}, ("Ada", "a@commits.org")),
+        ({"commit_email": None, "email": "a@home.org"}, ("Ada", "a@home.org")),
+        ({"commit_email": "", "email": ""}, ("Ada", "7-ada@users.noreply.gitlab.example.org")),
+        ({"email": "a@b.org>\nx"}, ("Ada", "7-ada@users.noreply.gitlab.example.org")),
+        ({"email": 3, "name": ""}, ("ada", "7-ada@users.noreply.gitlab.example.org")),
+        ({"email": "a@b.org", "name": "A\nda\x00"}, ("A\ufffdda\ufffd", "a@b.org")),
+    ],
+)
+def test_commits_carry_the_name_and_the_address_that_the_user_has_chosen(user, expected):
+    assert identity({"id": 7, "username": "ada", "name": "Ada", **user}, GITLAB) == expected
+
+
+def test_without_credentials_git_knows_its_user_and_nothing_else():
+    git = GitInside(gitlab=GITLAB, name="Ada", email="a@b.org", repositories=(OURS,))
+    assert git_inside.settings(git, "!x") == [("user.name", "Ada"), ("user.email", "a@b.org")]
+    nobody = GitInside(gitlab=GITLAB, name="", email="")
+    assert git_inside.variables(git_inside.settings(nobody, "!x"), {}) == {}
+
+
+@pytest.mark.parametrize("counted", ["", "x", "-1", "99999", "1e3"])
+def test_a_count_that_is_none_is_no_reason_to_skip_any(counted):
+    said = git_inside.variables([("a.b", "c")], {"GIT_CONFIG_COUNT": counted})
+    assert said == {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "a.b", "GIT_CONFIG_VALUE_0": "c"}

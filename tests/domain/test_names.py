@@ -1,0 +1,152 @@
+"""Ids, namespaces, paths and directories: valid where they are used, never the same for two."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jupyterhub.slugs import is_valid_safe_slug
+
+from renku_spawner.domain import names
+from renku_spawner.domain.errors import Invalid
+
+TYPED = st.text(max_size=120) | st.text(alphabet="aA0._-+@/~ §.git.lock", max_size=120)
+
+
+def test_ids_are_names_of_servers_for_the_hub_and_do_not_repeat() -> None:
+    made = [names.new_id() for _ in range(10_000)]
+    assert len(set(made)) == len(made)
+    assert all(names.is_id(each) and is_valid_safe_slug(each, max_length=30) for each in made)
+
+
+@given(TYPED)
+def test_what_is_no_id_is_told_without_an_exception(typed: str) -> None:
+    assert names.is_id(typed) in (True, False)
+
+
+@pytest.mark.parametrize("name", ["ada", "ada.lovelace", "ada@example.org", "a_b", "1", "_x", "a" * 64])
+def test_a_clean_name_is_its_own_namespace(name: str) -> None:
+    assert names.namespace(name) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("ada lovelace", "ada-lovelace---"),
+        ("Ada", "Ada---"),
+        ("a..b", "a-b---"),
+        ("../x", "x---"),
+        ("x.git", "x-git---"),
+        ("a" * 65, "a" * 40 + "---"),
+        ("", "x---"),
+        ("§§", "x---"),
+        ("\ud800", "x---"),
+        ("a\n", "a---"),
+    ],
+)
+def test_any_other_name_gets_a_readable_namespace_with_a_hash(name: str, start: str) -> None:
+    assert names.namespace(name).startswith(start)
+    assert len(names.namespace(name)) == len(start) + 16
+
+
+def test_nobody_can_take_the_name_that_is_anothers_namespace() -> None:
+    hashed = names.namespace("ada lovelace")
+    assert names.namespace(hashed) != hashed
+
+
+def _random_name(dice: random.Random) -> str:
+    """Short names of few characters are those that come close to each other."""
+    return "".join(dice.choices("aAbB0._-@+ /§ß\n", k=dice.randint(0, 12)))
+
+
+def test_no_two_of_two_hundred_thousand_names_share_a_namespace() -> None:
+    dice = random.Random(39)
+    owners: dict[str, str] = {}
+    for _ in range(100_000):
+        first = _random_name(dice)
+        second = first.swapcase() if dice.random() < 0.5 else first[:-1] + dice.choice("aA._- ")
+        for name in (first, second):
+            assert owners.setdefault(names.namespace(name).casefold(), name) == name
+
+
+@given(TYPED)
+def test_projects_can_be_made_below_any_namespace(name: str) -> None:
+    made = names.namespace(name)
+    assert names.project_path(f"{made}/slug") == (made, "slug")
+
+
+@given(TYPED)
+def test_a_path_is_two_parts_or_refused_at_its_field(typed: str) -> None:
+    try:
+        first, second = names.project_path(typed)
+    except Invalid as refusal:
+        assert list(refusal.fields) == ["path"]
+        return
+    assert f"{first}/{second}" == typed
+    assert names.is_part(first) and names.is_part(second)
+
+
+@given(TYPED, st.lists(TYPED, max_size=6))
+def test_a_made_directory_is_valid_and_differs_from_those_taken_also_but_for_case(url: str, taken: list[str]) -> None:
+    made = names.directory_for(url, taken)
+    assert names.directory(made) == made
+    assert made.casefold() not in {name.casefold() for name in taken}
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["https://h.example/a/data", "https://h.example/b/Data.git", "https://h.example/DATA/", "x/data-2"]
+        )
+    )
+)
+def test_directories_made_one_after_another_never_meet(urls: list[str]) -> None:
+    taken: list[str] = []
+    for url in urls:
+        taken.append(names.directory_for(url, taken))
+    assert len({name.casefold() for name in taken}) == len(urls)
+
+
+@pytest.mark.parametrize(
+    ("url", "taken", "made"),
+    [
+        ("https://github.com/ada/data", (), "data"),
+        ("https://github.com/ada/data.git/", ("DATA", "data-2"), "data-3"),
+        ("https://github.com/ada/.git", (), "repository"),
+        ("https://github.com/ada/%2e%2e", (), "2e-2e"),
+        ("https://github.com/ada/x.lock", (), "x-lock"),
+        ("https://github.com/ada/x.git.git", (), "x-git"),
+        ("https://github.com/ada/con", (), "con-repository"),
+        ("https://github.com/ada/" + "a" * 79 + ".b", (), "a" * 79),
+        ("", (), "repository"),
+    ],
+)
+def test_a_directory_is_made_from_the_last_part_of_the_url(url: str, taken: tuple[str, ...], made: str) -> None:
+    assert names.directory_for(url, taken) == made
+
+
+@given(TYPED)
+def test_a_directory_is_one_name_or_refused_at_its_field(typed: str) -> None:
+    try:
+        made = names.directory(typed)
+    except Invalid as refusal:
+        assert list(refusal.fields) == ["directory"]
+        return
+    assert made == typed
+    assert "/" not in made and not made.startswith((".", "-")) and made.isascii() and made.isprintable()
+
+
+@pytest.mark.parametrize(
+    "path", ["ada/climate", "a/b/c", "Group.x/sub_y/-z-", ".a/b.", "a/" * 20 + "b", "x" * 255 + "/" + "y" * 255]
+)
+def test_whatever_gitlab_calls_a_path_is_one(path: str) -> None:
+    assert names.is_path(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "a", "/a/b", "a//b", "a/b/", "a/-", "-/a", "a/../b", "./a", "a/b c", "a/b%2fc", "a/b\n", "a/" * 21 + "b",
+     "x" * 256 + "/y", "a/\u00e9", "a/<b>"],
+)  # fmt: skip
+def test_what_can_be_no_path_is_none(path: str) -> None:
+    assert not names.is_path(path)

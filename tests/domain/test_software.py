@@ -1,0 +1,116 @@
+"""What is installed: read from what strangers wrote, searched, and compared."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from renku_spawner.domain import software
+from renku_spawner.domain.software import Kind, Origin, Package, Software
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
+    max_leaves=20,
+)
+NEARLY = st.fixed_dictionaries(
+    {"packages": st.dictionaries(st.sampled_from([*map(str, Kind), "npm"]), JSON, max_size=4)},
+    optional={"interpreters": JSON, "cuda": JSON, "more": JSON},
+)
+
+
+def made(*packages: tuple[str, str] | tuple[str, str, Kind], origin: Origin = Origin.IMAGE) -> Software:
+    found = [Package(name=name, version=version, kind=(*kind, Kind.PYTHON)[0]) for name, version, *kind in packages]
+    return Software(packages=tuple(found), origin=origin, found_at=NOW)
+
+
+def read(data: object) -> Software | None:
+    return software.from_json(data, origin=Origin.IMAGE, found_at=NOW)
+
+
+def test_what_was_written_is_read_again() -> None:
+    before = replace(
+        made(("numpy", "2.1"), ("numpy", "2.2"), ("libc6", "2.36-9", Kind.DEBIAN)),
+        interpreters={"Python": "3.12.4, 3.11.2"}, cuda="12.4.1", more=3,
+    )  # fmt: skip
+    after = read(json.loads(json.dumps(software.as_json(before))))
+    assert after is not None
+    assert set(after.packages) == set(before.packages)
+    assert replace(after, packages=before.packages) == before
+
+
+@given(JSON | NEARLY)
+def test_whatever_a_stranger_wrote_is_read_or_refused(data: object) -> None:
+    found = read(data)
+    if found is not None:
+        assert all(one.name and one.name.isprintable() and one.version.isprintable() for one in found.packages)
+        assert all(map(str.isprintable, [*found.interpreters, *found.interpreters.values(), found.cuda or ""]))
+        assert found.more >= 0
+        assert read(json.loads(json.dumps(software.as_json(found)))) == found
+
+
+def test_texts_are_cut_and_cleaned() -> None:
+    rows = [["a\x00\x1b[31m\nb", "1\u202e2"], ["n" * 999, "1" * 999], ["e" + "\u0301" * 99, "1"], [" ", "1"]]
+    found = read({"packages": {"python": rows}})
+    assert found is not None
+    by_length = sorted(found.packages, key=lambda one: len(one.name))
+    assert [(len(one.name), len(one.version)) for one in by_length] == [(8, 1), (9, 3), (200, 100)]
+    assert by_length[1].version == "1\N{REPLACEMENT CHARACTER}2"
+
+
+def test_no_more_than_5000_packages_are_listed_and_the_others_are_counted() -> None:
+    found = read({"packages": {"python": [[f"a{n:05}", "1"] for n in range(7000)]}, "more": 30})
+    assert found is not None
+    assert (len(found.packages), found.more) == (5000, 2030)
+
+
+def test_what_is_listed_twice_is_there_once() -> None:
+    found = read({"packages": {"r": [["dplyr", "1.1"]] * 3, "conda": [["dplyr", "1.1"]]}})
+    assert found is not None
+    assert [one.kind for one in found.packages] == [Kind.CONDA, Kind.R]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("", ["NumPy", "libc6", "numba"]), ("num", ["NumPy", "numba"]), ("  NUM  2 ", ["NumPy"]), ("debian", ["libc6"]),
+        ("numpy 9", []), ("%", []), ("x" * 10_000, []),
+    ],
+)  # fmt: skip
+def test_a_search_finds_the_packages_that_have_every_word(text: str, names: list[str]) -> None:
+    where = made(("NumPy", "2.1"), ("libc6", "1.0", Kind.DEBIAN), ("numba", "0.61"))
+    assert [one.name for one in software.search(where, text)] == names
+
+
+def test_what_changed_is_told_by_name() -> None:
+    old = made(("numpy", "2.1"), ("Jinja_2", "3.1"), ("gone", "1"), ("same", "1"), ("two", "1"), ("two", "2"))
+    new = made(("numpy", "2.2"), ("jinja-2", "3.1"), ("came", "1"), ("same", "1"), ("two", "2"), ("two", "3"))
+    found = software.changes(old, new)
+    assert [one.name for one in found.added] == ["came"]
+    assert [one.name for one in found.removed] == ["gone"]
+    assert [(one.name, one.old, one.new) for one in found.changed] == [("numpy", "2.1", "2.2"), ("two", "1, 2", "2, 3")]
+    assert not software.changes(old, old)
+    assert software.changes(old, new)
+
+
+def test_a_package_of_another_kind_is_another_package() -> None:
+    found = software.changes(made(("xml", "1", Kind.R)), made(("xml", "2", Kind.DEBIAN)))
+    assert (len(found.added), len(found.removed), found.changed) == (1, 1, ())
+
+
+def test_what_only_one_way_of_looking_sees_is_no_change() -> None:
+    old = made(("numpy", "2.1"), ("libc6", "1", Kind.DEBIAN), origin=Origin.IMAGE)
+    new = made(("numpy", "2.2"), ("left-pad", "1", Kind.OTHER), origin=Origin.SBOM)
+    found = software.changes(old, new)
+    assert [(one.name, one.new) for one in found.changed] == [("numpy", "2.2")]
+    assert (found.added, found.removed) == ((), ())
+
+
+def test_an_attestation_is_trusted_more_than_what_the_image_says_of_itself() -> None:
+    assert sorted(Origin, key=lambda origin: origin.trust)[::-1] == [
+        Origin.SBOM, Origin.PROBE, Origin.IMAGE, Origin.HUB
+    ]  # fmt: skip

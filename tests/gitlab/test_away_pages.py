@@ -1,0 +1,67 @@
+"""What people read and get from a hub whose GitLab does not answer (R19)."""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from renku_spawner.app import Renku
+from renku_spawner.domain.reasons import sentence
+from renku_spawner.gitlab.client import GitLab
+from renku_spawner.projects.gitlab import GitLabProjects
+from tests.fixtures import gitlab, renku
+
+renku_hub, lab, gitlab_hub = renku.renku_hub, gitlab.lab, gitlab.gitlab_hub
+
+
+class Later:
+    """The clock of the source, set forward by the test."""
+
+    seconds = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.seconds
+
+
+def later(hub: Any) -> Later:
+    made = Later()
+    gitlab = GitLab(hub.lab.url, hub.parts.gitlab.tokens, clock=made)
+    source = GitLabProjects(gitlab, hub.parts.db, clock=made)
+    Renku.instance().parts = replace(hub.parts, source=source, gitlab=gitlab)
+    return made
+
+
+async def test_pages_go_on_with_a_notice_and_starts_are_refused_in_words(gitlab_hub):
+    hub = await gitlab_hub()
+    bob = await hub.visitor("bob")
+    project = await hub.project()
+    session = await hub.session(project)
+    clock, client = later(hub), hub.client("bob")
+    start = f"api/renku/projects/{project.id}/sessions/{session.id}/start"
+    pages = [
+        "renku/projects",
+        f"renku/projects/{project.path}",
+        f"renku/projects/{project.path}/-/sessions/{session.id}",
+    ]
+    for page in pages:
+        assert (await bob.get(page)).status_code == 200
+    hub.lab.mode = "500"
+    clock.seconds = 310
+    for page in pages:
+        answer = await bob.get(page)
+        assert answer.status_code == 200, answer.text
+        assert "GitLab does not answer" in answer.text, page
+    own = f"api/users/bob/servers/{session.id}"  # the hub's own way
+    for answer in (await client.post(start), await client.post(own)):
+        assert answer.status_code == 503, answer.text
+        assert sentence("access_unverified") in answer.text
+        assert 1 <= int(answer.headers["Retry-After"]) <= 30
+    hub.lab.mode = "hang"
+    clock.seconds = 930
+    for page in pages:
+        began = time.monotonic()
+        assert (await bob.get(page)).status_code == 503
+        assert time.monotonic() - began < 20
+    assert (await bob.get("renku/sessions")).status_code == 200
+    hub.lab.mode = "ok"
+    clock.seconds = 960
+    assert "GitLab does not answer" not in (await bob.get(pages[1])).text

@@ -1,0 +1,72 @@
+"""Clients of a registry on loopback, and what they may connect to."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import pytest
+
+from renku_spawner.registry.client import Client
+from renku_spawner.registry.guard import Guard
+from tests.fakes.registry import FakeRegistry
+from tests.fixtures.network import Authority, Network
+from tests.fixtures.registry import Registry
+
+PLATFORMS = ("linux/amd64", "linux/arm64")
+
+
+class Clock:
+    """Stands still until a test moves it; in seconds."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def client(registry: Registry, clock: Clock) -> AsyncIterator[Client]:
+    """Asks the real registry, which an admin has listed."""
+    made = Client(Guard(plain_http=[registry.host]), PLATFORMS, clock=clock)
+    yield made
+    await made.close()
+
+
+PUBLIC, AUTH, ELSEWHERE = "registry.example.org", "auth.example.net", "cdn.example.com"
+ADDRESSES = {PUBLIC: "93.184.215.14", AUTH: "93.184.215.15", ELSEWHERE: "93.184.215.16"}
+
+
+@pytest.fixture
+async def fakes(network: Network, authority: Authority) -> AsyncIterator[dict[str, FakeRegistry]]:
+    """Three hosts on the internet of the tests, with valid certificates."""
+    async with contextlib.AsyncExitStack() as stack:
+        made = {}
+        for name, address in ADDRESSES.items():
+            made[name] = await stack.enter_async_context(FakeRegistry(authority.server(name)))
+            network.add(name, address, made[name].port)
+        yield made
+
+
+@pytest.fixture
+def fake(fakes: dict[str, FakeRegistry]) -> FakeRegistry:
+    """The one of the three that images are asked of."""
+    return fakes[PUBLIC]
+
+
+@pytest.fixture
+async def asking(network: Network, authority: Authority, clock: Clock) -> AsyncIterator[Callable[..., Client]]:
+    """Makes clients that know the tests' names and authority, with any hosts listed and any credentials."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        def make(*, credentials: Mapping[str, tuple[str, str]] | None = None, **listed: Any) -> Client:
+            guard = Guard(resolve=network.resolve, **listed)
+            client = Client(guard, PLATFORMS, credentials=credentials, ssl=authority.trust, clock=clock)
+            stack.push_async_callback(client.close)
+            return client
+
+        yield make

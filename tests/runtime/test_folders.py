@@ -1,0 +1,187 @@
+"""Folders of instances: made for one's eyes only, measured, and removed whole without touching anything else."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from renku_spawner.runtime.folders import Folders
+from renku_spawner.runtime.walk import total
+from tests.fixtures.fair import Stopwatch
+
+CLAIM = "abcdefghijkl"
+
+
+@pytest.fixture
+def folders(tmp_path):
+    return Folders(tmp_path / "instances")
+
+
+def test_a_folder_is_made_for_its_owner_only(folders):
+    folder = folders.create(CLAIM)
+    assert folder.path == folders.root / CLAIM
+    assert {path.stat().st_mode & 0o777 for path in (folder.path, folder.work)} == {0o700}
+    assert folders.exists(CLAIM)
+
+
+def test_making_it_again_keeps_what_is_in_it(folders):
+    folder = folders.create(CLAIM)
+    (folder.work / "a").write_text("mine")
+    folder.work.chmod(0o755)
+    folders.create(CLAIM)
+    assert (folder.work / "a").read_text() == "mine"
+    assert folder.work.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    "claim",
+    ["", ".", "..", "../abcdefghi", "abcdefghijk", "abcdefghijklm", "ABCDEFGHIJKL", "1bcdefghijkl", "abcdefghijkl\n"],
+)
+def test_what_is_no_id_names_no_folder(folders, claim):
+    for act in (folders.create, folders.exists, folders.used, folders.remove, folders.of):
+        with pytest.raises(ValueError):
+            act(claim)
+
+
+@pytest.mark.parametrize("part", [CLAIM, f"{CLAIM}/work"])
+def test_a_link_in_place_of_a_folder_is_refused(folders, tmp_path, part):
+    outside = tmp_path / "outside"
+    (outside / "work").mkdir(parents=True, mode=0o755)
+    place = folders.root / part
+    place.parent.mkdir(parents=True)
+    place.symlink_to(outside)
+    with pytest.raises(FileExistsError):
+        folders.create(CLAIM)
+    assert not folders.exists(CLAIM)
+    assert outside.stat().st_mode & 0o777 == 0o755
+
+
+def test_removing_takes_everything(folders):
+    folder = folders.create(CLAIM)
+    (folder.work / "a" / "b").mkdir(parents=True)
+    (folder.work / "a" / "b" / "c").write_text("x")
+    (folder.work / "dead").symlink_to("nowhere")
+    os.mkfifo(folder.work / "fifo")
+    folder.log.write_text("x")
+    folders.remove(CLAIM)
+    assert not folders.exists(CLAIM)
+    assert list(folders.root.iterdir()) == []
+
+
+def test_removing_what_is_not_there_is_no_error(folders):
+    folders.remove(CLAIM)
+
+
+def test_removing_follows_no_link(folders, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir(mode=0o500)
+    (tmp_path / "file").write_text("precious")
+    folder = folders.create(CLAIM)
+    (folder.work / "folder").symlink_to(outside)
+    (folder.work / "file").symlink_to(tmp_path / "file")
+    os.link(tmp_path / "file", folder.work / "hard")
+    folders.remove(CLAIM)
+    assert outside.stat().st_mode & 0o777 == 0o500
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_an_instance_that_is_a_link_is_not_removed(folders, tmp_path):
+    (tmp_path / "outside").mkdir()
+    folders.root.mkdir()
+    (folders.root / CLAIM).symlink_to(tmp_path / "outside")
+    with pytest.raises(NotADirectoryError):
+        folders.remove(CLAIM)
+    assert (tmp_path / "outside").is_dir()
+
+
+def test_what_a_killed_removal_left_over_goes_with_the_next(folders):
+    (folders.root / ".removing-abcdefghijkl-0000" / "work").mkdir(parents=True)
+    folders.remove("zzzzzzzzzzzz")
+    assert list(folders.root.iterdir()) == []
+
+
+def test_neighbours_stay(folders):
+    folders.create(CLAIM)
+    folders.create("bbbbbbbbbbbb")
+    folders.remove(CLAIM)
+    assert folders.exists("bbbbbbbbbbbb")
+
+
+READ_ONLY = """
+import os, sys
+from pathlib import Path
+from renku_spawner.runtime.folders import Folders
+if os.getuid() == 0:  # root may do everything
+    os.setgid(65534), os.setuid(65534)
+folders = Folders(Path(sys.argv[1]))
+work = folders.create("abcdefghijkl").work
+(work / "closed" / "inner" / "deep").mkdir(parents=True)
+(work / "closed" / "inner" / "file").write_text("x")
+for path, mode in (("closed/inner/deep", 0), ("closed/inner", 0o500), ("closed", 0o100)):
+    (work / path).chmod(mode)
+work.chmod(0o500)
+folders.remove("abcdefghijkl")
+print(os.getuid(), os.listdir(sys.argv[1]))
+"""
+
+
+def test_read_only_folders_are_no_obstacle():
+    with tempfile.TemporaryDirectory() as top:  # not below tmp_path, where only its owner may go
+        root = Path(top) / "instances"
+        root.mkdir()
+        for path in (top, root):
+            os.chmod(path, 0o777)
+        done = subprocess.run([sys.executable, "-c", READ_ONLY, root], check=False, capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.stdout.split(maxsplit=1)[1] == "[]\n"
+
+
+def test_no_depth_is_too_deep(folders):
+    folder = folders.create(CLAIM)
+    descriptor = os.open(folder.work, os.O_RDONLY)
+    name = "d" * 200
+    for _ in range(1200):
+        os.mkdir(name, dir_fd=descriptor)
+        deeper = os.open(name, os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = deeper
+    os.close(descriptor)
+    assert not folders.used(CLAIM).complete  # longer than a path may be
+    folders.remove(CLAIM)
+    assert list(folders.root.iterdir()) == []
+
+
+def test_used_counts_what_the_disk_holds(folders):
+    work = folders.create(CLAIM).work
+    (work / "a").mkdir()
+    (work / "a" / "full").write_bytes(os.urandom(10_000))
+    os.link(work / "a" / "full", work / "second-name")
+    (work / "link").symlink_to("/")
+    used = folders.used(CLAIM)
+    assert (used.files, used.complete) == (3, True)
+    assert 10_000 <= used.bytes < 20_000
+
+
+def test_what_is_skipped_is_not_counted_and_only_at_the_top(tmp_path):
+    for path in ("code", "other/code"):
+        (tmp_path / path).mkdir(parents=True)
+        (tmp_path / path / "file").write_text("x")
+    assert total(tmp_path, skip=["code"]).files == 1
+
+
+def test_counting_ends(tmp_path):
+    for number in range(50):
+        (tmp_path / f"{number}").write_text("x")
+    counted = total(tmp_path, entries=10)
+    assert (counted.files, counted.complete) == (10, False)
+    took = Stopwatch()
+    assert not total(tmp_path, seconds=0).complete
+    assert took() < 1
+
+
+def test_what_is_not_there_is_not_complete(tmp_path):
+    assert total(tmp_path / "nowhere") == total(tmp_path / "nowhere", seconds=9)
+    assert not total(tmp_path / "nowhere").complete

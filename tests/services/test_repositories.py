@@ -1,0 +1,157 @@
+"""A repository of a project in GitLab is looked at with the rights of who adds it, before it is saved."""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+
+import pytest
+
+from renku_spawner.domain.access import Person, Role
+from renku_spawner.domain.errors import Invalid
+from renku_spawner.domain.policy import Policy
+from renku_spawner.domain.project import Member, Project
+from renku_spawner.domain.repository import NewRepository, Repository
+from renku_spawner.gitlab.client import GitLab
+from renku_spawner.gitlab.errors import Away
+from renku_spawner.gitlab.tokens import Token
+from renku_spawner.registry.git import GitServers
+from renku_spawner.registry.guard import Guard
+from renku_spawner.services import repositories
+from renku_spawner.services.parts import Parts
+from tests.domain.values import project
+from tests.fakes.gitlab import FakeGitLab
+from tests.fakes.gitlab_world import DEVELOPER, GUEST
+
+ADA = Person(name="ada")
+
+
+class Tokens:
+    """Everybody's token at the fake."""
+
+    def __init__(self, lab: FakeGitLab) -> None:
+        self.lab = lab
+
+    async def of(self, name: str, *, left: float = 60.0, not_this: str | None = None) -> Token:
+        made = self.lab.pair(name)
+        return Token(access=made.access, user_id=made.user.id, scopes=frozenset(), expires_at=made.expires)
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[FakeGitLab]:
+    with FakeGitLab() as made:
+        for name in ("ada", "bob"):
+            made.user(name)
+        mine = made.project("klima/alpen/daily", owner="bob")
+        made.member(mine, "ada", DEVELOPER)
+        mine.push("main", {"a": "1"})
+        mine.push("feature/x", {"b": "1"})
+        made.project("bob/hidden").push("main", {"a": "1"})
+        guest = made.project("klima/guest", owner="bob")
+        guest.push("main", {"a": "1"})
+        made.member(guest, "ada", GUEST)
+        made.project("bob/open", visibility="public").push("main", {"a": "1"})
+        yield made
+
+
+@pytest.fixture
+def gitlab(lab: FakeGitLab) -> Iterator[GitLab]:
+    made = GitLab(lab.url, Tokens(lab))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def parts(parts: Parts, lab: FakeGitLab, gitlab: GitLab) -> AsyncIterator[Parts]:
+    hosts = frozenset({gitlab.host, f"localhost:{lab.port}"})
+    git = GitServers(Guard(hosts=hosts, plain_http=hosts))
+    yield replace(parts, policy=Policy(repository_hosts=hosts), gitlab=gitlab, git=git)
+    await git.close()
+
+
+@pytest.fixture
+def there(lab: FakeGitLab) -> Project:
+    own = Repository(directory="daily", url=f"{lab.url}/klima/alpen/daily.git", fixed=True)
+    members = (Member(kind="user", name="ada", role=Role.EDITOR),)
+    return project(source="gitlab", path="klima/alpen/daily", repositories=(own,), members=members)
+
+
+async def chosen(parts: Parts, there: Project, url: str, **more: str) -> list[Repository]:
+    return await repositories.chosen(parts, ADA, there, [NewRepository(url=url, **more)])
+
+
+async def refused(parts: Parts, there: Project, url: str, **more: str) -> dict[str, str]:
+    with pytest.raises(Invalid) as refusal:
+        await chosen(parts, there, url, **more)
+    return refusal.value.fields
+
+
+@pytest.mark.parametrize("ref", [None, "main", "feature/x"])
+async def test_what_one_may_read_in_gitlab_can_be_added(
+    parts: Parts, there: Project, lab: FakeGitLab, ref: str | None
+) -> None:
+    other = replace(there, repositories=())
+    found = await chosen(parts, other, f"{lab.url}/klima/alpen/daily.git", **({"ref": ref} if ref else {}))
+    assert [(each.directory, each.ref) for each in found] == [("daily", ref)]
+    assert {who for _, _, who in lab.calls} == {"ada"}
+
+
+@pytest.mark.parametrize("path", ["bob/hidden", "bob/none", "none/none/none.git", "bob/hidden/-/tree/main"])
+async def test_absent_and_hidden_are_refused_in_the_same_words_at_the_field(
+    parts: Parts, there: Project, lab: FakeGitLab, path: str
+) -> None:
+    assert await refused(parts, there, f"{lab.url}/{path}") == {
+        "repositories.0.url": "There is no such repository in GitLab, or you have no access to it."
+    }
+
+
+async def test_who_may_see_a_project_but_not_its_code_is_told_so(parts: Parts, there: Project, lab: FakeGitLab) -> None:
+    fields = await refused(parts, there, f"{lab.url}/klima/guest.git")
+    assert fields == {"repositories.0.url": "You may not read its code in GitLab."}
+
+
+async def test_a_ref_that_is_not_there_is_refused_at_its_field(parts: Parts, there: Project, lab: FakeGitLab) -> None:
+    fields = await refused(parts, there, f"{lab.url}/bob/open.git", ref="gone")
+    assert fields == {"repositories.0.ref": "The repository has no branch, tag or commit gone."}
+
+
+async def test_other_hosts_are_asked_as_nobody(parts: Parts, there: Project, lab: FakeGitLab) -> None:
+    lab.calls.clear()
+    elsewhere = lab.url.replace("127.0.0.1", "localhost")
+    assert [r.directory for r in await chosen(parts, there, f"{elsewhere}/bob/open.git", ref="main")] == ["open"]
+    assert set(await refused(parts, there, f"{elsewhere}/bob/hidden.git")) == {"repositories.0.url"}
+    assert set(await refused(parts, there, f"{elsewhere}/bob/open.git", ref="gone")) == {"repositories.0.ref"}
+    assert await chosen(parts, there, f"{elsewhere}/bob/open.git", ref="0123abc")  # only git can look for a commit
+    assert {who for _, _, who in lab.calls} == {""}
+
+
+@pytest.mark.parametrize("ending", [".git", "", "/", ".GIT"])
+async def test_the_project_itself_is_not_added_again(
+    parts: Parts, there: Project, lab: FakeGitLab, ending: str
+) -> None:
+    url = f"{lab.url}/klima/alpen/daily{ending}"
+    if url == there.repositories[0].url:  # as the whole list is sent back
+        assert await chosen(parts, there, url) == []
+    else:
+        assert "the project itself" in (await refused(parts, there, url))["repositories.0.url"]
+
+
+async def test_its_directory_is_taken(parts: Parts, there: Project, lab: FakeGitLab) -> None:
+    fields = await refused(parts, there, f"{lab.url}/bob/open.git", directory="Daily")
+    assert set(fields) == {"repositories.0.directory"}
+
+
+async def test_nobody_is_asked_again_about_what_is_there(parts: Parts, there: Project, lab: FakeGitLab) -> None:
+    kept = Repository(directory="open", url=f"{lab.url}/bob/gone.git", ref="gone")
+    with_it = replace(there, repositories=(*there.repositories, kept))
+    lab.calls.clear()
+    wanted = [NewRepository(url=r.url, ref=r.ref, directory=r.directory) for r in with_it.repositories]
+    assert await repositories.chosen(parts, ADA, with_it, wanted) == [kept]
+    assert lab.calls == []
+
+
+async def test_a_gitlab_that_is_away_says_neither_yes_nor_no(parts: Parts, there: Project, lab: FakeGitLab) -> None:
+    lab.mode = "500"
+    try:
+        with pytest.raises(Away):
+            await chosen(parts, there, f"{lab.url}/bob/open.git")
+    finally:
+        lab.mode = "ok"

@@ -1,0 +1,185 @@
+"""One active session per environment, project and user (decision 1), however many ask at the same moment."""
+
+import asyncio
+import threading
+
+import pytest
+from traitlets.config import Config
+
+from renku_spawner.app import Renku
+from renku_spawner.domain.access import Person
+from renku_spawner.domain.errors import Refused
+from renku_spawner.domain.instance import Status
+from renku_spawner.services import instances, runs
+from renku_spawner.store import migrate
+from renku_spawner.web.base_api import RenkuAPIHandler
+from tests.fixtures.fair import Stopwatch
+from tests.spawner import ways
+from tests.store import made
+
+ROUNDS = 50
+
+
+def house(url):
+    """The parts of one hub over a database; two of them are as far apart as two processes."""
+    c = Config()
+    c.Renku.db_url = url
+    return Renku(config=c).parts
+
+
+def refusal(parts, spec):
+    """Begin a run; what the refusal says, None if it was begun."""
+    try:
+        asyncio.run(runs.begin(parts, spec))
+    except Refused as refused:
+        return refused
+    return None
+
+
+def at_once(*works):
+    """What each returns when all begin at the same moment, each in a thread and a loop of its own."""
+    gate, results = threading.Barrier(len(works)), [None] * len(works)
+
+    def run(number, work):
+        gate.wait(60)
+        results[number] = work()
+
+    threads = [threading.Thread(target=run, args=each) for each in enumerate(works)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return results
+
+
+def two_sessions(parts):
+    with parts.db.write() as tx:
+        project, environment = made.project(tx, owner="ada"), made.environment(tx)
+        return [made.session(tx, project, environment, title) for title in ("First", "Second")]
+
+
+def test_of_two_parallel_starts_of_one_environment_exactly_one_wins(database_url):
+    migrate.upgrade(database_url)
+    houses = house(database_url), house(database_url)
+    sessions, ada = two_sessions(houses[0]), Person(name="ada")
+    specs = [asyncio.run(instances.prepare(houses[0], ada, session.id)) for session in sessions]
+    winners = []
+    for number in range(ROUNDS):
+        order = (0, 1) if number % 2 else (1, 0)
+        refusals = at_once(*[lambda one=one: refusal(houses[one], specs[one]) for one in order])
+        ended = dict(zip(order, refusals, strict=True))
+        (winner,) = [one for one in ended if ended[one] is None]
+        lost = ended[1 - winner]
+        assert (lost.code, lost.details["session"], lost.details["title"]) == (
+            "already_running", sessions[winner].id, sessions[winner].title,
+        )  # fmt: skip
+        assert sessions[winner].title in lost.message
+        with houses[0].db.read() as tx:
+            (active,) = tx.instances.active()
+        assert active.session == sessions[winner].id
+        asyncio.run(runs.stop(houses[0], "ada", active.session, ended_reason="stopped_by_user"))
+        asyncio.run(runs.stopped(houses[0], "ada", active.session))
+        winners.append(winner)
+    assert len(winners) == ROUNDS
+    for each in houses:
+        each.db.dispose()
+
+
+@pytest.mark.parametrize("patience", [0.5, 0.001])
+async def test_of_two_parallel_starts_on_a_hub_one_runs_and_the_other_reads_why(renku_hub, monkeypatch, patience):
+    """Also when the hub's look at a start ends before the gate has decided, as on a busy machine."""
+    monkeypatch.setattr(RenkuAPIHandler, "slow_spawn_timeout", patience)
+    hub = await renku_hub()
+    project = await hub.project()
+    sessions = [await hub.session(project, title) for title in ("First", "Second")]
+    for number in range(8):
+        asked = sessions if number % 2 else sessions[::-1]
+        answers = await asyncio.gather(*[ways.start(hub, session) for session in asked])
+        codes = [answer.status_code for answer in answers]
+        assert sorted(codes)[-1] == 409 and sorted(codes)[0] in (200, 202), [a.text for a in answers]
+        winner, loser = (0, 1) if codes[1] == 409 else (1, 0)
+        said = answers[loser].json()
+        assert (said["code"], said["session"]) == ("already_running", asked[winner].id)
+        assert f"in this project: {asked[winner].title}. Open it, or pause it first." in said["message"]
+        await hub.becomes(asked[winner], Status.RUNNING)
+        assert len(ways.servers(hub.parts.workspace)) == 1
+        await ways.pause(hub, asked[winner])
+        await hub.becomes(asked[winner], Status.PAUSED)
+    assert ways.failure_count(hub) == 0
+
+
+async def test_the_hubs_own_api_is_no_way_around(renku_hub):
+    hub = await renku_hub()
+    project = await hub.project()
+    first, second = [await hub.session(project, title) for title in ("First", "Second")]
+    await ways.start(hub, first)
+    await hub.becomes(first, Status.RUNNING)
+    answer = await hub.client("alice").post(f"api/users/alice/servers/{second.id}")
+    assert answer.status_code == 400
+    assert "You already run a session with this environment in this project: First." in answer.json()["message"]
+    assert await hub.status(second) is Status.INACTIVE
+
+
+@pytest.mark.parametrize("delay", ["0", "1"])
+async def test_fifty_identical_starts_are_one_start_and_all_are_answered(renku_hub, delay):
+    """V4."""
+    hub = await renku_hub()
+    session = await hub.session(await hub.project(), variables={"TINY_DELAY": delay})
+    took = Stopwatch()
+    answers = await asyncio.gather(*[ways.start(hub, session) for _ in range(50)])
+    assert {answer.status_code for answer in answers} <= {200, 202}, [a.text for a in answers if a.status_code > 202]
+    assert took() < 20
+    instance = await hub.becomes(session, Status.RUNNING)
+    assert len(ways.servers(hub.parts.workspace)) == 1
+    assert (await ways.start(hub, session)).status_code == 200
+    assert list(ways.rows(hub)) == [("alice", session.id)]
+    with hub.parts.db.read() as tx:
+        assert [launch.id for launch in tx.launches.of(session.id, "alice")] == [instance.run]
+    assert ways.failure_count(hub) == 0
+
+
+async def test_both_run_where_an_admin_allows_it(renku_hub):
+    hub = await renku_hub(Renku={"one_active_per_environment": False})
+    project = await hub.project()
+    sessions = [await hub.session(project, title) for title in ("First", "Second")]
+    answers = await asyncio.gather(*[ways.start(hub, session) for session in sessions])
+    assert {answer.status_code for answer in answers} <= {200, 202}
+    for session in sessions:
+        assert (await hub.becomes(session, Status.RUNNING)).slot is None
+    assert len(ways.servers(hub.parts.workspace)) == 2
+
+
+async def test_other_people_and_other_environments_are_not_in_the_way(renku_hub):
+    hub = await renku_hub()
+    project = await hub.project()
+    python, r = await hub.session(project, "Python"), await hub.session(project, "R", key="r")
+    for session, name in ((python, "alice"), (python, "bob"), (r, "alice")):
+        assert (await ways.start(hub, session, name)).status_code in (200, 202)
+        await hub.becomes(session, Status.RUNNING, name)
+    assert len(ways.servers(hub.parts.workspace)) == 3
+
+
+async def test_an_admins_limits_say_whose_limit_it_is(renku_hub):
+    hub = await renku_hub(Renku={"session_limits": {"running": 1, "kept": 2}})
+    project = await hub.project()
+    first, second = await hub.session(project, "Python"), await hub.session(project, "R", key="r")
+    other = await hub.session(await hub.project("ocean"), "Waves")
+    await ways.start(hub, first)
+    await hub.becomes(first, Status.RUNNING)
+    answer = await ways.start(hub, second)
+    assert (answer.status_code, answer.json()["code"]) == (409, "limit_user")
+    assert answer.json()["message"] == "You run 1 of 1 sessions, the limit that an admin has set. Pause one first."
+    assert (await ways.start(hub, first)).status_code == 200, "what runs already counts once"
+    await ways.pause(hub, first)
+    await hub.becomes(first, Status.PAUSED)
+    await ways.start(hub, second)
+    await hub.becomes(second, Status.RUNNING)
+    await ways.pause(hub, second)
+    await hub.becomes(second, Status.PAUSED)
+    answer = await ways.start(hub, other)
+    assert (answer.status_code, answer.json()["code"]) == (409, "limit_kept")
+    assert answer.json()["message"].startswith("You have data in 2 sessions, the limit that an admin has set.")
+    assert (await ways.delete(hub, first)).status_code == 204
+    assert (await ways.start(hub, other)).status_code in (200, 202)
+    await hub.becomes(other, Status.RUNNING)
+    assert (await ways.start(hub, first, "bob")).status_code in (200, 202), "each has limits of their own"

@@ -1,0 +1,53 @@
+"""What goes on record for admins, and what the owner reads of it."""
+
+from renku_spawner.domain.instance import Status
+
+
+def events(hub):
+    with hub.parts.db.read() as tx:
+        return [(e.actor, e.username, e.action, e.subject) for e in tx.audit.recent(10)]
+
+
+async def test_a_start_by_an_admin_is_on_record_and_the_owner_reads_it_t24(renku_hub):
+    hub = await renku_hub()
+    session = await hub.session(await hub.project())
+    hub.user("alice")
+    hub.user("root", admin=True)
+    answer = await hub.client("root").post(f"api/users/alice/servers/{session.id}")
+    assert answer.status_code in (201, 202), answer.text
+    instance = await hub.becomes(session, Status.RUNNING)
+    assert [notice["title"] for notice in instance.notices] == ["Started by root, an admin of the hub, for you."]
+    assert events(hub) == [("root", "alice", "start for somebody", session.id)]
+    page = await (await hub.visitor("alice")).get(f"renku/projects/alice/climate/-/sessions/{session.id}")
+    assert "Started by root" in page.text
+
+
+async def test_ones_own_start_is_nobodys_business(renku_hub):
+    hub = await renku_hub()
+    session = await hub.session(await hub.project())
+    await hub.client("alice").post(f"api/users/alice/servers/{session.id}")
+    assert (await hub.becomes(session, Status.RUNNING)).notices == ()
+    assert events(hub) == []
+
+
+async def test_options_that_deceive_are_on_record(renku_hub):
+    hub = await renku_hub()
+    session = await hub.session(await hub.project())
+    path = f"api/users/alice/servers/{session.id}"
+    alice = hub.client("alice")
+    await alice.put(path)
+    await alice.patch(path, json={"user_options": {"image": "evil"}})
+    assert (await alice.post(path)).status_code == 400
+    assert events(hub) == [("alice", "alice", "start refused", session.id)]
+
+
+async def test_a_start_has_its_server_stored_before_it_waits_for_the_first_time(renku_hub):
+    """The end of any other request rolls back what of the hub's is not stored yet."""
+    hub = await renku_hub()
+    session = await hub.session(await hub.project())
+    spawner = hub.user("alice").get_or_create_spawner(session.id, "Explore")
+    spawner.orm_spawner.state = {"not": "stored"}
+    assert hub.app.db.dirty
+    asked = spawner.server_token_scopes(spawner)
+    assert not hub.app.db.dirty
+    await asked

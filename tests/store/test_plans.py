@@ -1,0 +1,87 @@
+"""Every statement of a page finds its rows by an index, however much is stored."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from renku_spawner.store.database import Database, Transaction
+
+from .made import NOW, environment, launch, project, session, started
+
+ASKED = {
+    "a project by its path": lambda tx, _: tx.projects.by_path("ada/climate"),
+    "a project by an old path": lambda tx, _: tx.projects.by_path("ada/weather"),
+    "a project of GitLab's by its path": lambda tx, _: tx.sourced.number_at("gitlab", "ada/climate"),
+    "a project of GitLab's by our id": lambda tx, of: tx.sourced.number("gitlab", id=of.project),
+    "a project of GitLab's by its number": lambda tx, _: tx.projects.of_source("gitlab", "42"),
+    "a page of projects of GitLab's": lambda tx, _: tx.sourced.some("gitlab", ["42", "43"]),
+    "the projects that one sees": lambda tx, _: tx.projects.listed(name="ada", groups=["staff"], limit=20),
+    "a page of sessions": lambda tx, of: tx.sessions.of_project(of.project),
+    "a search in a page of sessions": lambda tx, of: tx.sessions.of_project(of.project, search="a", keyword="b"),
+    "a session": lambda tx, of: tx.sessions.get(of.id),
+    "one's instances of a page": lambda tx, of: tx.instances.on_page("ada", of.project, [of.id, "another"]),
+    "one's instances": lambda tx, _: tx.instances.of_user("ada"),
+    "one's instance in a slot": lambda tx, of: tx.instances.in_slot("ada", f"{of.project}/{of.environment.id}"),
+    "whether others have data": lambda tx, of: tx.instances.others_have_data(of.id, "ada"),
+    "how many are active": lambda tx, _: tx.instances.count_active("ada"),
+    "all that are active": lambda tx, _: tx.instances.active(),
+    "a page of all that are active": lambda tx, _: tx.instances.active_after(
+        tx.instances.active_after(None, 1)[0], 200
+    ),
+    "one's starts of a session": lambda tx, of: tx.launches.of(of.id, "ada"),
+    "what is installed in an image": lambda tx, of: tx.software.get(of.revision.digest),
+    "the usual time of a start": lambda tx, of: tx.launches.usual(of.revision),
+}
+
+
+@pytest.fixture
+def plans(db: Database) -> Iterator[Callable[[Any], list[str]]]:
+    """A function that says how the database goes about each statement of a question."""
+    seen: list[tuple[str, Any]] = []
+    listen = ("before_cursor_execute", lambda *args: seen.append((args[2], args[3])))
+
+    def plan(ask: Callable[[Transaction], object]) -> list[str]:
+        with db.read() as tx:
+            event.listen(db.engine, *listen)
+            ask(tx)
+            event.remove(db.engine, *listen)
+        return [line for statement, values in seen for line in _explained(db, statement, values)]
+
+    yield plan
+
+
+def _explained(db: Database, statement: str, values: Any) -> list[str]:
+    with db.engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            return [row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")  # with few rows it would not look for an index
+        return [row[0] for row in connection.exec_driver_sql(f"EXPLAIN {statement}", values)]
+
+
+@pytest.mark.parametrize("question", ASKED)
+def test_no_table_is_read_from_end_to_end(db: Database, plans: Callable[[Any], list[str]], question: str) -> None:
+    with db.write() as tx:
+        of = session(tx, project(tx), environment(tx))
+        started(tx, of)
+        tx.launches.add(launch(of, seconds=3))
+    found = plans(lambda tx: ASKED[question](tx, of))
+    assert found
+    for line in found:
+        assert "SCAN renku_" not in line, found
+        assert "Seq Scan on renku_" not in line, found
+
+
+def test_a_page_gets_its_instances_and_what_is_active_beside_them(db: Database) -> None:
+    with db.write() as tx:
+        where, away, what = project(tx), project(tx, "ada/rivers", title="Rivers"), environment(tx)
+        here, other, still = (session(tx, where, what, title) for title in ("Here", "Other", "Still"))
+        mine = started(tx, other)
+        shown = tx.instances.ensure(here, "ada", now=NOW)
+        tx.instances.ensure(still, "ada", now=NOW)
+        started(tx, other, "bob")
+        started(tx, session(tx, away, what), "ada")
+    with db.read() as tx:
+        assert tx.instances.on_page("ada", where.id, [here.id]) == {here.id: shown, other.id: mine}
+        assert tx.instances.on_page("carol", where.id, [here.id, other.id]) == {}

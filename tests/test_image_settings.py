@@ -1,0 +1,122 @@
+"""What an admin says of images is taken literally, or the hub does not start (security T15)."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from renku_spawner import image_settings
+from renku_spawner.app import Renku
+from renku_spawner.domain.image_policy import ImagePolicy
+from renku_spawner.registry.client import Client
+
+from .test_settings import renku, said
+
+WRONG_POLICIES = [
+    ({"alowed": ["quay.io"]}, "'alowed' is not known; known are allowed, denied, hosts, plain_http, outside."),
+    ({"deny": []}, "'deny' is not known"),
+    ({"allowed": "quay.io"}, "'allowed'"),
+    ({"allowed": None}, "'allowed'"),
+    ({"denied": [3]}, "'denied.0'"),
+    ({"allowed": ["https://quay.io"]}, "'https://quay.io' is not a pattern such as quay.io, *.example.org or"),
+    ({"denied": ["quay.io/a:1"]}, "'quay.io/a:1' is not a pattern"),
+    ({"denied": ["Quay.io"]}, "'Quay.io' is not a pattern"),
+    ({"allowed": ["quay.io", "quay.io"]}, "'quay.io' stands there twice."),
+    ({"allowed": ["quay.io"], "denied": ["quay.io"]}, "'quay.io' is both allowed and denied."),
+    ({"hosts": ["https://registry.internal"]}, "'https://registry.internal' is neither `host` nor `host:port`"),
+    ({"hosts": ["registry.internal/x"]}, "'registry.internal/x' is neither"),
+    ({"hosts": ["Registry.internal"]}, "'Registry.internal' is neither"),
+    ({"plain_http": ["*"]}, "'*' is neither"),
+    ({"plain_http": ["localhost:0"]}, "'localhost:0' is neither"),
+    ({"outside": ["alice"]}, "outside means nothing while everything is allowed; set allowed too."),
+    ({"allowed": [], "outside": [""]}, "'' is in outside neither a user's name nor group:<name>."),
+    ({"allowed": [], "outside": ["group:"]}, "'group:' is in outside neither"),
+]
+
+
+@pytest.mark.parametrize(("policy", "sentence"), WRONG_POLICIES)
+def test_a_policy_that_cannot_be_meant_is_named(policy: dict[str, Any], sentence: str) -> None:
+    text = said(image_settings.image_policy, policy)
+    assert text.startswith("Renku.image_policy")
+    assert sentence in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("platforms", "sentence"),
+    [
+        ([], "Renku.platforms is empty: no image could run."),
+        (["amd64"], "Renku.platforms: 'amd64' is not a platform such as linux/amd64."),
+        (["windows/amd64"], "Renku.platforms: 'windows/amd64' is not a platform such as linux/amd64."),
+        (["linux/amd64\n"], "Renku.platforms: 'linux/amd64\\n' is not a platform such as linux/amd64."),
+        (["linux/arm64", "linux/arm64"], "Renku.platforms: 'linux/arm64' stands there twice."),
+    ],
+)
+def test_a_platform_that_no_machine_has_is_named(platforms: list[str], sentence: str) -> None:
+    assert said(image_settings.platforms, platforms) == sentence
+
+
+@pytest.mark.parametrize("proxy", ["proxy", "https://proxy:3128", "http://proxy", "http://a:hunter2@proxy:3128"])
+def test_a_proxy_that_would_not_be_used_is_named(proxy: str) -> None:
+    assert said(image_settings.registry_proxy, proxy).startswith("Renku.registry_proxy: ")
+
+
+def test_what_is_right_becomes_the_policy(tmp_path: Path) -> None:
+    said = {
+        "allowed": ["quay.io/jupyter/*", "registry.internal:5000", "[::1]:5000"],
+        "denied": ["quay.io/jupyter/old*"],
+        "hosts": ["registry.internal:5000", "[::1]:5000", "10.1.2.3"],
+        "plain_http": ["localhost:5000"],
+        "outside": ["alice", "group:imaging"],
+    }
+    made = renku(
+        tmp_path, image_policy=said, platforms=["linux/arm64", "linux/arm/v7"], image_big=1.5, image_checks_per_minute=7
+    )
+    policy = made.parts.policy
+    assert policy.images == ImagePolicy(**{key: tuple(value) for key, value in said.items()})
+    assert policy.platforms == ("linux/arm64", "linux/arm/v7")
+    assert (policy.image_big, policy.image_checks_per_minute) == (1_500_000_000, 7)
+
+
+def test_by_default_everybody_brings_any_public_image_for_the_usual_machines(tmp_path: Path) -> None:
+    policy = renku(tmp_path).parts.policy
+    assert policy.images == ImagePolicy(allowed=("*",))
+    assert (policy.platforms, policy.image_big) == (("linux/amd64",), 3_000_000_000)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"image_policy": {"alowed": []}}, {"platforms": []}, {"registry_proxy": "proxy"}, {"registry_credentials": "/no"}],
+)
+def test_the_hub_does_not_start_with_a_wrong_setting(setting: dict[str, Any], tmp_path: Path) -> None:
+    (name,) = setting
+    assert said(lambda: renku(tmp_path, **setting)).startswith(f"Renku.{name}")
+
+
+def credentials(tmp_path: Path, **auths: Any) -> str:
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"auths": auths}))
+    return str(file)
+
+
+def test_credentials_are_read_from_the_mounted_file(tmp_path: Path) -> None:
+    path = credentials(tmp_path, **{"registry.internal": {"username": "reader", "password": "hunter2"}})
+    assert image_settings.registry_credentials(path) == {"registry.internal": ("reader", "hunter2")}
+    assert image_settings.registry_credentials("") == {}
+
+
+def test_credentials_that_cannot_be_used_are_told_without_their_secret(tmp_path: Path) -> None:
+    path = credentials(tmp_path, **{"registry.internal/team": {"username": "reader", "password": "hunter2"}})
+    text = said(image_settings.registry_credentials, path)
+    assert text.startswith("Renku.registry_credentials: Credentials for 'registry.internal/team'")
+    assert "hunter2" not in text
+
+
+async def test_registries_are_asked_as_the_settings_say(tmp_path: Path) -> None:
+    made = renku(tmp_path, image_policy={"plain_http": ["localhost:5000"]}, registry_proxy="http://proxy:3128")
+    assert isinstance(made, Renku)
+    client = made.registry()
+    assert isinstance(client, Client)
+    assert client._guard.scheme("localhost:5000") == "http"
+    await client.close()

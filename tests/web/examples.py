@@ -1,0 +1,818 @@
+"""Example values for every template, in the shapes that web/views makes."""
+
+from typing import Any
+
+BASE = "/hub/"
+PROJECT = BASE + "renku/projects/alice/alpine-precipitation"
+EVENTS = BASE + "api/renku/sessions/events?_xsrf=2%7Ctoken"
+DIGEST = "sha256:b91780636b12da5ea37add0c8d2e659d47184fa8e70242f8d20b86e429afd6e2"
+LOCAL = "Local demo: this runs in the hub's own Python environment, not in the image. Limits are not enforced here."
+LONG = "Verification against 4 812 rain gauges, 1961-2025, Größenordnungen je Einzugsgebiet"
+CLASSES = [
+    {"name": "small", "size": "1 CPU, 4 GiB", "suggested": False},
+    {"name": "medium", "size": "2 CPU, 8 GiB", "suggested": True},
+]
+VISIBILITIES = [
+    {"value": "private", "title": "Members only", "text": "You, and whom you add under Settings."},
+    {"value": "internal", "title": "Everybody with an account on this hub", "text": "They see it as viewers."},
+]
+FRAME: dict[str, Any] = {
+    "nav": "projects",
+    "events_url": None,
+    "renku_version": "0.1.0",
+    "said": None,
+    "local": LOCAL,
+    "refresh": False,
+    "back": "project",
+    "again": None,
+}
+ABOUT_PROJECT = {
+    "id": "p1",
+    "title": "Post-processing of Alpine precipitation ensembles",
+    "page": PROJECT,
+    "path": "alice/alpine-precipitation",
+    "description": "Calibrated 1 to 15 day forecasts for 214 catchments.",
+    "visibility": "members only",
+    "role": "you are owner",
+    "settings_url": PROJECT + "/-/settings",
+    "new_url": PROJECT + "/-/sessions/new",
+    "launch": BASE + "renku/launch/alice/alpine-precipitation",
+    "owner": "alice",
+    "web": None,
+    "people": None,
+    "archived": False,
+    "away": None,
+}
+ACTS = "Code in this session can act in GitLab as you (read)."
+GITLAB = "https://gitlab.example.org/alice/alpine-precipitation"
+IN_GITLAB = ABOUT_PROJECT | {
+    "web": GITLAB,
+    "people": GITLAB + "/-/project_members",
+    "archived": True,
+    "away": "You see the project as it was at 09:42 UTC. Open and Pause work.",
+    "owner": None,
+}
+REPOSITORIES = [
+    {
+        "directory": "analysis",
+        "url": "https://git.example.org/alice/analysis.git",
+        "link": "https://git.example.org/alice/analysis",
+        "name": "git.example.org/alice/analysis",
+        "ref": "main",
+        "also": "with large files",
+        "remove": PROJECT + "/-/repositories/analysis/delete",
+    },
+    {
+        "directory": "data",
+        "url": "http://127.0.0.1:8765/alice/data.git",
+        "link": None,
+        "name": "127.0.0.1:8765/alice/data",
+        "ref": None,
+        "also": "",
+        "remove": PROJECT + "/-/repositories/data/delete",
+    },
+]
+
+
+def environment(**changed: Any) -> dict[str, Any]:
+    """Give a ready-made environment as a card or a choice shows it."""
+    return {
+        "id": "e1",
+        "name": "Jupyter Python, scientific",
+        "description": "JupyterLab with NumPy, pandas, SciPy and Matplotlib.",
+        "keywords": ["python", "jupyter"],
+        "creator": "admin",
+        "created_at": "2026-11-02T04:12:00+00:00",
+        "kind": "default",
+        "image": "quay.io/jupyter/scipy-notebook:2026-11-02",
+        "digest": DIGEST,
+        "revision": 4,
+        "used": "used in 12 projects",
+        "new_url": PROJECT + "/-/sessions/new?environment=e1",
+        "here": False,
+        "checked": False,
+    } | changed
+
+
+def session(name: str, title: str, status: str, **changed: Any) -> dict[str, Any]:
+    """Give a session with my instance in *status*."""
+    page = f"{PROJECT}/-/sessions/{name}"
+    own = BASE + f"renku/sessions/{name}"
+    return {
+        "id": name,
+        "title": title,
+        "description": "",
+        "page": page,
+        "url": page,
+        "default": False,
+        "environment": environment(),
+        "needs": "1 CPU, 4 GiB memory, 10 GiB disk",
+        "mounts": "all 2 repositories",
+        "added_by": "bob",
+        "added_at": "2026-05-12T10:00:00+00:00",
+        "may_write": True,
+        "status": status,
+        "stage": None,
+        "progress": None,
+        "elapsed": None,
+        "usual": None,
+        "since": None,
+        "since_at": None,
+        "class_name": None,
+        "more": None,
+        "message": None,
+        "advice": None,
+        "disk_lost": False,
+        "sentence": None,
+        "open": None,
+        "blocked": None,
+        "other": None,
+        "classes": [],
+        "notices": [],
+        "update": None,
+        "delete_page": own + "/data",
+        "pause_url": own + "/pause",
+        "resume_url": own + "/resume",
+        "project_title": ABOUT_PROJECT["title"],
+        "project_page": PROJECT,
+    } | changed
+
+
+RUNNING = session(
+    "kq7w2mzt5ahr",
+    "Explore the ensemble",
+    "running",
+    default=True,
+    description="Start here.",
+    since="2 h 14 min",
+    since_at="2026-11-24T07:10:00+00:00",
+    class_name="medium",
+    more="last used 4 min ago, pauses after 8 h unused",
+    open="/user/alice/kq7w2mzt5ahr/",
+    notices=[
+        {"title": "Edited since you started it.", "text": "Pause and resume to use the new configuration."},
+        {"title": "Repository data could not be cloned:", "text": "Connection refused. It is tried again."},
+    ],
+)
+LAUNCHING = session(
+    "c3vd6yxn4ubf",
+    "Train the network",
+    "launching",
+    stage="Preparing files",
+    progress=45,
+    elapsed=25,
+    usual="about 40 s",
+)
+UNTIMED = session("u3vd6yxn4ubf", "First start", "launching", stage="Starting the server", elapsed=3)
+PAUSED = session(
+    "m9h4tqe2xw7z",
+    "Abbildungen für den Jahresbericht",
+    "paused",
+    since="3 days ago",
+    since_at="2026-11-21T15:02:00+00:00",
+    more="paused by you; 2.3 of 10 GiB used",
+    classes=CLASSES,
+)
+FAILED = session(
+    "x5b8rjn3kdpa",
+    LONG,
+    "failed",
+    message="Out of memory: used more than 2 GiB.",
+    advice="Start it with a larger class.",
+    classes=CLASSES,
+    environment=environment(image="registry.gitlab.example.org:5050/klima/a-very-long-name/gpu-cuda12:build-2026-11"),
+)
+INACTIVE = session("t2n6gwz8cfye", "Course copy", "inactive", environment=environment(digest=None), delete_page=None)
+BLOCKED = session("b2n6gwz8cfye", "On a GPU", "inactive", blocked="None of your classes has 1 GPU; ask an admin.")
+TWIN = session(
+    "w2n6gwz8cfye",
+    "Second look",
+    "paused",
+    other={
+        "title": RUNNING["title"],
+        "page": RUNNING["page"],
+        "open": RUNNING["open"],
+        "pause": RUNNING["url"] + "/pause",
+        "status": "running",
+    },
+)
+STOPPING = session("s2n6gwz8cfye", "Leaving", "stopping", sentence="Pausing, data is kept.")
+UNKNOWN = session(
+    "k2n6gwz8cfye",
+    "Out of sight",
+    "unknown",
+    sentence="We cannot reach the cluster; last seen running at 09:42.",
+    open="/user/alice/k2n6gwz8cfye/",
+)
+SESSIONS = [RUNNING, LAUNCHING, UNTIMED, PAUSED, FAILED, INACTIVE, BLOCKED, TWIN, STOPPING, UNKNOWN]
+
+FORM: dict[str, Any] = {
+    "values": {
+        "title": "Explore the ensemble",
+        "description": "",
+        "cpu": "2",
+        "memory": "6Gi",
+        "gpu": "0",
+        "disk": "20Gi",
+        "variables": "OMP_NUM_THREADS=2\nA=<b>",
+        "repositories": ["analysis"],
+        "default": False,
+    },
+    "repositories": REPOSITORIES,
+    "all_repositories": False,
+    "classes": [
+        {"name": "small", "cpu": "1", "memory": "4 GiB", "gpu": None, "disk": "20 GiB", "fits": False, "best": False},
+        {"name": "medium", "cpu": "2", "memory": "8 GiB", "gpu": None, "disk": "50 GiB", "fits": True, "best": True},
+        {"name": "gpu", "cpu": "8", "memory": "32 GiB", "gpu": "1", "disk": "50 GiB", "fits": True, "best": False},
+    ],
+    "fit": "medium",
+    "fit_text": "The medium class gives 2 CPU, 8 GiB and up to 50 GiB disk to each person.",
+    "check_url": PROJECT + "/-/sessions/check",
+}
+CONFIGURATION = {
+    "needs": "1 CPU, 4 GiB memory, 10 GiB disk",
+    "fits": "fits small and larger",
+    "repositories": REPOSITORIES,
+    "variables": ["OMP_NUM_THREADS=2"],
+}
+KEYWORDS = [
+    {"word": "all", "url": PROJECT + "/-/sessions/new", "current": True},
+    {"word": "python", "url": PROJECT + "/-/sessions/new?keyword=python", "current": False},
+]
+STEPS = [
+    {"text": "Queued", "state": "done", "took": "1 s"},
+    {"text": "Preparing files: 2 repositories", "state": "now", "took": None},
+    {"text": "Waiting until it answers", "state": "next", "took": None},
+]
+LAUNCHES = [
+    {
+        "when": "today, 08:10",
+        "when_at": "2026-11-24T07:10:00+00:00",
+        "outcome": "running",
+        "failed": False,
+        "class_name": "medium",
+        "took": "18 s",
+        "ran": "2 h 14 min",
+        "revision": 4,
+    },
+    {
+        "when": "23 November, 13:31",
+        "when_at": "2026-11-23T12:31:00+00:00",
+        "outcome": "out of memory: used more than 4 GiB",
+        "failed": True,
+        "class_name": "small",
+        "took": None,
+        "ran": None,
+        "revision": 4,
+    },
+]
+REVISIONS = [
+    environment()
+    | {"revision": 5, "current": False, "gone": False, "verb": "Accept", "use": RUNNING["url"] + "/revision"},
+    environment() | {"revision": 4, "current": True, "gone": False, "verb": "Roll back to", "use": None},
+    environment() | {"revision": 3, "current": False, "gone": True, "verb": "Roll back to", "use": None},
+]
+
+
+def fact(name: str, text: str, **more: Any) -> dict[str, Any]:
+    """Give one fact of an image, or of how it is run."""
+    return {"name": name, "text": text, "link": None, "code": False, "built_at": None} | more
+
+
+STACKS = "https://github.com/jupyter/docker-stacks"
+ABOUT_IMAGE = {
+    "likely": "an image of the Jupyter Docker Stacks, or made from one",
+    "facts": [
+        fact("Size", "1.4 GiB to download"),
+        fact("Built", "22 days ago", built_at="2026-11-02T04:12:00+00:00"),
+        fact("Source", STACKS, link=STACKS),
+    ],
+    "labels": [("org.opencontainers.image.licenses", "BSD-3-Clause")],
+    "pinned": {"by": "the hub", "pinned_at": "2026-11-03T04:12:00+00:00", "why": ", when the registry first answered"},
+}
+UPDATE = {
+    "revision": 6,
+    "image": "quay.io/jupyter/scipy-notebook:2026-11-02",
+    "digest": DIGEST,
+    "since": "3 h ago",
+    "since_at": "2026-11-24T06:10:00+00:00",
+    "stored": False,
+    "rows": [
+        {"name": "Digest", "old": DIGEST[:19], "new": DIGEST[:19], "code": True},
+        {"name": "Built", "old": "2 November 2026, 04:12 UTC", "new": "unknown", "code": False},
+    ],
+    "accept": RUNNING["url"] + "/revision",
+    "dismiss": RUNNING["url"] + "/dismissal",
+}
+COMMITS = [
+    {
+        "short": "9e14b7c2",
+        "title": "Pin <u>xarray</u>",
+        "author": "mhuber",
+        "url": "https://gitlab.example.org/c/9",
+        "when": "2 h ago",
+        "when_at": "2026-11-24T07:42:00+00:00",
+    },
+    {"short": "a1f03c9d", "title": "CUDA 12.6", "author": "kmueller", "url": "", "when": "", "when_at": None},
+]
+BUILT_FROM = {
+    "repository": "astro/lab/spectra",
+    "repository_url": "https://gitlab.example.org/astro/lab/spectra",
+    "branch": "feature/größe",
+    "branch_url": "https://gitlab.example.org/astro/lab/spectra/-/tree/feature/gr",
+    "commit": "5c77d2e0",
+    "commit_url": "https://gitlab.example.org/astro/lab/spectra/-/commit/5c77d2e0",
+    "pipeline": 77,
+    "pipeline_url": "https://gitlab.example.org/astro/lab/spectra/-/pipelines/77",
+    "ci": {"icon": "fa-circle-check", "text": "CI passed"},
+    "newest": {
+        "title": "CI failed for the newest commit.",
+        "link": "Read why in GitLab",
+        "url": "https://gitlab.example.org/j",
+    },
+}
+DIFFERENCE = {
+    "title": "1 added, 1 removed, 0 changed",
+    "rows": [
+        {"icon": "fa-plus", "what": "added", "name": "zarr", "old": None, "new": "3.2.1"},
+        {"icon": "fa-minus", "what": "removed", "name": "pytables", "old": "3.10.2", "new": None},
+    ],
+}
+INSTALLED = {
+    "note": "from the image's own list (SBOM), 3 h ago",
+    "complete": False,
+    "interpreters": [("Python", "3.13.9"), ("CUDA", "12.6")],
+    "find": "num",
+    "kind": "python",
+    "kinds": [
+        {"text": "all 1043", "url": RUNNING["url"] + "?find=num#installed", "current": False},
+        {"text": "Python 214", "url": RUNNING["url"] + "?find=num&kind=python#installed", "current": True},
+    ],
+    "rows": [{"name": "numpy", "version": "2.4.1", "kind": "Python"}],
+    "count": "1 of 2 shown",
+    "none": False,
+    "more": 7,
+    "all": RUNNING["url"] + "?all=1#installed",
+    "action": RUNNING["url"],
+    "bill": RUNNING["url"] + "/packages.cdx.json",
+}
+
+
+def row(number: int, shown: dict[str, Any] | None, **changed: Any) -> dict[str, Any]:
+    """Give a row of the list of projects."""
+    return {
+        "id": f"p{number}",
+        "title": f"Project {number}, Überflutungsrisiko am Oberrhein",
+        "page": PROJECT,
+        "path": "alice/alpine-precipitation",
+        "description": "Age models for 96 records.",
+        "sessions": "5 sessions",
+        "role": "editor",
+        "archived": number == 90,
+        "session": shown,
+        "new_url": PROJECT + "/-/sessions/new",
+    } | changed
+
+
+def session_page(shown: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    """Give the values of a session's page."""
+    return {
+        "project": ABOUT_PROJECT,
+        "s": shown,
+        "steps": [],
+        "log": ["08:10:04 git: analysis: already there", "08:10:22 <Kernel> started"],
+        "log_note": "The last 200 lines",
+        "facts": [fact("Opens at", "/lab", code=True), fact("Port", "8888")],
+        "about": ABOUT_IMAGE,
+        "update": None,
+        "installed": INSTALLED,
+        "acts": None,
+        "difference": None,
+        "commits": [],
+        "built": None,
+        "configuration": CONFIGURATION,
+        "launches": LAUNCHES,
+        "revisions": REVISIONS,
+        "launch_link": "http://127.0.0.1:8000/hub/renku/launch/alice/alpine-precipitation/-/" + shown["id"],
+        "badge": "[![Start in Renku](http://127.0.0.1:8000/hub/renku/static/badge.svg)](http://127.0.0.1:8000/x)",
+        "edit_url": shown["url"] + "/edit",
+        "remove_url": shown["url"] + "/delete",
+        "warnings": ["None of the classes of students has 1 GPU: they cannot start it."],
+        "back": "session",
+        "events_url": EVENTS,
+        "refresh": shown["status"] == "launching",
+    } | changed
+
+
+def project_page(**changed: Any) -> dict[str, Any]:
+    """Give the values of a project's page."""
+    return {
+        "project": ABOUT_PROJECT,
+        "default": RUNNING,
+        "sessions": SESSIONS,
+        "search": "",
+        "keywords": [{"word": "python", "url": PROJECT + "?search=python", "current": False}],
+        "next": PROJECT + "?after=abc",
+        "count": "10 sessions",
+        "environments": [],
+        "add_url": PROJECT + "/-/sessions",
+        "repositories": REPOSITORIES,
+        "members": [{"role": "owner", "names": "alice"}, {"role": "editor", "names": "bob"}],
+        "events_url": EVENTS,
+        "refresh": True,
+    } | changed
+
+
+PROJECTS = {
+    "rows": [row(i, s) for i, s in enumerate(SESSIONS)] + [row(90, None), row(91, None, new_url=None)],
+    "search": "",
+    "count": "43 projects",
+    "next": BASE + "renku/projects?after=abc",
+    "new_url": BASE + "renku/projects/new",
+    "away": None,
+    "gitlab": None,
+    "back": "projects",
+    "events_url": EVENTS,
+}
+PROJECTS_IN_GITLAB = PROJECTS | {
+    "new_url": None,
+    "away": "You see your projects as they were at 09:42 UTC.",
+    "gitlab": "https://gitlab.example.org",
+}
+NEW_PROJECT = {
+    "action": BASE + "renku/projects",
+    "namespaces": ["alice"],
+    "values": {"title": "", "slug": "", "description": "", "visibility": "private", "repositories": ""},
+    "visibilities": VISIBILITIES,
+    "errors": {},
+    "cancel": BASE + "renku/projects",
+}
+SETTINGS = {
+    "project": ABOUT_PROJECT,
+    "general": {
+        "action": PROJECT + "/-/settings",
+        "namespace": "alice",
+        "values": {"title": "Alpine", "slug": "alpine", "description": "", "visibility": "private"},
+    },
+    "visibilities": VISIBILITIES,
+    "repositories": REPOSITORIES,
+    "repositories_action": PROJECT + "/-/repositories",
+    "repository_values": {"url": "", "ref": "", "directory": "", "lfs": "", "submodules": ""},
+    "members": [
+        {"name": "alice", "role": "owner", "remove": None, "change": None},
+        {
+            "name": "bob",
+            "role": "editor",
+            "remove": PROJECT + "/-/members/bob/delete",
+            "change": PROJECT + "/-/members",
+        },
+    ],
+    "members_action": PROJECT + "/-/members",
+    "member_values": {"username": "", "role": "viewer"},
+    "roles": ["viewer", "editor", "owner"],
+    "leave": PROJECT + "/-/members/alice/delete",
+    "delete_url": PROJECT + "/-/delete",
+    "errors": {},
+}
+TABS = [
+    {"text": "Ready-made", "icon": "fa-box-open", "url": PROJECT + "/-/sessions/new", "current": True},
+    {"text": "Your own image", "icon": "fa-cube", "url": PROJECT + "/-/sessions/new?kind=external", "current": False},
+]
+NEW_SESSION = {
+    "tabs": TABS,
+    "project": ABOUT_PROJECT,
+    "action": PROJECT + "/-/sessions",
+    "cancel": PROJECT,
+    "keywords": KEYWORDS,
+    "environments": [environment(checked=True), environment(id="e2", name="Minimal", here=True, digest=None)],
+    "form": FORM,
+    "errors": {},
+    "default_choice": True,
+}
+VERDICT = {
+    "title": "This image can be used, with 1 hint",
+    "style": "running",
+    "good": True,
+    "text": "",
+    "image": "quay.io/pangeo/pytorch-notebook:2026.10.14",
+    "digest": DIGEST,
+    "steps": [{"good": True, "text": "Found and public"}, {"good": False, "text": "User root"}],
+    "hints": [{"severity": "warning", "title": "Runs as root", "text": "The image runs as root by default."}],
+    "facts": ABOUT_IMAGE["facts"],
+}
+OWN_IMAGE = {
+    "values": FORM["values"]
+    | dict.fromkeys(("image", "name", "port", "default_url", "working_directory", "uid", "gid", "command"), ""),
+    "verdict": None,
+    "suggested": {
+        "port": 8888,
+        "default_url": "/lab",
+        "working_directory": "/work",
+        "uid": 1000,
+        "gid": 100,
+        "command": "",
+        "from_image": True,
+    },
+    "platforms": ("linux/amd64",),
+    "allowed": ["quay.io", "ghcr.io"],
+    "kept": None,
+}
+UNCHECKED = VERDICT | {
+    "title": "This image could not be checked now; it can be saved all the same",
+    "style": "paused",
+    "good": False,
+    "text": "The registry of quay.io/pangeo/pytorch-notebook:2026.10.14 does not answer.",
+    "digest": None,
+    "steps": [],
+    "facts": [],
+}
+REFUSED = VERDICT | {
+    "title": "This image cannot be used here: it is built for linux/arm64 only",
+    "style": "failed",
+    "good": False,
+    "text": "The image has no variant for this cluster's machines.",
+    "digest": None,
+    "facts": [],
+}
+NEW_IMAGE = {
+    key: NEW_SESSION[key] for key in ("tabs", "project", "action", "cancel", "form", "errors", "default_choice")
+} | {"own": OWN_IMAGE}
+BUILT = {
+    "repositories": [{"name": "analysis", "selected": True}, {"name": "verification", "selected": False}],
+    "repository": "analysis",
+    "problem": "",
+    "branches": [
+        {"name": "main", "selected": True, "about": "image of a1f03c9d, 7 days ago"},
+        {"name": "feature/größer<u>", "selected": False, "about": "no image lately"},
+    ],
+    "branch": "main",
+    "commits": [
+        {
+            "sha": "9" * 40,
+            "short": "9" * 8,
+            "title": "Pin <u>xarray</u>",
+            "author": "mhuber",
+            "when": "2 h ago",
+            "when_at": "2026-11-24T07:42:00+00:00",
+            "url": "https://gitlab.example.org/a/b/-/commit/9",
+            "ci": {"icon": "fa-circle-notch", "text": "CI is at work", "url": "https://gitlab.example.org/p/1"},
+            "images": [],
+        },
+        {
+            "sha": "a" * 40,
+            "short": "a" * 8,
+            "title": "CUDA 12.6",
+            "author": "mhuber",
+            "when": "7 days ago",
+            "when_at": "2026-11-17T07:42:00+00:00",
+            "url": "https://gitlab.example.org/a/b/-/commit/a",
+            "ci": {"icon": "fa-circle-check", "text": "CI passed", "url": "https://gitlab.example.org/p/2"},
+            "images": [
+                {"reference": "registry.example.org/a/b:aaaaaaaa", "checked": True},
+                {"reference": "registry.example.org/a/b/gpu:aaaaaaaa", "checked": False},
+            ],
+        },
+    ],
+    "notice": {
+        "title": "CI failed for the newest commit.",
+        "text": "Sessions go on with the image that they have.",
+        "link": "Read why in GitLab",
+        "url": "https://gitlab.example.org/a/b/-/jobs/1",
+    },
+    "older": PROJECT + "/-/sessions/new?kind=repository&after=20",
+    "new_url": PROJECT + "/-/sessions/new",
+    "none_yet": False,
+}
+NO_BUILDS = BUILT | {
+    "problem": "GitLab does not answer at the moment.", "branches": [], "branch": "", "commits": [], "notice": None,
+    "older": None,
+}  # fmt: skip
+ONE_SESSION = {"title": RUNNING["title"], "page": RUNNING["page"], "default": True}
+DELETE_DATA = {
+    "session": {"title": PAUSED["title"], "page": PAUSED["page"], "resume": PAUSED["resume_url"]},
+    "size": "2.3 GiB",
+    "as_of": "as it was when paused, 21 November, 16:02",
+    "running": False,
+    "unsaved": [
+        {
+            "name": "analysis",
+            "code": True,
+            "lost": True,
+            "state": "would be lost",
+            "changed": 4,
+            "unpushed": 2,
+            "branch": "main",
+        },
+        {
+            "name": "other files",
+            "code": False,
+            "lost": False,
+            "state": "none",
+            "changed": 0,
+            "unpushed": None,
+            "branch": None,
+        },
+    ],
+    "unsaved_note": None,
+    "action": PAUSED["delete_page"],
+    "cancel": BASE + "renku/sessions",
+    "values": {"confirm": ""},
+    "errors": {},
+    "nav": "sessions",
+}
+LAUNCH = {
+    "project": ABOUT_PROJECT,
+    "s": INACTIVE | {"classes": CLASSES},
+    "configuration": CONFIGURATION,
+    "action": BASE + "renku/launch/alice/alpine-precipitation/-/t2n6gwz8cfye",
+    "path": "lab/tree/analysis/index.ipynb",
+    "ignored": ["branch"],
+    "acts": None,
+}
+MINE = {"gitlab": None, "rows": SESSIONS, "summary": "One runs.", "next": None, "back": "sessions", "nav": "sessions"}
+
+EDIT = {
+    "project": ABOUT_PROJECT,
+    "session": ONE_SESSION,
+    "action": RUNNING["url"] + "/edit",
+    "form": FORM | {"fit": None, "fit_text": "No class has 99 CPU; the largest has 8.", "check_url": None},
+    "errors": {},
+    "version": 3,
+    "others": True,
+    "own": None,
+}
+KEPT = {"revision": 2, "image": "quay.io/pangeo/pytorch-notebook:2026.10.14", "digest": DIGEST}
+# page name: (template, values)
+PAGES: dict[str, tuple[str, dict[str, Any]]] = {
+    "projects": ("renku_projects.html", PROJECTS),
+    "image-guide": ("renku_image_guide.html", {}),
+    "projects-empty": ("renku_projects.html", PROJECTS | {"rows": [], "next": None}),
+    "projects-none-found": ("renku_projects.html", PROJECTS | {"rows": [], "search": "q<u>", "next": None}),
+    "session-image": ("renku_session_new_image.html", NEW_IMAGE),
+    "session-image-good": ("renku_session_new_image.html", NEW_IMAGE | {"own": OWN_IMAGE | {"verdict": VERDICT}}),
+    "session-image-refused": (
+        "renku_session_new_image.html",
+        NEW_IMAGE | {"own": OWN_IMAGE | {"verdict": REFUSED}, "errors": {"image": "No <variant>.", "uid": "Not root."}},
+    ),
+    "session-image-unchecked": (
+        "renku_session_new_image.html",
+        NEW_IMAGE | {"own": OWN_IMAGE | {"verdict": UNCHECKED}},
+    ),
+    "session-built": (
+        "renku_session_new_built.html",
+        {key: value for key, value in NEW_IMAGE.items() if key != "own"} | {"built": BUILT},
+    ),
+    "session-built-away": (
+        "renku_session_new_built.html",
+        {key: value for key, value in NEW_IMAGE.items() if key != "own"}
+        | {"built": NO_BUILDS, "errors": {"image": "Please choose a commit that has an image."}},
+    ),
+    "ci-guide": ("renku_ci_guide.html", {"pattern": "", "protected": False}),
+    "ci-guide-own": ("renku_ci_guide.html", {"pattern": "build-(?P<commit>[0-9a-f]{8})", "protected": True}),
+    "projects-gitlab": ("renku_projects.html", PROJECTS_IN_GITLAB),
+    "projects-gitlab-empty": ("renku_projects.html", PROJECTS_IN_GITLAB | {"rows": [], "next": None}),
+    "project-new": ("renku_project_new.html", NEW_PROJECT),
+    "project-new-wrong": (
+        "renku_project_new.html",
+        NEW_PROJECT | {"errors": {"slug": "You have a project x already.", "visibility": "Choose one."}},
+    ),
+    "project": ("renku_project.html", project_page()),
+    "project-empty": (
+        "renku_project.html",
+        project_page(
+            sessions=[],
+            default=None,
+            keywords=[],
+            next=None,
+            environments=[environment(), environment(id="e2", name="Minimal", digest=None)],
+        ),
+    ),
+    "project-viewer": (
+        "renku_project.html",
+        project_page(
+            sessions=[],
+            default=None,
+            add_url=None,
+            keywords=[],
+            repositories=[],
+            next=None,
+            project=ABOUT_PROJECT | {"settings_url": None, "new_url": None},
+        ),
+    ),
+    "project-default-blocked": ("renku_project.html", project_page(default=BLOCKED, said="Saved.")),
+    "project-gitlab": ("renku_project.html", project_page(project=IN_GITLAB, members=[], default=BLOCKED)),
+    "settings": ("renku_settings.html", SETTINGS),
+    "settings-gitlab": (
+        "renku_settings.html",
+        SETTINGS
+        | dict.fromkeys(("general", "members_action", "leave", "delete_url"))
+        | {"project": IN_GITLAB, "members": [], "repositories": [REPOSITORIES[0] | {"remove": None}, REPOSITORIES[1]]},
+    ),
+    "settings-wrong": ("renku_settings.html", SETTINGS | {"errors": {"url": "No such address.", "username": "None."}}),
+    "settings-editor": (
+        "renku_settings.html",
+        SETTINGS | {"general": None, "members_action": None, "delete_url": None, "repositories": []},
+    ),
+    "project-remove": (
+        "renku_project_remove.html",
+        {
+            "project": ABOUT_PROJECT,
+            "others": True,
+            "action": PROJECT + "/-/delete",
+            "values": {"confirm": ""},
+            "errors": {"confirm": "No."},
+        },
+    ),
+    "session-new": ("renku_session_new.html", NEW_SESSION),
+    "session-new-wrong": (
+        "renku_session_new.html",
+        NEW_SESSION
+        | {
+            "errors": {
+                "environment": "Choose one.",
+                "cpu": "At most 8.",
+                "variables": "Not RENKU_X.",
+                "repositories": "Unknown.",
+                "form": "That did not work.",
+            }
+        },
+    ),
+    "session-edit": ("renku_session_edit.html", EDIT),
+    "session-edit-image": ("renku_session_edit.html", EDIT | {"own": OWN_IMAGE | {"kept": KEPT}}),
+    "session": ("renku_session.html", session_page(RUNNING)),
+    "session-gitlab": ("renku_session.html", session_page(BLOCKED, project=IN_GITLAB, acts=ACTS)),
+    "session-newer": ("renku_session.html", session_page(RUNNING, update=UPDATE, difference=DIFFERENCE)),
+    "session-newer-built": (
+        "renku_session.html",
+        session_page(RUNNING, update=UPDATE, built=BUILT_FROM, commits=COMMITS),
+    ),
+    "session-newer-unknown": (
+        "renku_session.html",
+        session_page(RUNNING, update=UPDATE | {"accept": None, "dismiss": None, "digest": None}, installed=None),
+    ),
+    "session-starting": ("renku_session.html", session_page(LAUNCHING, steps=STEPS, revisions=REVISIONS[:1])),
+    "session-failed": (
+        "renku_session.html",
+        session_page(FAILED, steps=STEPS, launches=[], log=[], edit_url=None, remove_url=None),
+    ),
+    "session-remove": (
+        "renku_session_remove.html",
+        {
+            "project": ABOUT_PROJECT,
+            "session": ONE_SESSION,
+            "others": True,
+            "action": RUNNING["url"] + "/delete",
+            "successors": [
+                {"id": "a", "title": "Oldest", "checked": True},
+                {"id": "b", "title": "Newer", "checked": False},
+            ],
+            "values": {"confirm": ""},
+            "errors": {"confirm": "The title does not match."},
+        },
+    ),
+    "my-sessions": ("renku_sessions.html", MINE | {"events_url": EVENTS}),
+    "my-sessions-lost": (
+        "renku_sessions.html",
+        MINE | {"rows": [PAUSED | {"page": None, "project_page": None, "resume_url": None}]},
+    ),
+    "my-sessions-empty": ("renku_sessions.html", MINE | {"rows": []}),
+    "delete-data": ("renku_delete_data.html", DELETE_DATA),
+    "delete-data-unread": (
+        "renku_delete_data.html",
+        DELETE_DATA | {"unsaved": [], "unsaved_note": "git could not read it.", "errors": {"confirm": "No."}},
+    ),
+    "launch": ("renku_launch.html", LAUNCH),
+    "launch-running": ("renku_launch.html", LAUNCH | {"s": RUNNING, "path": None, "ignored": []}),
+    "launch-gitlab": ("renku_launch.html", LAUNCH | {"project": IN_GITLAB, "s": BLOCKED, "acts": ACTS}),
+    "launch-blocked": ("renku_launch.html", LAUNCH | {"s": BLOCKED}),
+    "launch-other": ("renku_launch.html", LAUNCH | {"s": TWIN}),
+    "launch-starting": ("renku_launch.html", LAUNCH | {"s": LAUNCHING}),
+    "not-found": (
+        "renku_error.html",
+        {
+            "status": 404,
+            "title": "Not found",
+            "message": "There is no such page, or you may not see it.",
+            "links": [{"text": "My projects", "url": BASE + "renku/projects"}],
+        },
+    ),
+    "conflict": (
+        "renku_error.html",
+        {
+            "status": 409,
+            "title": "That cannot be done now",
+            "message": "Somebody changed it meanwhile.",
+            "links": [{"text": "Back", "url": PROJECT}],
+        },
+    ),
+    "unverified": (
+        "renku_error.html",
+        {
+            "status": 503,
+            "title": "Not now",
+            "message": "We cannot check your access because GitLab does not answer.",
+            "links": [{"text": "Back", "url": PROJECT}],
+            "again": {"action": RUNNING["url"] + "/start", "fields": [("resource_class", "a <b>")]},
+        },
+    ),
+}

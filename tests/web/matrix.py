@@ -1,0 +1,168 @@
+# ruff: noqa: E501 - a table reads best with one row on one line
+"""Who gets which answer at which address: the literal table that `test_matrix.py` walks (T4).
+
+Addresses stand below the hub's prefix; `{path}` is a project's path, `{project}` its
+id, `{session}` a session's id, `{name}` a directory or a member. A Start names a class
+that does not exist, so that whoever gets through to it is told so (409) and no process
+is begun; every other 2xx and 3xx is the real thing. The hub is one without images, where
+a look at one is refused (422).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Columns. A page knows cookies only, so a token is nobody there. `read`, `launch` and
+# `write` are the owner's tokens narrowed to that scope, `server` is the one that a
+# session of the owner's has, `dave`'s is another user's token.
+PEOPLE = ("nobody", "dave", "carol", "bob", "alice", "admin")
+ROLES = {"dave": "a stranger", "carol": "viewer", "bob": "editor", "alice": "owner", "admin": "a hub admin, no member"}
+TOKENS = ("read", "launch", "write", "server")
+
+# fmt: off
+PAGES = """
+                                                             private project          public project           alice's
+                                                             no  dave car bob ali adm  no  dave car bob ali adm  token
+/renku/                                              GET     302 302 302 302 302 302  302 302 302 302 302 302  302
+/renku/projects                                      GET     302 200 200 200 200 200  302 200 200 200 200 200  302
+/renku/projects                                      POST    303 303 303 303 303 303  303 303 303 303 303 303  303
+/renku/projects/new                                  GET     302 200 200 200 200 200  302 200 200 200 200 200  302
+/renku/projects/{path}                               GET     302 404 200 200 200 404  302 200 200 200 200 200  302
+/renku/projects/{path}/-/settings                    GET     302 404 200 200 200 404  302 200 200 200 200 200  302
+/renku/projects/{path}/-/settings                    POST    303 404 403 403 303 404  303 403 403 403 303 403  303
+/renku/projects/{path}/-/repositories                POST    303 404 403 303 303 404  303 403 403 303 303 403  303
+/renku/projects/{path}/-/repositories/{name}/delete  POST    303 404 403 303 303 404  303 403 403 303 303 403  303
+/renku/projects/{path}/-/members                     POST    303 404 403 403 303 404  303 403 403 403 303 403  303
+/renku/projects/{path}/-/members/{name}/delete       POST    303 404 303 403 303 404  303 403 303 403 303 403  303
+/renku/projects/{path}/-/delete                      GET     302 404 403 403 200 404  302 403 403 403 200 403  302
+/renku/projects/{path}/-/delete                      POST    303 404 403 403 303 404  303 403 403 403 303 403  303
+/renku/projects/{path}/-/sessions/new                GET     302 404 403 200 200 404  302 403 403 200 200 403  302
+/renku/projects/{path}/-/sessions                    POST    303 404 403 303 303 404  303 403 403 303 303 403  303
+/renku/projects/{path}/-/sessions/check              POST    303 404 403 200 200 404  303 403 403 200 200 403  303
+/renku/projects/{path}/-/sessions/{session}          GET     302 404 200 200 200 404  302 200 200 200 200 200  302
+/renku/projects/{path}/-/sessions/{session}/packages.cdx.json GET 302 404 200 200 200 404  302 200 200 200 200 200  302
+/renku/projects/{path}/-/sessions/{session}/edit     GET     302 404 403 200 200 404  302 403 403 200 200 403  302
+/renku/projects/{path}/-/sessions/{session}/edit     POST    303 404 403 303 303 404  303 403 403 303 303 403  303
+/renku/projects/{path}/-/sessions/{session}/check    POST    303 404 403 200 200 404  303 403 403 200 200 403  303
+/renku/projects/{path}/-/sessions/{session}/delete   GET     302 404 403 200 200 404  302 403 403 200 200 403  302
+/renku/projects/{path}/-/sessions/{session}/delete   POST    303 404 403 303 303 404  303 403 403 303 303 403  303
+/renku/projects/{path}/-/sessions/{session}/default  POST    303 404 403 303 303 404  303 403 403 303 303 403  303
+/renku/projects/{path}/-/sessions/{session}/revision POST    303 404 403 303 303 404  303 403 403 303 303 403  303
+/renku/projects/{path}/-/sessions/{session}/dismissal POST   303 404 403 303 303 404  303 403 403 303 303 403  303
+/renku/projects/{path}/-/sessions/{session}/start    POST    303 404 409 409 409 404  303 409 409 409 409 409  303
+/renku/projects/{path}/-/sessions/{session}/pause    POST    303 404 303 303 303 404  303 303 303 303 303 303  303
+/renku/images/guide                                  GET     302 200 200 200 200 200  302 200 200 200 200 200  302
+/renku/images/ci                                     GET     302 200 200 200 200 200  302 200 200 200 200 200  302
+/renku/sessions                                      GET     302 200 200 200 200 200  302 200 200 200 200 200  302
+/renku/sessions/{session}/pause                      POST    303 404 404 404 303 404  303 404 404 404 303 404  303
+/renku/sessions/{session}/resume                     POST    303 404 409 409 409 404  303 409 409 409 409 409  303
+/renku/sessions/{session}/data                       GET     302 404 404 404 200 404  302 404 404 404 200 404  302
+/renku/sessions/{session}/data                       POST    303 404 404 404 303 404  303 404 404 404 303 404  303
+/renku/launch/{path}                                 GET     302 404 200 200 200 404  302 200 200 200 200 200  302
+/renku/launch/{path}                                 POST    303 404 409 409 409 404  303 409 409 409 409 409  303
+/renku/launch/{path}/-/{session}                     GET     302 404 200 200 200 404  302 200 200 200 200 200  302
+/renku/launch/{path}/-/{session}                     POST    303 404 409 409 409 404  303 409 409 409 409 409  303
+/renku/static/{file}                                 GET     200 200 200 200 200 200  200 200 200 200 200 200  200
+/renku/static/{file}                                 HEAD    200 200 200 200 200 200  200 200 200 200 200 200  200
+/renku/{anything}                                    GET     302 404 404 404 404 404  302 404 404 404 404 404  302
+/renku/{anything}                                    POST    303 404 404 404 404 404  303 404 404 404 404 404  303
+/renku/{anything}                                    PUT     303 404 404 404 404 404  303 404 404 404 404 404  303
+/renku/{anything}                                    PATCH   303 404 404 404 404 404  303 404 404 404 404 404  303
+/renku/{anything}                                    DELETE  303 404 404 404 404 404  303 404 404 404 404 404  303
+"""
+
+API = """
+                                                                   private project          public project           private, alice's token for
+                                                                   no  dave car bob ali adm  no  dave car bob ali adm  read launch write server
+/api/renku/openapi.json                                    GET     403 200 200 200 200 200  403 200 200 200 200 200  200 200 200 403
+/api/renku/projects                                        GET     403 200 200 200 200 200  403 200 200 200 200 200  200 200 200 403
+/api/renku/projects                                        POST    403 201 201 201 201 201  403 201 201 201 201 201  403 403 201 403
+/api/renku/projects/{project}                              GET     403 404 200 200 200 404  403 200 200 200 200 200  200 200 200 403
+/api/renku/projects/{project}                              PATCH   403 404 403 403 200 404  403 403 403 403 200 403  403 403 200 403
+/api/renku/projects/{project}                              DELETE  403 404 403 403 204 404  403 403 403 403 204 403  403 403 204 403
+/api/renku/projects/{project}/members/{name}               DELETE  403 404 204 403 204 404  403 403 204 403 204 403  403 403 204 403
+/api/renku/projects/{project}/sessions                     GET     403 404 200 200 200 404  403 200 200 200 200 200  200 200 200 403
+/api/renku/projects/{project}/sessions                     POST    403 404 403 201 201 404  403 403 403 201 201 403  403 403 201 403
+/api/renku/projects/{project}/sessions/{session}           GET     403 404 200 200 200 404  403 200 200 200 200 200  200 200 200 403
+/api/renku/projects/{project}/sessions/{session}           PATCH   403 404 403 200 200 404  403 403 403 200 200 403  403 403 200 403
+/api/renku/projects/{project}/sessions/{session}           DELETE  403 404 403 204 204 404  403 403 403 204 204 403  403 403 204 403
+/api/renku/projects/{project}/sessions/{session}/start     POST    403 404 409 409 409 404  403 409 409 409 409 409  403 409 403 403
+/api/renku/projects/{project}/sessions/{session}/pause     POST    403 404 202 202 202 404  403 202 202 202 202 202  403 202 403 403
+/api/renku/projects/{project}/sessions/{session}/instance  DELETE  403 404 204 204 204 404  403 204 204 204 204 204  403 204 403 403
+/api/renku/projects/{project}/sessions/{session}/events    GET     403 404 200 200 200 404  403 200 200 200 200 200  200 200 200 403
+/api/renku/projects/{project}/sessions/{session}/logs      GET     403 404 200 200 200 404  403 200 200 200 200 200  200 200 200 403
+/api/renku/projects/{project}/sessions/{session}/revisions GET     403 404 200 200 200 404  403 200 200 200 200 200  200 200 200 403
+/api/renku/projects/{project}/sessions/{session}/revision  POST    403 404 403 200 200 404  403 403 403 200 200 403  403 403 200 403
+/api/renku/projects/{project}/sessions/{session}/packages  GET     403 404 200 200 200 404  403 200 200 200 200 200  200 200 200 403
+/api/renku/projects/{project}/sessions/{session}/dismissal POST    403 404 403 200 200 404  403 403 403 200 200 403  403 403 200 403
+/api/renku/projects/{project}/images                       GET     403 404 403 422 422 404  403 403 403 422 422 403  422 422 422 403
+/api/renku/gitlab-hook                                     POST    404 404 404 404 404 404  404 404 404 404 404 404  404 404 404 404
+/api/renku/images/check                                    POST    403 422 422 422 422 422  403 422 422 422 422 422  422 422 422 403
+/api/renku/sessions                                        GET     403 200 200 200 200 200  403 200 200 200 200 200  200 200 200 403
+/api/renku/sessions/events                                 GET     403 200 200 200 200 200  403 200 200 200 200 200  200 200 200 403
+/api/renku/sessions/{session}/pause                        POST    403 404 404 404 202 404  403 404 404 404 202 404  403 202 403 403
+/api/renku/sessions/{session}/instance                     DELETE  403 404 404 404 204 404  403 404 404 404 204 404  403 204 403 403
+/api/renku/sessions/{session}/logs                         GET     403 404 404 404 200 404  403 404 404 404 200 404  200 200 200 403
+/api/renku/git-credential                                  POST    403 403 403 403 403 403  403 403 403 403 403 403  403 403 403 403
+/api/renku/environments                                    GET     403 200 200 200 200 200  403 200 200 200 200 200  200 200 200 403
+/api/renku/resource-classes                                GET     403 200 200 200 200 200  403 200 200 200 200 200  200 200 200 403
+/api/renku/{anything}                                      GET     403 404 404 404 404 404  403 404 404 404 404 404  404 404 404 403
+/api/renku/{anything}                                      POST    403 404 404 404 404 404  403 404 404 404 404 404  404 404 404 403
+/api/renku/{anything}                                      PUT     403 404 404 404 404 404  403 404 404 404 404 404  404 404 404 403
+/api/renku/{anything}                                      PATCH   403 404 404 404 404 404  403 404 404 404 404 404  404 404 404 403
+/api/renku/{anything}                                      DELETE  403 404 404 404 404 404  403 404 404 404 404 404  404 404 404 403
+"""
+# fmt: on
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What each column answers to *method* at *address*; keys are (who, "private" or "public")."""
+
+    address: str
+    method: str
+    expected: dict[tuple[str, str], int]
+
+
+def rows(table: str, tokens: tuple[str, ...]) -> list[Row]:
+    """The rows of *table*, whose last columns are those *tokens* at the private project."""
+    columns = [(who, kind) for kind in ("private", "public") for who in PEOPLE] + [(t, "private") for t in tokens]
+    made = []
+    for line in table.splitlines():
+        if not line.startswith("/"):
+            continue
+        address, method, *cells = line.split()
+        made.append(Row(address=address, method=method, expected=dict(zip(columns, map(int, cells), strict=True))))
+    return made
+
+
+ROWS = [*rows(PAGES, ("token",)), *rows(API, TOKENS)]
+
+# What is sent: fields of a form for pages, a JSON object for the API. `{…}` are filled in; sets repeat nothing.
+SENT: dict[tuple[str, str], dict[str, object]] = {
+    ("/renku/projects", "POST"): {"title": "New", "slug": "{fresh}"},
+    ("/renku/projects/{path}/-/settings", "POST"): {"title": "X", "slug": "{slug}", "visibility": "private"},
+    ("/renku/projects/{path}/-/repositories", "POST"): {"url": "https://git.example.org/a/b"},
+    ("/renku/projects/{path}/-/members", "POST"): {"username": "erin", "role": "viewer"},
+    ("/renku/projects/{path}/-/delete", "POST"): {"confirm": "{title}"},
+    ("/renku/projects/{path}/-/sessions", "POST"): {"environment": "{environment}"},
+    ("/renku/projects/{path}/-/sessions/{session}/edit", "POST"): {"title": "X", "version": "1"},
+    ("/renku/projects/{path}/-/sessions/{session}/delete", "POST"): {"confirm": "Explore"},
+    ("/renku/projects/{path}/-/sessions/{session}/revision", "POST"): {"revision": "1"},
+    ("/renku/projects/{path}/-/sessions/{session}/dismissal", "POST"): {"digest": "sha256:0"},
+    ("/renku/projects/{path}/-/sessions/{session}/start", "POST"): {"resource_class": "none"},
+    ("/renku/sessions/{session}/resume", "POST"): {"resource_class": "none"},
+    ("/renku/sessions/{session}/data", "POST"): {"confirm": "Explore"},
+    ("/renku/launch/{path}", "POST"): {"resource_class": "none"},
+    ("/renku/launch/{path}/-/{session}", "POST"): {"resource_class": "none"},
+    ("/api/renku/projects", "POST"): {"path": "{namespace}/{fresh}", "title": "New"},
+    ("/api/renku/projects/{project}", "PATCH"): {"version": 3, "visibility": "private"},
+    ("/api/renku/projects/{project}/sessions", "POST"): {"environment": "{environment}"},
+    ("/api/renku/images/check", "POST"): {"image": "nginx"},
+    ("/api/renku/git-credential", "POST"): {"protocol": "https", "host": "gitlab.example.org", "path": "a/b.git"},
+    ("/api/renku/projects/{project}/sessions/{session}", "PATCH"): {"version": 1, "title": "X"},
+    ("/api/renku/projects/{project}/sessions/{session}/dismissal", "POST"): {"digest": "sha256:0"},
+    ("/api/renku/gitlab-hook", "POST"): {"object_kind": "push", "project_id": 42},
+    ("/api/renku/projects/{project}/sessions/{session}/start", "POST"): {"resource_class": "none"},
+    ("/api/renku/projects/{project}/sessions/{session}/revision", "POST"): {"revision": 1},
+}

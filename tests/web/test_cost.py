@@ -1,0 +1,48 @@
+"""What a page costs: statements and bytes, counted on a live hub (decision 45)."""
+
+import pytest
+import sqlalchemy
+
+from renku_spawner.domain.instance import Status
+from tests.fixtures.renku import xsrf
+
+STATEMENTS, BYTES = 8, 80_000
+
+
+@pytest.fixture
+def counted():
+    """Statements of our own database since the fixture was made, without BEGIN and COMMIT."""
+    seen = []
+
+    def listen(engine):
+        sqlalchemy.event.listen(
+            engine, "before_cursor_execute", lambda *args: args[2].startswith("BEGIN") or seen.append(args[2])
+        )
+
+    yield seen, listen
+
+
+async def test_a_page_of_twenty_cards_takes_eight_statements_and_80_kb(renku_hub, counted):
+    statements, listen = counted
+    hub = await renku_hub()
+    project = await hub.project()
+    for number in range(25):
+        await hub.session(
+            project, f"{number} A title of the usual length for a session", key="python" if number % 2 else "r"
+        )
+    session = await hub.session(project, "Running")
+    alice = await hub.visitor("alice")
+    await alice.post(f"renku/projects/alice/climate/-/sessions/{session.id}/start", data={"_xsrf": xsrf(alice)})
+    await hub.becomes(session, Status.RUNNING)
+    listen(hub.parts.db.engine)
+    for address in (
+        "renku/projects/alice/climate", "renku/projects", "renku/sessions", "renku/projects/alice/climate?search=usual",
+        f"renku/projects/alice/climate/-/sessions/{session.id}", f"renku/launch/alice/climate/-/{session.id}",
+        "renku/projects/alice/climate/-/sessions/new",
+    ):  # fmt: skip
+        await alice.get(address)
+        statements.clear()
+        page = await alice.get(address)
+        assert page.status_code == 200
+        assert len(statements) <= STATEMENTS, (address, statements)
+        assert len(page.content) <= BYTES, address

@@ -1,0 +1,216 @@
+"""Every route of the running hub, method and person, against the literal table of `matrix.py` (T4)."""
+
+import itertools
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+from tornado.web import RequestHandler
+
+from renku_spawner.domain import names
+from renku_spawner.domain.project import Project
+from renku_spawner.domain.repository import NewRepository
+from renku_spawner.domain.session import Session
+from renku_spawner.services import environments
+from renku_spawner.services.parts import read, write
+from renku_spawner.web.base import Handler
+from tests.fixtures.renku import RenkuHub, xsrf
+from tests.web.matrix import PEOPLE, ROWS, SENT, TOKENS, Row
+
+SAFE = ("GET", "HEAD")
+METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+GROUPS = {"([^/]+(?:/(?!-/)[^/]+)+)": "{path}", "([a-z][a-z2-7]{11})": "{session}", "([^/]+)": "{name}"}
+ENDS = {"(?:/.*)?": "/{anything}", "static/(.*)": "static/{file}", "/.*": "/{anything}", "/?": "/"}
+TYPES = {"form": "application/x-www-form-urlencoded", "json": "application/json"}
+# Headers that say when, not what.
+PASSING = {"date", "set-cookie", "content-length"}
+
+
+def address_of(pattern: str) -> str:
+    """A pattern of the running application as the table writes it."""
+    text = pattern.removeprefix("/@/space%20word/hub").removesuffix("$").replace(r"\.", ".").replace(r"\-", "-")
+    for end, word in ENDS.items():
+        if text.endswith(end):
+            text = text.removesuffix(end) + word
+            break
+    for group, word in GROUPS.items():
+        text = text.replace(group, word)
+    return text.replace("/api/renku/projects/{name}", "/api/renku/projects/{project}")
+
+
+def methods_of(handler: type[Any]) -> set[str]:
+    """What *handler* answers: what it names a scope for, or has a method of its own for."""
+    absent = (RequestHandler._unimplemented_method, Handler._refused)
+    own = {method for method in METHODS if getattr(handler, method.lower()) not in absent}
+    return own - {"OPTIONS"} if not issubclass(handler, Handler) else own | {m.upper() for m in handler.scope}
+
+
+def routes_of(hub: RenkuHub) -> dict[str, type[Any]]:
+    """The routes below our prefixes that the running application has."""
+    prefix = hub.app.hub.base_url.rstrip("/")
+    found = {}
+    for rule in hub.app.handlers:
+        path = rule[0].removeprefix(prefix)
+        if re.match(r"/(api/)?renku", path):
+            found[address_of(path)] = rule[1]
+    return found
+
+
+@dataclass
+class Walk:
+    """The people of the table, and a project for each request that changes something."""
+
+    hub: RenkuHub
+    clients: dict[str, dict[str, httpx.AsyncClient]] = field(default_factory=dict)
+    shared: dict[str, tuple[Project, Session]] = field(default_factory=dict)
+    environment: str = ""
+    count: itertools.count = field(default_factory=itertools.count)
+
+    async def begin(self) -> None:
+        hub = self.hub
+        hub.user("admin", admin=True)
+        offered, _ = await environments.offered(hub.parts, hub.person("alice"))
+        self.environment = offered[0].id
+        nobody = httpx.AsyncClient(base_url=hub.url, trust_env=False)
+        hub.clients["nobody"] = nobody
+        pages, calls = {"nobody": nobody, "token": hub.client("alice")}, {"nobody": nobody}
+        for name in PEOPLE[1:]:
+            pages[name] = await hub.visitor(name)
+            calls[name] = hub.client(name)
+        for scope in TOKENS[:-1]:
+            calls[scope] = hub.client("alice", scopes=[f"custom:renku:{scope}"])
+        calls["server"] = self._server()
+        self.clients = {"form": pages, "json": calls}
+        for kind in ("private", "public"):
+            self.shared[kind] = await self.place(kind)
+
+    def _server(self) -> httpx.AsyncClient:
+        """A token as a session has one."""
+        user = self.hub.user("alice")
+        token = user.new_api_token(scopes=["users:activity!user=alice", "access:servers!user=alice"])
+        client = httpx.AsyncClient(base_url=self.hub.url, headers={"Authorization": f"token {token}"}, trust_env=False)
+        self.hub.clients["server"] = client
+        return client
+
+    async def place(self, kind: str) -> tuple[Project, Session]:
+        """A project with one session, of which alice has an instance that does not run."""
+        slug = f"{kind}-{next(self.count)}"
+        url = NewRepository(url="https://git.example.org/x/data", directory="data")
+        project = await self.hub.project(slug, public=kind == "public", repositories=(url,))
+        session = await self.hub.session(project)
+        now = self.hub.parts.now()
+        await write(self.hub.parts, lambda tx: tx.instances.ensure(session, "alice", now=now))
+        return project, session
+
+    async def request(
+        self, row: Row, who: str, project: Project, session: str, *, path: str = "", ref: str = ""
+    ) -> Any:
+        """Status, headers and body; of a stream only what comes first."""
+        kind = "json" if row.address.startswith("/api") else "form"
+        client = self.clients[kind][who]
+        name = "carol" if "members" in row.address else "data"
+        values = {
+            "path": path or project.path, "project": ref or project.id, "session": session, "name": name,
+            "file": "renku.css", "anything": "no/such/thing",
+            "title": project.title, "slug": project.path.partition("/")[2],
+            "fresh": f"fresh-{next(self.count)}", "environment": self.environment,
+            "namespace": who if who in PEOPLE else "alice",
+        }  # fmt: skip
+        sent = {
+            key: value.format(**values) if isinstance(value, str) else value
+            for key, value in SENT.get((row.address, row.method), {}).items()
+        }
+        body: dict[str, Any] = {}
+        if row.method not in SAFE and kind == "form":
+            body = {"data": sent | {"_xsrf": xsrf(client)}}
+        elif row.method not in SAFE:
+            body = {"json": sent}
+        address = row.address.format(**values).lstrip("/")
+        async with client.stream(row.method, address, **body) as answer:
+            if answer.headers.get("content-type") == "text/event-stream":
+                return answer.status_code, answer.headers, b""
+            return answer.status_code, answer.headers, await answer.aread()
+
+    async def stored(self, project: Project, session: Session) -> Any:
+        """All that a request may change."""
+        return await read(
+            self.hub.parts,
+            lambda tx: (tx.projects.get(project.id), tx.sessions.get(session.id), tx.instances.get(session.id, "alice"),
+                        tx.sessions.count(project.id)),
+        )  # fmt: skip
+
+
+@pytest.fixture
+async def walk(renku_hub):
+    made = Walk(hub=await renku_hub())
+    await made.begin()
+    return made
+
+
+async def test_every_route_and_method_has_a_row_and_every_row_a_route(renku_hub):
+    routes = routes_of(await renku_hub())
+    there = {(address, method) for address, handler in routes.items() for method in methods_of(handler)}
+    listed = {(row.address, row.method) for row in ROWS}
+    assert there - listed == set(), "a route without a row"
+    assert listed - there == set(), "a row without a route"
+    assert len(listed) == len(ROWS)
+    assert set(SENT) <= listed
+
+
+async def test_everybody_gets_what_the_table_says_and_a_refusal_changes_nothing(walk):
+    wrong, asked = [], 0
+    for row in ROWS:
+        for (who, kind), expected in row.expected.items():
+            changes = expected < 400 and row.method not in SAFE and who not in ("nobody", "token")
+            project, session = await walk.place(kind) if changes else walk.shared[kind]
+            before = None if row.method in SAFE or changes else await walk.stored(project, session)
+            status, headers, body = await walk.request(row, who, project, session.id)
+            asked += 1
+            if status != expected:
+                wrong.append((row.method, row.address, who, kind, f"{status} instead of {expected}", body[:200]))
+            if before is not None and await walk.stored(project, session) != before:
+                wrong.append((row.method, row.address, who, kind, "something was changed"))
+            if expected in (302, 303) and who in ("nobody", "token") and "/hub/login?next=" not in headers["location"]:
+                wrong.append((row.method, row.address, who, kind, headers["location"]))
+    assert asked == sum(len(row.expected) for row in ROWS)
+    assert not wrong, "\n".join(map(str, wrong))
+
+
+async def test_what_is_hidden_answers_byte_for_byte_like_what_does_not_exist(walk):
+    """The same status, headers and body as for a path and an id that nobody has ever had."""
+    differ, compared = [], 0
+    for row in ROWS:
+        for (who, kind), expected in row.expected.items():
+            if expected != 404:
+                continue
+            project, session = walk.shared[kind]
+            hidden = await walk.request(row, who, project, session.id)
+            absent = await walk.request(row, who, project, names.new_id(), path="alice/never-was", ref=names.new_id())
+            compared += 1
+            if told(hidden) != told(absent):
+                differ.append((row.method, row.address, who, kind, told(hidden), told(absent)))
+    assert compared > 150
+    assert not differ, "\n".join(map(str, differ))
+
+
+def told(answer: Any) -> Any:
+    status, headers, body = answer
+    return status, {k: v for k, v in headers.items() if k not in PASSING}, body
+
+
+async def test_a_method_that_a_route_does_not_have_is_405_for_all_who_are_let_in(walk):
+    wrong, project, session = [], *walk.shared["private"]
+    listed = {(row.address, row.method) for row in ROWS}
+    alone = {"/renku/static/{file}", "/api/renku/gitlab-hook"}  # of the hub; lets nobody in without its secret
+    for address in {row.address for row in ROWS} - alone:
+        for method in METHODS:
+            row = Row(address=address, method=method, expected={})
+            if (address, method) in listed or "anything" in address:
+                continue
+            status, headers, _ = await walk.request(row, "alice", project, session.id)
+            allowed = {m for a, m in listed if a == address}
+            if (status, set(headers.get("allow", "").split(", "))) != (405, allowed):
+                wrong.append((method, address, status, headers.get("allow")))
+    assert not wrong, "\n".join(map(str, wrong))

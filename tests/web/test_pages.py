@@ -1,0 +1,388 @@
+"""The pages on a live hub, as a browser without a script sees them."""
+
+import asyncio
+import subprocess
+from urllib.parse import quote
+
+import httpx
+
+from renku_spawner.domain.instance import Status
+from renku_spawner.domain.project import ProjectChange
+from renku_spawner.domain.resources import Requirements
+from renku_spawner.services import environments, looks, projects
+from tests.fixtures.renku import xsrf
+
+
+async def test_the_list_of_projects_shows_mine_with_their_default_session(renku_hub):
+    hub = await renku_hub()
+    project = await hub.project()
+    await hub.session(project)
+    alice = await hub.visitor("alice")
+    page = await alice.get("renku/projects")
+    assert page.status_code == 200
+    assert project.title in page.text
+    assert "Explore" in page.text
+
+
+async def test_every_page_of_a_project_shows(renku_hub):
+    hub = await renku_hub()
+    project = await hub.project()
+    session = await hub.session(project)
+    alice = await hub.visitor("alice")
+    for address in (
+        "renku/projects/new",
+        "renku/projects/alice/climate",
+        "renku/projects/alice/climate/-/settings",
+        "renku/projects/alice/climate/-/delete",
+        "renku/projects/alice/climate/-/sessions/new",
+        f"renku/projects/alice/climate/-/sessions/{session.id}",
+        f"renku/projects/alice/climate/-/sessions/{session.id}/edit",
+        f"renku/projects/alice/climate/-/sessions/{session.id}/delete",
+        "renku/launch/alice/climate",
+        f"renku/launch/alice/climate/-/{session.id}",
+        "renku/sessions",
+    ):
+        page = await alice.get(address)
+        assert page.status_code == 200, (address, page.text)
+
+
+async def test_a_session_is_started_and_paused_by_forms(renku_hub):
+    hub = await renku_hub()
+    session = await hub.session(await hub.project())
+    alice = await hub.visitor("alice")
+    address = f"renku/projects/alice/climate/-/sessions/{session.id}"
+    form = {"_xsrf": xsrf(alice), "back": "project", "resource_class": "small"}
+    answer = await alice.post(f"{address}/start", data=form)
+    assert answer.status_code == 303, answer.text
+    assert answer.headers["location"].endswith(f"renku/projects/alice/climate#session-{session.id}")
+    await hub.becomes(session, Status.RUNNING)
+    assert f"/user/alice/{session.id}/" in (await alice.get(address)).text
+    assert (await alice.post(f"{address}/pause", data=form)).status_code == 303
+    await hub.becomes(session, Status.PAUSED)
+    assert "Resume" in (await alice.get(address)).text
+
+
+async def test_a_stranger_is_sent_to_the_login_and_from_there_to_the_page(renku_hub):
+    hub = await renku_hub()
+    session = await hub.session(await hub.project())
+    address = f"renku/projects/alice/climate/-/sessions/{session.id}"
+    async with httpx.AsyncClient(base_url=hub.url, trust_env=False) as nobody:
+        looked = await nobody.get(f"{address}?path=lab")
+        acted = await nobody.post(f"{address}/start", data={"back": "projects"})
+    assert (looked.status_code, acted.status_code) == (302, 303)
+    assert looked.headers["location"].endswith(quote(f"{address}?path=lab", safe=""))
+    assert acted.headers["location"].endswith(quote(address, safe=""))
+    assert await hub.status(session, "alice") is Status.INACTIVE
+
+
+async def test_a_hidden_project_and_none_are_the_same_page(renku_hub):
+    hub = await renku_hub()
+    session = await hub.session(await hub.project())
+    dave = await hub.visitor("dave")
+    form = {"_xsrf": xsrf(dave)}
+    pages = [
+        await dave.get("renku/projects/alice/climate"),
+        await dave.get("renku/projects/alice/nothing"),
+        await dave.get("renku/projects/alice/climate/-/settings"),
+        await dave.get(f"renku/projects/alice/climate/-/sessions/{session.id}"),
+        await dave.get("renku/projects/alice/climate/-/sessions/aaaaaaaaaaaa"),
+        await dave.get("renku/projects/alice/climate/-/sessions/1e9"),
+        await dave.get("renku/launch/alice/climate"),
+        await dave.get("renku/no/such/page"),
+        await dave.post(f"renku/projects/alice/climate/-/sessions/{session.id}/start", data=form),
+        await dave.post("renku/projects/alice/climate/-/delete", data=form),
+        await dave.post("renku/projects/no/thing/-/sessions", data=form | {"environment": "aaaaaaaaaaaa"}),
+        await dave.get(f"renku/sessions/{session.id}/data"),
+    ]
+    assert {page.status_code for page in pages} == {404}
+    assert len({page.content for page in pages}) == 1
+
+
+async def test_a_form_without_or_with_a_foreign_token_does_nothing(renku_hub):
+    hub = await renku_hub()
+    await hub.project()
+    alice = await hub.visitor("alice")
+    new = {"title": "Ocean", "slug": "ocean"}
+    for form in (new, new | {"_xsrf": "foreign"}):
+        answer = await alice.post("renku/projects", data=form)
+        assert answer.status_code == 403, answer.text
+    for site in ("cross-site", "same-site"):
+        answer = await alice.post("renku/projects", data=new | {"_xsrf": xsrf(alice)}, headers={"Sec-Fetch-Site": site})
+        assert answer.status_code == 403, answer.text
+    assert (await alice.get("renku/projects/alice/ocean")).status_code == 404
+
+
+async def test_a_project_is_made_by_the_form_and_a_mistake_is_shown_in_it(renku_hub):
+    hub = await renku_hub()
+    alice = await hub.visitor("alice")
+    form = {"_xsrf": xsrf(alice), "title": "Ocean & Co", "slug": "a b", "repositories": "file:///etc"}
+    wrong = await alice.post("renku/projects", data=form)
+    assert wrong.status_code == 422
+    assert 'id="slug-error"' in wrong.text
+    assert 'value="Ocean &amp; Co"' in wrong.text
+    wrong = await alice.post("renku/projects", data=form | {"slug": "ocean"})
+    assert 'id="repositories-error"' in wrong.text
+    made = await alice.post("renku/projects", data=form | {"slug": "ocean", "repositories": ""})
+    assert (made.status_code, made.headers["location"][-12:]) == (303, "/alice/ocean")
+    taken = await alice.post("renku/projects", data=form | {"slug": "ocean", "repositories": ""})
+    assert taken.status_code == 409
+    assert 'id="slug-error"' in taken.text
+
+
+async def test_a_session_is_added_edited_and_removed_by_forms(renku_hub):
+    hub = await renku_hub()
+    project = await hub.project()
+    alice = await hub.visitor("alice")
+    offered, _ = await environments.offered(hub.parts, hub.person("alice"))
+    base, form = "renku/projects/alice/climate/-/sessions", {"_xsrf": xsrf(alice)}
+    added = await alice.post(base, data=form | {"environment": offered[0].id})
+    assert added.status_code == 303, added.text
+    session = (await looks.project(hub.parts, hub.person("alice"), project.id)).sessions[0].session
+    edit = form | {
+        "title": "Better", "cpu": "2000", "memory": "1Gi", "gpu": "", "disk": "1Gi", "which": "some",
+        "variables": "A=1", "version": str(session.version),
+    }  # fmt: skip
+    wrong = await alice.post(f"{base}/{session.id}/edit", data=edit)
+    assert (wrong.status_code, 'id="cpu-error"' in wrong.text) == (422, True)
+    assert (await alice.post(f"{base}/{session.id}/edit", data=edit | {"cpu": "1"})).status_code == 303
+    stale = await alice.post(f"{base}/{session.id}/edit", data=edit | {"cpu": "1"})
+    assert (stale.status_code, "Somebody else changed" in stale.text) == (409, True)
+    page = await alice.get(f"{base}/{session.id}")
+    assert "Better" in page.text
+    assert "A=1" in page.text
+    wrong = await alice.post(f"{base}/{session.id}/delete", data=form | {"confirm": "better"})
+    assert (wrong.status_code, 'id="confirm-error"' in wrong.text) == (422, True)
+    assert (await alice.post(f"{base}/{session.id}/delete", data=form | {"confirm": "Better"})).status_code == 303
+    assert (await alice.get(f"{base}/{session.id}")).status_code == 404
+
+
+async def test_settings_keep_repositories_and_members(renku_hub):
+    hub = await renku_hub(Renku={"repository_hosts": {"git.test"}})
+    await hub.project()
+    alice = await hub.visitor("alice")
+    base, form = "renku/projects/alice/climate/-", {"_xsrf": xsrf(alice)}
+    one = form | {"url": "http://git.test/x.git", "ref": "", "directory": ""}
+    assert (await alice.post(f"{base}/repositories", data=one)).status_code == 303
+    wrong = await alice.post(f"{base}/repositories", data=one | {"url": "ext::sh -c x", "lfs": "yes"})
+    assert (wrong.status_code, 'id="url-error"' in wrong.text) == (422, True)
+    assert "ext::sh" in wrong.text
+    assert [f'name="{name}" value="yes" checked' in wrong.text for name in ("lfs", "submodules")] == [True, False]
+    both = form | {"url": "http://git.test/y.git", "lfs": "yes", "submodules": "yes"}
+    assert (await alice.post(f"{base}/repositories", data=both)).status_code == 303
+    assert "with large files and submodules" in (await alice.get(f"{base}/settings")).text
+    kept = (await hub.client("alice").get("api/renku/projects/alice%2Fclimate")).json()["repositories"]
+    assert [(r["lfs"], r["submodules"]) for r in kept] == [(False, False), (True, True)]
+    assert (await alice.post(f"{base}/repositories/y/delete", data=form)).status_code == 303
+    assert (await alice.post(f"{base}/members", data=form | {"username": "dave", "role": "editor"})).status_code == 303
+    page = (await alice.get(f"{base}/settings")).text
+    assert "http://<wbr>git.test" in page or "git.test" in page
+    assert "dave" in page
+    assert (await alice.post(f"{base}/repositories/x/delete", data=form)).status_code == 303
+    assert (await alice.post(f"{base}/members/dave/delete", data=form)).status_code == 303
+    assert "dave" not in (await alice.get(f"{base}/settings")).text
+    last = await alice.post(f"{base}/members/alice/delete", data=form)
+    assert last.status_code == 409
+
+
+async def test_a_viewer_launches_and_changes_nothing(renku_hub):
+    hub = await renku_hub()
+    session = await hub.session(await hub.project())
+    carol = await hub.visitor("carol")
+    base, form = "renku/projects/alice/climate/-/sessions", {"_xsrf": xsrf(carol)}
+    page = (await carol.get("renku/projects/alice/climate")).text
+    assert "Add session" not in page
+    assert "Make default" not in page
+    assert (await carol.get(f"{base}/new")).status_code == 403
+    assert (await carol.post(f"{base}/{session.id}/default", data=form)).status_code == 403
+    assert (await carol.post(f"{base}/{session.id}/delete", data=form | {"confirm": "Explore"})).status_code == 403
+    started = await carol.post(f"{base}/{session.id}/start", data=form)
+    assert started.status_code == 303
+    await hub.becomes(session, Status.RUNNING, "carol")
+    assert await hub.status(session, "alice") is Status.INACTIVE
+
+
+async def test_data_are_deleted_after_the_title_was_typed(renku_hub):
+    hub = await renku_hub()
+    session = await hub.session(await hub.project())
+    alice = await hub.visitor("alice")
+    form = {"_xsrf": xsrf(alice)}
+    await alice.post(f"renku/projects/alice/climate/-/sessions/{session.id}/start", data=form)
+    instance = await hub.becomes(session, Status.RUNNING)
+    (hub.parts.workspace / instance.claim / "work" / "note.txt").write_text("only here")
+    page = await alice.get(f"renku/sessions/{session.id}/data")
+    assert "files outside of repositories" in page.text
+    assert "would be lost" in page.text
+    wrong = await alice.post(f"renku/sessions/{session.id}/data", data=form | {"confirm": "explore"})
+    assert (wrong.status_code, 'id="confirm-error"' in wrong.text) == (422, True)
+    assert await hub.status(session) is Status.RUNNING
+    done = await alice.post(f"renku/sessions/{session.id}/data", data=form | {"confirm": "Explore"})
+    assert done.status_code == 303, done.text
+    assert await hub.status(session) is Status.INACTIVE
+    assert not (hub.parts.workspace / instance.claim).exists()
+
+
+async def test_a_launch_link_starts_nothing_until_start_is_pressed(renku_hub):
+    hub = await renku_hub()
+    session = await hub.session(await hub.project(public=True))
+    dave = await hub.visitor("dave")
+    page = await dave.get("renku/launch/alice/climate?path=lab/tree/a b.ipynb&branch=x")
+    assert page.status_code == 200
+    assert "lab/tree/a b.ipynb" in page.text
+    assert "branch" in page.text
+    assert await hub.status(session, "dave") is Status.INACTIVE
+    form = {"_xsrf": xsrf(dave), "path": "lab/tree/a b.ipynb"}
+    started = await dave.post("renku/launch/alice/climate", data=form)
+    assert started.status_code == 303
+    await hub.becomes(session, Status.RUNNING, "dave")
+    shown = await dave.get(str(httpx.URL(hub.url).join(started.headers["location"])))
+    assert f"/user/dave/{session.id}/lab/tree/a%20b.ipynb" in shown.text
+
+
+async def test_an_old_path_leads_to_the_new_one(renku_hub):
+    hub = await renku_hub()
+    project = await hub.project()
+    change = ProjectChange(version=project.version, path="alice/weather")
+    await projects.change(hub.parts, hub.person("alice"), project.id, change)
+    answer = await (await hub.visitor("alice")).get("renku/projects/alice/climate")
+    assert (answer.status_code, answer.headers["location"][-14:]) == (302, "/alice/weather")
+
+
+async def test_back_never_leads_away(renku_hub):
+    hub = await renku_hub()
+    session = await hub.session(await hub.project())
+    alice = await hub.visitor("alice")
+    for back in (
+        "//evil.example",
+        "https://evil.example",
+        "project?next=//evil",
+        "\r\nX: y",
+        "projects?after=%0d%0aX:y",
+    ):
+        form = {"_xsrf": xsrf(alice), "back": back}
+        answer = await alice.post(f"renku/projects/alice/climate/-/sessions/{session.id}/default", data=form)
+        assert answer.status_code == 303
+        assert answer.headers["location"].startswith(hub.app.hub.base_url)
+        assert "evil" not in answer.headers["location"].partition("?")[0]
+        assert "x" not in answer.headers
+
+
+async def test_pages_carry_the_headers_that_browsers_need(renku_hub):
+    hub = await renku_hub()
+    alice = await hub.visitor("alice")
+    for address in ("renku/projects", "renku/no/such/page"):
+        headers = (await alice.get(address, headers={"Host": "evil.example"})).headers
+        assert headers["cache-control"] == "no-store"
+        assert headers["cross-origin-opener-policy"] == "same-origin"
+        assert headers["x-content-type-options"] == "nosniff"
+        for part in ("object-src 'none'", "base-uri 'none'", "form-action 'self'", "frame-ancestors 'none'"):
+            assert part in headers["content-security-policy"]
+
+
+async def test_no_address_is_made_from_the_host_of_a_request(renku_hub):
+    hub = await renku_hub()
+    session = await hub.session(await hub.project())
+    alice = await hub.visitor("alice")
+    hostile = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "gopher"}
+    for address in (f"renku/projects/alice/climate/-/sessions/{session.id}", "renku/projects", "renku/"):
+        answer = await alice.get(address, headers=hostile)
+        assert "evil" not in answer.text + str(answer.headers)
+    assert (
+        hub.app.bind_url.split("/@")[0]
+        in (await alice.get(f"renku/projects/alice/climate/-/sessions/{session.id}")).text
+    )
+
+
+async def test_a_field_that_stands_twice_is_refused(renku_hub):
+    hub = await renku_hub()
+    session = await hub.session(await hub.project())
+    alice = await hub.visitor("alice")
+    address = f"renku/projects/alice/climate/-/sessions/{session.id}/start"
+    form = {"_xsrf": xsrf(alice), "resource_class": ["small", "large"]}
+    assert (await alice.post(address, data=form)).status_code == 400
+    assert await hub.status(session) is Status.INACTIVE
+
+
+async def test_a_form_with_foreign_fields_is_refused(renku_hub):
+    hub = await renku_hub()
+    session = await hub.session(await hub.project())
+    alice = await hub.visitor("alice")
+    form = {"_xsrf": xsrf(alice), "image": "evil"}
+    answer = await alice.post(f"renku/projects/alice/climate/-/sessions/{session.id}/start", data=form)
+    assert answer.status_code == 422
+    assert await hub.status(session) is Status.INACTIVE
+
+
+async def test_work_that_is_nowhere_else_is_shown_before_data_are_deleted(renku_hub):
+    hub = await renku_hub()
+    session = await hub.session(await hub.project())
+    alice = await hub.visitor("alice")
+    start = f"renku/projects/alice/climate/-/sessions/{session.id}/start"
+    await alice.post(start, data={"_xsrf": xsrf(alice)})
+    instance = await hub.becomes(session, Status.RUNNING)
+    repository = hub.parts.workspace / instance.claim / "work" / "analysis"
+    await asyncio.to_thread(subprocess.run, ["git", "init", "-q", "-b", "main", repository], check=True)
+    (repository / "new.py").write_text("1\n")
+    page = (await alice.get(f"renku/sessions/{session.id}/data")).text
+    assert "<code>analysis</code>" in page
+    assert "would be lost" in page
+    assert "It is running and will be stopped first" in page
+    assert "as it is now" in page
+    await alice.post(f"renku/sessions/{session.id}/pause", data={"_xsrf": xsrf(alice)})
+    await hub.becomes(session, Status.PAUSED)
+    page = (await alice.get(f"renku/sessions/{session.id}/data")).text
+    assert "<code>analysis</code>" in page
+    assert "as of its last stop, today" in page
+
+
+async def test_the_head_of_the_project_starts_its_default_and_a_writer_may_change_it(renku_hub):
+    hub = await renku_hub()
+    project = await hub.project()
+    first, second = await hub.session(project, "One"), await hub.session(project, "Two", key="r")
+    bob = await hub.visitor("bob")
+    assert "Start One" in (await bob.get("renku/projects/alice/climate")).text
+    form = {"_xsrf": xsrf(bob), "back": "project"}
+    assert (
+        await bob.post(f"renku/projects/alice/climate/-/sessions/{second.id}/default", data=form)
+    ).status_code == 303
+    assert "Start Two" in (await bob.get("renku/projects/alice/climate")).text
+    removal = f"renku/projects/alice/climate/-/sessions/{second.id}/delete"
+    assert f'value="{first.id}" selected' in (await bob.get(removal)).text
+    gone = await bob.post(removal, data={"_xsrf": xsrf(bob), "confirm": "Two", "new_default": first.id})
+    assert gone.status_code == 303
+    assert "Start One" in (await bob.get("renku/projects/alice/climate")).text
+
+
+async def test_who_lost_access_still_pauses_and_deletes(renku_hub):
+    hub = await renku_hub()
+    project = await hub.project()
+    session = await hub.session(project)
+    carol = await hub.visitor("carol")
+    form = {"_xsrf": xsrf(carol)}
+    await carol.post(f"renku/projects/alice/climate/-/sessions/{session.id}/start", data=form)
+    await hub.becomes(session, Status.RUNNING, "carol")
+    await projects.delete(hub.parts, hub.person("alice"), project.id)
+    page = (await carol.get("renku/sessions")).text
+    assert "Explore" in page
+    assert "climate" not in page.lower()
+    assert (await carol.post(f"renku/sessions/{session.id}/resume", data=form)).status_code == 404
+    paused = await carol.post(f"renku/sessions/{session.id}/pause", data=form | {"back": "project"})
+    assert (paused.status_code, "climate" in paused.headers["location"]) == (303, False)
+    await hub.becomes(session, Status.PAUSED, "carol")
+    done = await carol.post(f"renku/sessions/{session.id}/data", data=form | {"confirm": "Explore"})
+    assert done.status_code == 303
+    assert await hub.status(session, "carol") is Status.INACTIVE
+
+
+async def test_who_fits_no_class_is_told_why_start_is_disabled(renku_hub):
+    classes = [
+        {"name": "small", "cpu": "1", "memory": "2Gi"},
+        {"name": "big", "cpu": "8", "memory": "32Gi", "users": ["bob"]},
+    ]
+    hub = await renku_hub(Renku={"resource_classes": classes})
+    session = await hub.session(await hub.project(), needs=Requirements(cpu="4", memory="1Gi", disk="1Gi"))
+    carol = await hub.visitor("carol")
+    page = (await carol.get("renku/projects/alice/climate")).text
+    assert "None of your classes has 4 CPU" in page
+    address = f"renku/projects/alice/climate/-/sessions/{session.id}/start"
+    refused = await carol.post(address, data={"_xsrf": xsrf(carol)})
+    assert (refused.status_code, "None of your classes" in refused.text) == (409, True)

@@ -1,0 +1,249 @@
+"""The pages in Chromium, against a small server that renders the examples and streams what a test tells it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+from tornado import httpserver, netutil, web
+
+from tests.fixtures.browser import AXE
+from tests.web.examples import INACTIVE, LAUNCHING, PAGES, RUNNING, TWIN, environment, project_page, session_page
+from tests.web.rendering import HUB_TEMPLATES, TEMPLATES, render
+
+NAME, TITLE = INACTIVE["id"], INACTIVE["title"]
+AS = {"inactive": INACTIVE, "launching": LAUNCHING, "running": RUNNING | {"notices": []}}
+KEPT = ("id", "title", "page", "url", "environment", "default")
+
+
+@dataclass
+class Site:
+    """One session in a project: its status, who listens, and what the server should do wrong."""
+
+    status: str = "inactive"
+    posts: int = 0
+    pages: int = 0
+    streams: list[Any] = field(default_factory=list)
+    silent: bool = False
+    broken: bool = False
+    address: str = ""
+
+    def session(self) -> dict[str, Any]:
+        return AS[self.status] | {key: INACTIVE[key] for key in KEPT} | {"default": True}
+
+    def tell(self, **news: Any) -> None:
+        """Send an event to every open stream."""
+        data = {"session": NAME, "status": self.status, "stage_text": None, "progress": None, "elapsed": None} | news
+        for stream in self.streams:
+            stream.write(f"data: {json.dumps(data)}\n\n")
+            stream.flush()
+
+
+class Shown(web.RequestHandler):
+    def get(self, which: str) -> None:
+        site: Site = self.settings["site"]
+        site.pages += 1
+        events = {"events_url": "/hub/events"}
+        if which == "session":
+            return self.finish(render("renku_session.html", session_page(site.session()) | events))
+        other = TWIN | {"environment": environment(digest=None), "other": None}
+        values = project_page(sessions=[site.session(), other], default=site.session()) | events
+        return self.finish(render("renku_project.html", values))
+
+
+class Example(web.RequestHandler):
+    def get(self, name: str) -> None:
+        self.finish(render(*PAGES[name]))
+
+
+class Act(web.RequestHandler):
+    async def post(self, action: str) -> None:
+        site: Site = self.settings["site"]
+        site.posts += 1
+        if site.broken:
+            self.set_status(409)
+            page = {"status": 409, "title": "No", "message": "None of your classes fits.", "links": []}
+            return self.finish(render("renku_error.html", page))
+        site.status = {"start": "launching", "pause": "inactive"}[action]
+        return self.redirect("/page/project", status=303)
+
+
+class Stream(web.RequestHandler):
+    async def get(self) -> None:
+        site: Site = self.settings["site"]
+        self.set_header("Content-Type", "text/event-stream")
+        self.closed = asyncio.Event()
+        if not site.silent:
+            site.streams.append(self)
+            self.write("event: ping\ndata:\n\n")
+        await self.flush()
+        await self.closed.wait()
+
+    def on_connection_close(self) -> None:
+        self.closed.set()
+        if self in self.settings["site"].streams:
+            self.settings["site"].streams.remove(self)
+
+
+@pytest.fixture
+async def site() -> AsyncIterator[Site]:
+    site = Site()
+    static = web.StaticFileHandler
+    application = web.Application(
+        [
+            ("/page/(project|session)", Shown),
+            ("/example/(.*)", Example),
+            ("/hub/events", Stream),
+            ("/hub/renku/projects/.*/(start|pause)", Act),
+            ("/hub/renku/static/(.*)", static, {"path": TEMPLATES / "static"}),
+            ("/hub/static/(.*)", static, {"path": HUB_TEMPLATES.parent / "static"}),
+        ],
+        site=site,
+        log_function=lambda handler: None,
+    )
+    server = httpserver.HTTPServer(application)
+    sockets = netutil.bind_sockets(0, "127.0.0.1")
+    server.add_sockets(sockets)
+    site.address = f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
+    yield site
+    for stream in list(site.streams):
+        stream.finish()
+    server.stop()
+    await server.close_all_connections()
+
+
+@pytest.fixture
+async def page(browser: Browser, site: Site) -> AsyncIterator[Page]:
+    """The project's page, with a mark that a reload would wipe out."""
+    context = await browser.new_context(base_url=site.address)
+    page = await context.new_page()
+    await page.goto("/page/project")
+    await page.evaluate("window.mark = 1")
+    yield page
+    assert await page.evaluate("window.mark") == 1
+    await context.close()
+
+
+async def listening(site: Site) -> None:
+    """Wait until the page has opened its stream."""
+    async with asyncio.timeout(60):
+        while not site.streams:
+            await asyncio.sleep(0.01)
+
+
+async def test_start_becomes_open_without_a_reload(page: Page, site: Site) -> None:
+    card = page.locator(f"#session-{NAME}")
+    await card.get_by_role("button", name=f"Start {TITLE}").click()
+    await expect(card.get_by_role("button", name=f"Cancel the start of {TITLE}")).to_be_focused()
+    await expect(page.locator("#default-session").get_by_role("button", name="Cancel")).to_be_visible()
+    await listening(site)
+    site.tell(stage_text="Waiting until it answers", progress=None, elapsed=70)
+    await expect(card.get_by_text("Waiting until it answers")).to_be_visible()
+    await expect(card.locator("progress")).not_to_have_attribute("value", "45")
+    await expect(card.locator("[data-elapsed]")).to_contain_text("1 min 1")
+    site.status = "running"
+    site.tell()
+    await expect(card.get_by_role("link", name=f"Open {TITLE}")).to_be_focused()
+    await expect(page.locator("#default-session").get_by_role("link", name=f"Open {TITLE}")).to_be_visible()
+    await expect(page.locator("#rk-said")).to_have_text(f"{TITLE}: running")
+    assert len(site.streams) == 1
+    assert site.posts == 1
+
+
+async def test_a_proxy_that_holds_events_back_is_got_around(page: Page, site: Site) -> None:
+    site.silent = True
+    await page.clock.install()
+    await page.goto("/page/project")
+    await page.evaluate("window.mark = 1")
+    card = page.locator(f"#session-{NAME}")
+    await card.get_by_role("button", name=f"Start {TITLE}").click()
+    await expect(card.get_by_role("button", name=f"Cancel the start of {TITLE}")).to_be_visible()
+    site.status = "running"
+    await page.clock.run_for(10_500)
+    await expect(card.get_by_role("link", name=f"Open {TITLE}")).to_be_visible()
+    before = site.pages
+    await page.clock.run_for(5_500)
+    async with asyncio.timeout(60):
+        while site.pages == before:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_refused_start_is_said_on_the_card_and_not_sent_again(page: Page, site: Site) -> None:
+    site.broken = True
+    card = page.locator(f"#session-{NAME}")
+    await card.get_by_role("button", name=f"Start {TITLE}").click()
+    await expect(card.get_by_role("alert")).to_contain_text("None of your classes fits")
+    await expect(card.get_by_role("button", name=f"Start {TITLE}")).to_be_enabled()
+    assert site.posts == 1
+
+
+async def test_opening_a_page_reads_it_once(page: Page, site: Site) -> None:
+    await listening(site)
+    site.tell()
+    await expect(page.locator(f"#session-{NAME}")).to_be_visible()
+    assert site.pages == 1
+
+
+async def test_a_change_in_another_window_shows_when_this_one_is_looked_at(page: Page, site: Site) -> None:
+    site.status = "running"
+    await page.evaluate("window.dispatchEvent(new Event('focus'))")
+    await expect(page.locator(f"#session-{NAME}").get_by_role("link", name=f"Open {TITLE}")).to_be_visible()
+
+
+async def test_escape_and_a_click_elsewhere_close_a_menu(page: Page, site: Site) -> None:
+    menu = page.locator(f"#session-{NAME} .rk-menu")
+    await menu.locator("summary").click()
+    await expect(menu.get_by_role("link", name="Edit")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(menu.get_by_role("link", name="Edit")).to_be_hidden()
+    await expect(menu.locator("summary")).to_be_focused()
+    await menu.locator("summary").click()
+    await page.locator("h1").click()
+    await expect(menu.get_by_role("link", name="Edit")).to_be_hidden()
+
+
+async def test_the_badge_is_copied(page: Page, site: Site) -> None:
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    await page.goto("/page/session")
+    await page.evaluate("window.mark = 1")
+    await page.get_by_role("button", name="Copy the badge for a readme").click()
+    await expect(page.locator("#rk-said")).to_have_text("Copied")
+    copied = await page.evaluate("navigator.clipboard.readText()")
+    assert copied == await page.get_by_label("Badge for a README").input_value()
+
+
+async def test_the_steps_of_a_start_are_renewed_with_each_stage(page: Page, site: Site) -> None:
+    site.status = "launching"
+    await page.goto("/page/session")
+    await page.evaluate("window.mark = 1")
+    await listening(site)
+    before = site.pages
+    site.tell(stage_text="Starting the server")
+    async with asyncio.timeout(60):
+        while site.pages == before:
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_nothing_and_no_page_scrolls_sideways_on_a_small_phone(
+    browser: Browser, site: Site, scheme: Any
+) -> None:
+    context = await browser.new_context(
+        base_url=site.address, color_scheme=scheme, viewport={"width": 320, "height": 800}
+    )
+    page = await context.new_page()
+    axe, found = AXE.read_text(), []
+    for name in PAGES:
+        await page.goto(f"/example/{name}")
+        await page.evaluate("for (const fold of document.querySelectorAll('details')) fold.open = true")
+        wide = await page.evaluate("document.documentElement.scrollWidth")
+        await page.evaluate(axe)
+        result = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        assert result["passes"]
+        found += [f"{name} is {wide} px wide"] if wide > 320 else []
+        found += [f"{name}: {each['id']} at {each['nodes'][0]['html']}" for each in result["violations"]]
+    await context.close()
+    assert found == []

@@ -1,0 +1,104 @@
+"""Server-sent events through the real proxy."""
+
+import asyncio
+import json
+
+import httpx
+
+from renku_spawner.domain.instance import Status
+from renku_spawner.web import pump
+from tests.fixtures.renku import until
+
+
+async def events(client, address, seen, *, headers=None):
+    """Put what a stream says into *seen* until it ends."""
+    async with client.stream("GET", address, headers=headers, timeout=60) as answer:
+        assert answer.status_code == 200, await answer.aread()
+        assert answer.headers["content-type"] == "text/event-stream"
+        assert answer.headers["x-accel-buffering"] == "no"
+        async for line in answer.aiter_lines():
+            if line.startswith("event: ping"):
+                seen.append("ping")
+            if line.startswith("data: "):
+                seen.append(json.loads(line.removeprefix("data: ")))
+
+
+def statuses(seen):
+    return [each["status"] for each in seen if each != "ping"]
+
+
+async def test_a_stream_begins_with_a_ping_and_tells_every_change(renku_hub):
+    hub = await renku_hub()
+    session = await hub.session(await hub.project())
+    alice, seen = hub.client("alice"), []
+    listening = asyncio.ensure_future(events(alice, "api/renku/sessions/events", seen))
+    await until(lambda: seen, why="the first ping")
+    assert seen == ["ping"]
+    await alice.post(f"api/renku/projects/alice%2Fclimate/sessions/{session.id}/start")
+    await until(lambda: "running" in statuses(seen))
+    assert statuses(seen)[0] == "launching"
+    await alice.post(f"api/renku/sessions/{session.id}/pause")
+    await until(lambda: "paused" in statuses(seen))
+    await alice.delete(f"api/renku/sessions/{session.id}/instance")
+    await until(lambda: "inactive" in statuses(seen))
+    listening.cancel()
+
+
+async def test_a_stream_begins_with_what_there_is(renku_hub):
+    hub = await renku_hub()
+    session = await hub.session(await hub.project())
+    alice, seen = hub.client("alice"), []
+    await alice.post(f"api/renku/projects/alice%2Fclimate/sessions/{session.id}/start")
+    await hub.becomes(session, Status.RUNNING)
+    listening = asyncio.ensure_future(events(alice, "api/renku/sessions/events", seen))
+    await until(lambda: statuses(seen) == ["running"])
+    assert seen[-1]["session"] == session.id
+    listening.cancel()
+
+
+async def test_the_stream_of_one_session_ends_when_it_has_settled(renku_hub):
+    hub = await renku_hub()
+    session = await hub.session(await hub.project())
+    alice, seen = hub.client("alice"), []
+    await events(alice, f"api/renku/projects/alice%2Fclimate/sessions/{session.id}/events", seen)
+    assert statuses(seen) == ["inactive"]
+
+
+async def test_nobody_hears_of_somebody_elses_instance(renku_hub):
+    hub = await renku_hub()
+    session = await hub.session(await hub.project())
+    heard, seen = [], []
+    listening = [
+        asyncio.ensure_future(events(hub.client("alice"), "api/renku/sessions/events", heard)),
+        asyncio.ensure_future(events(hub.client("bob"), "api/renku/sessions/events", seen)),
+    ]
+    await until(lambda: heard and seen)
+    await hub.client("alice").post(f"api/renku/projects/alice%2Fclimate/sessions/{session.id}/start")
+    await until(lambda: "running" in statuses(heard))
+    assert statuses(seen) == []
+    for each in listening:
+        each.cancel()
+
+
+async def test_a_page_that_is_closed_is_listened_for_no_longer(renku_hub):
+    hub = await renku_hub()
+    seen = []
+    listening = asyncio.ensure_future(events(hub.client("alice"), "api/renku/sessions/events", seen))
+    await until(lambda: seen)
+    assert pump._pumps[hub.parts.news]
+    listening.cancel()
+    await until(lambda: not pump._pumps[hub.parts.news], why="the pump stopped")
+
+
+async def test_the_events_of_a_page_need_its_token_in_the_address(renku_hub):
+    hub = await renku_hub()
+    alice = await hub.visitor("alice")
+    headers = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-origin"}
+    assert (await alice.get("api/renku/sessions/events", headers=headers)).status_code == 403
+    session = await hub.session(await hub.project())
+    page = (await alice.get(f"renku/projects/alice/climate/-/sessions/{session.id}")).text
+    address = page.partition('data-events="')[2].partition('"')[0].replace("&amp;", "&")
+    seen = []
+    listening = asyncio.ensure_future(events(alice, str(httpx.URL(hub.url).join(address)), seen, headers=headers))
+    await until(lambda: seen == ["ping"])
+    listening.cancel()

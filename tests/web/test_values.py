@@ -1,0 +1,252 @@
+"""Requests as values and values as words: what needs no hub."""
+
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from renku_spawner.domain.access import Person
+from renku_spawner.domain.errors import Conflict, Invalid, Malformed, NotFound, Unavailable
+from renku_spawner.domain.instance import Desired, Instance, Observed
+from renku_spawner.domain.policy import Policy
+from renku_spawner.domain.resources import ResourceClass
+from renku_spawner.domain.session import Configuration
+from renku_spawner.web import bodies, failures, forms, reading, urls, views_forms, words
+
+NOW = datetime(2026, 11, 24, 9, 42, tzinfo=UTC)
+ID = "abcdefghijkl"
+URLS = urls.Urls(base="/hub/", servers="/user/ada", site="https://hub.test")
+
+
+class TestReading:
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b'{"a": 1, "a": 2}', b"\xff", b'{"a": NaN}', b'{"a": "\\ud800"}', b"{", b"[" * 9999,
+            b'{"b": {"a": 1, "a": 2}}', b"\xef\xbb\xbf{}", b'{"a":' * 30 + b"1" + b"}" * 30, b"[" + b"9" * 5000 + b"]",
+        ],
+    )  # fmt: skip
+    def test_what_cannot_be_read_is_malformed(self, body):
+        with pytest.raises(Malformed):
+            reading.json_object(body)
+
+    @pytest.mark.parametrize("body", [b"[]", b"1", b"null", b'"a"'])
+    def test_what_is_no_object_is_invalid(self, body):
+        with pytest.raises(Invalid):
+            reading.json_object(body)
+
+    def test_no_body_is_an_empty_object(self):
+        assert reading.json_object(b"") == {}
+
+    def test_a_field_of_a_form_stands_once_unless_it_may_repeat(self):
+        assert reading.form({"a": [b"1"], "b": [b"2", b"3"]}, ["b"]) == {"a": "1", "b": ["2", "3"]}
+        with pytest.raises(Malformed):
+            reading.form({"a": [b"1", b"2"]})
+        with pytest.raises(Malformed):
+            reading.form({"a": [b"\xff"]})
+
+    @given(st.binary(max_size=300))
+    def test_any_bytes_are_an_object_or_a_refusal(self, body):
+        with suppress(Malformed, Invalid):
+            assert isinstance(reading.json_object(body), dict)
+
+    @pytest.mark.parametrize(
+        "said", [b"0", b"101", b"-1", b"x", b"1e1", "\N{ARABIC-INDIC DIGIT ONE}".encode(), b"9" * 40]
+    )
+    def test_a_limit_is_a_number_from_1_to_100(self, said):
+        with pytest.raises(Invalid):
+            reading.limit({"limit": [said]})
+
+    def test_a_search_is_one_short_printable_line(self):
+        assert reading.word({"search": [b"  a\x00b\n c" + b"x" * 999]}, "search").startswith("a b c")
+        assert len(reading.word({"search": [b"x" * 999]}, "search")) == 200
+
+
+class TestBodies:
+    def test_every_field_that_is_wrong_is_named_and_no_value_repeated(self):
+        with pytest.raises(Invalid) as refused:
+            bodies.check(bodies.ProjectBody, {"path": 1, "repositories": [{"url": True}], "secret": "canary"})
+        assert set(refused.value.fields) == {"path", "title", "repositories.0.url", "secret"}
+        assert "canary" not in str(refused.value.fields)
+
+    def test_an_overlong_name_of_a_field_is_cut(self):
+        with pytest.raises(Invalid) as refused:
+            bodies.check(bodies.Nothing, {"x" * 5000: 1})
+        assert max(map(len, refused.value.fields)) == 64
+
+    def test_what_is_absent_from_a_changed_configuration_stays(self):
+        present = bodies.ConfigurationBody(cpu="2", repositories=["a"], variables={"A": "b"}).value()
+        changed = bodies.ConfigurationBody(memory="4Gi").value(present)
+        assert (changed.needs.cpu, changed.needs.memory) == ("2", "4Gi")
+        assert (changed.repositories, changed.variables) == (("a",), {"A": "b"})
+        assert bodies.ConfigurationBody(repositories=None).value(present).repositories is None
+
+    @pytest.mark.parametrize("id", ["a" * 12 + "\n", "A" * 12, "a" * 11, "../../aaaaaa", "1aaaaaaaaaaa"])
+    def test_an_id_is_twelve_of_our_letters(self, id):
+        with pytest.raises(Invalid):
+            bodies.check(bodies.SessionBody, {"environment": id})
+
+
+class TestForms:
+    def test_variables_are_lines(self):
+        assert forms.variables("A=1\r\n\nB = {x}=\n") == {"A": "1", "B": " {x}="}
+
+    @pytest.mark.parametrize("text", ["A", "A=1\nA=2"])
+    def test_other_lines_are_refused_at_the_field(self, text):
+        with pytest.raises(Invalid) as refused:
+            forms.variables(text)
+        assert set(refused.value.fields) == {"variables"}
+
+    def test_what_a_session_has_is_what_its_form_sends(self):
+        wanted = Configuration(repositories=("a",), variables={"A": "b=c"})
+        sent = {"repositories": ["a"], "which": "some", "variables": "A=b=c"}
+        assert bodies.check(forms.SessionForm, sent).configuration() == wanted
+
+    @pytest.mark.parametrize("gpu", ["1.5", "-1", "x", "\N{ARABIC-INDIC DIGIT ONE}"])
+    def test_gpus_are_whole(self, gpu):
+        with pytest.raises(Invalid) as refused:
+            bodies.check(forms.SessionForm, {"gpu": gpu}).needs()
+        assert set(refused.value.fields) == {"gpu"}
+
+    def test_only_the_title_confirms(self):
+        forms.ConfirmForm(confirm=" Explore  it ").check("Explore it")
+        for typed in ("", "explore it", "Explore"):
+            with pytest.raises(Invalid):
+                forms.ConfirmForm(confirm=typed).check("Explore it")
+
+    def test_a_version_that_is_no_number_is_a_conflict(self):
+        with pytest.raises(Conflict):
+            forms.SessionForm(version="1e9").change()
+
+
+class TestFit:
+    POLICY = Policy(
+        classes=(
+            ResourceClass(name="small", cpu="1", memory="2Gi"),
+            ResourceClass(name="big", cpu="8", memory="32Gi", groups=frozenset({"big"})),
+        )
+    )
+
+    def fit(self, **values):
+        return views_forms.fit(forms.blank("") | values, Person(name="ada"), self.POLICY)
+
+    def test_the_smallest_class_that_is_large_enough_fits(self):
+        shown = self.fit()
+        assert (shown["fit"], [c["name"] for c in shown["classes"] if c["best"]]) == ("small", ["small"])
+
+    def test_who_is_shut_out_is_said(self):
+        shown = self.fit(cpu="4")
+        assert shown["fit"] is None
+        assert "None of your classes" in shown["fit_text"]
+        assert "big" in shown["fit_text"]
+
+    def test_what_no_class_has_is_said(self):
+        assert "the largest, big, has 8 CPU" in self.fit(cpu="9")["fit_text"]
+
+    def test_nonsense_fits_nothing_and_breaks_nothing(self):
+        assert self.fit(cpu="lots")["fit"] is None
+
+
+class TestUrls:
+    @pytest.mark.parametrize(
+        ("word", "address"),
+        [
+            ("projects", "/hub/renku/projects#project-p1"),
+            ("project?search=a&after=b&next=//evil", f"/hub/renku/projects/ada/x?search=a&after=b#session-{ID}"),
+            ("session", f"/hub/renku/projects/ada/x/-/sessions/{ID}#session-{ID}"),
+            ("sessions", f"/hub/renku/sessions#session-{ID}"),
+            ("//evil", f"/hub/renku/projects/ada/x/-/sessions/{ID}#session-{ID}"),
+            ("", f"/hub/renku/projects/ada/x/-/sessions/{ID}#session-{ID}"),
+        ],
+    )
+    def test_back_leads_to_pages_of_ours_only(self, word, address):
+        assert URLS.back(word, project="ada/x", session=ID, project_id="p1") == address
+
+    def test_back_from_a_project_that_is_hidden_leads_to_ones_own_list(self):
+        for word in ("project", "projects", "session", "sessions", "x"):
+            assert URLS.back(word, project=None, session=ID) == f"/hub/renku/sessions#session-{ID}"
+
+    @given(st.text(max_size=60))
+    def test_a_way_back_never_leaves_the_hub(self, word):
+        address = URLS.back(word, project="ada/x", session=ID)
+        assert address.startswith("/hub/renku/")
+        assert "\n" not in address and "\r" not in address
+
+    @given(st.text(max_size=60))
+    def test_what_is_opened_inside_stays_inside(self, path):
+        found = urls.inside(path)
+        opened = URLS.open(ID, found or "")
+        assert opened.startswith(f"/user/ada/{ID}/")
+        assert not {"..", "."} & set(opened.split("/"))
+
+    @pytest.mark.parametrize("path", ["../x", "a/../b", "a\\b", "\n", "x" * 501, "./a"])
+    def test_a_path_that_leads_out_is_none(self, path):
+        assert urls.inside(path) is None
+
+
+class TestWords:
+    @pytest.mark.parametrize(
+        ("text", "said"), [("short", "short"), ("one two three", "one two …"), ("x" * 20, "x" * 12 + " …")]
+    )
+    def test_a_long_text_begins_with_its_first_words(self, text, said):
+        assert words.beginning(text, limit=12) == said
+
+    @pytest.mark.parametrize(
+        ("seconds", "said"),
+        [(0.4, "0 s"), (59, "59 s"), (72, "1 min 12 s"), (700, "11 min"), (8040, "2 h 14 min"), (300_000, "3 days")],
+    )
+    def test_lasting(self, seconds, said):
+        assert words.lasting(seconds) == said
+
+    @pytest.mark.parametrize(
+        ("seconds", "said"), [(3, "just now"), (240, "4 min ago"), (9000, "2 h ago"), (200_000, "2 days ago")]
+    )
+    def test_ago(self, seconds, said):
+        assert words.ago(NOW - timedelta(seconds=seconds), NOW) == said
+
+    @pytest.mark.parametrize(
+        ("elapsed", "usual", "percent"), [(10, 40.0, 25), (400, 40.0, 95), (10, None, None), (None, 40.0, None)]
+    )
+    def test_progress_is_a_part_of_the_usual_time_and_never_done(self, elapsed, usual, percent):
+        assert words.progress(elapsed, usual) == percent
+
+    @pytest.mark.parametrize(
+        ("seconds", "said"), [(41.0, "about 40 s"), (90.0, "about 2 min"), (1.0, "about 5 s"), (None, None)]
+    )
+    def test_usual(self, seconds, said):
+        assert words.usual(seconds) == said
+
+    def test_an_unknown_instance_is_said_to_be_unknown_and_when_it_was_seen(self):
+        seen = Instance(
+            id=ID, session=ID, username="ada", project=ID, environment=ID, desired=Desired.RUNNING,
+            observed=Observed.UNKNOWN, last_seen=NOW, ready_at=NOW,
+        )  # fmt: skip
+        assert words.sentence(seen, local=False) == "We cannot reach the cluster; last seen running at 09:42 UTC."
+
+    def test_plurals(self):
+        assert [words.counted(n, "repository") for n in (0, 1, 2)] == [
+            "0 repositories",
+            "1 repository",
+            "2 repositories",
+        ]
+
+
+class TestFailures:
+    def test_every_404_is_the_same(self):
+        answers = [
+            failures.of(NotFound("No project x."), 500).answer(),
+            failures.of(NotFound("Other", code="x"), 500).answer(),
+        ]
+        assert answers[0] == answers[1]
+
+    def test_details_never_stand_in_for_what_was_said(self):
+        failure = failures.of(Conflict("No.", code="changed", details={"version": 2, "status": 200}), 500)
+        assert failure.answer() == {"status": 409, "code": "changed", "message": "No.", "version": 2}
+
+    def test_what_is_unavailable_says_when_to_try_again(self):
+        assert failures.of(Unavailable("Busy.", retry_after=7), 500).headers == {"Retry-After": "7"}
+
+    def test_a_fault_of_ours_tells_nothing_of_itself(self):
+        assert "secret" not in str(failures.of(RuntimeError("secret"), 500).answer())
