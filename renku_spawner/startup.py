@@ -20,7 +20,7 @@ from jinja2.ext import Extension
 from jupyterhub.app import JupyterHub
 from traitlets import TraitError
 
-from . import access_ends
+from . import access_ends, left_proxy
 from .app import Renku
 from .domain.instance import Instance
 from .gitlab_login import setup
@@ -68,7 +68,7 @@ def begin(hub: Any) -> None:
     _refuse_foreign_spawner(hub)
     _refuse_open_door(hub, renku)
     setup.check(hub, renku)
-    renku.tasks = [asyncio.ensure_future(_after_start(hub, renku))]
+    renku.tasks = [asyncio.ensure_future(left_proxy.end(hub.proxy)), asyncio.ensure_future(_after_start(hub, renku))]
 
 
 def _refuse_foreign_spawner(hub: Any) -> None:

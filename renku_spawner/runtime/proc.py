@@ -64,6 +64,15 @@ def environment(pid: int) -> dict[bytes, bytes]:
     return {name: value for name, _, value in pairs}
 
 
+def command(pid: int) -> list[str]:
+    """Return the words the process was begun with; none if it is gone, or a zombie."""
+    try:
+        line = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return []
+    return [os.fsdecode(word) for word in line.split(b"\0") if word]
+
+
 def send(process: Process, number: signal.Signals) -> None:
     """Signal exactly this process, never a later one with the same pid."""
     with contextlib.suppress(ProcessLookupError):

@@ -118,8 +118,8 @@ def test_after_a_kill_all_statuses_are_right_and_nothing_runs_twice(many, hangin
     before, runs, begun = processes(hub), recorded(hub), launches(hub)
     killed(hub)
     took = hub.start()
-    assert took < 20, f"the hub served after {took:.1f} s"
-    hub.become(column(1), seconds=30 - took)
+    assert took < 8, f"the hub served after {took:.1f} s"
+    hub.become(column(1), seconds=10 - took)
     assert answers(hub, "running") == f"hello from {hub.sessions['running']}"
     assert {title: hub.reasons()[title] for title in ENDED_WHY} == ENDED_WHY
     released(hub, hanging)

@@ -1,0 +1,61 @@
+"""What a killed hub has left: its proxy ends before the next hub would wait for that, nothing else does."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from jupyterhub.proxy import ConfigurableHTTPProxy
+
+from renku_spawner import left_proxy
+from tests.faults.own_hub import free_ports
+
+SLEEPS = [sys.executable, "-c", "import time; time.sleep(600)"]
+
+
+@pytest.fixture
+def began():
+    """Begins processes, and leaves none behind."""
+    processes = []
+
+    def begin(command):
+        processes.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        return processes[-1]
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def proxy_of(tmp_path, pid, **settings):
+    (tmp_path / "proxy.pid").write_text(str(pid))
+    return ConfigurableHTTPProxy(pid_file=str(tmp_path / "proxy.pid"), auth_token="x" * 32, **settings)
+
+
+async def test_the_proxy_of_a_killed_hub_ends_and_its_file_goes(tmp_path, began):
+    public, api = free_ports(2)
+    left = began(["configurable-http-proxy", "--ip=127.0.0.1", f"--port={public}", f"--api-port={api}"])
+    await left_proxy.end(proxy_of(tmp_path, left.pid))
+    assert not (tmp_path / "proxy.pid").exists()
+    assert left.wait(10) != 0
+
+
+@pytest.mark.parametrize("settings", [{}, {"should_start": False, "command": SLEEPS}])
+async def test_what_is_no_proxy_of_this_hub_goes_on(tmp_path, began, settings):
+    other = began(SLEEPS)
+    await left_proxy.end(proxy_of(tmp_path, other.pid, **settings))
+    assert other.poll() is None
+    assert (tmp_path / "proxy.pid").exists()
+
+
+@pytest.mark.parametrize("said", ["", "no number", str(2**22 + 1)])
+async def test_a_file_that_names_no_process_is_left_to_the_hub(tmp_path, said):
+    await left_proxy.end(proxy_of(tmp_path, said))
+    assert (tmp_path / "proxy.pid").read_text() == said
+
+
+async def test_a_file_that_is_not_there_is_no_trouble(tmp_path):
+    proxy = proxy_of(tmp_path, os.getpid())
+    (tmp_path / "proxy.pid").unlink()
+    await left_proxy.end(proxy)
