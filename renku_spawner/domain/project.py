@@ -71,7 +71,8 @@ class Project:
     `web` is the address of its page where it lives, None if that is here; `stale` is
     when that place was last asked, if it does not answer now, and `unverified` that
     this is too long ago to start sessions on it; `member` that the person has a role
-    there, and is not only passing by.
+    there, and is not only passing by. `directory` is that of its own repository, whether
+    it has one at present or not, and stays when the project is renamed; None in source `hub`.
     """
 
     id: str
@@ -85,6 +86,7 @@ class Project:
     version: int
     created_by: str
     created_at: datetime
+    directory: str | None = None
     repositories: tuple[Repository, ...] = ()
     members: tuple[Member, ...] = ()
     archived: bool = False

@@ -189,12 +189,11 @@ class GitLabProjects:
         )
 
     def _own(self, row: Project, access: Access) -> tuple[Repository, ...]:
-        """The project's own repository, where it has one, in a directory that no other has."""
+        """The project's own repository, where it has one, in the directory that it had from the first."""
         if not access.sight.repository:
             return ()
         url = f"{self._url}/{row.path}.git"
-        taken = [repository.directory for repository in row.repositories]
-        return (Repository(directory=names.directory_for(url, taken), url=url, fixed=True),)
+        return (Repository(directory=row.directory or names.directory_for(url, ()), url=url, fixed=True),)
 
 
 def _unverified(away: Away) -> Unavailable:

@@ -25,7 +25,7 @@ _COMMIT = re.compile(r"[0-9a-f]{7,40}")  # nobody but git itself can be asked fo
 async def chosen(parts: Parts, person: Person, project: Project, wanted: Sequence[NewRepository]) -> list[Repository]:
     """The repositories beside the project's own; in GitLab those that are new are looked at first."""
     own = project.own
-    result = placed(parts.policy, wanted, own)
+    result = placed(parts.policy, wanted, own, kept=project.directory)
     if project.ours:
         return result
     known = {(each.url, each.ref) for each in project.repositories}
@@ -39,9 +39,11 @@ async def chosen(parts: Parts, person: Person, project: Project, wanted: Sequenc
     return result
 
 
-def placed(policy: Policy, repositories: Sequence[NewRepository], own: Repository | None = None) -> list[Repository]:
+def placed(
+    policy: Policy, repositories: Sequence[NewRepository], own: Repository | None = None, *, kept: str | None = None
+) -> list[Repository]:
     """Repositories with checked addresses, each in a directory of its own; without *own*, the
-    project's, which has a directory too.
+    project's, for which the directory *kept* stays free also while it has none.
 
     Raises:
         Invalid: at `repositories.<n>.url`, `.ref` or `.directory`.
@@ -49,18 +51,21 @@ def placed(policy: Policy, repositories: Sequence[NewRepository], own: Repositor
     if len(repositories) > REPOSITORIES_LIMIT:
         sentence = f"At most {REPOSITORIES_LIMIT} repositories, please."
         raise Invalid(sentence, fields={"repositories": sentence})
-    taken = [r.directory for r in repositories if r.directory]
-    result = [own] if own else []
+    named = [r.directory for r in repositories if r.directory]
+    taken = [kept] if kept else []
+    result: list[Repository] = []
     for number, new in enumerate(repositories):
         if own and new.url == own.url:
             continue
         try:
             _refuse_again(own, new)
-            result.append(_placed(policy, new, [*taken, *(r.directory for r in result)]))
-            _refuse_twice(result)
+            found = _placed(policy, new, [*taken, *named])
+            _refuse_twice([*taken, found.directory])
         except Invalid as problem:
             raise _at(number, problem) from None
-    return result[1:] if own else result
+        taken.append(found.directory)
+        result.append(found)
+    return result
 
 
 def _at(number: int, problem: Invalid) -> Invalid:
@@ -89,9 +94,9 @@ def _spelt(url: str) -> str:
     return url.casefold().rstrip("/").removesuffix(".git")
 
 
-def _refuse_twice(repositories: Sequence[Repository]) -> None:
+def _refuse_twice(directories: Sequence[str]) -> None:
     """Two directories that differ only in case are one on many disks."""
-    folded = [r.directory.casefold() for r in repositories]
+    folded = [directory.casefold() for directory in directories]
     if len(set(folded)) < len(folded):
         sentence = "Another repository has this directory already; capitals make no difference."
         raise Invalid(sentence, fields={"directory": sentence})

@@ -16,7 +16,7 @@ from .tables import members, projects
 _P, _M = projects.c, members.c
 FIELDS = (
     _P.id, _P.source, _P.source_id, _P.path, _P.title, _P.description, _P.visibility, _P.default_session,
-    _P.version, _P.created_by, _P.created_at,
+    _P.version, _P.created_by, _P.created_at, _P.directory,
 )  # fmt: skip
 _SOME = select(*FIELDS).where(_P.id.in_(bindparam("keys", expanding=True)), _P.deleted_at.is_(None))
 _SOME_MEMBERS = (
@@ -51,6 +51,7 @@ def whole(row: Sequence[Any], people: tuple[Member, ...], clones: tuple[Reposito
         version=row[8],
         created_by=row[9],
         created_at=row[10],
+        directory=row[11],
         members=people,
         repositories=clones,
     )

@@ -37,7 +37,10 @@ _ADD_PATH = insert(paths)
 
 @dataclass(frozen=True, kw_only=True)
 class Sourced:
-    """What our tables say of a project that lives elsewhere; `number` is its id there."""
+    """What our tables say of a project that lives elsewhere; `number` is its id there.
+
+    `directory` is only read when its row is made: what is cloned into it must not look lost after a rename.
+    """
 
     id: str
     number: str
@@ -45,6 +48,7 @@ class Sourced:
     title: str
     description: str
     visibility: Visibility
+    directory: str | None = None
     default_session: str | None = None
     default_title: str | None = None
     sessions: int = 0
@@ -90,7 +94,7 @@ class SourcedStore:
                 continue
             self._clear(one)
             if old is None:
-                self._db.run(_INSERT, **_new(source, by, now), id=one.id, source_id=one.number, **_written(one))
+                self._db.run(_INSERT, **_new(source, one, by, now), **_written(one))
             else:
                 self._change(old, one)
         return self.some(source, before.keys() | {one.number for one in seen})
@@ -120,8 +124,9 @@ def _sourced(row: Sequence[Any]) -> Sourced:
     )  # fmt: skip
 
 
-def _new(source: str, by: str, now: datetime) -> dict[str, Any]:
-    return {"source": source, "session_count": 0, "version": 1, "created_by": by, "created_at": now}
+def _new(source: str, one: Sourced, by: str, now: datetime) -> dict[str, Any]:
+    made = {"id": one.id, "source": source, "source_id": one.number, "directory": one.directory}
+    return {**made, "session_count": 0, "version": 1, "created_by": by, "created_at": now}
 
 
 def _written(one: Sourced) -> dict[str, Any]:
@@ -137,7 +142,8 @@ def _written(one: Sourced) -> dict[str, Any]:
 
 
 def new(*, number: int, path: str, title: str, description: str, visibility: Visibility) -> Sourced:
-    """A project as its source shows it, with an id for the row that it may need."""
+    """A project as its source shows it, with an id and a directory for the row that it may need."""
     return Sourced(
-        id=names.new_id(), number=str(number), path=path, title=title, description=description, visibility=visibility
-    )
+        id=names.new_id(), number=str(number), path=path, title=title, description=description, visibility=visibility,
+        directory=names.directory_for(path, ()),
+    )  # fmt: skip

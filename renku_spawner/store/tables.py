@@ -31,6 +31,7 @@ projects = Table(
     word("visibility"),
     long("search"),
     maybe("default_session"),
+    maybe("directory"),  # of the repository that is the project itself, where it lives elsewhere
     number("session_count"),  # kept along, so that no page counts rows
     number("version"),
     word("created_by"),

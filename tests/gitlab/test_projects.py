@@ -7,11 +7,14 @@ import pytest
 
 from renku_spawner.domain.access import Action, Person, Role, Visibility
 from renku_spawner.domain.errors import Invalid, NotFound
-from renku_spawner.domain.repository import Repository
+from renku_spawner.domain.policy import Policy
+from renku_spawner.domain.repository import NewRepository, Repository
 from renku_spawner.projects.hub import HubProjects
+from renku_spawner.services.repositories import placed
 from renku_spawner.store.search import cursor
 
 READ, LAUNCH, WRITE, MANAGE = Action
+POLICY = Policy(classes=())
 LEVELS = {5: None, 10: Role.VIEWER, 15: Role.VIEWER, 20: Role.VIEWER, 25: Role.VIEWER, 29: Role.VIEWER, 30: Role.EDITOR}
 LEVELS |= {31: Role.EDITOR, 40: Role.EDITOR, 50: Role.OWNER, 60: Role.OWNER}
 
@@ -91,6 +94,26 @@ async def test_a_renamed_project_is_the_same_one_and_its_old_path_leads_to_it(wo
     world.lab.world.old_paths.clear()  # GitLab forgets, we do not
     world.again()
     assert (await world.get("alice", "astro/spectra")).path == "astro/light/spectra"
+
+
+async def test_a_renamed_projects_repository_stays_in_its_directory_at_its_new_address(world):
+    project = world.lab.project("astro/spectra", owner="alice")
+    await world.listed("alice")
+    project.move("astro/light")
+    world.again()
+    url = f"{world.lab.url}/astro/light.git"
+    assert (await world.get("alice", project.id)).repositories == (
+        Repository(directory="spectra", url=url, fixed=True),
+    )
+
+
+async def test_nothing_else_takes_the_directory_of_a_project_that_has_no_repository_at_present(world):
+    world.lab.project("astro/words", owner="alice", repository_access_level="disabled")
+    project = await world.get("alice", "astro/words")
+    other = "https://github.com/stars/words.git"
+    assert [r.directory for r in placed(POLICY, [NewRepository(url=other)], kept=project.directory)] == ["words-2"]
+    with pytest.raises(Invalid, match="has this directory already"):
+        placed(POLICY, [NewRepository(url=other, directory="Words")], kept=project.directory)
 
 
 async def test_a_path_that_another_project_takes_is_another_project(world):

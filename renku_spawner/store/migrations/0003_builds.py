@@ -1,4 +1,4 @@
-"""Images that a project's CI has built.
+"""Images that a project's CI has built, and directories that stay when a project is renamed.
 
 Revision ID: 0003
 """
@@ -17,6 +17,7 @@ TIME = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
+    op.add_column("renku_projects", sa.Column("directory", sa.String(), nullable=True))
     op.add_column("renku_revisions", sa.Column("built", sa.JSON(), nullable=True))
     op.add_column("renku_sessions", sa.Column("dismissed", sa.String(), nullable=True))
     op.create_table(
@@ -36,3 +37,4 @@ def downgrade() -> None:
     op.drop_table("renku_builds")
     op.drop_column("renku_sessions", "dismissed")
     op.drop_column("renku_revisions", "built")
+    op.drop_column("renku_projects", "directory")
