@@ -34,11 +34,16 @@ lint: $(DONE)/packages  ## ruff, mypy and import-linter alone
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+# What failed beside other tests is run once more on its own: $(call tested,environment,arguments)
+define tested
+	$(1) $(PYTEST) $(2) --cache-clear || { $(BIN)/python -m tests.again && $(1) $(PYTEST) --last-failed --last-failed-no-failures none; }
+endef
+
 check: $(DONE)/packages $(DONE)/node $(DONE)/git $(DONE)/services $(DONE)/sqlalchemy
-	$(PYTEST) -m "not bench and not cluster and not machine and not alone" --canaries --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
-	$(PYTEST) -m "not bench and not cluster and not machine and alone"
-	RENKU_TEST_SQLALCHEMY=$(SQLALCHEMY_OLD) PYTHONPATH=$(CURDIR)/$(VENV)/sqlalchemy-$(SQLALCHEMY_OLD) $(PYTEST) tests/store \
-	    --numprocesses $(WORKERS) --dist loadfile
+	$(call tested,,-m "not bench and not cluster and not machine and not alone" --canaries $(SIDE_BY_SIDE))
+	$(call tested,,-m "not bench and not cluster and not machine and alone")
+	$(call tested,RENKU_TEST_SQLALCHEMY=$(SQLALCHEMY_OLD) PYTHONPATH=$(CURDIR)/$(VENV)/sqlalchemy-$(SQLALCHEMY_OLD),tests/store $(SIDE_BY_SIDE))
 
 test-cluster: $(DONE)/packages $(DONE)/node  ## a session's life on the cluster of KUBECONFIG (RENKU_TEST_NAMESPACE=, RENKU_TEST_IMAGE=)
 	@: "$${RENKU_TEST_NAMESPACE:?names the namespace to test in}"
