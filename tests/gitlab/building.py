@@ -1,22 +1,21 @@
 """A project in the fake GitLab whose CI builds images, and Renku's parts that ask it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
-from renku_spawner.domain.access import Action, Person, Role
+from renku_spawner.domain.access import Action, Person
 from renku_spawner.domain.ci import CiRules
-from renku_spawner.domain.names import new_id
 from renku_spawner.domain.policy import Policy
-from renku_spawner.domain.project import Member, NewProject, Project
-from renku_spawner.domain.repository import Repository
+from renku_spawner.domain.project import Project
 from renku_spawner.domain.running import NewBuilt
 from renku_spawner.domain.session import NewSession, Session
 from renku_spawner.gitlab.client import GitLab
-from renku_spawner.gitlab.tokens import Token
+from renku_spawner.projects.gitlab import GitLabProjects
 from renku_spawner.services import build_news, builds, looks, sessions
 from renku_spawner.services.builds import Builds
 from renku_spawner.services.parts import Parts
@@ -25,42 +24,16 @@ from renku_spawner.store import migrate
 from renku_spawner.store.database import Database
 from tests.fakes.gitlab import FakeGitLab
 from tests.fakes.gitlab_project import Project as LabProject
-from tests.fakes.gitlab_world import DEVELOPER
+from tests.fakes.gitlab_world import DEVELOPER, GUEST
+from tests.gitlab.worlds import LabTokens
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 CLASSES = resource_classes([{"name": "small", "cpu": "1", "memory": "2Gi"}])
-ROLES = {"jane": Role.EDITOR, "rob": Role.VIEWER}
-
-
-@dataclass
-class LabTokens:
-    """A token of the fake for whoever is asked about."""
-
-    lab: FakeGitLab
-    made: dict[str, str] = field(default_factory=dict)
-
-    async def of(self, name: str, *, left: float = 60.0, not_this: str | None = None) -> Token:
-        access = self.made.setdefault(name, self.lab.token(name))
-        return Token(access=access, user_id=1, scopes=frozenset(), expires_at=2**31)
-
-
-@dataclass
-class OneSource:
-    """The one project, as its source would show it."""
-
-    project: Project
-
-    async def get(self, person: Person, ref: str, action: Action) -> Project:
-        self.project.require(person, action)
-        return self.project
-
-    async def listed(self, person: Person, **_: Any) -> Any:
-        raise NotImplementedError
 
 
 @dataclass
 class Building:
-    """Jane is a developer of the project and an editor in Renku, rob a viewer who is no member in GitLab."""
+    """Jane is a developer of the project and so an editor in Renku, rob a guest and so a viewer, zoe nobody there."""
 
     lab: FakeGitLab
     code: LabProject
@@ -71,6 +44,9 @@ class Building:
     @property
     def prefix(self) -> str:
         return self.code.image_prefix
+
+    def now(self) -> datetime:
+        return NOW + timedelta(seconds=self.passed)
 
     def person(self, name: str = "jane") -> Person:
         return Person(name=name)
@@ -113,28 +89,23 @@ class Building:
         return await looks.view(self.parts, self.person(name), self.project.id, session.id)
 
 
-@contextmanager
-def building(lab: FakeGitLab, folder: Path) -> Iterator[Building]:
+@asynccontextmanager
+async def building(lab: FakeGitLab, folder: Path) -> AsyncIterator[Building]:
     url = f"sqlite:///{folder / 'renku.sqlite'}"
     migrate.upgrade(url)
     database = Database(url)
-    for name in ROLES:
+    for name in ("jane", "rob", "zoe"):
         lab.user(name)
     lab.user("root", admin=True)
     code = lab.project("astro/lab/spectra", owner="root")
     lab.member(code, "jane", DEVELOPER)
+    lab.member(code, "rob", GUEST)
     gitlab = GitLab(lab.url, LabTokens(lab))
-    with database.write() as tx:
-        new = NewProject(path="astro/spectra", title="Spectra")
-        row = tx.projects.add(new, id=new_id(), repositories=[], owner="root", now=NOW)
-    members = tuple(Member(kind="user", name=name, role=role) for name, role in ROLES.items())
-    own = Repository(directory="spectra", url=f"{lab.url}/{code.path}.git", fixed=True)
-    project = replace(row, source="gitlab", source_id=str(code.id), repositories=(own,), members=members)
-    made = Building(lab=lab, code=code, parts=None, project=project)  # type: ignore[arg-type]
-    made.parts = Parts(
-        db=database, source=OneSource(project), policy=Policy(classes=CLASSES), gitlab=gitlab,
-        now=lambda: NOW + timedelta(seconds=made.passed),
-    )  # fmt: skip
+    made = Building(lab=lab, code=code, parts=None, project=None)  # type: ignore[arg-type]
+    source = GitLabProjects(gitlab, database, clock=lambda: monotonic() + made.passed, now=made.now)
+    made.parts = Parts(db=database, source=source, policy=Policy(classes=CLASSES), gitlab=gitlab, now=made.now)
+    made.project = await source.get(made.person(), str(code.id), Action.WRITE)
     yield made
+    await source.close()
     gitlab.close()
     database.dispose()

@@ -19,7 +19,6 @@ from renku_spawner.registry.client import Client
 from renku_spawner.registry.guard import Guard
 from renku_spawner.services import admission, build_news, builds, built, installed, instances, revisions
 from tests.fakes.gitlab import FakeGitLab
-from tests.fakes.gitlab_world import GUEST
 from tests.fixtures import images as made_images
 from tests.gitlab.building import Building, building
 
@@ -31,11 +30,11 @@ def lab() -> Iterator[FakeGitLab]:
 
 
 @pytest.fixture
-def ci(lab: FakeGitLab, tmp_path: Path) -> Iterator[Building]:
+async def ci(lab: FakeGitLab, tmp_path: Path) -> AsyncIterator[Building]:
     lab.world.projects.clear()
     lab.faults.own.clear()
     lab.mode = "ok"
-    with building(lab, tmp_path) as made:
+    async with building(lab, tmp_path) as made:
         yield made
 
 
@@ -199,7 +198,7 @@ async def test_it_is_asked_with_the_rights_of_who_looks(ci: Building) -> None:
     ci.commit()
     assert (await ci.look()).images
     with pytest.raises(NotFound):
-        await ci.look(name="rob")
+        await ci.look(name="zoe")
 
 
 async def test_a_page_loaded_twice_asks_once(ci: Building, lab: FakeGitLab) -> None:
@@ -307,7 +306,7 @@ async def test_whether_it_is_still_there_is_asked_before_a_start(ci: Building) -
     sha = ci.commit()
     revision = (await ci.add()).revision
     assert await built.there(ci.parts, ci.person(), revision) is Verdict.OK
-    assert await built.there(ci.parts, ci.person("rob"), revision) is Verdict.UNVERIFIED
+    assert await built.there(ci.parts, ci.person("zoe"), revision) is Verdict.UNVERIFIED
     del ci.code.registry().tags[sha[:8]]
     ci.later(seconds=60)
     assert await built.there(ci.parts, ci.person(), revision) is Verdict.NOT_FOUND
@@ -341,7 +340,6 @@ async def test_a_start_of_an_image_that_was_cleaned_up_is_refused(ci: Building) 
 async def test_a_start_by_somebody_who_may_not_see_the_images_is_refused(ci: Building) -> None:
     ci.commit()
     session = await ci.add()
-    ci.lab.member(ci.code, "rob", GUEST)
     with pytest.raises(Refused) as refused:
         await start(ci, session, "rob")
     assert refused.value.code == "image_denied"
@@ -414,6 +412,7 @@ async def test_ten_minutes_have_one_look_however_many_pages(ci: Building, lab: F
     ci.commit()
     session = await ci.add()
     await ci.view(session)
+    await ci.view(session, "rob")
     ci.parts.ci.forget()
     before = len(lab.calls)
     for _ in range(5):
