@@ -24,7 +24,8 @@ class GitInside:
     """What git in a session knows of its user.
 
     `gitlab` is the address of GitLab, `repositories` are those of the project that live there, as
-    `address` spells them; `credentials` says whether the hub gives any for them.
+    `address` spells them; `credentials` says whether the hub gives any for them. `ssh` is how
+    GitLab's SSH addresses begin, where it says so.
     """
 
     gitlab: str
@@ -32,6 +33,7 @@ class GitInside:
     email: str
     credentials: bool = False
     repositories: tuple[str, ...] = ()
+    ssh: str = ""
 
 
 def address(protocol: str, host: str, path: str) -> str | None:
@@ -62,10 +64,15 @@ def address_of(url: str) -> str | None:
     return address(parts.scheme, parts.netloc, parts.path.removeprefix("/"))
 
 
+def _root(gitlab: str) -> str | None:
+    """What the addresses of that GitLab's repositories begin with."""
+    below = address_of(f"{gitlab.rstrip('/')}/x")
+    return below.removesuffix("x") if below else None
+
+
 def living_at(gitlab: str, urls: Iterable[str]) -> tuple[str, ...]:
     """Those of *urls* that are repositories of the GitLab at that address, in their one spelling."""
-    below = address_of(f"{gitlab.rstrip('/')}/x")
-    prefix = below.removesuffix("x") if below else None
+    prefix = _root(gitlab)
     found = [address_of(url) for url in urls] if prefix else []
     return tuple(dict.fromkeys(each for each in found if each and prefix and each.startswith(prefix)))
 
@@ -107,10 +114,17 @@ def asked_of_the_hub(gitlab: str, helper: str) -> list[tuple[str, str]]:
 
 def _over_https(git: GitInside) -> Iterator[tuple[str, str]]:
     """There is no SSH key in a session: what is written for one goes over HTTPS."""
+    root = _root(git.gitlab) or ""
+    begins = dict.fromkeys([*_ssh(f"git@{urlsplit(root).hostname}:"), *(_ssh(git.ssh) if git.ssh else ())])
     for repository in git.repositories:
-        parts = urlsplit(repository)
-        for short in (f"git@{parts.hostname}:{parts.path[1:]}", f"ssh://git@{parts.hostname}{parts.path}"):
-            yield f"url.{repository}.insteadOf", short
+        for begin in begins:
+            yield f"url.{repository}.insteadOf", f"{begin}{repository.removeprefix(root)}"
+
+
+def _ssh(begin: str) -> Iterator[str]:
+    """Every way to write it: a port may stand in somebody's configuration of ssh instead."""
+    who = begin.removeprefix("ssh://").partition(":")[0].rstrip("/")
+    yield from (begin, f"{who}:", f"ssh://{who}/")
 
 
 def variables(pairs: Iterable[tuple[str, str]], beside: Mapping[str, str]) -> dict[str, str]:

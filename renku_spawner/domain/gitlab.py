@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from .text import DESCRIPTION_LIMIT, TITLE_LIMIT, cut
 GUEST, REPORTER, DEVELOPER, OWNER = 10, 20, 30, 50
 NUMBERS = range(1, 2**31)  # of projects and users
 _LEVELS = range(0, 1000)
+_SSH_HOST = "[A-Za-z0-9_.-]{1,64}@[A-Za-z0-9.-]{1,253}"
+_SSH = re.compile(f"{_SSH_HOST}:|ssh://{_SSH_HOST}(:[0-9]{{1,5}})?/")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +25,8 @@ class Seen:
 
     `level` is the least that this person has there; they may have more by a group that
     was invited, which GitLab does not say here. `repository`: it has one; to who may not
-    read code GitLab does not say whether.
+    read code GitLab does not say whether. `ssh` is what stands before the paths of
+    repositories in this GitLab's SSH addresses, `git@host:` or `ssh://git@host:port/`.
     """
 
     number: int
@@ -33,6 +37,7 @@ class Seen:
     archived: bool
     repository: bool
     level: int
+    ssh: str = ""
 
 
 def seen(body: Any) -> Seen | None:
@@ -52,6 +57,7 @@ def seen(body: Any) -> Seen | None:
         archived=body.get("archived") is not False and "archived" in body,
         repository="default_branch" in body or least < REPORTER,
         level=least,
+        ssh=_ssh(body.get("ssh_url_to_repo"), path),
     )
 
 
@@ -87,6 +93,11 @@ def _least(permissions: Any) -> int:
         return 0
     ways = [permissions.get(key) for key in ("project_access", "group_access")]
     return max((_level(way.get("access_level")) for way in ways if isinstance(way, Mapping)), default=0)
+
+
+def _ssh(address: Any, path: str) -> str:
+    begin = address.removesuffix(f"{path}.git") if isinstance(address, str) else ""
+    return begin if _SSH.fullmatch(begin) else ""
 
 
 def _visibility(value: Any) -> Visibility:

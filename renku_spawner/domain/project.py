@@ -68,7 +68,8 @@ class ProjectEntry:
 class Project:
     """A project as it is stored, or as its source shows it to one person.
 
-    `web` is the address of its page where it lives, None if that is here; `stale` is
+    `web` is the address of its page where it lives, None if that is here, and `ssh` how
+    SSH addresses of repositories begin there; `stale` is
     when that place was last asked, if it does not answer now, and `unverified` that
     this is too long ago to start sessions on it; `member` that the person has a role
     there, and is not only passing by. `directory` is that of its own repository, whether
@@ -91,6 +92,7 @@ class Project:
     members: tuple[Member, ...] = ()
     archived: bool = False
     web: str | None = None
+    ssh: str = ""
     stale: datetime | None = None
     unverified: bool = False
     member: bool = False

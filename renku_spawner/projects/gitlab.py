@@ -183,6 +183,7 @@ class GitLabProjects:
             repositories=(*self._own(row, access), *row.repositories),
             archived=access.sight.archived,
             web=f"{self._url}/{row.path}",
+            ssh=access.sight.ssh,
             stale=self._now() - timedelta(seconds=access.age) if stale else None,
             unverified=stale and access.age > self._window,
             member=access.level >= facts.GUEST,

@@ -116,7 +116,8 @@ class Looks:
         """Keep what GitLab showed *user*; the rows by number."""
         for seen in found:
             key = (user, seen.number)
-            self.verdicts.sees(key, Sight(archived=seen.archived, repository=seen.repository), begun=begun)
+            sight = Sight(archived=seen.archived, repository=seen.repository, ssh=seen.ssh)
+            self.verdicts.sees(key, sight, begun=begun)
             if seen.level >= facts.DEVELOPER:  # whoever has less may have more by a group that was invited
                 self.verdicts.has(key, seen.level, begun=begun)
             self._paths.put((user, folded(seen.path)), seen.number, seconds=VIEW_SECONDS)

@@ -42,10 +42,11 @@ NEEDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Sight:
-    """The person sees the project, in this state."""
+    """The person sees the project, in this state; `ssh` is that of `Seen`."""
 
     archived: bool
     repository: bool
+    ssh: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

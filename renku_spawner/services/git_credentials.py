@@ -129,6 +129,7 @@ async def inside(parts: Parts, person: Person, spec: SessionSpec, user: Mapping[
         email=email,
         credentials=await _likely_given_to(parts, person, project),
         repositories=git_inside.living_at(parts.gitlab.url, urls),
+        ssh=project.ssh,
     )
 
 

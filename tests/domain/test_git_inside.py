@@ -4,6 +4,7 @@ import pytest
 
 from renku_spawner.domain import git_inside
 from renku_spawner.domain.git_inside import GitInside, address, address_of, identity, living_at
+from renku_spawner.domain.gitlab import seen
 
 GITLAB = "https://gitlab.example.org"
 OURS = f"{GITLAB}/astro/lab/spectra"
@@ -127,6 +128,46 @@ def test_without_credentials_git_knows_its_user_and_nothing_else():
     assert git_inside.settings(git, "!x") == [("user.name", "Ada"), ("user.email", "a@b.org")]
     nobody = GitInside(gitlab=GITLAB, name="", email="")
     assert git_inside.variables(git_inside.settings(nobody, "!x"), {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("ssh", "more"),
+    [
+        ("", []),
+        ("git@host.org:", []),
+        ("gl@alt.org:", ["gl@alt.org:", "ssh://gl@alt.org/"]),
+        ("ssh://git@host.org:2222/", ["ssh://git@host.org:2222/"]),
+        ("ssh://git@alt.org:22/", ["ssh://git@alt.org:22/", "git@alt.org:", "ssh://git@alt.org/"]),
+    ],
+)
+@pytest.mark.parametrize("gitlab", ["https://host.org", "https://host.org:8443", "https://HOST.org:443/git/lab/"])
+def test_ssh_addresses_have_neither_the_port_nor_the_folder_of_gitlabs_pages(gitlab, ssh, more):
+    (ours,) = living_at(gitlab, [f"{gitlab.rstrip('/')}/astro/lab/spectra.git"])
+    git = GitInside(gitlab=gitlab, name="", email="", credentials=True, repositories=(ours,), ssh=ssh)
+    rewritten = [(key, short) for key, short in git_inside.settings(git, "!x") if key.startswith("url.")]
+    begins = ["git@host.org:", "ssh://git@host.org/", *more]
+    assert rewritten == [(f"url.{ours}.insteadOf", f"{begin}astro/lab/spectra") for begin in begins]
+
+
+@pytest.mark.parametrize(
+    ("address", "ssh"),
+    [
+        ("git@host.org:astro/spectra.git", "git@host.org:"),
+        ("ssh://git@host.org:2222/astro/spectra.git", "ssh://git@host.org:2222/"),
+        ("ssh://git@host.org/astro/spectra.git", "ssh://git@host.org/"),
+        ("git@host.org:other/spectra.git", ""),
+        ("git@host.org\n:astro/spectra.git", ""),
+        ("https://host.org/astro/spectra.git", ""),
+        ("ext::sh -c x@y:astro/spectra.git", ""),
+        ("astro/spectra.git", ""),
+        ("", ""),
+        (None, ""),
+        (42, ""),
+    ],
+)
+def test_gitlab_says_where_its_ssh_is(address, ssh):
+    body = {"id": 42, "path_with_namespace": "astro/spectra", "ssh_url_to_repo": address}
+    assert seen(body).ssh == ssh
 
 
 @pytest.mark.parametrize("counted", ["", "x", "-1", "99999", "1e3"])

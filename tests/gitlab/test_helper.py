@@ -84,7 +84,7 @@ def test_what_git_says_arrives_as_it_is(asked, programs, path):
 def configured(asked, programs, **beside):
     git = GitInside(
         gitlab=GITLAB, name="Ada $HOME Lovelace", email="ada@example.org", credentials=True,
-        repositories=(f"{GITLAB}/astro/spectra",),
+        repositories=(f"{GITLAB}/astro/spectra",), ssh="ssh://git@ssh.example.org:2222/",
     )  # fmt: skip
     script = inline(HELPER.read_text(encoding="utf-8"))
     config = variables(settings(git, script), beside)
@@ -106,7 +106,11 @@ def test_git_knows_its_user_and_sends_what_is_written_for_ssh_over_https(asked, 
     env = configured(asked, programs)
     assert run(["git", "config", "user.name"], **env)[0] == "Ada $HOME Lovelace\n"
     assert run(["git", "config", "user.email"], **env)[0] == "ada@example.org\n"
-    for url in ("git@gitlab.example.org:astro/spectra.git", "ssh://git@gitlab.example.org/astro/spectra.git"):
+    for url in (
+        "git@gitlab.example.org:astro/spectra.git",
+        "ssh://git@gitlab.example.org/astro/spectra.git",
+        "ssh://git@ssh.example.org:2222/astro/spectra.git",
+    ):
         assert run(["git", "ls-remote", "--get-url", url], **env)[0] == f"{GITLAB}/astro/spectra.git\n"
     other = "git@gitlab.example.org:astro/lab.git"
     assert run(["git", "ls-remote", "--get-url", other], **env)[0] == f"{other}\n"

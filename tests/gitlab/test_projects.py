@@ -24,7 +24,7 @@ async def test_a_project_is_found_by_path_by_number_and_by_our_id(world):
     by_path = await world.get("alice", "astro/lab/spectra")
     assert (by_path.title, by_path.description, by_path.path) == ("Spectra of stars", "Light", "astro/lab/spectra")
     assert (by_path.source, by_path.source_id, by_path.visibility) == ("gitlab", str(made.id), Visibility.PRIVATE)
-    assert by_path.web == f"{world.lab.url}/astro/lab/spectra"
+    assert (by_path.web, by_path.ssh) == (f"{world.lab.url}/astro/lab/spectra", "git@127.0.0.1:")
     for ref in (made.id, by_path.id, "ASTRO/lab/Spectra"):
         assert (await world.get("alice", ref)).id == by_path.id
 
