@@ -73,6 +73,10 @@ class Calls:
     async def pod(self, name: str) -> Raw | None:
         return await self._find(self._api.read_namespaced_pod, name=name)
 
+    async def pods(self, selector: str) -> list[Raw]:
+        """Those with such labels."""
+        return list((await self._again(self._api.list_namespaced_pod, label_selector=selector, hasty=False))["items"])
+
     async def delete_pod(self, name: str, *, grace: int, uid: str) -> None:
         """Ask for the end of this very pod; that it is gone already is fine."""
         options = V1DeleteOptions(grace_period_seconds=grace, preconditions=V1Preconditions(uid=uid))
@@ -120,7 +124,7 @@ class Calls:
         """The end of a container's log, of *limit* bytes at most; empty if it has none or it cannot be had now."""
         await self._pace.turn()
         try:
-            said = await self._api.read_namespaced_pod_log(
+            response = await self._api.read_namespaced_pod_log(
                 name=pod,
                 namespace=self._namespace,
                 container=container,
@@ -128,10 +132,13 @@ class Calls:
                 limit_bytes=limit,
                 previous=previous,
                 _request_timeout=TIMEOUT,
+                _preload_content=False,  # the client takes a log that happens to be JSON apart
             )
+            async with response:
+                body: bytes = await response.read()
         except (ApiException, ClientError, TimeoutError, OSError):
             return ""
-        return said if isinstance(said, str) else ""
+        return body.decode(errors="replace") if response.status == 200 else ""
 
     # ---- how --------------------------------------------------------------------------------------
 

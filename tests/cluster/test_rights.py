@@ -55,11 +55,13 @@ async def test_a_whole_life_needs_every_right_of_the_role_and_no_other(on_cluste
     host = upstream.server.url.removeprefix("http://")
     it = await on_cluster(Renku={"repository_hosts": {host}}, RenkuSpawner={"storage_class": "growing"})
     with_the_role(it.cluster)
-    project = await it.hub.project(repositories=(NewRepository(url=upstream.url("code")),))
+    repositories = tuple(NewRepository(url=upstream.url(name)) for name in ("code", "missing"))
+    project = await it.hub.project(repositories=repositories)
     session = await it.hub.session(project)
     it.cluster.fault(lambda request: (request.verb, request.resource) == ("create", "pods"), times=1, reset=True)
-    await become(it, session, "start", Status.RUNNING)
+    running = await become(it, session, "start", Status.RUNNING)
     (pod,) = it.pods()
+    assert [(told["code"], "missing" in told["title"]) for told in running.notices] == [("clone_failed", True)]
     assert (it.kubelet.claim_of(pod) / "code" / "read.txt").read_text() == "cloned"
     await it.hub.app.init_spawners()  # as after a restart
     await become(it, session, "pause", Status.PAUSED)
