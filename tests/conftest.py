@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
+# Else each hub in a process of its own compiles all of JupyterHub and of Kubernetes' client anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 pytest_plugins = [
     "pytester",
     "tests.fixtures.proxy",  # before those that import it
