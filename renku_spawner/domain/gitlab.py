@@ -24,8 +24,9 @@ class Seen:
     """A project as GitLab shows it to one person.
 
     `level` is the least that this person has there; they may have more by a group that
-    was invited, which GitLab does not say here. `repository`: it has one; to who may not
-    read code GitLab does not say whether. `ssh` is what stands before the paths of
+    was invited, which GitLab does not say here, unless the project stands `alone`: in
+    somebody's own namespace, and no group invited. `repository`: it has one; to who may
+    not read code GitLab does not say whether. `ssh` is what stands before the paths of
     repositories in this GitLab's SSH addresses, `git@host:` or `ssh://git@host:port/`.
     """
 
@@ -37,6 +38,7 @@ class Seen:
     archived: bool
     repository: bool
     level: int
+    alone: bool
     ssh: str = ""
 
 
@@ -57,6 +59,7 @@ def seen(body: Any) -> Seen | None:
         archived=body.get("archived") is not False and "archived" in body,
         repository="default_branch" in body or least < REPORTER,
         level=least,
+        alone=_alone(body),
         ssh=_ssh(body.get("ssh_url_to_repo"), path),
     )
 
@@ -98,6 +101,14 @@ def _least(permissions: Any) -> int:
 def _ssh(address: Any, path: str) -> str:
     begin = address.removesuffix(f"{path}.git") if isinstance(address, str) else ""
     return begin if _SSH.fullmatch(begin) else ""
+
+
+def _alone(body: Mapping[str, Any]) -> bool:
+    """Whether a direct role is the only way to have one: GitLab names the invited groups that the asker may see, so
+    all those of which they are."""
+    namespace = body.get("namespace")
+    own = isinstance(namespace, Mapping) and namespace.get("kind") == "user"
+    return own and body.get("shared_with_groups") == [] and isinstance(body.get("permissions"), Mapping)
 
 
 def _visibility(value: Any) -> Visibility:

@@ -161,7 +161,7 @@ class GitLabProjects:
     def _last_known(self, asked: _Asked, number: int) -> Access | None:
         """What may stand in while GitLab does not answer."""
         viewing = asked.action is Action.READ
-        need = Need(seconds=STALE_SECONDS if viewing else self._window, level=asked.need.level and not viewing)
+        need = Need(seconds=STALE_SECONDS if viewing else self._window, enough=0 if viewing else asked.need.enough)
         return self._looks.verdicts.access((asked.user, number), need)
 
     def _until(self, action: Action) -> float:

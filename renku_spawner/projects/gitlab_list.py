@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ..domain import gitlab as facts
-from ..domain.access import Person
+from ..domain.access import Action, Person
 from ..domain.project import ProjectEntry
 from ..gitlab.errors import Away
 from ..remote.cache import Cache, Flights
 from ..store.search import cursor, place
 from ..store.sourced import Sourced
 from .gitlab_looks import Looks
-from .verdicts import ACT_SECONDS, STALE_SECONDS, VIEW_SECONDS, Need
+from .verdicts import ACT_SECONDS, NEEDS, STALE_SECONDS
 
 _PAGES = 2000  # remembered, at most 20 numbers each
 _LIMIT = 99  # GitLab shows a hundred at most, and one more says whether there is another page
@@ -105,7 +105,7 @@ class Lists:
         return max(self._clock() - page.begun, 0.0)
 
     def _entry(self, user: int, item: _Item, row: Sourced, stale: datetime | None) -> ProjectEntry:
-        known = self._looks.verdicts.access((user, item.number), Need(seconds=VIEW_SECONDS, level=True))
+        known = self._looks.verdicts.access((user, item.number), NEEDS[Action.READ])
         level = item.level if known is None else known.level
         return ProjectEntry(
             id=row.id,

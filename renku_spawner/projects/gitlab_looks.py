@@ -116,9 +116,9 @@ class Looks:
         """Keep what GitLab showed *user*; the rows by number."""
         for seen in found:
             key = (user, seen.number)
-            sight = Sight(archived=seen.archived, repository=seen.repository, ssh=seen.ssh)
+            sight = Sight(archived=seen.archived, repository=seen.repository, ssh=seen.ssh, least=seen.level)
             self.verdicts.sees(key, sight, begun=begun)
-            if seen.level >= facts.DEVELOPER:  # whoever has less may have more by a group that was invited
+            if seen.alone:
                 self.verdicts.has(key, seen.level, begun=begun)
             self._paths.put((user, folded(seen.path)), seen.number, seconds=VIEW_SECONDS)
         rows = [
@@ -158,7 +158,7 @@ class Looks:
     async def _ask(self, name: str, key: Key, need: Need, within: float) -> None:
         """What is missing of what *need* needs to know."""
         user, number = key
-        if self.verdicts.access(key, Need(seconds=need.seconds, level=False)) is None:
+        if self.verdicts.access(key, Need(seconds=need.seconds, enough=0)) is None:
             begun = self._clock()
             try:
                 seen = facts.seen(await self.definitely(name, f"/projects/{max(number, 0)}", within, user=user))
@@ -171,7 +171,7 @@ class Looks:
                 self.verdicts.deny(key, begun=begun)
                 return
             await self.note(name, user, [seen], begun=begun)
-        if need.level and self.verdicts.access(key, need) is None:
+        if self.verdicts.access(key, need) is None:
             begun = self._clock()
             self.verdicts.has(key, await self._level(name, key, within), begun=begun)
 

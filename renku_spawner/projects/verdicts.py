@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from ..domain import gitlab as facts
 from ..domain.access import Action
 from ..remote.cache import Cache
 
@@ -26,26 +27,28 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """What an action needs to know: how old it may be, and whether it needs the exact level."""
+    """What an action needs to know: how old it may be, and from which level on it does not matter how much more
+    somebody has; 0 where it is enough that they see the project."""
 
     seconds: float
-    level: bool
+    enough: int
 
 
 NEEDS = {
-    Action.READ: Need(seconds=VIEW_SECONDS, level=True),
-    Action.LAUNCH: Need(seconds=ACT_SECONDS, level=False),
-    Action.WRITE: Need(seconds=ACT_SECONDS, level=True),
-    Action.MANAGE: Need(seconds=ACT_SECONDS, level=True),
+    Action.READ: Need(seconds=VIEW_SECONDS, enough=facts.DEVELOPER),
+    Action.LAUNCH: Need(seconds=ACT_SECONDS, enough=0),
+    Action.WRITE: Need(seconds=ACT_SECONDS, enough=facts.DEVELOPER),
+    Action.MANAGE: Need(seconds=ACT_SECONDS, enough=facts.DEVELOPER),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sight:
-    """The person sees the project, in this state; `ssh` is that of `Seen`."""
+    """The person sees the project, in this state, and has at least this level there; `ssh` is that of `Seen`."""
 
     archived: bool
     repository: bool
+    least: int
     ssh: str = ""
 
 
@@ -75,12 +78,16 @@ class Verdicts:
 
     def access(self, key: Key, need: Need) -> Access | None:
         """What is known and good enough for *need*; None of what is denied too."""
-        sight, level = self._good(self._sights, key, need.seconds), self._good(self._levels, key, need.seconds)
-        known = None if level is None else level.value
-        if sight is None or sight.value is None or (need.level and known is None):
+        sight, exact = self._good(self._sights, key, need.seconds), self._good(self._levels, key, need.seconds)
+        if sight is None or sight.value is None:
             return None
-        begun = min(sight.begun, level.begun) if need.level and level else sight.begun
-        return Access(sight=sight.value, level=known or 0, age=max(self._clock() - begun, 0.0))
+        level, begun = sight.value.least, sight.begun
+        known = None if exact is None else exact.value
+        if exact and known is not None and (exact.begun > begun or known > level):
+            level, begun = known, min(begun, exact.begun) if need.enough else begun
+        elif known is None and level < need.enough:
+            return None
+        return Access(sight=sight.value, level=level, age=max(self._clock() - begun, 0.0))
 
     def denied(self, key: Key) -> bool:
         """Whether GitLab has just said no."""

@@ -270,10 +270,35 @@ async def test_views_and_starts_cost_what_the_budget_allows(world):
     await world.get("alice", project.id, LAUNCH)
     assert world.calls() == 1
     assert await world.role("bob", "astro/spectra") is Role.VIEWER
-    assert world.calls() == 2  # the project, and whether bob has more by a group that was invited
+    assert world.calls() == 2  # the project, and whether bob has more by a group that was invited to one above it
     world.ahead += 61
     await world.get("bob", project.id, LAUNCH)
     assert world.calls() == 1
+
+
+async def test_a_project_in_somebodys_own_namespace_says_in_one_call_what_anybody_may(world):
+    lab = world.lab
+    project = lab.project("alice/notes", visibility="public")
+    lab.member(project, "bob", 20)
+    for name, role in {"alice": Role.OWNER, "bob": Role.VIEWER, "carol": Role.VIEWER}.items():
+        assert await world.role(name, "alice/notes") is role
+        assert world.calls() == 1
+    friends = lab.group("friends")
+    lab.member(friends, "carol", 40)
+    lab.share(project, friends, 30)
+    world.again()
+    assert await world.role("carol", "alice/notes") is Role.EDITOR
+    assert world.calls() == 2
+
+
+async def test_who_was_lowered_is_so_from_the_next_answer_on(world):
+    project = world.lab.project("astro/spectra", owner="alice")
+    world.lab.member(project, "bob", 30)
+    assert await world.role("bob", project.id) is Role.EDITOR
+    world.lab.member(project, "bob", 20)
+    world.ahead += 61
+    await world.get("bob", project.id, LAUNCH)
+    assert await world.role("bob", project.id) is Role.VIEWER
 
 
 async def test_fifty_who_ask_the_same_at_the_same_time_are_one_call(world):

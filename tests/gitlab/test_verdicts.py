@@ -5,16 +5,31 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from renku_spawner.domain.access import Action
-from renku_spawner.projects.verdicts import DENIED_SECONDS, NEEDS, STALE_SECONDS, Need, Sight, Verdicts
+from renku_spawner.projects.verdicts import (
+    DENIED_SECONDS,
+    NEEDS,
+    STALE_SECONDS,
+    VIEW_SECONDS,
+    Need,
+    Sight,
+    Verdicts,
+)
 
+Answer = tuple[float, int | None]
+Flight = tuple[tuple[int, int], float, int | None, int | None]
 USERS, PROJECTS = (7, 8), (42, 43)
-SIGHT = Sight(archived=False, repository=True)
+ENOUGH = 30
+
+
+def sight(least: int = 0) -> Sight:
+    return Sight(archived=False, repository=True, least=least)
 
 
 class Cache(RuleBasedStateMachine):
     """GitLab changes its mind, questions overtake each other, answers come late or as errors.
 
-    The model is GitLab's own history: what it said to each question, and when that was asked.
+    The model is GitLab's own history: what it said to each question, and when that was asked. One kind of question
+    is for the project, and its answer tells the least that somebody has; the other is for their level.
     """
 
     flights = Bundle("flights")
@@ -24,7 +39,8 @@ class Cache(RuleBasedStateMachine):
         self.now = 1000.0
         self.cache = Verdicts(lambda: self.now)
         self.truth: dict[tuple[int, int], int | None] = {(u, p): None for u in USERS for p in PROJECTS}
-        self.said: dict[tuple[int, int], list[tuple[float, int | None]]] = {key: [] for key in self.truth}
+        self.sights: dict[tuple[int, int], list[Answer]] = {key: [] for key in self.truth}
+        self.levels: dict[tuple[int, int], list[Answer]] = {key: [] for key in self.truth}
         self.purged = dict.fromkeys(USERS, 0.0)
 
     @rule(seconds=st.floats(0.001, 400))
@@ -35,22 +51,32 @@ class Cache(RuleBasedStateMachine):
     def gitlab_decides(self, user: int, project: int, level: int | None) -> None:
         self.truth[user, project] = level
 
-    @rule(target=flights, user=st.sampled_from(USERS), project=st.sampled_from(PROJECTS))
-    def somebody_asks(self, user: int, project: int) -> tuple[tuple[int, int], float, int | None]:
+    @rule(
+        target=flights,
+        user=st.sampled_from(USERS),
+        project=st.sampled_from(PROJECTS),
+        told=st.none() | st.integers(0, 60),
+    )
+    def somebody_asks(self, user: int, project: int, told: int | None) -> Flight:
+        """For the project, of whose level GitLab tells up to *told*; None: for the level."""
         self.now += 0.001
-        return (user, project), self.now, self.truth[user, project]
+        return (user, project), self.now, self.truth[user, project], told
 
     @rule(flight=flights)
-    def an_answer_comes(self, flight: tuple[tuple[int, int], float, int | None]) -> None:
-        key, begun, level = flight
+    def an_answer_comes(self, flight: Flight) -> None:
+        key, begun, level, told = flight
         if self.now - begun > 10:  # calls end in 5 s
             return
-        self.said[key].append((begun, level))
         if level is None:
             self.cache.deny(key, begun=begun)
-            return
-        self.cache.sees(key, SIGHT, begun=begun)
-        self.cache.has(key, level, begun=begun)
+            self.sights[key].append((begun, None))
+            self.levels[key].append((begun, None))
+        elif told is None:
+            self.cache.has(key, level, begun=begun)
+            self.levels[key].append((begun, level))
+        else:
+            self.cache.sees(key, sight(min(told, level)), begun=begun)
+            self.sights[key].append((begun, min(told, level)))
 
     @rule(user=st.sampled_from(USERS))
     def a_token_is_refused(self, user: int) -> None:
@@ -59,22 +85,31 @@ class Cache(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_allowed_that_gitlab_has_not_last_said(self) -> None:
-        for key, answers in getattr(self, "said", {}).items():
-            for need in (*NEEDS.values(), Need(seconds=STALE_SECONDS, level=False)):
-                self.check(key, answers, need)
+        for key in getattr(self, "sights", {}):
+            for need in (*NEEDS.values(), Need(seconds=VIEW_SECONDS, enough=10), Need(seconds=STALE_SECONDS, enough=0)):
+                self.check(key, need)
 
-    def check(self, key: tuple[int, int], answers: list[tuple[float, int | None]], need: Need) -> None:
-        found = self.cache.access(key, need)
+    def last(self, key: tuple[int, int], answers: list[Answer], seconds: float) -> Answer | None:
+        """The latest of those that count, if it is young enough."""
         counting = [answer for answer in answers if answer[0] > self.purged[key[0]]]
         last = max(counting, key=lambda answer: (answer[0], answer[1] is None), default=None)
-        if last is None or last[1] is None or self.now - last[0] > need.seconds:
+        return last if last is not None and self.now - last[0] <= seconds else None
+
+    def check(self, key: tuple[int, int], need: Need) -> None:
+        found = self.cache.access(key, need)
+        seen = self.last(key, self.sights[key], need.seconds)
+        level = self.last(key, self.levels[key], need.seconds)
+        if seen is None or seen[1] is None:
             assert found is None
-        else:
+        elif level is not None and level[1] is not None:
             assert found is not None
-            assert found.level == last[1]
-            assert 0 <= found.age <= need.seconds
-        no = last is not None and last[1] is None and self.now - last[0] <= DENIED_SECONDS
-        assert self.cache.denied(key) == no
+            assert found.level == (level[1] if level[0] > seen[0] else max(seen[1], level[1]))
+        else:
+            assert (found is not None) == (seen[1] >= need.enough)
+            assert found is None or found.level == seen[1]
+        assert found is None or 0 <= found.age <= need.seconds
+        no = self.last(key, self.sights[key], DENIED_SECONDS)
+        assert self.cache.denied(key) == (no is not None and no[1] is None)
 
 
 TestCache = Cache.TestCase
@@ -85,15 +120,14 @@ TestCache.settings = settings(max_examples=100, stateful_step_count=50, deadline
 def test_a_verdict_is_no_older_than_its_action_allows(seconds, action):
     now = 0.0
     cache = Verdicts(lambda: now)
-    cache.sees((7, 42), SIGHT, begun=0.0)
-    cache.has((7, 42), 30, begun=0.0)
+    cache.sees((7, 42), sight(ENOUGH), begun=0.0)
     now = seconds
     assert (cache.access((7, 42), NEEDS[action]) is not None) == (seconds <= (300 if action is Action.READ else 60))
 
 
 def test_the_verdict_of_one_is_not_anothers():
     cache = Verdicts(lambda: 0.0)
-    cache.sees((7, 42), SIGHT, begun=0.0)
+    cache.sees((7, 42), sight(), begun=0.0)
     cache.has((7, 42), 50, begun=0.0)
     cache.purge(8)
     assert cache.access((7, 42), NEEDS[Action.LAUNCH]) is not None
