@@ -106,6 +106,16 @@ class GitLabProjects:
         except RenkuError:
             return None
 
+    async def is_member(self, person: Person, project: Project, action: Action) -> bool:
+        """Directly, by a group, or by a group that was invited; admins and readers of public projects are none."""
+        need = Need(seconds=NEEDS[action].seconds, enough=facts.GUEST)
+        user = await self._looks.user(person)
+        try:
+            access = await self._looks.access(person.name, user, int(project.source_id), need, ACT_WITHIN)
+        except Missing:
+            return False
+        return access.level >= facts.GUEST
+
     async def lost(self, person: Person, id: str) -> bool:
         """Two definite refusals one after the other; see `ProjectSource`."""
         known = await self._looks.read(lambda tx: tx.sourced.number(SOURCE, id=id))

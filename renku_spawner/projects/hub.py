@@ -50,6 +50,9 @@ class HubProjects:
         found = await patiently(read) if wanted else {}
         return {id: project for id, project in found.items() if project.ours and project.allows(person, Action.READ)}
 
+    async def is_member(self, person: Person, project: Project, action: Action) -> bool:
+        return any(member.is_(person) for member in project.members)
+
     async def lost(self, person: Person, id: str) -> bool:
         return id not in await self.heads(person, [id])
 

@@ -34,6 +34,13 @@ class ProjectSource(Protocol):
     async def heads(self, person: Person, ids: Iterable[str]) -> dict[str, Project]:
         """Those projects of our *ids* that *person* may see, by id, as far as that can be said now."""
 
+    async def is_member(self, person: Person, project: Project, action: Action) -> bool:
+        """Whether *person* has a role in *project* and is not only passing by, known as well as *action* needs it.
+
+        Raises:
+            LogInAgain, Unavailable: the source does not say.
+        """
+
     async def lost(self, person: Person, id: str) -> bool:
         """Whether the source has said, and says again now, that *person* may not see the project of
         our *id*. What cannot be asked for is not lost."""

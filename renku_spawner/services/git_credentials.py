@@ -16,13 +16,12 @@ from ..domain.project import Project
 from ..domain.repository import without_credentials
 from ..domain.session import SessionSpec
 from ..gitlab.client import GitLab
-from ..gitlab.errors import LogInAgain, Missing
+from ..gitlab.errors import LogInAgain
 from . import records, runs
 from .parts import Parts
 
 LEFT = 300.0  # seconds that a token is good for at least: git works on with what it was given
 WITHIN = 5.0  # seconds for what GitLab is asked: git waits for it
-_MEMBER = 10  # the lowest level of a role in a project, Guest
 _USER = "oauth2"  # GitLab takes any name beside an OAuth token; this is what others use
 
 
@@ -74,7 +73,7 @@ async def _allowed(parts: Parts, person: Person, session_id: str | None) -> tupl
     if instance is None or not _is_up(instance):
         raise Forbidden("Git credentials are given to running sessions only.", code="git_no_session")
     project = await parts.source.get(person, instance.project, Action.LAUNCH)
-    if not await given_to(parts, person, project):
+    if not await given_to(parts, person, project, Action.LAUNCH):
         raise Forbidden(
             "You are not a member of the project of this session: the hub gives it no git credentials of yours.",
             code="git_no_member",
@@ -115,8 +114,8 @@ async def _was_here(parts: Parts, person: Person, project: Project, wanted: str,
 async def inside(parts: Parts, person: Person, spec: SessionSpec, user: Mapping[str, Any]) -> GitInside | None:
     """What git in a session knows of *person*, whom GitLab describes as *user* (`GET /user`).
 
-    A GitLab that does not say whether they are a member stops no start: credentials are asked for
-    again each time.
+    Whether they are a member need be known no better than for a page, and a GitLab that does not say it
+    stops no start: credentials are asked for again each time, and that is when it is decided.
     """
     if parts.gitlab is None:
         return None
@@ -135,26 +134,13 @@ async def inside(parts: Parts, person: Person, spec: SessionSpec, user: Mapping[
 
 async def _likely_given_to(parts: Parts, person: Person, project: Project) -> bool:
     try:
-        return await given_to(parts, person, project)
+        return await given_to(parts, person, project, Action.READ)
     except (Unavailable, LogInAgain):
         return True
 
 
-async def given_to(parts: Parts, person: Person, project: Project) -> bool:
-    """Whether git in *person*'s session of *project* can act in GitLab as them."""
+async def given_to(parts: Parts, person: Person, project: Project, action: Action) -> bool:
+    """Whether git in *person*'s session of *project* can act in GitLab as them, known as well as *action* needs it."""
     if parts.gitlab is None or project.ours or parts.policy.git_credentials == "off":
         return False
-    return parts.policy.git_credentials == "all" or await _is_member(parts.gitlab, person, project)
-
-
-async def _is_member(gitlab: GitLab, person: Person, project: Project) -> bool:
-    """Directly, by a group, or by a group that was invited; admins and readers of public projects are none."""
-    token = await gitlab.tokens.of(person.name)
-    try:
-        found = await gitlab.get(
-            person.name, f"/projects/{project.source_id}/members/all/{token.user_id}", within=WITHIN
-        )
-    except Missing:
-        return False
-    level = found.get("access_level") if isinstance(found, dict) else None
-    return isinstance(level, int) and level >= _MEMBER
+    return parts.policy.git_credentials == "all" or await parts.source.is_member(person, project, action)

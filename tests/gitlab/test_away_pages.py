@@ -1,33 +1,12 @@
 """What people read and get from a hub whose GitLab does not answer (R19)."""
 
 import time
-from dataclasses import replace
-from typing import Any
 
-from renku_spawner.app import Renku
 from renku_spawner.domain.reasons import sentence
-from renku_spawner.gitlab.client import GitLab
-from renku_spawner.projects.gitlab import GitLabProjects
 from tests.fixtures import gitlab, renku
+from tests.fixtures.gitlab import later
 
 renku_hub, lab, gitlab_hub = renku.renku_hub, gitlab.lab, gitlab.gitlab_hub
-
-
-class Later:
-    """The clock of the source, set forward by the test."""
-
-    seconds = 0.0
-
-    def __call__(self) -> float:
-        return time.monotonic() + self.seconds
-
-
-def later(hub: Any) -> Later:
-    made = Later()
-    gitlab = GitLab(hub.lab.url, hub.parts.gitlab.tokens, clock=made)
-    source = GitLabProjects(gitlab, hub.parts.db, clock=made)
-    Renku.instance().parts = replace(hub.parts, source=source, gitlab=gitlab)
-    return made
 
 
 async def test_pages_go_on_with_a_notice_and_starts_are_refused_in_words(gitlab_hub):

@@ -291,6 +291,35 @@ async def test_a_project_in_somebodys_own_namespace_says_in_one_call_what_anybod
     assert world.calls() == 2
 
 
+async def test_who_is_a_member_is_known_from_what_was_asked_before(world):
+    lab = world.lab
+    project = lab.project("astro/spectra", owner="alice", visibility="public")
+    friends = lab.group("friends")
+    lab.member(project, "bob", 10)
+    lab.member(friends, "carol", 40)
+    lab.share(project, friends, 10)
+    costs = {"alice": (1, 0), "bob": (1, 0), "carol": (1, 1), "dave": (1, 1)}
+    for name, (launched, asked) in costs.items():
+        found = await world.get(name, project.id, LAUNCH)
+        assert (name, world.calls()) == (name, launched)
+        for _ in range(2):
+            assert await world.member(name, found) is (name != "dave")
+        assert (name, world.calls()) == (name, asked)
+
+
+async def test_who_is_no_member_any_more_is_known_within_a_minute(world):
+    project = world.lab.project("astro/spectra", owner="alice", visibility="public")
+    world.lab.member(project, "bob", 30)
+    found = await world.get("bob", project.id, LAUNCH)
+    project.members.clear()
+    world.calls()
+    world.ahead += 61
+    assert await world.member("bob", found, READ) is True
+    assert world.calls() == 0
+    assert await world.member("bob", found) is False
+    assert await world.member("bob", found, READ) is False
+
+
 async def test_who_was_lowered_is_so_from_the_next_answer_on(world):
     project = world.lab.project("astro/spectra", owner="alice")
     world.lab.member(project, "bob", 30)

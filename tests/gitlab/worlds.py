@@ -84,6 +84,9 @@ class Place:
             return problem.code
         return True
 
+    async def member(self, name: str, project: Project, action: Action = Action.LAUNCH) -> bool:
+        return await self.source.is_member(Person(name=name), project, action)
+
     async def listed(self, name: str, **more: object) -> tuple[list[ProjectEntry], str | None]:
         return await self.source.listed(Person(name=name), **more)  # type: ignore[arg-type]
 
