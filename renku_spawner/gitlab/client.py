@@ -19,7 +19,7 @@ from . import waiting
 from .errors import Away, Denied, LogInAgain, Missing
 from .pool import THREADS, WAITING, Pool
 from .sorting import Broken, Busy, answered
-from .tokens import Tokens
+from .tokens import Token, Tokens
 from .wire import Wire
 
 PER_PAGE = 20
@@ -125,10 +125,16 @@ class GitLab:
             return await self._again(None, work, until)
         token = await self.tokens.of(name)
         try:
-            return await self._again(token.access, work, until)
+            return await self._with(name, token, work, until)
         except LogInAgain:
             token = await self.tokens.of(name, not_this=token.access)
-        return await self._again(token.access, work, until)
+        return await self._with(name, token, work, until)
+
+    async def _with(self, name: str, token: Token, work: Work, until: float) -> Any:
+        begun = self._clock()
+        value = await self._again(token.access, work, until)
+        self.tokens.taken(name, token, ago=self._clock() - begun)
+        return value
 
     async def _again(self, access: str | None, work: Work, until: float) -> Any:
         """Once more where a connection broke or a proxy had no answer, and there is time."""

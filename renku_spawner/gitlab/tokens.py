@@ -26,3 +26,6 @@ class Tokens(Protocol):
             LogInAgain: there is none, or GitLab does not renew it.
             Away: GitLab does not answer.
         """
+
+    def taken(self, name: str, token: Token, *, ago: float) -> None:
+        """GitLab has given *name* what was asked for with *token*, *ago* seconds ago."""

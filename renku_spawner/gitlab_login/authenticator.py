@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,9 +57,11 @@ class RenkuGitLabOAuthenticator(Renewing):
         Raises:
             HTTPError: 400, 403 or 503; the hub shows its words.
         """
+        begun = time.monotonic()
         with refusals.told():
             model = await super().authenticate(handler, data, **kwargs)
         named = await people.identified(self._known, handler, model)
+        self.met(named["name"], named["auth_state"]["access_token"], begun)
         return named if named["name"] == model["name"] else await self._by_name(named)
 
     async def _by_name(self, model: dict[str, Any]) -> dict[str, Any]:

@@ -21,10 +21,20 @@ class HubTokens:
         Raises:
             LogInAgain, Away: as there.
         """
-        authenticator = getattr(self._hub, "authenticator", None)
-        if not isinstance(authenticator, RenkuGitLabOAuthenticator):
+        authenticator = self._authenticator()
+        if authenticator is None:
             raise LogInAgain
         user = self._hub.users.get(name)
         if user is None:
             raise LogInAgain
         return await authenticator.token(user, left=left, not_this=not_this)
+
+    def taken(self, name: str, token: Token, *, ago: float) -> None:
+        """See `gitlab.tokens.Tokens`."""
+        authenticator = self._authenticator()
+        if authenticator is not None:
+            authenticator.taken(name, token.access, ago=ago)
+
+    def _authenticator(self) -> RenkuGitLabOAuthenticator | None:
+        found = getattr(self._hub, "authenticator", None)
+        return found if isinstance(found, RenkuGitLabOAuthenticator) else None

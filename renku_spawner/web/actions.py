@@ -18,8 +18,8 @@ async def start(handler: Any, session_id: str, resource_class: str | None, *, em
 
     *empty_disk*: its owner knows that the disk is gone, and wants another one.
     """
-    await require_log_in(handler, handler.current_user)
     spec = await instances.prepare(handler.parts, handler.person, session_id, resource_class or None)
+    await require_log_in(handler, handler.current_user)  # last: what a source was asked just now answers this too
     if empty_disk:
         await data.give_up(handler.parts, handler.person, session_id)
     return await servers.start(handler, handler.current_user, spec, resource_class or None)

@@ -100,3 +100,5 @@ class OneToken:
             raise LogInAgain
         self.given[name] = number
         return Token(access=f"{name}-{number}", user_id=7, scopes=frozenset({"read_api"}), expires_at=9e9)
+
+    def taken(self, name: str, token: Token, *, ago: float) -> None: ...

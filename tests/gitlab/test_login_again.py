@@ -61,6 +61,7 @@ async def test_a_start_after_the_end_of_a_log_in_says_so_and_starts_nothing(star
     page = f"renku/projects/{project.path}/-/sessions/{session.id}"
     assert (await alice.get(page)).status_code == 200
     hub.lab.revoke("alice")
+    hub.minute_passes("alice")
     refused = await alice.post(f"{page}/start", data={"_xsrf": xsrf(alice)})
     assert refused.status_code == 403
     assert ">Log in again</a>" in refused.text

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from jupyterhub import orm
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
+from renku_spawner.domain.errors import RenkuError
+from renku_spawner.gitlab.client import GitLab
 from renku_spawner.gitlab.errors import Away, LogInAgain
 from renku_spawner.gitlab_login import RenkuGitLabOAuthenticator, renewal
 from tests.fixtures.renku import until
@@ -212,6 +215,69 @@ async def test_who_logs_in_while_the_old_log_in_ends_stays(desk: Desk) -> None:
     pair = desk.lab.pair("alice")
     await desk.change_state(access_token=pair.access, refresh_token=pair.refresh)
     assert (await waiting).access == pair.access
+
+
+# ---- what need not be asked ---------------------------------------------------------------------------------
+
+
+PATH = "/projects/alice%2Fnotes"
+LONG_AGO = renewal._TAKEN + 1
+
+
+@pytest.fixture
+async def gitlab(desk: Desk) -> AsyncIterator[GitLab]:
+    """Asks with the tokens of the desk; alice's has just been looked at."""
+    desk.lab.project("alice/notes")
+    assert await desk.looked_at() is True
+    desk.lab.calls.clear()
+    made = GitLab(desk.lab.url, desk.tokens)
+    yield made
+    made.close()
+
+
+async def test_a_token_that_gitlab_took_within_a_minute_is_not_asked_about(desk: Desk, gitlab: GitLab) -> None:
+    for _ in range(3):
+        assert (await desk.looked_at(), desk.asked("user")) == (True, 0)
+    desk.tokens.taken("alice", await desk.of(), ago=LONG_AGO)
+    assert (await desk.looked_at(), desk.asked("user")) == (True, 1)
+    desk.tokens.taken("alice", await desk.of(), ago=LONG_AGO)
+    await gitlab.get("alice", PATH)
+    assert (await desk.looked_at(), desk.asked("user")) == (True, 1)
+
+
+async def test_nothing_but_what_was_asked_for_says_that_a_token_is_good(desk: Desk, gitlab: GitLab) -> None:
+    for number, mode in enumerate(["403", "404", "500", "html", "bad json"], 1):
+        desk.tokens.taken("alice", await desk.of(), ago=LONG_AGO)
+        desk.lab.fault("/api/v4/projects", mode, 1)
+        with pytest.raises(RenkuError):
+            await gitlab.get("alice", PATH)
+        assert (await desk.looked_at(), desk.asked("user")) == (True, number), mode
+
+
+async def test_a_log_in_that_gitlab_has_ended_is_not_thought_good_for_a_minute(desk: Desk, gitlab: GitLab) -> None:
+    desk.lab.revoke("alice")
+    with pytest.raises(LogInAgain):
+        await gitlab.get("alice", PATH)
+    assert await desk.looked_at() is False
+
+
+async def test_what_gitlab_took_of_one_says_nothing_of_another(desk: Desk, gitlab: GitLab) -> None:
+    await desk.looked_at("bob")
+    desk.lab.revoke("bob")
+    desk.tokens.taken("bob", await desk.of("alice"), ago=0.0)
+    assert await desk.looked_at("bob") is False
+    assert await desk.looked_at("alice") is True
+
+
+async def test_who_somebody_is_is_asked_every_five_minutes_all_the_same(desk: Desk) -> None:
+    desk.tokens.taken("alice", await desk.of(), ago=0.0)
+    assert (await desk.looked_at(), desk.asked("user")) == (True, 1)
+
+
+async def test_a_token_that_was_made_just_now_is_not_asked_about(desk: Desk, gitlab: GitLab) -> None:
+    await desk.expire()
+    await desk.of()
+    assert (await desk.looked_at(), desk.asked("user"), desk.asked("token")) == (True, 0, 1)
 
 
 # ---- what is kept ------------------------------------------------------------------------------------------

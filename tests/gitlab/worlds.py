@@ -42,6 +42,8 @@ class LabTokens:
         user = self.lab.world.users[name]
         return Token(access=self.kept[name], user_id=user.id, scopes=frozenset({"read_api"}), expires_at=9e9)
 
+    def taken(self, name: str, token: Token, *, ago: float) -> None: ...
+
 
 @dataclass
 class Place:

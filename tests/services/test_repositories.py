@@ -34,6 +34,8 @@ class Tokens:
         made = self.lab.pair(name)
         return Token(access=made.access, user_id=made.user.id, scopes=frozenset(), expires_at=made.expires)
 
+    def taken(self, name: str, token: Token, *, ago: float) -> None: ...
+
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[FakeGitLab]:
