@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote, urlsplit
 
 from ..domain import names
@@ -19,6 +20,7 @@ from ..registry.git import NoRepository
 from .parts import Parts
 
 REPOSITORIES_LIMIT = 20
+_AT_ONCE = 4  # looks at repositories, of one request
 _COMMIT = re.compile(r"[0-9a-f]{7,40}")  # nobody but git itself can be asked for one
 
 
@@ -30,13 +32,26 @@ async def chosen(parts: Parts, person: Person, project: Project, wanted: Sequenc
         return result
     known = {(each.url, each.ref) for each in project.repositories}
     numbers = [number for number, new in enumerate(wanted) if own is None or new.url != own.url]
-    for number, each in zip(numbers, result, strict=True):
-        if (each.url, each.ref) not in known:
-            try:
-                await check(parts, person, each)
-            except Invalid as problem:
-                raise _at(number, problem) from None
+    placed_at = zip(numbers, result, strict=True)
+    await _look(parts, person, {number: each for number, each in placed_at if (each.url, each.ref) not in known})
     return result
+
+
+async def _look(parts: Parts, person: Person, new: Mapping[int, Repository]) -> None:
+    """Raises what `check` does; Invalid at the fields of all that are wrong."""
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(each: Repository) -> None:
+        async with gate:
+            await check(parts, person, each)
+
+    found = await asyncio.gather(*map(one, new.values()), return_exceptions=True)
+    problems = [(number, problem) for number, problem in zip(new, found, strict=True) if problem is not None]
+    wrong = [_at(number, problem) for number, problem in problems if isinstance(problem, Invalid)]
+    if len(wrong) < len(problems):
+        raise next(problem for _, problem in problems if not isinstance(problem, Invalid))
+    if wrong:
+        raise Invalid(wrong[0].message, fields={key: said for each in wrong for key, said in each.fields.items()})
 
 
 def placed(
@@ -52,7 +67,7 @@ def placed(
         sentence = f"At most {REPOSITORIES_LIMIT} repositories, please."
         raise Invalid(sentence, fields={"repositories": sentence})
     named = [r.directory for r in repositories if r.directory]
-    taken = [kept] if kept else []
+    taken = [own.directory] if own else [kept] if kept else []
     result: list[Repository] = []
     for number, new in enumerate(repositories):
         if own and new.url == own.url:

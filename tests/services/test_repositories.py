@@ -1,5 +1,6 @@
 """A repository of a project in GitLab is looked at with the rights of who adds it, before it is saved."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ from renku_spawner.services.parts import Parts
 from tests.domain.values import project
 from tests.fakes.gitlab import FakeGitLab
 from tests.fakes.gitlab_world import DEVELOPER, GUEST
+from tests.gitlab.raw import OneToken, answer, raw
 
 ADA = Person(name="ada")
 
@@ -139,6 +141,36 @@ async def test_the_project_itself_is_not_added_again(
 async def test_its_directory_is_taken(parts: Parts, there: Project, lab: FakeGitLab) -> None:
     fields = await refused(parts, there, f"{lab.url}/bob/open.git", directory="Daily")
     assert set(fields) == {"repositories.0.directory"}
+
+
+async def test_several_are_looked_at_together_four_at_once_and_all_that_are_wrong_are_told(
+    parts: Parts, there: Project
+) -> None:
+    asked = Four()
+    async with raw() as server:
+        server.says = asked.say
+        gitlab = GitLab(server.url, OneToken())
+        wanted = [NewRepository(url=f"{server.url}/bob/{number}.git") for number in range(8)]
+        hosts = Policy(repository_hosts=frozenset({gitlab.host}))
+        with pytest.raises(Invalid) as refusal:
+            await repositories.chosen(replace(parts, gitlab=gitlab, policy=hosts), ADA, there, wanted)
+        gitlab.close()
+    assert list(refusal.value.fields) == [f"repositories.{number}.url" for number in range(8)]
+    assert asked.most == 4
+
+
+class Four:
+    """Answers that there is nothing as soon as four ask at the same time."""
+
+    def __init__(self) -> None:
+        self.together, self.waiting, self.most = asyncio.Barrier(4), 0, 0
+
+    async def say(self, writer: asyncio.StreamWriter) -> None:
+        self.waiting += 1
+        self.most = max(self.most, self.waiting)
+        await self.together.wait()
+        self.waiting -= 1
+        writer.write(answer(404, {"message": "404 Project Not Found"}))
 
 
 async def test_nobody_is_asked_again_about_what_is_there(parts: Parts, there: Project, lab: FakeGitLab) -> None:
