@@ -7,6 +7,7 @@ server after a restart they do not go through its own endpoints, which then refu
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from hmac import compare_digest
 from time import monotonic
 from typing import Any
@@ -15,7 +16,7 @@ from jupyterhub.spawner import SpawnException
 from tornado.web import HTTPError
 
 from .. import beside
-from ..domain.errors import Invalid, Unavailable
+from ..domain.errors import Invalid, Refused, Unavailable
 from ..domain.instance import Desired, Instance
 from ..domain.reasons import sentence
 from ..domain.session import SessionSpec
@@ -37,7 +38,8 @@ async def start(handler: Any, user: Any, spec: SessionSpec, resource_class: str 
         Whether the start is under way (202); False if it runs already (200).
 
     Raises:
-        Refused: by the gate in the spawner, which decides at the last moment, or `limit_servers`.
+        Refused: by the gate in the spawner, which decides at the last moment, or `limit_servers`;
+            `cancelled`, if it was paused before it was on record.
         Conflict: `stopping`, while it still stops or is deleted.
         Unavailable: `hub_busy`.
     """
@@ -49,27 +51,38 @@ async def start(handler: Any, user: Any, spec: SessionSpec, resource_class: str 
         spawner = user.get_or_create_spawner(spec.session, spec.display_name, replace_failed=True)
     if spawner.ready:
         return False
-    if spawner.pending:
+    if spawner.pending in ("check", "stop"):
         return True
     options = {"resource_class": resource_class} if resource_class else {}
-    await _spawn(handler, user, spec, options)
+    # No await between the look at `pending` and this: a second process would start (recipe 11).
+    await _answered(spawner, _until_decided(spawner) if spawner.pending else _spawn(handler, user, spec, options))
     return True
 
 
 async def _spawn(handler: Any, user: Any, spec: SessionSpec, options: dict[str, str]) -> None:
-    """No await between the look at `pending` and this: a second process would start (recipe 11)."""
     spawner = user.spawners[spec.session]
     spawner.begun = False
     try:
         await handler.spawn_single_user(user, spec.session, spec.display_name, options=options)
-        await _until_decided(spawner)
+    except RuntimeError as error:
+        if "pending" not in str(error):  # two starts met, and the other one goes on
+            raise
+    await _until_decided(spawner)
+
+
+async def _answered(spawner: Any, start: Awaitable[None]) -> None:
+    """Each click that meets the same start is answered alike."""
+    try:
+        await start
     except SpawnException as failure:
         _raise_refusal(failure)
     except HTTPError as error:
         raise _busy(error) from None
-    except (RuntimeError, asyncio.CancelledError) as error:
-        if not _is_another_click(error):
+    except asyncio.CancelledError:
+        if _is_cancelled():
             raise
+        if not spawner.begun:  # somebody paused it meanwhile
+            raise Refused(sentence("cancelled"), code="cancelled") from None
 
 
 async def _until_decided(spawner: Any) -> None:
@@ -81,12 +94,10 @@ async def _until_decided(spawner: Any) -> None:
         await start
 
 
-def _is_another_click(error: BaseException) -> bool:
-    """Two starts met, and the other one goes on; or somebody paused it meanwhile, which does not end this request."""
-    if isinstance(error, RuntimeError):
-        return "pending" in str(error)
+def _is_cancelled() -> bool:
+    """Whether this request itself shall end: it is not ended by the end of the start that it waits for."""
     task = asyncio.current_task()
-    return task is not None and task.cancelling() == 0
+    return task is None or task.cancelling() > 0
 
 
 def _raise_refusal(failure: SpawnException) -> None:

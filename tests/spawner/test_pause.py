@@ -11,6 +11,7 @@ from renku_spawner.domain.instance import Status
 from renku_spawner.domain.names import new_id
 from renku_spawner.runtime.folders import Folders
 from renku_spawner.services import instances
+from renku_spawner.services.parts import write
 from tests.fixtures.fair import Stopwatch
 from tests.fixtures.renku import until
 from tests.spawner import ways
@@ -238,3 +239,32 @@ async def test_a_deleted_user_leaves_the_data_and_the_next_of_that_name_gets_non
     with pytest.raises(NotFound):
         await instances.one(hub.parts, hub.person("carol"), session.id)
     assert note.read_text() == "kept"
+
+
+async def test_a_start_that_is_paused_before_it_is_on_record_is_refused_to_each_click(renku_hub):
+    """R31: else both were told of success, and what was there before was there still."""
+    waits = asyncio.Event()
+
+    async def wait(spawner):
+        if not waits.is_set():
+            waits.set()
+            await asyncio.Event().wait()
+
+    hub = await renku_hub(RenkuLocalSpawner={"pre_spawn_hook": wait})
+    session = await hub.session(await hub.project())
+    now = hub.parts.now()
+    await write(hub.parts, lambda tx: tx.instances.ensure(session, "alice", now=now))
+    clicks = [asyncio.ensure_future(ways.start(hub, session))]
+    await waits.wait()
+    clicks.append(asyncio.ensure_future(ways.start(hub, session)))
+    done, _ = await asyncio.wait(clicks, timeout=1)
+    assert not done, "each click waits for what comes of the start"
+    assert (await ways.pause(hub, session)).status_code == 202
+    for answer in await asyncio.gather(*clicks):
+        assert (answer.status_code, answer.json()["code"]) == (409, "cancelled"), answer.text
+    assert await hub.status(session) is Status.INACTIVE
+    with hub.parts.db.read() as tx:
+        assert tx.launches.of(session.id, "alice") == []
+    await ways.start(hub, session)
+    await hub.becomes(session, Status.RUNNING)
+    assert ways.failure_count(hub) == 0
