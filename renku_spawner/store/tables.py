@@ -171,6 +171,8 @@ instances = Table(
     Index("uq_renku_instances_slot", "username", "slot", unique=True),  # decision 1
     Index("ix_renku_instances_active", "active", "username"),
     Index("ix_renku_instances_listed", "username", "listed", "requested_at", "id"),
+    Index("ix_renku_instances_desired", "desired", "username", "id"),
+    Index("ix_renku_instances_project", "project"),
 )
 
 launches = Table(

@@ -226,17 +226,17 @@ CREATE TABLE renku_projects (
 	version INTEGER NOT NULL, 
 	created_by VARCHAR NOT NULL, 
 	created_at DATETIME NOT NULL, 
-	deleted_at DATETIME, 
+	deleted_at DATETIME, directory VARCHAR, 
 	CONSTRAINT pk_renku_projects PRIMARY KEY (id)
 );
 INSERT INTO "renku_projects" VALUES('xvfss5jtbxx5','hub','xvfss5jtbxx5','alice/alpine-snow','alice/alpine-snow','Snow in the Alps','snow in the alps','How deep the snow lies, and for how long. Everybody may start its sessions.','public','snow in the alps
 alice/alpine-snow
 how deep the snow lies, and for how long. everybody may start its sessions.
-','soidg36j6oh5',1,3,'alice','2026-11-24 12:00:01.000000',NULL);
+','soidg36j6oh5',1,3,'alice','2026-11-24 12:00:01.000000',NULL,NULL);
 INSERT INTO "renku_projects" VALUES('nfz7h37zq26b','hub','nfz7h37zq26b','alice/lake-ice','alice/lake-ice','Ice on mountain lakes','ice on mountain lakes','When lakes freeze and thaw. For members only.','private','ice on mountain lakes
 alice/lake-ice
 when lakes freeze and thaw. for members only.
-','v6qzt6z3msra',1,3,'alice','2026-11-24 12:00:03.000000',NULL);
+','v6qzt6z3msra',1,3,'alice','2026-11-24 12:00:03.000000',NULL,NULL);
 CREATE TABLE renku_repositories (
 	project VARCHAR NOT NULL, 
 	position INTEGER NOT NULL, 
@@ -461,4 +461,6 @@ CREATE INDEX ix_renku_launches_mine ON renku_launches (username, session, reques
 CREATE INDEX ix_renku_launches_usual ON renku_launches (image, requested_at);
 CREATE INDEX ix_renku_audit_at ON renku_audit (at, id);
 CREATE INDEX ix_renku_sessions_revision ON renku_sessions (revision);
+CREATE INDEX ix_renku_instances_desired ON renku_instances (desired, username, id);
+CREATE INDEX ix_renku_instances_project ON renku_instances (project);
 COMMIT;

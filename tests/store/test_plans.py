@@ -26,6 +26,8 @@ ASKED = {
     "one's instance in a slot": lambda tx, of: tx.instances.in_slot("ada", f"{of.project}/{of.environment.id}"),
     "whether others have data": lambda tx, of: tx.instances.others_have_data(of.id, "ada"),
     "how many are active": lambda tx, _: tx.instances.count_active("ada"),
+    "whether others have data in a project": lambda tx, of: tx.instances.others_in_project(of.project, "ada"),
+    "whose data shall go": lambda tx, _: tx.instances.doomed(),
     "all that are active": lambda tx, _: tx.instances.active(),
     "a page of all that are active": lambda tx, _: tx.instances.active_after(
         tx.instances.active_after(None, 1)[0], 200

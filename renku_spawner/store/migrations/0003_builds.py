@@ -1,4 +1,4 @@
-"""Images that a project's CI has built, and directories that stay when a project is renamed.
+"""Images that a project's CI has built, directories that stay when a project is renamed, two indexes of instances.
 
 Revision ID: 0003
 """
@@ -31,9 +31,13 @@ def upgrade() -> None:
         sa.Column("found", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("source", "ref", "image", name="pk_renku_builds"),
     )
+    op.create_index("ix_renku_instances_desired", "renku_instances", ["desired", "username", "id"])
+    op.create_index("ix_renku_instances_project", "renku_instances", ["project"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_renku_instances_project", table_name="renku_instances")
+    op.drop_index("ix_renku_instances_desired", table_name="renku_instances")
     op.drop_table("renku_builds")
     op.drop_column("renku_sessions", "dismissed")
     op.drop_column("renku_revisions", "built")
