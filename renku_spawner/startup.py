@@ -7,10 +7,11 @@ is open and before it checks its servers and serves: an extension of Jinja stand
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -69,6 +70,14 @@ def begin(hub: Any) -> None:
     _refuse_open_door(hub, renku)
     setup.check(hub, renku)
     renku.tasks = [asyncio.ensure_future(left_proxy.end(hub.proxy)), asyncio.ensure_future(_after_start(hub, renku))]
+    _spare_what_is_loaded()
+
+
+@cache
+def _spare_what_is_loaded() -> None:
+    """A full collection of garbage stops the loop for as long as it looks at everything, 0.1 s and more, and hardly
+    any of what is loaded by now will ever be garbage: it need not be looked at."""
+    gc.freeze()
 
 
 def _refuse_foreign_spawner(hub: Any) -> None:

@@ -1,6 +1,7 @@
 """`install(c)` composes with what an admin has set, and a hub that cannot have Renku says why and ends."""
 
 import asyncio
+import gc
 import os
 import sqlite3
 import subprocess
@@ -192,6 +193,14 @@ async def test_on_a_live_hub_both_are_at_work(
     assert refused.status_code == 400
     assert "named servers" in refused.text
     assert await hub.status(second) is live.Status.INACTIVE
+
+
+async def test_no_collection_of_garbage_looks_at_what_was_loaded(
+    renku_hub: Callable[..., Awaitable[live.RenkuHub]],
+) -> None:
+    """It would stop the loop for 0.1 s and more (B8)."""
+    await renku_hub()
+    assert gc.get_freeze_count() > 100_000
 
 
 async def test_servers_from_before_live_on_and_can_be_stopped(
