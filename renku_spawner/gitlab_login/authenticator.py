@@ -61,7 +61,8 @@ class RenkuGitLabOAuthenticator(Renewing):
         with refusals.told():
             model = await super().authenticate(handler, data, **kwargs)
         named = await people.identified(self._known, handler, model)
-        self.met(named["name"], named["auth_state"]["access_token"], begun)
+        self.heard.asked(named["name"])
+        self.heard.took(named["name"], named["auth_state"]["access_token"], ago=time.monotonic() - begun)
         return named if named["name"] == model["name"] else await self._by_name(named)
 
     async def _by_name(self, model: dict[str, Any]) -> dict[str, Any]:

@@ -18,13 +18,13 @@ from tornado.httpclient import HTTPClientError, HTTPResponse
 from ..gitlab import auth_state, waiting
 from ..gitlab.auth_state import EXPIRES, USER, State
 from ..gitlab.errors import Away, LogInAgain
+from .heard import Heard
 
 T = TypeVar("T")
 MARGIN = 900.0  # seconds that a token still lasts when somebody acts: as long as a start may take
 WAIT = 5.0  # seconds that a request waits for a new token
 _RENEWAL = 20.0  # seconds after which GitLab's answer about a new pair is given up
-_TAKEN = 60.0  # seconds after a question that GitLab has answered within which it need not be asked about the token
-_QUESTION = 2.0  # seconds for the question whether GitLab still takes a token
+_QUESTION = 1.5  # seconds for the question whether GitLab still takes a token
 _QUIET = 15  # seconds without questions when GitLab does not answer
 _PAUSES = (0.2, 1.0, 3.0)  # seconds between tries to store
 _DEAD = (400, 401)  # of the token endpoint: this refresh token is of no use any more
@@ -41,8 +41,7 @@ class Renewing(GitLabOAuthenticator):
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._under_way: set[asyncio.Task[Any]] = set()
         self._dead: dict[str, str] = {}  # by user, the refresh token that GitLab has refused
-        self._asked: dict[str, float] = {}  # by user, when GitLab was last asked who they are
-        self._taken: dict[str, tuple[str, float]] = {}  # by user, the access token that it took last, and when
+        self.heard = Heard()
         self._quiet_until = -math.inf
 
     async def good(self, user: Any, *, left: float, not_this: str | None) -> State:
@@ -51,8 +50,9 @@ class Renewing(GitLabOAuthenticator):
         Raises:
             LogInAgain, Away: as `gitlab.tokens.Tokens`.
         """
-        if not_this and not_this == self._taken.get(user.name, ("", 0))[0]:
-            del self._taken[user.name]
+        self.heard.refused(user.name, not_this)
+        if self.heard.was_in_vain(user.name):
+            raise Away
         state = await user.get_auth_state()
         if auth_state.is_good(state, time.time(), left=left, not_this=not_this):
             return state or {}
@@ -99,29 +99,24 @@ class Renewing(GitLabOAuthenticator):
             state = await self._stored(user)
             if not auth_state.is_good(state, time.time(), left=MARGIN):
                 return await self._renewed(user, state)
-            if self._is_known(user.name, state["access_token"], asked):
+            if self.heard.asked_since(user.name, asked):
+                return state  # by somebody else, while we waited
+            if self.heard.is_good(user.name, state["access_token"], within=self.auth_refresh_age):
                 return state
-            begun = time.monotonic()
+            return await self._asked(user, state)
+
+    async def _asked(self, user: Any, state: State) -> State:
+        begun = time.monotonic()
+        try:
             answer = await self._fetched(self.userdata_url, _QUESTION, headers=self._bearer(state))
-            self._asked[user.name] = time.monotonic()
-            if answer.code == 401:
-                return await self._renewed(user, state)
-            return await self._noted(user, state, answer, begun)
-
-    def _is_known(self, name: str, access: str, asked: float) -> bool:
-        """Whether somebody has asked while we waited, or lately enough, and with this very token since."""
-        known, now = self._asked.get(name, -math.inf), time.monotonic()
-        token, taken = self._taken.get(name, ("", -math.inf))
-        lately = token == access and now - taken <= _TAKEN and now - known <= self.auth_refresh_age
-        return known >= asked or lately
-
-    def met(self, name: str, access: str, begun: float) -> None:
-        """GitLab has said who comes back from it with the token *access*, when it was asked at *begun* (monotonic)."""
-        self._asked[name], self._taken[name] = begun, (access, begun)
-
-    def taken(self, name: str, access: str, *, ago: float) -> None:
-        """GitLab has given the hub's user *name* what was asked for with the token *access*, *ago* seconds ago."""
-        self._taken[name] = (access, time.monotonic() - ago)
+        except Away:
+            if time.monotonic() - begun > _QUESTION / 2:
+                self.heard.in_vain(user.name)
+            raise
+        self.heard.asked(user.name)
+        if answer.code == 401:
+            return await self._renewed(user, state)
+        return await self._noted(user, state, answer, begun)
 
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
@@ -137,7 +132,7 @@ class Renewing(GitLabOAuthenticator):
         said = _json(answer)
         if answer.code != 200 or auth_state.number_of(said) != auth_state.user_id(state):
             return state
-        self._taken[user.name] = (state["access_token"], begun)
+        self.heard.took(user.name, state["access_token"], ago=time.monotonic() - begun)
         return state if said == state[USER] else await self._saved(user, {**state, USER: said})
 
     async def _renewed(self, user: Any, state: State) -> State:
@@ -153,7 +148,7 @@ class Renewing(GitLabOAuthenticator):
         made = _json(answer)
         if answer.code != 200 or not isinstance(made, dict) or not made.get("access_token"):
             raise self._away(waiting.retry_after(answer.headers.get("Retry-After")))
-        self._taken[user.name] = (made["access_token"], begun)
+        self.heard.took(user.name, made["access_token"], ago=time.monotonic() - begun)
         return await self._saved(user, await self._merged(state, made))
 
     async def _newer(self, user: Any, refused: str) -> State:

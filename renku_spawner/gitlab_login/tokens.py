@@ -33,7 +33,7 @@ class HubTokens:
         """See `gitlab.tokens.Tokens`."""
         authenticator = self._authenticator()
         if authenticator is not None:
-            authenticator.taken(name, token.access, ago=ago)
+            authenticator.heard.took(name, token.access, ago=ago)
 
     def _authenticator(self) -> RenkuGitLabOAuthenticator | None:
         found = getattr(self._hub, "authenticator", None)

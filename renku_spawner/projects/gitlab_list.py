@@ -20,7 +20,7 @@ _PAGES = 2000  # remembered, at most 20 numbers each
 _LIMIT = 99  # GitLab shows a hundred at most, and one more says whether there is another page
 _SEARCH_LIMIT = 200  # characters
 _Key = tuple[int, str, int | None, int]
-_WITHIN = 2.0  # seconds
+_WITHIN = 1.5  # seconds, as for the page of a project
 
 
 @dataclass(frozen=True, kw_only=True)

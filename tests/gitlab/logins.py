@@ -106,11 +106,11 @@ class Hub(Desk):
     def look_again(self, name: str) -> None:
         """The hub's five minutes are over."""
         self.user(name)._auth_refreshed = None
-        self.app.authenticator._asked.pop(name, None)
+        self.app.authenticator.heard._asked.pop(name, None)
 
     def minute_passes(self, name: str) -> None:
         """What GitLab has taken so far says nothing any more."""
-        self.app.authenticator._taken.pop(name, None)
+        self.app.authenticator.heard._taken.pop(name, None)
 
     async def page(self, client: httpx.AsyncClient) -> int:
         """What a page of ours is answered with; 302 leads to the log-in."""

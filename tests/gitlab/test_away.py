@@ -42,7 +42,7 @@ async def test_a_project_is_shown_from_what_was_said_up_to_15_minutes_ago(mode, 
 
 
 @pytest.mark.parametrize("mode", ["hang", "drip"])
-async def test_a_page_waits_two_seconds_for_a_gitlab_that_hangs_and_only_once(mode, world, spectra):
+async def test_a_page_waits_less_than_two_seconds_for_a_gitlab_that_hangs_and_only_once(mode, world, spectra):
     world.lab.mode = mode
     world.ahead += 301
     began = time.monotonic()
@@ -50,7 +50,7 @@ async def test_a_page_waits_two_seconds_for_a_gitlab_that_hangs_and_only_once(mo
     first = time.monotonic() - began
     assert project.stale is not None
     await world.get("alice", project.id)
-    assert first < 6  # 2 s, and a busy machine
+    assert first < 6  # 1.5 s, and a busy machine
     assert time.monotonic() - began - first < 1.5
 
 

@@ -33,7 +33,7 @@ async def test_a_start_asks_gitlab_once_a_minute(gitlab_hub: Any) -> None:
     for ahead, calls in ((0, ["projects"]), (1, []), (99, ["projects"])):
         clock.seconds = ahead
         if calls:
-            hub.app.authenticator._taken.clear()  # what GitLab took more than a minute ago says nothing
+            hub.app.authenticator.heard._taken.clear()  # what GitLab took more than a minute ago says nothing
         hub.lab.calls.clear()
         assert (await bob.post(f"{path}/start", json={}, headers=headers)).status_code in (200, 202)
         await hub.becomes(session, Status.RUNNING, "bob", seconds=60)

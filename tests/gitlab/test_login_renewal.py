@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from renku_spawner.domain.errors import RenkuError
 from renku_spawner.gitlab.client import GitLab
 from renku_spawner.gitlab.errors import Away, LogInAgain
-from renku_spawner.gitlab_login import RenkuGitLabOAuthenticator, renewal
+from renku_spawner.gitlab_login import RenkuGitLabOAuthenticator, heard, renewal
 from tests.fixtures.renku import until
 from tests.gitlab import logins
 from tests.gitlab.logins import Begin, Desk
@@ -217,11 +217,23 @@ async def test_who_logs_in_while_the_old_log_in_ends_stays(desk: Desk) -> None:
     assert (await waiting).access == pair.access
 
 
+async def test_a_page_waits_once_for_a_gitlab_that_hangs(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(renewal, "_QUESTION", 0.3)
+    monkeypatch.setattr(heard, "ONCE", 60.0)  # on a busy machine
+    desk.lab.fault("/api/v4/user", "hang")
+    assert await desk.looked_at() is True
+    with pytest.raises(Away):
+        await desk.of()
+    assert await desk.works("bob")
+    monkeypatch.setattr(heard, "ONCE", 0.0)
+    assert await desk.works()
+
+
 # ---- what need not be asked ---------------------------------------------------------------------------------
 
 
 PATH = "/projects/alice%2Fnotes"
-LONG_AGO = renewal._TAKEN + 1
+LONG_AGO = heard.TAKEN + 1
 
 
 @pytest.fixture
