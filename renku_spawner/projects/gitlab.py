@@ -23,7 +23,7 @@ from .gitlab_looks import SOURCE, Looks, nowhere
 from .verdicts import NEEDS, STALE_SECONDS, Access, Need
 
 _DIGITS = 10  # of the longest number
-# Seconds for all that is asked (budget table of the security reference); of the 2 s for a page some are left to show it.
+# Seconds for all that is asked (budget table of the security reference): of the 2 s for a page some are for showing it.
 VIEW_WITHIN, ACT_WITHIN = 1.5, 5.0
 
 
