@@ -7,10 +7,11 @@ from typing import Any, Literal
 from ..domain.running import NewBuilt
 from ..domain.session import NewSession
 from .bodies import Text, Word
-from .forms import SessionForm, wrong
+from .forms import wrong
+from .forms_run import RUN, RunForm
 
 
-class BuiltForm(SessionForm):
+class BuiltForm(RunForm):
     kind: Literal["repository"] = "repository"
     repository: Word = ""
     branch: Word = ""
@@ -20,7 +21,13 @@ class BuiltForm(SessionForm):
         if not self.image:
             raise wrong("image", "Please choose a commit that has an image.")
         return NewSession(
-            built=NewBuilt(repository=self.repository, branch=self.branch or None, image=self.image),
+            built=NewBuilt(
+                repository=self.repository,
+                branch=self.branch or None,
+                image=self.image,
+                name=self.name.strip() or None,
+                run=self.run(),
+            ),
             title=self.title or None,
             description=self.description,
             configuration=self.configuration(),
@@ -29,4 +36,4 @@ class BuiltForm(SessionForm):
 
 
 def blank() -> dict[str, Any]:
-    return dict.fromkeys(("repository", "branch", "image"), "")
+    return dict.fromkeys(("repository", "branch", "image", *RUN), "")

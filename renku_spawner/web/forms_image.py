@@ -10,26 +10,20 @@ from typing import Any, Literal
 from ..domain.environment import Revision
 from ..domain.errors import Invalid, RenkuError
 from ..domain.image import parse
-from ..domain.running import NewImage, RunChoice, check
+from ..domain.running import NewImage, RunChoice
 from ..domain.session import NewSession, SessionChange
 from ..services.replacement import run_of as run_of_revision
 from . import bodies
-from .bodies import Text, Word
-from .forms import SessionForm, wrong
+from .bodies import Text
+from .forms import wrong
+from .forms_run import RUN, RunForm
 
-OWN = ("image", "name", "port", "default_url", "working_directory", "uid", "gid", "command")
+OWN = ("image", *RUN)
 
 
-class ImageForm(SessionForm):
+class ImageForm(RunForm):
     kind: Literal["external"] = "external"
     image: Text = ""
-    name: Text = ""
-    port: Word = ""
-    default_url: Word = ""
-    working_directory: Word = ""
-    uid: Word = ""
-    gid: Word = ""
-    command: Text = ""
 
     def new(self) -> NewSession:
         if not self.image.strip():
@@ -52,37 +46,9 @@ class ImageForm(SessionForm):
             return {"image": "Please give an image."}
         try:
             parse(self.image.strip())
-            check(self.run())
         except Invalid as problem:
             return problem.fields
-        return {}
-
-    def run(self) -> RunChoice:
-        return RunChoice(
-            default_url=self.default_url.strip() or None,
-            port=_number("port", self.port),
-            command=_command(self.command),
-            working_directory=self.working_directory.strip() or None,
-            uid=_number("uid", self.uid),
-            gid=_number("gid", self.gid),
-        )
-
-
-def _number(field: str, text: str) -> int | None:
-    said = text.strip()
-    if not said:
-        return None
-    if not (said.isascii() and said.isdigit() and len(said) < 11):
-        raise wrong(field, "A whole number, please.")
-    return int(said)
-
-
-def _command(text: str) -> tuple[str, ...] | None:
-    """Words as a shell would part them; nothing is expanded."""
-    try:
-        return tuple(shlex.split(text)) or None
-    except ValueError:
-        raise wrong("command", "A quotation mark in this command has no partner.") from None
+        return super().problems()
 
 
 def blank() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from ..domain.ci import Branch, CiState, Commit, Pipeline
 from ..domain.environment import Revision
 from ..services.builds import Builds, Tab
 from . import words
+from .forms_run import RUN
 from .urls import query
 from .views import Frame, View
 
@@ -41,6 +42,10 @@ _STATUS = {
 _UNDER_WAY = ("fa-circle-notch", "CI is at work")
 
 
+# Of an image that is not chosen yet nothing is known: the fields for how it is run stay empty.
+_SUGGESTED: View = {**dict.fromkeys(RUN, ""), "from_image": True}
+
+
 def tab(found: Tab, url: str, image: str, after: str | None, frame: Frame) -> View:
     """The tab *Built from a repository*; *image* is the chosen one, *after* how many commits are passed over."""
     builds = found.builds
@@ -54,6 +59,7 @@ def tab(found: Tab, url: str, image: str, after: str | None, frame: Frame) -> Vi
         "notice": None,
         "older": None,
         "new_url": url,
+        "suggested": _SUGGESTED,
         "none_yet": builds is not None and builds.branch is None,
     }
     if builds is None or builds.branch is None:

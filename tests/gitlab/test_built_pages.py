@@ -80,6 +80,27 @@ async def test_the_tab_shows_commits_and_what_ci_made_of_them(it: Built) -> None
     assert f'value="{it.code.image_prefix}:{old[:8]}"' in page.text
 
 
+async def test_who_adds_one_may_say_how_it_is_run(it: Built) -> None:
+    sha, alice = it.commit("Begin"), await it.hub.visitor("alice")
+    address = f"renku/projects/{it.project.path}/-/sessions"
+    form = {
+        "_xsrf": xsrf(alice), "kind": "repository", "repository": "climate", "branch": "main",
+        "image": f"{it.code.image_prefix}:{sha[:8]}", "name": "Dashboard", "port": "many",
+        "default_url": "/app/", "command": "voila 'My notes.ipynb'",
+    }  # fmt: skip
+    refused = await alice.post(address, data=form)
+    assert (refused.status_code, 'id="port-error"' in refused.text) == (422, True)
+    for kept in ('id="how" open', 'value="many"', 'value="voila &#39;My notes.ipynb&#39;"', 'value="Dashboard"'):
+        assert kept in refused.text
+    assert (await alice.post(address, data=form | {"port": "8866"})).status_code == 303
+    [session] = (await it.api("GET", "sessions")).json()["items"]
+    environment = (await read(it.hub.parts, lambda tx: tx.sessions.get(session["id"]))).environment
+    run = environment.revision.run
+    assert (environment.name, run.port, run.default_url, run.command) == (
+        "Dashboard", 8866, "/app/", ("voila", "My notes.ipynb"),
+    )  # fmt: skip
+
+
 async def test_a_session_says_where_its_image_comes_from(it: Built) -> None:
     sha = it.commit("Begin")
     alice = await it.hub.visitor("alice")

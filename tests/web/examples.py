@@ -546,6 +546,10 @@ BUILT = {
         {"name": "feature/größer<u>", "selected": False, "about": "no image lately"},
     ],
     "branch": "main",
+    "suggested": {
+        **dict.fromkeys(("port", "default_url", "working_directory", "uid", "gid", "command"), ""),
+        "from_image": True,
+    },
     "commits": [
         {
             "sha": "9" * 40,
@@ -582,6 +586,10 @@ BUILT = {
     "older": PROJECT + "/-/sessions/new?kind=repository&after=20",
     "new_url": PROJECT + "/-/sessions/new",
     "none_yet": False,
+}
+NEW_BUILT = {key: value for key, value in NEW_IMAGE.items() if key != "own"} | {
+    "form": FORM | {"values": OWN_IMAGE["values"]},
+    "built": BUILT,
 }
 NO_BUILDS = BUILT | {
     "problem": "GitLab does not answer at the moment.", "branches": [], "branch": "", "commits": [], "notice": None,
@@ -658,14 +666,10 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         "renku_session_new_image.html",
         NEW_IMAGE | {"own": OWN_IMAGE | {"verdict": UNCHECKED}},
     ),
-    "session-built": (
-        "renku_session_new_built.html",
-        {key: value for key, value in NEW_IMAGE.items() if key != "own"} | {"built": BUILT},
-    ),
+    "session-built": ("renku_session_new_built.html", NEW_BUILT),
     "session-built-away": (
         "renku_session_new_built.html",
-        {key: value for key, value in NEW_IMAGE.items() if key != "own"}
-        | {"built": NO_BUILDS, "errors": {"image": "Please choose a commit that has an image."}},
+        NEW_BUILT | {"built": NO_BUILDS, "errors": {"image": "Please choose a commit that has an image."}},
     ),
     "ci-guide": ("renku_ci_guide.html", {"pattern": "", "protected": False}),
     "ci-guide-own": ("renku_ci_guide.html", {"pattern": "build-(?P<commit>[0-9a-f]{8})", "protected": True}),
