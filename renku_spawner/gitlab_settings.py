@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -47,6 +48,15 @@ class GitLabSettings(LoggingConfigurable):
         Address of the GitLab in which projects live, such as `https://gitlab.example.org`.
         By default the one at which people log in: `c.GitLabOAuthenticator.gitlab_url`, or
         `https://gitlab.com` where that is not set either.
+        """,
+    )
+    gitlab_ca = Unicode(
+        config=True,
+        help="""
+        File with the certificates (PEM) of the authorities that vouch for GitLab, in place
+        of the system's. It serves for what the hub asks GitLab, and for the log-in. What
+        it does not serve for are git in sessions, the machines that pull images and
+        questions to registries: those trust what their own system trusts.
         """,
     )
     access_window = Integer(
@@ -113,9 +123,19 @@ class GitLabSettings(LoggingConfigurable):
             raise TraitError(f"Renku.gitlab_url: {address!r} is no address such as https://gitlab.example.org.")
         return address
 
+    @validate("gitlab_ca")
+    def _certificates(self, proposal: Any) -> str:
+        file = str(proposal.value)
+        try:
+            ssl.create_default_context(cafile=file or None)
+        except OSError as problem:
+            said = "it holds no certificates" if isinstance(problem, ssl.SSLError) else problem.strerror
+            raise TraitError(f"Renku.gitlab_ca: {file!r} cannot be read: {said}.") from None
+        return file
+
     def gitlab(self, tokens: Tokens) -> GitLab | None:
         """Asks GitLab as these settings say; None where projects do not live there."""
-        return GitLab(self.gitlab_url, tokens) if self.projects == "gitlab" else None
+        return GitLab(self.gitlab_url, tokens, ca=self.gitlab_ca) if self.projects == "gitlab" else None
 
     def gitlab_hosts(self) -> frozenset[str]:
         """Whose repositories may be cloned wherever they are: those of the projects themselves."""

@@ -116,6 +116,7 @@ WRONG_TRAITS = {
     "one_active_per_environment": "no",
     "git_credentials": "everybody",
     "gitlab_url": ["https://gitlab.com"],
+    "gitlab_ca": "/nonexistent/ca.pem",
     "push": "perhaps",
     "private_images": "some",
     "ci_tag_pattern": 3,

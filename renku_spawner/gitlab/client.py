@@ -29,7 +29,7 @@ Work = Callable[[Gitlab], Any]
 
 
 class GitLab:
-    """The GitLab at *url*, asked with the tokens of *tokens*.
+    """The GitLab at *url*, asked with the tokens of *tokens*; *ca* is a file of certificates in place of the system's.
 
     Every call ends in its time. After five failures in a row GitLab is left alone for
     15 s; whom it tells to wait is not asked for again before, but within 30 s.
@@ -42,6 +42,7 @@ class GitLab:
         *,
         threads: int = THREADS,
         queue: int = WAITING,
+        ca: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.url = url.rstrip("/")
@@ -49,7 +50,7 @@ class GitLab:
         self.tokens = tokens
         self._clock = clock
         self._pool = Pool(threads=threads, waiting=queue)
-        self._wire = Wire(url, connections=threads)
+        self._wire = Wire(url, connections=threads, ca=ca)
         self._breaker = Breaker(clock)
         self._told_to_wait: Cache[float] = Cache(_REMEMBERED, clock)
 

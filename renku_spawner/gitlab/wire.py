@@ -96,19 +96,22 @@ class _TLSPool(HTTPSConnectionPool):
 class Wire(HTTPAdapter):
     """Shared by all threads and users; what belongs to one of them stands in a session."""
 
-    def __init__(self, url: str, *, connections: int) -> None:
+    def __init__(self, url: str, *, connections: int, ca: str = "") -> None:
         self._origin = _origin(url)
+        self._ca = ca
         super().__init__(pool_connections=1, pool_maxsize=connections)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """The system's trust, as elsewhere in the hub, and certifi's, as in requests."""
-        super().init_poolmanager(*args, ssl_context=ssl.create_default_context(), **kwargs)
+        """The system's trust, as elsewhere in the hub, and certifi's, as in requests; or that of a file."""
+        trust = ssl.create_default_context(cafile=self._ca or None)
+        super().init_poolmanager(*args, ssl_context=trust, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
 
     def session(self) -> requests.Session:
         """For one call: neither cookies nor the machine's proxies and passwords (`.netrc`)."""
         session = requests.Session()
         session.trust_env = False
+        session.verify = self._ca or True
         session.max_redirects = REDIRECTS
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         session.mount("https://", self)

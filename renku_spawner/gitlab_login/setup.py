@@ -22,6 +22,7 @@ _NEEDED = {
 class Wishes(Protocol):
     projects: str
     gitlab_url: str
+    gitlab_ca: str
 
     def login_scopes(self) -> dict[str, str]: ...
 
@@ -51,4 +52,9 @@ def check(hub: Any, wishes: Wishes) -> None:
             f"People log in at c.GitLabOAuthenticator.gitlab_url, {login.gitlab_url}, and their projects are at "
             f"c.Renku.gitlab_url, {wishes.gitlab_url}. Set only one of them."
         )
+    login.http_request_kwargs = _trust(wishes) | login.http_request_kwargs
     login.need(wishes.login_scopes())
+
+
+def _trust(wishes: Wishes) -> dict[str, Any]:
+    return {"ca_certs": wishes.gitlab_ca} if wishes.gitlab_ca else {}

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -66,7 +67,7 @@ class Raw:
 
 
 @contextlib.asynccontextmanager
-async def raw() -> AsyncIterator[Raw]:
+async def raw(tls: ssl.SSLContext | None = None) -> AsyncIterator[Raw]:
     made, tasks = Raw(), set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -75,7 +76,7 @@ async def raw() -> AsyncIterator[Raw]:
             await made.serve(reader, writer)
         writer.transport.abort()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     made.port = server.sockets[0].getsockname()[1]
     try:
         yield made

@@ -48,6 +48,19 @@ async def test_a_call_is_made_with_the_users_own_token_and_in_their_words(server
     assert "User-Agent: renku-spawner" in head
 
 
+async def test_the_certificate_is_of_an_authority_that_an_admin_has_named(authority, clock):
+    async with raw(authority.server("localhost")) as server:
+        server.says = answer(body={"id": 42})
+        url = f"https://localhost:{server.port}"
+        trusting, usual = GitLab(url, OneToken(), clock=clock, ca=str(authority.file)), GitLab(url, OneToken())
+        assert await trusting.get("alice", "/projects/1") == {"id": 42}
+        with pytest.raises(Away):
+            await usual.get("alice", "/projects/1")
+        trusting.close()
+        usual.close()
+    assert len(server.requests) == 1
+
+
 async def test_nobody_asks_without_a_token(server, gitlab):
     server.says = answer(body={"id": 42})
     assert await gitlab.get(None, "/projects/1") == {"id": 42}

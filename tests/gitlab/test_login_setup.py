@@ -1,5 +1,6 @@
 """What makes a hub one whose people log in at GitLab, and what keeps it from starting."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from traitlets.config import Config, Configurable
 from renku_spawner.gitlab_login import RenkuGitLabOAuthenticator, setup
 from renku_spawner.gitlab_settings import GitLabSettings
 from renku_spawner.settings import SettingError
+from tests.fixtures.network import Authority
+from tests.gitlab.raw import answer, raw
 
 GOOD = {"client_id": "renku", "client_secret": "s" * 8}
 
@@ -89,6 +92,23 @@ def test_people_log_in_where_their_projects_are() -> None:
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(TraitError, match=r"Renku\.gitlab_url: .* is no address"):
         GitLabSettings().gitlab_url = address
+
+
+async def test_the_log_in_trusts_the_authority_that_an_admin_has_named(authority: Authority) -> None:
+    login = checked(renku={"gitlab_ca": str(authority.file)})
+    async with raw(authority.server("localhost")) as server:
+        server.says = answer(body={"id": 7})
+        assert await login.httpfetch(f"https://localhost:{server.port}/api/v4/user") == {"id": 7}
+    own = {"ca_certs": "/etc/own.pem", "proxy_host": "proxy"}
+    assert checked(renku={"gitlab_ca": str(authority.file)}, http_request_kwargs=own).http_request_kwargs == own
+
+
+def test_a_file_of_certificates_that_is_none_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    for said in ("No such file or directory", "it holds no certificates"):
+        with pytest.raises(TraitError, match=rf"Renku\.gitlab_ca: '.*ca\.pem' cannot be read: {said}"):
+            GitLabSettings().gitlab_ca = str(file)
+        file.write_text("nothing\n")
 
 
 def test_more_is_asked_for_where_more_is_wanted() -> None:
