@@ -164,6 +164,16 @@ def state(pipeline: Pipeline | None, *, built: bool, configured: bool) -> CiStat
     return CiState.FAILED if pipeline.status == "failed" else CiState.NO_IMAGE
 
 
+def telling(ran: Pipeline, children: Sequence[Pipeline]) -> Pipeline:
+    """Of a pipeline and those that it has begun, the one that tells what CI makes of the commit: who begins
+    another one need not wait for it (https://docs.gitlab.com/ci/pipelines/downstream_pipelines/)."""
+    for counts in (_UNDER_WAY, ("failed",)):
+        found = next((child for child in children if child.status in counts), None)
+        if found is not None:
+            return found
+    return ran
+
+
 def reachable(head: str, commits: Mapping[str, Commit]) -> list[str]:
     """The commits of a branch, as far as *commits* goes: *head*, and what came before it step by step.
 

@@ -64,6 +64,11 @@ class Ci:
         """The last hundred of a `ref` or of a commit (`sha`), whoever began them."""
         return await self._all(name, f"/projects/{project}/pipelines", _pipeline, asked)
 
+    async def children(self, name: str, project: int, pipeline: int) -> list[Pipeline]:
+        """Those of the same project that *pipeline* has begun."""
+        found = await self._all(name, f"/projects/{project}/pipelines/{pipeline}/bridges", _begun)
+        return [each for each in found if each is not None and each.project == project]
+
     async def tags(self, name: str, project: int) -> list[Tag]:
         """All that is in the project's registry."""
         path = f"/projects/{project}/registry/repositories"
@@ -171,6 +176,11 @@ def _pipeline(body: Any) -> Pipeline:
         source=str(body.get("source") or ""),
         url=_link(body.get("web_url")),
     )
+
+
+def _begun(body: Any) -> Pipeline | None:
+    """Of a bridge: what it has begun, if it has."""
+    return _pipeline(body["downstream_pipeline"]) if body.get("downstream_pipeline") else None
 
 
 def _tags(body: Any) -> list[Tag]:

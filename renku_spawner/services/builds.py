@@ -197,10 +197,10 @@ class _Asked:
         wide = built.newest_of(found.branches, everything, built.images(everything, tags, good, self.rules))
         newest = wide | ({found.branch.name: images[0]} if images and found.branch else {})
         head = found.commits[0].sha if found.commits else ""
-        state = built.state(
-            last.get(head), built=any(each.commit.sha == head for each in images), configured=bool(pipelines)
-        )
-        job = await self._job(found.project.id, last[head]) if state is CiState.FAILED else ""
+        there = any(each.commit.sha == head for each in images)
+        ran = await self._telling(last[head]) if head in last and not there else last.get(head)
+        state = built.state(ran, built=there, configured=bool(pipelines))
+        job = await self._job(ran) if ran is not None and state is CiState.FAILED else ""
         return replace(found, images=images, pipelines=last, newest=newest, state=state, job=job)
 
     async def _pipelines(self, project: int, branch: str) -> list[Pipeline] | None:
@@ -214,10 +214,19 @@ class _Asked:
         found = await asyncio.gather(*(self.ci.pipelines(self.name, project, sha=sha) for sha in shas))
         return [pipeline for each in found for pipeline in each]
 
-    async def _job(self, project: int, pipeline: Pipeline) -> str:
+    async def _telling(self, ran: Pipeline) -> Pipeline:
+        """One that passed without an image may have begun another one that builds it, and not have waited."""
+        if ran.status != "success":
+            return ran
+        try:
+            return built.telling(ran, await self.ci.children(self.name, ran.project, ran.id))
+        except (Forbidden, NotFound, Unavailable):
+            return ran
+
+    async def _job(self, pipeline: Pipeline) -> str:
         """Where to read why it failed: the job, or the pipeline where jobs are hidden or gone."""
         try:
-            return await self.ci.failed_job(self.name, project, pipeline.id) or pipeline.url
+            return await self.ci.failed_job(self.name, pipeline.project, pipeline.id) or pipeline.url
         except (Forbidden, NotFound, Unavailable):
             return pipeline.url
 

@@ -37,7 +37,8 @@ class Job:
 
 @dataclass
 class Pipeline:
-    """What `Project.pipeline` makes; `becomes` lets it go on. `more` are further fields of its body."""
+    """What `Project.pipeline` makes; `becomes` lets it go on. `more` are further fields of its body; `parent` is the
+    pipeline that has begun it."""
 
     project: "Project"
     id: int
@@ -51,6 +52,7 @@ class Pipeline:
     created_at: str = field(default_factory=stamp)
     updated_at: str = field(default_factory=stamp)
     more: Object = field(default_factory=dict)
+    parent: "Pipeline | None" = None
 
     def becomes(self, status: str, **jobs: str) -> None:
         """Another status, and others of its jobs by their names; without any, all jobs share it."""
@@ -164,9 +166,11 @@ def jobs(call: Call) -> Reply:
 
 @route("/projects/:id/pipelines/:pipeline_id/bridges")
 def bridges(call: Call) -> Reply:
-    """Pipelines here have no children."""
-    _pipeline(call)
-    return by_offset(call, [], lambda one: one)
+    """One for each child; of the bridge itself no more is told than its name."""
+    of = _pipeline(call)
+    every = [one for project in call.lab.world.projects.values() for one in project.pipelines]
+    rows = [one for one in every if one.parent is of]
+    return by_offset(call, rows, lambda one: {"name": "begin", "downstream_pipeline": one.short(call.lab.link_url)})
 
 
 def _commit(call: Call, of: Pipeline) -> Any:

@@ -46,7 +46,7 @@ NOT_IMITATED = {
     "error-503-maintenance": WRITES,
     "error-504-nginx": PROXY,
     "jwt-auth-token-claims": "no answer of its own: what jwt-auth-token holds, compared there",
-    "pipeline-bridges": "pipelines here have no children",
+    "pipeline-bridges": "of a bridge only what it has begun is told",
     "tags": "releases and protected tags are not kept",
 }
 URL, REGISTRY = "https://gitlab.example.com", "registry.example.com"

@@ -96,7 +96,7 @@ class Project:
         **more: Any,
     ) -> Pipeline:
         """A pipeline of a commit; *jobs* are names, or fields of `Job`; they share its status where they have none.
-        *more* are fields of its body (`yaml_errors`)."""
+        *more* are fields of its body (`yaml_errors`); `parent` is the pipeline that has begun it."""
         made = []
         for given in jobs:
             own = {"name": given} if isinstance(given, str) else dict(given)
@@ -107,7 +107,7 @@ class Project:
         user = self.lab.world.users[by] if by else self.owner
         iid = more.pop("iid", len(self.pipelines) + 1)
         branch = ref or self.default_branch
-        times = {key: more.pop(key) for key in ("created_at", "updated_at") if key in more}
+        times = {key: more.pop(key) for key in ("created_at", "updated_at", "parent") if key in more}
         found = Pipeline(self, number, iid, sha, branch, status, source, user, made, more=more, **times)
         self.pipelines.append(found)
         self.lab.hooks.pipeline(found)

@@ -166,6 +166,30 @@ async def test_a_failure_leads_to_the_log_of_its_job(ci: Building) -> None:
     assert (await ci.look()).job.endswith(f"/-/jobs/{pipeline.jobs[1].id}")
 
 
+@pytest.mark.parametrize(
+    ("children", "state"),
+    [
+        ({"success": "own"}, CiState.NO_IMAGE),
+        ({"failed": "own", "running": "own"}, CiState.BUILDING),
+        ({"success": "own", "failed": "own"}, CiState.FAILED),
+        ({"failed": "another project's"}, CiState.NO_IMAGE),
+    ],
+    ids=str,
+)
+async def test_a_pipeline_that_begins_others_is_told_by_them(
+    ci: Building, lab: FakeGitLab, children: dict[str, str], state: CiState
+) -> None:
+    sha = ci.commit(built=False)
+    elsewhere = lab.project("astro/other", owner="root")
+    for status, whose in children.items():
+        project = ci.code if whose == "own" else elsewhere
+        project.pipeline(sha, status, source="parent_pipeline", parent=ci.code.pipelines[0])
+    found = await ci.look()
+    assert found.state is state
+    failed = next((one for one in ci.code.pipelines if one.status == "failed"), None)
+    assert found.job.endswith(f"/-/jobs/{failed.jobs[0].id}" if failed and state is CiState.FAILED else "")
+
+
 async def test_a_failure_whose_jobs_are_erased_leads_to_its_pipeline(ci: Building) -> None:
     sha = ci.code.push("main", {"a": "b"})
     pipeline = ci.code.pipeline(sha, "failed", jobs=())
