@@ -379,7 +379,7 @@ async def test_a_gitlab_that_gives_no_answer_keeps_nobody_from_starting(
     lab.mode = mode
     began = monotonic()
     assert (await start(ci, session)).digest == session.revision.digest
-    assert monotonic() - began < 10
+    assert monotonic() - began < 20  # 7 on a quiet machine: five for the access, two for the tags
 
 
 # ---- news --------------------------------------------------------------------------------------
