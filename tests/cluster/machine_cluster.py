@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import os
 from itertools import pairwise
 from typing import Any
 
@@ -11,14 +12,16 @@ from tests.fakes.kubelet import ScriptedKubelet
 from tests.fakes.pod_life import Life
 
 Object = dict[str, Any]
+# Nobody else listens here, also while a hub is away that comes back to its port.
+HERE = f"127.{200 + os.getpid() % 50}.{os.getpid() // 50 % 250}.1"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class Kubelet(ScriptedKubelet):
-    """All its pods have the address of this machine and one port."""
+    """All its pods have one address and one port."""
 
     def address(self) -> str:
-        return "127.0.0.1"
+        return HERE
 
 
 class Cluster(FakeCluster):
@@ -32,7 +35,7 @@ class Cluster(FakeCluster):
 
     async def __aenter__(self) -> "Cluster":
         await self.start()
-        self.answering = await asyncio.start_server(self.answer, "127.0.0.1", self.pod_port)
+        self.answering = await asyncio.start_server(self.answer, HERE, self.pod_port)
         return self
 
     async def __aexit__(self, *error: object) -> None:

@@ -23,6 +23,7 @@ from traitlets.config import Config
 from renku_spawner import install
 from renku_spawner.app import Renku
 from renku_spawner.spawner import RenkuSpawner
+from tests.cluster.machine_cluster import HERE
 from tests.fakes.kube import FakeCluster
 
 OWNER: contextvars.ContextVar[str] = contextvars.ContextVar("owner", default="")
@@ -68,7 +69,7 @@ class Hub:
 
     def __init__(self, folder: Path, cluster: FakeCluster, *, hub_port: int, pod_port: int) -> None:
         self.folder, self.cluster, self.port, self.pod_port = folder, cluster, hub_port, pod_port
-        self.url = f"http://127.0.0.1:{hub_port}/hub/"
+        self.url = f"http://{HERE}:{hub_port}/hub/"
         self.offered = set(ENVIRONMENTS)
         self.app: App | None = None
         self.lives = 0
@@ -138,6 +139,7 @@ class Hub:
     def configuration(self) -> Config:
         c = Config()
         c.JupyterHub.db_url = f"sqlite:///{self.database}"
+        c.JupyterHub.hub_ip = HERE
         c.JupyterHub.hub_port = self.port
         c.JupyterHub.bind_url = self.url.removesuffix("hub/")
         c.JupyterHub.cookie_secret = b"c" * 32
