@@ -78,13 +78,15 @@ async def no_start(world: World, key: Key) -> set[int]:
 
 
 def may_refuse(world: World, key: Key, answer: Answer) -> None:
-    """A start is refused where another session of that environment may run, or this one still stops."""
+    """A start is refused where another session of that environment may run, or this one still stops,
+    which without a cluster it cannot."""
     mates = [k for k in world.pairs() if k[0] == key[0] and k != key]
     same = [k for k in mates if world.known(k[1]).environment == world.known(key[1]).environment]
     if answer.code == "already_running":
         assert any(world.active(mate) for mate in same), (answer, world.expected)
     else:
-        assert (answer.status, answer.code) == (409, "stopping"), answer
+        why = (503, "cluster_unavailable") if world.blind and answer.status == 503 else (409, "stopping")
+        assert (answer.status, answer.code) == why, answer
 
 
 async def resume(world: World, key: Key) -> None:
@@ -163,10 +165,10 @@ async def restart(world: World, offered: set[str]) -> None:
 
 async def go_or_come(world: World) -> None:
     world.away = not world.away
+    world.blinks()
     if not world.away:
         await world.cluster.come_back()
         return
-    world.blinks()
     await world.cluster.go_away()
     for key in world.pairs():
         if world.up and world.shown(key) == "launching":

@@ -27,6 +27,7 @@ PEOPLE = ("alice", "bob", "carol", "mallory")  # an owner, an editor, a viewer a
 ROLES = {"alice": "owner", "bob": "editor", "carol": "viewer"}
 QUIET = 60.0  # seconds in which all that was begun comes to its end
 ANSWERED = 3.0  # seconds (I9)
+BLIND = 10.0  # seconds after the cluster is back, or after another trouble with it, until all is right (R5)
 CANARY = "canary-4711-in-a-variable"
 RESTING = {  # what a hub with a watch and no session does
     "Stream.run", "_after_start", "shared_client.<locals>.close_client_task",
@@ -83,6 +84,7 @@ class World:
         self.plans: dict[Key, Any] = {}
         self.dying: dict[Key, set[str]] = {}  # what is about to end the pods
         self.away = False
+        self.blinked = -BLIND
         self.lost: set[Key] = set()  # whose claim was removed by hand
         self.may_go: set[str] = set()  # claims by name
         self.deleting: Counter[Key] = Counter()  # requests that are under way
@@ -244,9 +246,15 @@ class World:
 
     def blinks(self) -> None:
         """Whoever looks away may find that a pod has gone, and not why."""
+        self.blinked = asyncio.get_running_loop().time()
         for key in self.dying:
             if any(one.startswith("failed") for one in self.of(key)):
                 self.expected[key] = self.of(key) | {"failed:pod_removed"}
+
+    @property
+    def blind(self) -> bool:
+        """Whether the hub may say that the cluster does not answer."""
+        return self.away or asyncio.get_running_loop().time() - self.blinked < BLIND
 
     def hub_goes(self) -> None:
         """A start that is under way goes on with the next hub, or is cleaned away (R1)."""
