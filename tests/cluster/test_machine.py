@@ -1,6 +1,7 @@
 """Whatever people, hub and cluster do, in whatever order: after quiet the invariants hold (I1-I10).
 
-`RENKU_TEST_MACHINE=nightly` plays longer and never twice the same; the statistics are printed at the end.
+`make test` plays a few runs that are always the same; `make machine` many, those of `RENKU_TEST_SEED`, and with
+`RENKU_TEST_MACHINE=nightly` still more and never twice the same. The statistics are printed at the end.
 """
 
 import asyncio
@@ -47,6 +48,7 @@ from tests.cluster.machine_world import ROLES, Lines, Template, World, prepare
 
 NIGHTLY = os.environ.get("RENKU_TEST_MACHINE") == "nightly"
 RUNS, STEPS, BATCHES = (500, 50, 10) if NIGHTLY else (54, 30, 3)
+FEW, ALWAYS = 14, 7  # runs, and the seed
 SEED = int(os.environ.get("RENKU_TEST_SEED", time.time_ns() if NIGHTLY else 0))
 RULES = (
     "add", "edit", "delete_session", "start", "pause", "resume", "delete", "click_twice", "second_tab",
@@ -66,15 +68,15 @@ class Play:
     template: Template
     folder: Path
     lines: Lines
-    fired: Counter[str] = Counter()
-    runs = 0
-    steps = 0
-    tokens = 0
-    sockets = 0
-    threads = 0
-    took: defaultdict[str, float] = defaultdict(float)
-    story: list[str] = []
-    failure: BaseException | None = None
+    fired: Counter[str]
+    runs: int
+    steps: int
+    tokens: int
+    sockets: int
+    threads: int
+    took: defaultdict[str, float]
+    story: list[str]
+    failure: BaseException | None
 
 
 class Machine(RuleBasedStateMachine):
@@ -271,6 +273,12 @@ class Machine(RuleBasedStateMachine):
         rule = "member_removed" if who in self.world.members else "member_added"
         self.do(change_member(self.world, who), rule, who, then=then)
 
+    @precondition(lambda self: self.up and len(self.world.members) < len(ROLES))
+    @rule(then=SOON)
+    def member_comes_back(self, then: float) -> None:
+        who = next(name for name in ROLES if name not in self.world.members)
+        self.do(change_member(self.world, who), "member_added", who, then=then)
+
     @precondition(lambda self: self.up)
     @rule(who=PEOPLE, which=WHICH)
     def somebody_looks(self, who: str, which: int) -> None:
@@ -310,6 +318,8 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Play]
     )
     no_configuration(monkeypatch)
     Play.loop, Play.folder, Play.lines = Loop(), tmp_path, Lines()
+    Play.runs = Play.steps = Play.tokens = 0
+    Play.fired, Play.took, Play.story, Play.failure = Counter(), defaultdict(float), [], None
     logging.getLogger().addHandler(Play.lines)
     with clock(Play.loop):
         Play.template = Play.loop.run_until_complete(prepare(tmp_path / "template"))
@@ -324,24 +334,39 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Play]
 def test_after_quiet_the_invariants_hold_whatever_has_happened(
     play: type[Play], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rules = settings(
-        max_examples=RUNS // BATCHES, stateful_step_count=STEPS, deadline=None, print_blob=True, database=None,
-        suppress_health_check=list(HealthCheck), phases=(Phase.explicit, Phase.generate),
-    )  # fmt: skip
     try:
         for batch in range(BATCHES):  # what happens often differs from one to the next
-            machine = type(f"Machine{batch}", (Machine,), {})
-            run_state_machine_as_test(seed(SEED + batch)(machine), settings=rules)
-    except Exception as failure:  # it may not happen twice, then Hypothesis tells only that
-        raise Play.failure or failure from None
+            runs(SEED + batch, RUNS // BATCHES, STEPS)
     finally:
         with capsys.disabled():
             print_statistics()
-    assert play.runs >= RUNS
-    assert play.steps >= RUNS * STEPS
-    few = {name: play.fired[name] for name in RULES if play.fired[name] < 20}
+    all_has_happened(RUNS, STEPS, each=20)
+
+
+@pytest.mark.alone
+def test_after_quiet_the_invariants_hold_in_a_few_runs_that_are_always_the_same(play: type[Play]) -> None:
+    runs(ALWAYS, FEW, 30)
+    all_has_happened(FEW, 30, each=1)
+
+
+def runs(number: int, count: int, steps: int) -> None:
+    rules = settings(
+        max_examples=count, stateful_step_count=steps, deadline=None, print_blob=True, database=None,
+        suppress_health_check=list(HealthCheck), phases=(Phase.explicit, Phase.generate),
+    )  # fmt: skip
+    machine = type(f"Machine{number}", (Machine,), {})
+    try:
+        run_state_machine_as_test(seed(number)(machine), settings=rules)
+    except Exception as failure:  # it may not happen twice, then Hypothesis tells only that
+        raise Play.failure or failure from None
+
+
+def all_has_happened(count: int, steps: int, *, each: int) -> None:
+    assert Play.runs >= count
+    assert Play.steps >= count * steps
+    few = {name: Play.fired[name] for name in RULES if Play.fired[name] < each}
     assert not few, f"these have happened too seldom: {few}"
-    assert play.tokens >= RUNS, "there was no secret to find"
+    assert Play.tokens >= count, "there was no secret to find"
 
 
 def print_statistics() -> None:
