@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from time import monotonic
 
+from . import pod_errand
 from .domain import probed
 from .domain.session import SessionSpec
 from .domain.software import Origin
@@ -18,7 +18,6 @@ from .services.parts import Parts
 log = logging.getLogger("renku_spawner")
 
 PATIENCE = 60.0  # seconds, for a machine that is busy
-_LOOK_AGAIN = 0.5
 _under_way: set[str] = set()  # digests: one at a time, since every pod counts towards a quota
 
 
@@ -47,29 +46,9 @@ async def _keep(parts: Parts, digest: str, report: str) -> None:
 
 
 async def _report(calls: Calls, pod: str, spec: SessionSpec, settings: PodSettings) -> str:
-    """What the probe printed; empty if it came to nothing. Its pod is gone afterwards. Raises Denied."""
+    """What the probe printed; empty if it came to nothing. Raises Denied."""
     session = await calls.pod(pod)  # whole: the watch keeps nothing of where it may run
     if session is None:
         return ""
-    made = await calls.create_pod(probe.pod(session, spec, settings), image=spec.image)
-    name, uid = made["metadata"]["name"], made["metadata"]["uid"]
-    try:
-        end = monotonic() + PATIENCE
-        while not probe.ended(await calls.pod(name)):
-            if monotonic() > end:
-                return ""
-            await asyncio.sleep(_LOOK_AGAIN)
-        return await calls.log(name, probe.PROBE, lines=probe.LINES, limit=probed.LIMIT)
-    finally:
-        await _put_away(calls, name, uid)
-
-
-async def _put_away(calls: Calls, name: str, uid: str) -> None:
-    """What cannot be deleted now goes with its session; what it has printed is known all the same."""
-    task = asyncio.current_task()
-    if task is None or task.cancelling():  # the hub goes, and its connections have gone before
-        return
-    try:
-        await calls.delete_pod(name, grace=0, uid=uid)
-    except Denied as denied:
-        log.info("The pod %s is left to its session: %s", name, denied.refusal.code)
+    errand = probe.pod(session, spec, settings)
+    return await pod_errand.printed(calls, errand, patience=PATIENCE, lines=probe.LINES, limit=probed.LIMIT)

@@ -61,7 +61,7 @@ def container(
         command=["/bin/sh", "-c", literal(_command(spec, settings))],
         env=env,
         resources=requirements(spec, devices=False),
-        security_context=of_container(spec, settings),
+        security_context=of_container(spec.run, settings),
         volume_mounts=[work, V1VolumeMount(name=VOLUME, mount_path=_FOLDER, read_only=True)],
         working_dir="/",
         termination_message_policy="FallbackToLogsOnError",

@@ -73,7 +73,7 @@ def session_pod(
     hub = notebook.env or []
     pod.spec.init_containers = _init_containers(pod.spec, spec, hub, secret=secret, settings=settings)
     pod.spec.volumes = _volumes(pod.spec, spec, claim=claim, secret=secret, settings=settings)
-    pod.spec.security_context = security.of_pod(spec, settings)
+    pod.spec.security_context = security.of_pod(spec.run, settings)
     pod.spec.automount_service_account_token = False
     pod.spec.enable_service_links = False  # services of the namespace are nobody's variables
     pod.spec.termination_grace_period_seconds = settings.stop_grace
@@ -94,7 +94,7 @@ def _notebook(
     new.env = environment.variables(container.env or [], spec, image=new.image, secret=secret, image_path=image_path)
     new.working_dir = spec.run.working_directory
     new.resources = requirements(spec)
-    new.security_context = security.of_container(spec, settings)
+    new.security_context = security.of_container(spec.run, settings)
     new.volume_mounts = [
         *_without(container.volume_mounts, lambda mount: mount.name in _OURS or mount.mount_path in (WORK, _SHM)),
         _work_mount(),

@@ -1,9 +1,8 @@
 """The pod that lists what is installed in an image, beside a session that runs it.
 
 It is a pod of its own, not a container of the session's: a session waits for its init
-containers, fails with them, and a shell is not in every image. It has no volume, no
-Secret and no service account, runs where the image is already, belongs to the
-session's pod and ends with it. Nobody but the cluster says what stands in its log.
+containers, fails with them, and a shell is not in every image. It has no volume, runs
+where the image is already, belongs to the session's pod and ends with it.
 """
 
 from __future__ import annotations
@@ -11,25 +10,13 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-from kubernetes_asyncio.client import (
-    V1Affinity,
-    V1Container,
-    V1NodeAffinity,
-    V1NodeSelector,
-    V1NodeSelectorRequirement,
-    V1NodeSelectorTerm,
-    V1ObjectMeta,
-    V1OwnerReference,
-    V1Pod,
-    V1PodSpec,
-    V1ResourceRequirements,
-)
+from kubernetes_asyncio.client import V1Container, V1ObjectMeta, V1Pod, V1ResourceRequirements
 
 from ..domain.session import SessionSpec
-from . import security
+from . import helper, security
 from .environment import literal
 from .manifest import pinned
-from .objects import Raw, dig, text
+from .objects import Raw
 from .settings import PREFIX, PodSettings
 
 PROBE = "probe"
@@ -62,27 +49,10 @@ def pod(session: Raw, spec: SessionSpec, settings: PodSettings) -> V1Pod:
         raise ValueError("What is found in an image is kept by its digest.")
     hub = {f"{PREFIX}hub": settings.hub} if settings.hub else {}
     labels = {**hub, f"{PREFIX}probe": spec.digest.rpartition(":")[2][:40]}
-    return V1Pod(
-        api_version="v1",
-        kind="Pod",
-        metadata=V1ObjectMeta(
-            name=f"renku-probe-{spec.digest.rpartition(':')[2][:20]}", labels=labels, owner_references=[_owner(session)]
-        ),
-        spec=V1PodSpec(
-            containers=[_container(spec, settings)],
-            restart_policy="Never",
-            active_deadline_seconds=SECONDS,
-            termination_grace_period_seconds=0,
-            automount_service_account_token=False,
-            enable_service_links=False,
-            security_context=security.of_pod(spec, settings),
-            affinity=_where(text(dig(session, "spec", "nodeName"))),
-            tolerations=dig(session, "spec", "tolerations"),
-            image_pull_secrets=dig(session, "spec", "imagePullSecrets"),
-            runtime_class_name=dig(session, "spec", "runtimeClassName"),
-            scheduler_name=dig(session, "spec", "schedulerName"),
-        ),
-    )
+    name = f"renku-probe-{spec.digest.rpartition(':')[2][:20]}"
+    metadata = V1ObjectMeta(name=name, labels=labels, owner_references=[helper.owner("Pod", session)])
+    context = security.of_pod(spec.run, settings)
+    return helper.pod(metadata, _container(spec, settings), helper.beside(session), context=context, seconds=SECONDS)
 
 
 def _container(spec: SessionSpec, settings: PodSettings) -> V1Container:
@@ -93,26 +63,5 @@ def _container(spec: SessionSpec, settings: PodSettings) -> V1Container:
         command=command(),
         working_dir="/",
         resources=V1ResourceRequirements(requests=_REQUESTS, limits=_LIMITS),
-        security_context=security.of_container(spec, settings),
+        security_context=security.of_container(spec.run, settings),
     )
-
-
-def _owner(session: Raw) -> V1OwnerReference:
-    name, uid = text(dig(session, "metadata", "name")), text(dig(session, "metadata", "uid"))
-    return V1OwnerReference(api_version="v1", kind="Pod", name=name, uid=uid)
-
-
-def _where(node: str) -> V1Affinity:
-    """The machine that has the image, by way of the scheduler, which knows whether there is room."""
-    field = V1NodeSelectorRequirement(key="metadata.name", operator="In", values=[node])
-    term = V1NodeSelectorTerm(match_fields=[field])
-    return V1Affinity(
-        node_affinity=V1NodeAffinity(
-            required_during_scheduling_ignored_during_execution=V1NodeSelector(node_selector_terms=[term])
-        )
-    )
-
-
-def ended(found: Raw | None) -> bool:
-    """Whether nothing more will come of the pod; None is one that has gone."""
-    return found is None or text(dig(found, "status", "phase")) in ("Succeeded", "Failed")

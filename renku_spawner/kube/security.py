@@ -16,7 +16,7 @@ from kubernetes_asyncio.client import (
     V1SecurityContext,
 )
 
-from ..domain.session import SessionSpec
+from ..domain.environment import RunConfiguration
 from .settings import PodSettings
 
 _FILLED = {
@@ -27,35 +27,35 @@ _FILLED = {
 }
 
 
-def uid(spec: SessionSpec, settings: PodSettings) -> int:
+def uid(run: RunConfiguration, settings: PodSettings) -> int:
     """Never 0, and always a number: for a user's name the kubelet cannot tell that it is not root."""
-    return spec.run.uid or settings.uid
+    return run.uid or settings.uid
 
 
-def gid(spec: SessionSpec, settings: PodSettings) -> int:
-    return settings.gid if spec.run.gid is None else spec.run.gid
+def gid(run: RunConfiguration, settings: PodSettings) -> int:
+    return settings.gid if run.gid is None else run.gid
 
 
-def of_pod(spec: SessionSpec, settings: PodSettings) -> V1PodSecurityContext:
+def of_pod(run: RunConfiguration, settings: PodSettings) -> V1PodSecurityContext:
     """The volume belongs to the session's group; a large one is not walked at each start."""
     return V1PodSecurityContext(
         run_as_non_root=True,
-        run_as_user=uid(spec, settings),
-        run_as_group=gid(spec, settings),
-        fs_group=gid(spec, settings),
+        run_as_user=uid(run, settings),
+        run_as_group=gid(run, settings),
+        fs_group=gid(run, settings),
         fs_group_change_policy="OnRootMismatch",
         seccomp_profile=V1SeccompProfile(type="RuntimeDefault"),
     )
 
 
-def of_container(spec: SessionSpec, settings: PodSettings) -> V1SecurityContext:
+def of_container(run: RunConfiguration, settings: PodSettings) -> V1SecurityContext:
     """For the containers that run a person's image or data: nothing of it is left to other settings."""
     return V1SecurityContext(
         allow_privilege_escalation=False,
         capabilities=V1Capabilities(drop=["ALL"]),
         run_as_non_root=True,
-        run_as_user=uid(spec, settings),
-        run_as_group=gid(spec, settings),
+        run_as_user=uid(run, settings),
+        run_as_group=gid(run, settings),
         seccomp_profile=V1SeccompProfile(type="RuntimeDefault"),
     )
 
