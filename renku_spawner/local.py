@@ -21,7 +21,8 @@ from .domain.session import SessionSpec
 from .environ import session_variables
 from .failures import LaunchFailed
 from .registry.guard import Guard
-from .runtime import home, logs, process, repositories
+from .runtime import contents, home, logs, process, repositories
+from .runtime.contents import Look
 from .runtime.folders import Folder, Folders
 from .runtime.launcher import NO_ROOM
 from .services import runs, way_out
@@ -170,6 +171,11 @@ class RenkuLocalSpawner(SessionSpawner, SimpleLocalProcessSpawner):
         folder = self._folder(instance)
         await process.stop(folder.path, grace=0.5 if now else self.renku.stop_grace)
         await asyncio.to_thread(home.forget_token, folder)
+
+    async def contents(self, instance: Instance) -> Look:
+        if instance.claim is None or not self.folders.exists(instance.claim):
+            return Look()
+        return Look(contents=await asyncio.to_thread(contents.look, self._folder(instance).work))
 
     async def discard(self, instance: Instance) -> None:
         await asyncio.to_thread(self.folders.remove, instance.claim or "")

@@ -20,11 +20,12 @@ from .failures import LaunchFailed, SessionSpawnError, told_to_the_hub, too_late
 from .gate import admit
 from .patience import no_longer_awaited, unless_stopped
 from .revoking import Revoking
+from .runner import Runner
 from .services import runs
 
 
-class SessionSpawner(Revoking, Spawner):
-    """Starts sessions, whatever they run on: a subclass says how one comes up and goes down.
+class SessionSpawner(Revoking, Runner, Spawner):
+    """Starts sessions, whatever they run on: a subclass says how one comes up and goes down (`Runner`).
 
     The session is the server's name; all else is computed from the database and the
     settings at each start. `spec` is None for a plain server, where those are allowed.
@@ -35,46 +36,6 @@ class SessionSpawner(Revoking, Spawner):
     reachable: bool = True  # whether what it runs on answers
     user_options: dict[str, Any]
     api_token: str
-
-    # ---- what a subclass says --------------------------------------------------------------------
-
-    async def bring_up(self, spec: SessionSpec, instance: Instance) -> str:
-        """Let it run until it answers, also a start that was under way; return its URL. Raises LaunchFailed."""
-        raise NotImplementedError
-
-    async def take_down(self, instance: Instance, *, now: bool = False) -> None:
-        """End what runs of it, at whatever step; the volume stays."""
-        raise NotImplementedError
-
-    async def look(self, instance: Instance) -> int | None:
-        """None while it runs, its exit status (0 if unknown) when it does not."""
-        raise NotImplementedError
-
-    async def end_of_log(self, instance: Instance) -> str:
-        """The end of what it printed, redacted."""
-        raise NotImplementedError
-
-    def see_off(self, instance: Instance) -> None:
-        """It has ended by itself: the hub does not stop it, so what is left of it ends here."""
-
-    async def discard(self, instance: Instance) -> None:
-        """Delete its volume."""
-        raise NotImplementedError
-
-    async def too_large(self, instance: Instance, disk: str) -> str | None:
-        """The size of its volume in words if it is larger than *disk*; None also where nobody knows."""
-        return None
-
-    def failure(self, instance: Instance, exit_code: int, log: str) -> LaunchFailed:
-        """Why it ended with *exit_code*."""
-        raise NotImplementedError
-
-    def refined(self, failure: LaunchFailed, log: str) -> LaunchFailed:
-        """The failure again, now that the end of the log is known."""
-        return failure
-
-    async def recall(self, instance: Instance) -> None:
-        """After a restart of the hub: remember the token, so that stopping revokes it."""
 
     # ---- the gate ----------------------------------------------------------------------------------
 

@@ -7,18 +7,17 @@ from contextlib import suppress
 from time import monotonic
 
 from jupyterhub.utils import maybe_future
-from traitlets import Bool, Unicode
+from traitlets import Bool
 
 from . import beside, pod_look, pod_probe
-from .domain.errors import Unavailable
+from .claimed import ANSWERS_WITHIN, ClaimedSpawner
 from .domain.instance import Desired, Instance, Observed
-from .domain.reasons import sentence
 from .domain.session import SessionSpec
 from .failures import LaunchFailed
-from .kube import claims, crashes, keep, manifest, secret
+from .kube import crashes, manifest, secret
 from .kube.asked import Asked
 from .kube.calls import PATIENCE, Calls, Denied
-from .kube.settings import NOTEBOOK, PodSettings
+from .kube.settings import NOTEBOOK
 from .kube.vanish import Ours
 from .kube.verdict import Failure, Verdict, judge
 from .kube.watch import Watch
@@ -27,30 +26,15 @@ from .pod_start import PodStart
 from .runtime import logs
 from .services import runs
 from .silence import Silence
-from .watched import WatchedSpawner
-
-_ANSWERS_WITHIN = 1.0  # seconds in which a cluster usually does
 
 
-class RenkuSpawner(WatchedSpawner):
+class RenkuSpawner(ClaimedSpawner):
     """A session is a pod, made from KubeSpawner's own by a pure function, and watched by one
     watch for all sessions of this hub. KubeSpawner's settings hold for what is not the session's."""
 
     verdict = Verdict()
     ending: asyncio.Future[None] | None = None
     probing: asyncio.Future[None] | None = None
-
-    clone_image = Unicode(
-        "docker.io/library/python:3.13",
-        config=True,
-        help="Image of the container that clones repositories: it needs `sh`, `python3` and `git`.",
-    )
-
-    hub_label = Unicode(
-        "",
-        config=True,
-        help="Tells this hub's pods from those of other hubs in the same namespace: a valid label value.",
-    )
 
     probe_images = Bool(
         True,
@@ -61,15 +45,6 @@ class RenkuSpawner(WatchedSpawner):
         """,
     )
 
-    @property
-    def pod_settings(self) -> PodSettings:
-        return PodSettings(
-            clone_image=self.clone_image,
-            clone_timeout=self.renku.clone_timeout,
-            stop_grace=max(1, round(self.renku.stop_grace)),
-            hub=self.hub_label,
-        )
-
     # ---- up ------------------------------------------------------------------------------------------
 
     async def bring_up(self, spec: SessionSpec, instance: Instance) -> str:
@@ -79,7 +54,7 @@ class RenkuSpawner(WatchedSpawner):
         silence = Silence(
             parts=self.renku.parts,
             instance=instance,
-            silent=lambda: not watch.healthy or calls.unanswered > _ANSWERS_WITHIN,
+            silent=lambda: not watch.healthy or calls.unanswered > ANSWERS_WITHIN,
         )
         async with silence.told():
             url = await self._until_it_answers(watch, calls, spec, instance)
@@ -131,21 +106,6 @@ class RenkuSpawner(WatchedSpawner):
         await calls.create_secret(secret.owned(values, made))
         return made["metadata"]["uid"], instance
 
-    def _claim(self, instance: Instance) -> str:
-        return f"work-{instance.claim}"
-
-    async def _keep_files(self, calls: Calls, spec: SessionSpec, instance: Instance) -> Instance:
-        """What was never ready holds nobody's work; what was is made anew only when its owner has given it up."""
-        name, storage = self._claim(instance), self.storage_class or None
-        claim = claims.work_claim(name, spec, self.pod_settings, storage_class=storage)
-        expected = instance.last_activity is not None
-        notice = await keep.keep(calls, claim, spec, expected=expected)
-        notices = (*instance.notices, *([notice.told()] if notice else []))
-        staged = await runs.stage(self.renku.parts, instance, Observed.SCHEDULING, notices=notices)
-        if staged is None:
-            raise LaunchFailed("cancelled")
-        return staged
-
     # ---- while it runs, and down -----------------------------------------------------------------------
 
     async def look(self, instance: Instance) -> int | None:
@@ -180,7 +140,7 @@ class RenkuSpawner(WatchedSpawner):
     async def end_of_log(self, instance: Instance) -> str:
         watch, text = await self._start_watching_pods(), ""
         with suppress(TimeoutError):
-            async with asyncio.timeout(None if watch.healthy else _ANSWERS_WITHIN):
+            async with asyncio.timeout(None if watch.healthy else ANSWERS_WITHIN):
                 if self.knowing is not None:  # what the log must not show
                     await asyncio.shield(self.knowing)
                 text = await self.calls.log(self.pod_name, NOTEBOOK, lines=200)
@@ -217,18 +177,3 @@ class RenkuSpawner(WatchedSpawner):
         if instance.desired is not Desired.RUNNING or instance.observed is not Observed.READY:
             await self.knowing
         self._mind(watch)
-
-    async def too_large(self, instance: Instance, disk: str) -> str | None:
-        with suppress(Denied, TimeoutError):
-            async with asyncio.timeout(_ANSWERS_WITHIN):
-                present = await self.calls.claim(self._claim(instance))
-            return claims.too_large(present or {}, disk)
-        return None
-
-    async def discard(self, instance: Instance) -> None:
-        try:
-            done = await keep.discard(self.calls, self._claim(instance), instance.session)
-        except Denied as denied:
-            raise Unavailable(sentence(denied.refusal.code, **denied.refusal.values)) from None
-        if not done:
-            self.log.warning("The claim %s belongs to another session and stays", self._claim(instance))

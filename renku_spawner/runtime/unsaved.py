@@ -5,11 +5,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 from .git_view import Unreadable, View, view
 from .walk import Total, total
 
 _SUBMODULES = "It has submodules, which are not looked into."
+_IN_ALL = 20.0  # seconds for all repositories together
+_LONG = 250  # letters of a branch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +36,15 @@ class Unsaved:
         return bool(self.problem or self.changed or self.untracked or self.unpushed or self.stashes)
 
 
-def unsaved(work: Path, directories: Iterable[str], *, seconds: float = 10.0) -> list[Unsaved]:
-    """Look at the repositories in *work*, *seconds* for each at most; directories that do not exist are left out.
+def unsaved(work: Path, directories: Iterable[str], *, seconds: float = 10.0, in_all: float = _IN_ALL) -> list[Unsaved]:
+    """Look at the repositories in *work*, *seconds* for each at most and *in_all*; directories that do not exist are
+    left out.
 
     Nothing that lies in *work* is run or changed: it belongs to somebody who may want us to.
     """
-    return [_look(work / name, seconds) for name in directories if _is_name(name) and os.path.lexists(work / name)]
+    end = monotonic() + in_all
+    there = [work / name for name in directories if _is_name(name) and os.path.lexists(work / name)]
+    return [_look(folder, min(seconds, end - monotonic())) for folder in there]
 
 
 def repositories(work: Path) -> list[str]:
@@ -60,12 +66,19 @@ def _is_name(name: str) -> bool:
 
 def _look(folder: Path, seconds: float) -> Unsaved:
     try:
+        if seconds <= 0:
+            raise Unreadable("There was no time left to look at it.")
         with view(folder, seconds=seconds) as git:
             return _count(folder, git)
     except Unreadable as error:
-        return Unsaved(directory=folder.name, problem=str(error))
+        return Unsaved(directory=_shown(folder), problem=str(error))
     except OSError:
-        return Unsaved(directory=folder.name, problem="It cannot be read.")
+        return Unsaved(directory=_shown(folder), problem="It cannot be read.")
+
+
+def _shown(folder: Path) -> str:
+    """Its name as text: a name on a disk is bytes, of any kind."""
+    return os.fsencode(folder.name).decode(errors="replace")
 
 
 def _count(folder: Path, git: View) -> Unsaved:
@@ -79,12 +92,12 @@ def _count(folder: Path, git: View) -> Unsaved:
     branch = head.get(b"branch.head", b"(detached)").decode(errors="replace")
     starts = ["--branches", *([] if head.get(b"branch.oid") == b"(initial)" else ["HEAD"])]
     return Unsaved(
-        directory=folder.name,
+        directory=_shown(folder),
         changed=kinds[b"1 "] + kinds[b"2 "] + kinds[b"u "],
         untracked=kinds[b"? "],
         unpushed=int(git.git("rev-list", "--count", *starts, "--not", "--remotes")),
         stashes=_stashes(git),
-        branch=None if branch == "(detached)" else branch,
+        branch=None if branch == "(detached)" else branch[:_LONG],
         problem=_SUBMODULES if os.path.lexists(folder / ".gitmodules") else None,
     )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ..domain.access import Action, Person
-from ..domain.environment import Environment, Kind, NewRevision, Revision
+from ..domain.environment import Environment, Kind, NewRevision, Revision, RunConfiguration
 from ..domain.errors import Conflict, Invalid
+from ..domain.instance import Instance
 from ..domain.reasons import sentence
 from ..domain.running import NewImage
 from ..domain.session import Session, SessionChange
@@ -20,6 +21,12 @@ async def history(parts: Parts, person: Person, ref: str, session_id: str) -> li
     """The revisions of the session's environment, newest first."""
     project = await parts.source.get(person, ref, Action.READ)
     return await read(parts, lambda tx: tx.environments.revisions(of(tx, project, session_id).environment.id))
+
+
+async def run_of(parts: Parts, instance: Instance) -> RunConfiguration:
+    """How the image of its last start runs."""
+    revision = await read(parts, lambda tx: tx.environments.revision(instance.revision or ""))
+    return revision.run if revision else RunConfiguration()
 
 
 async def choose(

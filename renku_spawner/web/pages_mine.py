@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..services import data, instances
-from . import actions, views_data, views_session
+from ..services import instances
+from . import actions, servers, views_data, views_session
 from .base_page import RenkuHandler
 from .forms import ActionForm, ConfirmForm
 from .scopes import LAUNCH, READ
@@ -68,8 +68,8 @@ class InstanceData(OfInstance):
 
     async def form(self, session_id: str, errors: Mapping[str, str]) -> None:
         found = await instances.whole(self.parts, self.person, session_id)
-        contents = await data.contents(self.parts, self.person, session_id)
-        view = views_data.page(found, contents, self.frame)
+        look = await servers.contents(self.current_user, found.instance)
+        view = views_data.page(found, look, self.frame)
         values = {"confirm": self.fields.get("confirm", "")}
         self.show("renku_delete_data.html", "sessions", errors=errors, values=values, **view)
 

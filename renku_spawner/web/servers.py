@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable
 from hmac import compare_digest
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 from jupyterhub.spawner import SpawnException
 from tornado.web import HTTPError
@@ -21,6 +21,7 @@ from ..domain.instance import Desired, Instance
 from ..domain.reasons import sentence
 from ..domain.session import SessionSpec
 from ..gate import require_room
+from ..runtime.contents import Look
 from ..services import runs
 from ..services.parts import Parts
 from .stops import STOP_PATIENCE, has_failed, still_stopping, until_stopped
@@ -212,6 +213,12 @@ async def require_disk(user: Any, instance: Instance, disk: str) -> None:
     if size := await spawner.too_large(instance, disk):
         sentence_ = sentence("disk_shrink", size=size)
         raise Invalid(sentence_, code="disk_shrink", fields={"disk": sentence_})
+
+
+async def contents(user: Any, instance: Instance) -> Look:
+    """What is in the files of one's own *instance*, as far as that can be said within seconds."""
+    spawner = user.get_or_create_spawner(instance.session, instance.session)
+    return cast(Look, await spawner.contents(instance))
 
 
 async def log(user: Any, instance: Instance) -> str:

@@ -2,59 +2,59 @@
 
 from __future__ import annotations
 
-from ..domain.instance import Instance, Status
+from ..domain.instance import Status
 from ..domain.quantity import size_of
+from ..runtime.contents import Contents, Look
 from ..runtime.unsaved import Unsaved
-from ..services.data import Contents
+from ..runtime.walk import Total
 from ..services.instances import MyInstance
 from . import words
 from .views import Frame, View
 
 _UNKNOWN = "We do not know what is in it: it cannot be looked at from here. {} to see for yourself."
+_UNDER_WAY = "We do not know yet what is in it, and are looking."
 
 
-def page(found: MyInstance, contents: Contents | None, frame: Frame) -> View:
+def page(found: MyInstance, look: Look, frame: Frame) -> View:
     """Everything of renku_delete_data.html but what was typed."""
-    instance, urls = found.instance, frame.urls
+    instance, urls, contents = found.instance, frame.urls, look.contents
     seen = found.project is not None and found.session is not None
     rests = instance.status in (Status.PAUSED, Status.FAILED)
+    unknown = _UNKNOWN.format("Open it" if instance.active else "Resume the session")
     return {
         "session": {
             "title": found.title,
             "page": urls.session(found.project.path, instance.session) if seen and found.project else None,
             "resume": urls.instance(instance.session, "resume") if seen and rests else None,
         },
-        "size": size_of(contents.total.bytes) if contents else None,
-        "as_of": _as_of(instance, frame) if contents else None,
+        "size": _size(contents.total) if contents else None,
+        "as_of": "as it is now" if contents else None,
         "running": instance.active,
         "unsaved": _rows(contents) if contents else [],
-        "unsaved_note": None if contents else _UNKNOWN.format("Open it" if instance.active else "Resume the session"),
+        "unsaved_note": None if contents else _UNDER_WAY if look.under_way else unknown,
+        "again": look.under_way,
         "action": urls.instance(instance.session, "data"),
         "cancel": urls.mine,
     }
 
 
-def _as_of(instance: Instance, frame: Frame) -> str:
-    if instance.active:
-        return "as it is now"
-    return (
-        f"as of its last stop, {words.day(instance.paused_at, frame.now)}"
-        if instance.paused_at
-        else "as of its last stop"
-    )
+def _size(total: Total) -> str:
+    return size_of(total.bytes) if total.complete else f"at least {size_of(total.bytes)}"
 
 
 def _rows(contents: Contents) -> list[View]:
-    loose = {
-        "name": "files outside of repositories",
-        "code": False,
-        "lost": contents.loose.files > 0,
-        "state": "would be lost" if contents.loose.files else "none",
-        "changed": contents.loose.files,
-        "unpushed": None,
-        "branch": None,
-    }
-    return [*map(_row, contents.unsaved), loose]
+    loose, rows = contents.loose, [_row(work) for work in contents.unsaved]
+    if contents.more:
+        rows.append(_other(f"{words.counted(contents.more, 'repository')} more", "not looked at", lost=True))
+    state = "not all could be read" if not loose.complete else "would be lost" if loose.files else "none"
+    lost = loose.files > 0 or not loose.complete
+    return [*rows, _other("files outside of repositories", state, lost=lost, changed=loose.files)]
+
+
+def _other(name: str, state: str, *, lost: bool, changed: int | None = None) -> View:
+    """A row of what is no repository that was looked at."""
+    said = {"lost": lost, "state": state, "changed": changed}
+    return {"name": name, "code": False, **said, "unpushed": None, "branch": None}
 
 
 def _row(work: Unsaved) -> View:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from kubespawner import KubeSpawner
 
+from renku_spawner import pod_contents
 from renku_spawner.spawner import RenkuSpawner
 from tests.fakes.kube import FakeCluster
 from tests.fakes.process_kubelet import ProcessKubelet
@@ -32,18 +33,22 @@ class OnCluster:
 
     def pods(self) -> list[dict[str, Any]]:
         """Those of sessions."""
-        return [pod for pod in self.cluster.objects("pods", "sessions") if not _looks(pod)]
+        return [pod for pod in self.cluster.objects("pods", "sessions") if not _named(pod, "renku-")]
 
     def probes(self) -> list[dict[str, Any]]:
         """Those that look into images."""
-        return [pod for pod in self.cluster.objects("pods", "sessions") if _looks(pod)]
+        return [pod for pod in self.cluster.objects("pods", "sessions") if _named(pod, "renku-probe-")]
+
+    def looks(self) -> list[dict[str, Any]]:
+        """Those that look for unsaved work."""
+        return [pod for pod in self.cluster.objects("pods", "sessions") if _named(pod, "renku-look-")]
 
     def claims(self) -> list[dict[str, Any]]:
         return self.cluster.objects("persistentvolumeclaims", "sessions")
 
 
-def _looks(pod: dict[str, Any]) -> bool:
-    return str(pod["metadata"]["name"]).startswith("renku-probe-")
+def _named(pod: dict[str, Any], prefix: str) -> bool:
+    return str(pod["metadata"]["name"]).startswith(prefix)
 
 
 def endings(hub: RenkuHub) -> list[asyncio.Future[None]]:
@@ -87,4 +92,8 @@ async def on_cluster(
         for it in made:
             await stop_sessions(it.hub)
             await asyncio.gather(*endings(it.hub))
+        looks = pod_contents.under_way()
+        for look in looks:
+            look.cancel()
+        await asyncio.gather(*looks, return_exceptions=True)
         await forget_reflectors()

@@ -12,14 +12,9 @@ async def test_a_session_runs_as_a_pod_is_paused_and_finds_its_files_again(on_cl
     first = await it.hub.becomes(session, Status.RUNNING)
     (pod,) = it.pods()
     (it.kubelet.claim_of(pod) / "note.txt").write_text("kept")
-    doomed = f"renku/sessions/{session.id}/data"
-    visitor = await it.hub.visitor("alice")
-    assert "We do not know what is in it" in (page := (await visitor.get(doomed)).text)
-    assert "Open it to see for yourself" in page
     await alice.post(f"api/renku/sessions/{session.id}/pause")
     await it.hub.becomes(session, Status.PAUSED)
     assert it.pods() == []
-    assert "Resume the session to see for yourself" in (await visitor.get(doomed)).text
     await alice.post(start)
     second = await it.hub.becomes(session, Status.RUNNING)
     (pod,) = it.pods()

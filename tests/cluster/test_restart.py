@@ -6,6 +6,7 @@ import pytest
 
 from tests.cluster.lives import meets
 from tests.cluster.own import answering, own_hub
+from tests.cluster.test_probe import programs
 from tests.fixtures.renku import until
 
 # What the hub had asked for when it was killed: title, verb and resource, and whether it was done before that.
@@ -73,6 +74,17 @@ async def every(own, titles, action):
     await asyncio.gather(*(own.act(title, action) for title in titles))
 
 
+async def look_at(own, title):
+    """Load the page that deletes its data, which makes a pod look at them that never ends."""
+    programs(own, own.hub.folder, "exec sleep 1000")
+    assert "Look again" in await own.do(own.hub.page, f"renku/sessions/{own.ids[title]}/data")
+    assert any(map(is_look, own.cluster.objects("pods", "sessions")))
+
+
+def is_look(pod):
+    return pod["metadata"]["name"].startswith("renku-look-")
+
+
 async def before_the_kill(own):
     """Every session of the table at its step; the pod of "answered", which waits for a first request."""
     for title in TABLE:
@@ -83,6 +95,7 @@ async def before_the_kill(own):
         own.kubelet.plan(case, lambda pod, title=title: own.ids[title] in str(pod["metadata"]["labels"]), held=held)
     await every(own, RAN, "start")
     await own.become(dict.fromkeys(RAN, "running"))
+    await look_at(own, "running")
     hold(own, *HELD)
     await every(own, ("paused", *DELETED), "pause")
     await every(own, [title for title in TABLE if title not in (*RAN, "pulling", "answered")], "start")
@@ -122,6 +135,7 @@ async def test_a_hub_killed_at_any_step_finds_all_as_it_should_be(own):
         async with answering(pulled):
             await own.become({title: row[1] for title, row in TABLE.items() if row[1] != "inactive"})
             await until(lambda: not any(own.pods(title) for title in ENDED), why="nothing is left of what has ended")
+            await until(lambda: not any(map(is_look, own.cluster.objects("pods", "sessions"))), why="nor of the look")
             await in_order(own, uids, claims)
 
 

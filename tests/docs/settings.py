@@ -14,7 +14,10 @@ ROOT = Path(__file__).parents[2]
 BEGIN, END = "<!-- settings: begin -->", "<!-- settings: end -->"
 SHOWN = {"db_url": "the hub's `db_url`", "gitlab_url": "where people log in"}  # defaults that another setting decides
 # What of the spawners is ours; the rest is JupyterHub's or KubeSpawner's and documented there.
-OWN = {RenkuLocalSpawner: ("cmd", "poll_interval"), RenkuSpawner: ("clone_image", "hub_label", "probe_images")}
+OWN = {
+    RenkuLocalSpawner: ("cmd", "poll_interval"),
+    RenkuSpawner: ("clone_image", "hub_label", "probe_images", "show_unsaved"),
+}
 
 
 def _traits() -> dict[str, Any]:

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
-from renku_spawner.kube import probe
+from renku_spawner.kube import look, probe
 from tests.kube import made
 
-SESSIONS, PROBES, HUB = yaml.safe_load_all((Path(__file__).parents[2] / "helm" / "networkpolicy.yaml").read_text())
+SESSIONS, PROBES, LOOKS, HUB = yaml.safe_load_all(
+    (Path(__file__).parents[2] / "helm" / "networkpolicy.yaml").read_text()
+)
 PEERS = {
     "hub": ("jupyter", {"app": "jupyterhub", "component": "hub"}),
     "proxy": ("jupyter", {"app": "jupyterhub", "component": "proxy"}),
@@ -20,6 +22,7 @@ PEERS = {
     "a false hub": ("sessions", {"component": "hub"}),
     "a session": ("sessions", made.pod(made.spec())["metadata"]["labels"]),
     "a look into an image": ("sessions", made.sent(probe.pod({}, made.spec(), made.SETTINGS))["metadata"]["labels"]),
+    "a look at files": ("sessions", look.labels(made.SETTINGS, "work-claimaaaaaaa")),
 }
 PRIVATE = [
     "169.254.169.254", "10.0.0.1", "10.96.0.10", "172.31.255.254", "192.168.1.1", "100.100.100.200", "127.0.0.1",
@@ -79,6 +82,7 @@ def test_they_select_the_pods_that_they_are_for():
     assert not matches(SESSIONS["spec"]["podSelector"], PEERS["hub"][1])
     assert matches(HUB["spec"]["podSelector"], PEERS["hub"][1])
     assert not matches(SESSIONS["spec"]["podSelector"], PEERS["a look into an image"][1])
+    assert not matches(SESSIONS["spec"]["podSelector"], PEERS["a look at files"][1])
     assert SESSIONS["spec"]["policyTypes"] == ["Ingress", "Egress"]
     assert HUB["spec"]["policyTypes"] == ["Egress"]
 
@@ -109,9 +113,9 @@ def test_the_hub_reaches_public_hosts_by_https_alone_and_nothing_private():
     assert allows(HUB, "egress", "10.96.0.1", 443)
 
 
-def test_a_look_into_an_image_reaches_nobody_and_nobody_reaches_it():
-    assert PROBES["metadata"]["namespace"] == SESSIONS["metadata"]["namespace"]
-    assert matches(PROBES["spec"]["podSelector"], PEERS["a look into an image"][1])
-    assert not any(matches(PROBES["spec"]["podSelector"], labels) for _, labels in (PEERS["a session"], PEERS["hub"]))
-    assert PROBES["spec"]["policyTypes"] == ["Ingress", "Egress"]
-    assert not {"ingress", "egress"} & PROBES["spec"].keys()  # both are closed: no rule opens anything
+@pytest.mark.parametrize(("policy", "who"), [(PROBES, "a look into an image"), (LOOKS, "a look at files")])
+def test_a_look_reaches_nobody_and_nobody_reaches_it(policy, who):
+    assert policy["metadata"]["namespace"] == SESSIONS["metadata"]["namespace"]
+    assert [name for name in PEERS if matches(policy["spec"]["podSelector"], PEERS[name][1])] == [who]
+    assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert not {"ingress", "egress"} & policy["spec"].keys()  # both are closed: no rule opens anything

@@ -143,6 +143,14 @@ class OwnHub:
         headers = {"Authorization": f"token {token or self.alice()}"}
         return self.client.request(method, f"{self.url}api/{path}", json=body, headers=headers)
 
+    def page(self, path: str) -> str:
+        """What alice sees there, logged in by the form."""
+        with httpx.Client(base_url=self.url, timeout=60, trust_env=False, follow_redirects=True) as client:
+            client.get("login")
+            form = {"username": "alice", "password": "renku", "_xsrf": client.cookies["_xsrf"]}
+            client.post("login", data=form).raise_for_status()
+            return client.get(path).raise_for_status().text
+
     def alice(self) -> str:
         if "alice" not in self.tokens:
             self.ask("POST", "users/alice", token=ADMIN_TOKEN)

@@ -622,6 +622,7 @@ DELETE_DATA = {
         },
     ],
     "unsaved_note": None,
+    "again": False,
     "action": PAUSED["delete_page"],
     "cancel": BASE + "renku/sessions",
     "values": {"confirm": ""},
@@ -783,7 +784,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "delete-data": ("renku_delete_data.html", DELETE_DATA),
     "delete-data-unread": (
         "renku_delete_data.html",
-        DELETE_DATA | {"unsaved": [], "unsaved_note": "git could not read it.", "errors": {"confirm": "No."}},
+        DELETE_DATA | {"unsaved": [], "unsaved_note": "We are looking.", "again": True, "errors": {"confirm": "No."}},
     ),
     "launch": ("renku_launch.html", LAUNCH),
     "launch-running": ("renku_launch.html", LAUNCH | {"s": RUNNING, "path": None, "ignored": []}),

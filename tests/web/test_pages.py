@@ -331,7 +331,7 @@ async def test_work_that_is_nowhere_else_is_shown_before_data_are_deleted(renku_
     await hub.becomes(session, Status.PAUSED)
     page = (await alice.get(f"renku/sessions/{session.id}/data")).text
     assert "<code>analysis</code>" in page
-    assert "as of its last stop, today" in page
+    assert "as it is now" in page
 
 
 async def test_the_head_of_the_project_starts_its_default_and_a_writer_may_change_it(renku_hub):
