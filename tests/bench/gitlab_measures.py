@@ -20,6 +20,7 @@ from tests.fakes.gitlab import FakeGitLab
 from tests.fixtures.gitlab import log_in
 
 from . import seed
+from .gitlab_hour import hour
 from .hubs import Hub, start
 from .load import Connection, Meter, Page, compared, percentile
 
@@ -37,6 +38,7 @@ class Plan:
 
     *projects* are in GitLab, and somebody walks through the list up to *page*. *users* open projects, each another
     one every *every* seconds or as soon as there is an answer, for *seconds*; *alike* ask for the same at once.
+    *hour* users work for an hour.
     """
 
     projects: int = 10_000
@@ -47,6 +49,7 @@ class Plan:
     every: float = 2.0
     seconds: float = 12.0
     alike: int = 50
+    hour: int = 1000
 
 
 @dataclass(frozen=True)
@@ -95,11 +98,13 @@ async def place(folder: Path, plan: Plan) -> AsyncIterator[Place]:
 
 
 async def everything(folder: Path, plan: Plan) -> dict[str, list[Sample]]:
-    """The raw samples of all three, of one hub."""
+    """The raw samples of all three, of one hub, and those of an hour without a hub."""
+    (folder / "hour").mkdir()
+    whole_hour = await hour(folder / "hour", plan.hour)
     async with place(folder, plan) as there:
         budget_first = await budget(there, plan)
         listed = await lists(there, plan)
-        return {"budget": budget_first, "lists": listed, "waits": await waits(there, plan)}
+        return {"budget": budget_first, "lists": listed, "waits": await waits(there, plan), "hour": whole_hour}
 
 
 # B9

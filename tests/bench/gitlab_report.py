@@ -20,7 +20,12 @@ at a page that has nothing to do with GitLab and the hub's health is asked for 5
 round GitLab answers, in one it never does, in one after 5 s. B9 counts calls of GitLab's API and of its tokens. A
 reporter's first look is two: GitLab does not tell with a project what its group's invited groups give somebody.
 
-Not measured: a real GitLab, an hour of a thousand users, pages with what GitLab said minutes ago (tests/gitlab has
+The hour of many users asks the source of projects itself, by a clock that is set forward: each sees the list, looks at
+one of ten projects every ten minutes, loads its page twice more, and starts a session twice, more than a minute after
+the look; seven in ten are developers, the others reporters. The hub itself asks who they are, twelve times an hour at
+most. Counts are the same on any machine.
+
+Not measured: a real GitLab, pages with what GitLab said minutes ago (tests/gitlab has
 these). Git over HTTP is not counted.
 """
 _COUNTS = {
@@ -39,7 +44,8 @@ _MODES = {"hang": "never answers", "slow": "answers after 5 s"}
 
 def lines(samples: Samples, plan: Plan) -> list[Line]:
     """Every figure that the plan asks for. Raises AssertionError if a sample for one is missing."""
-    return [*_lists(samples["lists"], plan), *_waits(samples["waits"], plan), *_budget(samples["budget"], plan)]
+    counted = [*_budget(samples["budget"], plan), *_hour(samples["hour"], plan)]
+    return [*_lists(samples["lists"], plan), *_waits(samples["waits"], plan), *counted]
 
 
 def _lists(samples: list[Sample], plan: Plan) -> Iterator[Line]:
@@ -88,8 +94,19 @@ def _budget(samples: list[Sample], plan: Plan) -> Iterator[Line]:
     yield _count(f"B9: calls for {plan.alike} first looks at the same project at once", alike["calls"], 1)
 
 
-def _count(what: str, value: float, bar: float | None) -> Line:
-    return Line(what=what, value=value, least=value, most=value, bar=bar, unit="")
+def _hour(samples: list[Sample], plan: Plan) -> Iterator[Line]:
+    found = _one(samples, "hour")
+    assert found["users"] == plan.hour, f"{found['users']} of {plan.hour} users"
+    about = f"in an hour of {plan.hour:,} users with 10 projects each"
+    for kind, what, bar in (("looks", "look", 1), ("reloads", "reload", 0), ("starts", "start", 1)):
+        calls, times = found[f"{kind} calls"], found[kind]
+        yield _count(f"B9: calls for a {what}, {about}", calls / times, bar, note=f"{calls:,} for {times:,}")
+    every = sum(count for key, count in found.items() if key.endswith(" calls"))
+    yield _count(f"B9: calls a minute {about}", every / 60, None, note=f"{every:,} in all, with their lists")
+
+
+def _count(what: str, value: float, bar: float | None, note: str = "") -> Line:
+    return Line(what=what, value=value, least=value, most=value, bar=bar, unit="", note=note)
 
 
 def _one(samples: list[Sample], what: str) -> Sample:
