@@ -13,8 +13,9 @@ sys.dont_write_bytecode = False
 
 pytest_plugins = [
     "pytester",
-    "tests.fixtures.proxy",  # before those that import it
+    "tests.fixtures.proxy",  # these three before those that import them
     "tests.fixtures.canaries",
+    "tests.fixtures.quick",
     "tests.fixtures.browser",
     "tests.fixtures.clock",
     "tests.fixtures.hub",

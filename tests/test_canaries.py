@@ -30,7 +30,7 @@ STATES = {"Authenticator": {"enable_auth_state": True}}
 # ---- planted ---------------------------------------------------------------------------------------------
 
 
-async def test_secrets_of_every_kind_pass_through_a_hub_and_a_cluster(on_cluster, postgresql_url, tmp_path):
+async def test_secrets_of_every_kind_pass_through_a_hub_and_a_cluster(postgresql_url, on_cluster, tmp_path):
     file = tmp_path / "pull.json"
     entry = b64encode(f"robot:{canaries.planted('registry')}".encode()).decode()
     canaries.plant("registry", entry)
@@ -107,7 +107,7 @@ async def test_what_a_page_tells_is_found(renku_hub, own, how):
     assert places(own) == {"page"}
 
 
-async def test_what_a_hub_leaves_is_found(renku_hub, own, database_url, tmp_path):
+async def test_what_a_hub_leaves_is_found(database_url, renku_hub, own, tmp_path):
     hub = await renku_hub(JupyterHub={"db_url": database_url})
     assert found_in(hub, own, tmp_path) == set()
     await hub.project(description=f"It is {SECRET}.")
