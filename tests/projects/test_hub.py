@@ -10,7 +10,6 @@ from renku_spawner.domain.errors import Forbidden, NotFound
 from renku_spawner.domain.project import Project
 from renku_spawner.projects.hub import HubProjects
 from renku_spawner.projects.source import ProjectSource
-from renku_spawner.store import migrate
 from renku_spawner.store.database import Database
 from tests.store.made import project
 
@@ -18,9 +17,8 @@ ADA, EVE = Person(name="ada"), Person(name="eve", groups=frozenset({"lab"}), adm
 
 
 @pytest.fixture
-def db(database_url: str) -> Iterator[Database]:
-    migrate.upgrade(database_url)
-    database = Database(database_url)
+def db(tables_url: str) -> Iterator[Database]:
+    database = Database(tables_url)
     yield database
     database.dispose()
 
@@ -69,12 +67,11 @@ async def test_the_list_is_what_get_would_show(db: Database, private: Project, p
     assert [entry.path for entry in (await source.listed(ADA, search="PRIV"))[0]] == ["ada/private"]
 
 
-async def test_a_reader_waits_for_nobody_who_writes(sqlite_url: str) -> None:
-    migrate.upgrade(sqlite_url)
-    db = Database(sqlite_url)
+async def test_a_reader_waits_for_nobody_who_writes(sqlite_tables_url: str) -> None:
+    db = Database(sqlite_tables_url)
     with db.write() as tx:
         made = project(tx)
-    holder = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+    holder = sqlite3.connect(sqlite_tables_url.removeprefix("sqlite:///"), isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     assert await HubProjects(db).get(ADA, made.id, Action.READ) == made
     holder.close()

@@ -103,8 +103,8 @@ def test_addresses_are_read_as_jupyterhub_reads_them() -> None:
     assert parsed("postgresql://u@h/d").drivername == "postgresql+psycopg"
 
 
-def test_a_lock_that_somebody_holds_is_busy_at_once(sqlite_db: Database, sqlite_url: str) -> None:
-    holder = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+def test_a_lock_that_somebody_holds_is_busy_at_once(sqlite_db: Database, sqlite_tables_url: str) -> None:
+    holder = sqlite3.connect(sqlite_tables_url.removeprefix("sqlite:///"), isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     took = Stopwatch()
     with pytest.raises(Busy), sqlite_db.write():
@@ -131,8 +131,10 @@ def test_a_row_that_somebody_holds_is_busy_at_once(postgresql_db: Database) -> N
         assert tx.projects.get(made.id).default_session == "a"
 
 
-async def test_a_writer_of_two_seconds_delays_a_request_and_not_the_loop(sqlite_db: Database, sqlite_url: str) -> None:
-    holder = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+async def test_a_writer_of_two_seconds_delays_a_request_and_not_the_loop(
+    sqlite_db: Database, sqlite_tables_url: str
+) -> None:
+    holder = sqlite3.connect(sqlite_tables_url.removeprefix("sqlite:///"), isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     loop = asyncio.get_running_loop()
     loop.call_later(2, holder.execute, "ROLLBACK")
@@ -161,8 +163,8 @@ async def test_a_writer_of_two_seconds_delays_a_request_and_not_the_loop(sqlite_
     holder.close()
 
 
-async def test_patience_ends_with_a_sentence(sqlite_db: Database, sqlite_url: str) -> None:
-    holder = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+async def test_patience_ends_with_a_sentence(sqlite_db: Database, sqlite_tables_url: str) -> None:
+    holder = sqlite3.connect(sqlite_tables_url.removeprefix("sqlite:///"), isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
 
     def unit() -> None:
@@ -184,15 +186,15 @@ def kill_backends(url: str) -> None:
         )
 
 
-def test_a_killed_connection_costs_one_attempt_at_most(postgresql_db: Database, postgresql_url: str) -> None:
+def test_a_killed_connection_costs_one_attempt_at_most(postgresql_db: Database, postgresql_tables_url: str) -> None:
     with postgresql_db.write() as tx:
         made = project(tx)
-    kill_backends(postgresql_url)
+    kill_backends(postgresql_tables_url)
     with postgresql_db.read() as tx:
         assert tx.projects.get(made.id) == made
     with pytest.raises(Busy), postgresql_db.write() as tx:
         project(tx, "ada/lost")
-        kill_backends(postgresql_url)
+        kill_backends(postgresql_tables_url)
         tx.projects.get(made.id)
     with postgresql_db.write() as tx:
         assert tx.projects.by_path("ada/lost") is None

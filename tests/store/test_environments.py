@@ -23,10 +23,10 @@ def test_an_environment_is_read_as_it_was_added(db: Database) -> None:
         assert tx.environments.get("unknown") is None
 
 
-def test_another_hub_reads_the_same(db: Database, database_url: str) -> None:
+def test_another_hub_reads_the_same(db: Database, tables_url: str) -> None:
     with db.write() as tx:
         made = environment(tx, keywords=("ML",))
-    other = Database(database_url)
+    other = Database(tables_url)
     with other.read() as tx:
         assert tx.environments.get(made.id) == made
     other.dispose()
