@@ -24,6 +24,7 @@ POSITIVE_SECONDS = 300.0
 NEGATIVE_SECONDS = 30.0
 _REMEMBERED = 1000  # answers of each kind
 Value = TypeVar("Value")
+_Ask = Callable[[Place, str], Awaitable[Found]]
 
 
 class Client:
@@ -47,11 +48,13 @@ class Client:
     ) -> None:
         self._guard = guard
         self._wire = Wire(guard, ssl=ssl)
-        self._reader = Reader(Login(self._wire, guard, credentials or {}, clock), platforms, clock)
-        self._breaker = Breaker(clock)
         self._flights = Flights()
+        login = Login(self._wire, guard, credentials or {}, self._flights, clock)
+        self._reader = Reader(login, platforms, clock)
+        self._breaker = Breaker(clock)
         self._heads: Cache[Found | RegistryError] = Cache(_REMEMBERED, clock)
         self._facts: Cache[ImageFacts | NoPlatform] = Cache(_REMEMBERED, clock)
+        self._asked: Cache[bool] = Cache(_REMEMBERED, clock)  # repositories of which something is known
 
     async def close(self) -> None:
         """End what is under way; nothing can be asked afterwards."""
@@ -68,14 +71,7 @@ class Client:
             NotAllowed: we may not ask there; no connection was made.
             Unreachable: no definitive answer.
         """
-        at, reference = place(image, trusted=trusted), image.digest or image.tag or "latest"
-        key = ("head", at, reference)
-        known = self._heads.get(key)
-        if known is None:
-            known = await self._flights.run(key, lambda: self._look(key))
-        if isinstance(known, RegistryError):
-            raise type(known)(known.detail)
-        return known
+        return await self._found(image, self._reader.look, trusted=trusted)
 
     async def inspect(self, image: Image, *, trusted: bool = False) -> ImageFacts:
         """What the image is, on the first of our platforms that it has; verified by digest.
@@ -86,7 +82,7 @@ class Client:
         """
         at = place(image, trusted=trusted)
         async with _in_time():
-            found = await self.head(image, trusted=trusted)
+            found = await self._found(image, self._first(at, image.digest), trusted=trusted)
             known = self._facts.get((trusted, found.digest))
             if known is None:
                 known = await self._flights.run(("facts", at, found), lambda: self._read(at, found))
@@ -105,13 +101,32 @@ class Client:
         key = ("sbom", at, digest)
         return await self._flights.run(key, lambda: self._tried(at, lambda: self._reader.packages(at, digest)))
 
-    async def _look(self, key: tuple[str, Place, str]) -> Found | RegistryError:
-        _, at, reference = key
+    async def _found(self, image: Image, ask: _Ask, *, trusted: bool) -> Found:
+        """What the image's reference points to, remembered or as *ask* has it."""
+        at, reference = place(image, trusted=trusted), image.digest or image.tag or "latest"
+        key = ("head", at, reference)
+        known = self._heads.get(key)
+        if known is None:
+            known = await self._flights.run(key, lambda: self._look(at, reference, ask))
+        if isinstance(known, RegistryError):
+            raise type(known)(known.detail)
+        return known
+
+    def _first(self, at: Place, digest: str | None) -> _Ask:
+        """How to begin for who wants the details: what is surely new is fetched at once, of what
+        may be known already its digest is asked for first, which counts as no download (B10)."""
+        new = self._facts.get((at.trusted, digest)) is None if digest else self._asked.get(at) is None
+        return self._reader.open if new else self._reader.look
+
+    async def _look(self, at: Place, reference: str, ask: _Ask) -> Found | RegistryError:
         try:
-            found: Found | RegistryError = await self._tried(at, lambda: self._reader.look(at, reference))
+            found = await self._tried(at, lambda: ask(at, reference))
         except (NotFound, Denied) as refusal:
-            found = refusal
-        self._heads.put(key, found, seconds=POSITIVE_SECONDS if isinstance(found, Found) else NEGATIVE_SECONDS)
+            self._heads.put(("head", at, reference), refusal, seconds=NEGATIVE_SECONDS)
+            return refusal
+        self._asked.put(at, value=True)
+        for each in (reference, found.digest):
+            self._heads.put(("head", at, each), found, seconds=POSITIVE_SECONDS)
         return found
 
     async def _read(self, at: Place, found: Found) -> ImageFacts | NoPlatform:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from yarl import URL
 
 from ..domain.image import Image
-from ..remote.cache import Cache
+from ..remote.cache import Cache, Flights
 from .challenge import Challenge, parse
 from .errors import Denied, NotAllowed, NotFound, RegistryError, Unreachable
 from .guard import Guard
@@ -45,12 +45,19 @@ def place(image: Image, *, trusted: bool) -> Place:
 
 class Login:
     """Answers challenges; tokens are remembered per repository until they end, and per host
-    whom to ask for one, so that the next repository is not refused first."""
+    whom to ask for one, so that the next repository is not refused first. *flights* is whose
+    owner closes it; whoever needs the same token at the same time waits for one answer."""
 
     def __init__(
-        self, wire: Wire, guard: Guard, credentials: Mapping[str, tuple[str, str]], clock: Callable[[], float]
+        self,
+        wire: Wire,
+        guard: Guard,
+        credentials: Mapping[str, tuple[str, str]],
+        flights: Flights,
+        clock: Callable[[], float],
     ) -> None:
         self._wire = wire
+        self._flights = flights
         self._guard = guard
         self._credentials = credentials
         self._authorizations: Cache[str] = Cache(_TOKENS, clock)
@@ -68,17 +75,31 @@ class Login:
             headers["Authorization"] = known
         answer = await self._wire.ask(method, url, headers=headers, limit=limit)
         if answer.status == 401 and answer.url.origin() == url.origin():
-            self._authorizations.forget(at)
-            self._challenges.forget(at.host)
-            headers["Authorization"] = await self._authorization(at, answer)
+            headers["Authorization"] = await self._anew(at, answer, known)
             answer = await self._wire.ask(method, url, headers=headers, limit=limit)
         if answer.status != 200:
             raise refusal(answer.status, at)
         return answer
 
     async def _ahead(self, at: Place) -> str | None:
+        """A token before anybody asks for it; a realm that is silent may have moved, so the registry is asked again."""
         challenge = self._challenges.get(at.host)
-        return await self._bearer(at, challenge) if challenge else None
+        if challenge is None:
+            return None
+        try:
+            return await self._bearer(at, challenge)
+        except Unreachable:
+            self._challenges.forget(at.host)
+            return None
+
+    async def _anew(self, at: Place, answer: Answer, shown: str | None) -> str:
+        """What opens it now that *shown* does not; another request may have got that meanwhile."""
+        known = self._authorizations.get(at)
+        if known and known != shown:
+            return known
+        self._authorizations.forget(at)
+        self._challenges.forget(at.host)
+        return await self._authorization(at, answer)
 
     async def _authorization(self, at: Place, answer: Answer) -> str:
         """Raises NotFound or Denied where we have nothing to show."""
@@ -96,6 +117,9 @@ class Login:
         return basic
 
     async def _bearer(self, at: Place, challenge: Challenge) -> str:
+        return await self._flights.run(("token", at), lambda: self._token(at, challenge))
+
+    async def _token(self, at: Place, challenge: Challenge) -> str:
         """A token from the realm, wherever that is; credentials go there only if it is the
         registry's own host, and then for reading this repository only."""
         realm = _url(challenge.parameters.get("realm", ""))
@@ -109,7 +133,7 @@ class Login:
         answer = await self._wire.ask("GET", realm.update_query(wanted), headers=headers, limit=TOKEN_LIMIT)
         if answer.status != 200:
             raise refusal(answer.status, at)
-        token, seconds = _token(answer.body)
+        token, seconds = _read(answer.body)
         self._authorizations.put(at, f"Bearer {token}", seconds=seconds - _MARGIN)
         self._challenges.put(at.host, _for_all(challenge))
         return f"Bearer {token}"
@@ -153,7 +177,7 @@ def _url(text: str) -> URL:
     return url
 
 
-def _token(body: bytes) -> tuple[str, int]:
+def _read(body: bytes) -> tuple[str, int]:
     """The token and for how many seconds it holds
     (https://distribution.github.io/distribution/spec/auth/token/)."""
     try:

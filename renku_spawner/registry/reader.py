@@ -42,9 +42,21 @@ class Reader:
         answer = await self._login.ask("HEAD", at, f"manifests/{reference}", limit=0)
         media_type, digest = _type(answer), answer.headers.get("Docker-Content-Digest", "")
         if not digest:
-            return await self._look_inside(at, reference)
+            return await self.open(at, reference)
         if not manifest.DIGEST.fullmatch(digest) or (":" in reference and digest != reference):
             raise Unreadable("named a digest that cannot be")
+        return Found(digest=digest, media_type=media_type)
+
+    async def open(self, at: Place, reference: str) -> Found:
+        """GET: for who wants the details too, which are kept for `facts`."""
+        answer = await self._login.ask("GET", at, f"manifests/{reference}", limit=MANIFEST_LIMIT)
+        media_type = _type(answer)
+        named = reference if ":" in reference else answer.headers.get("Docker-Content-Digest", "")
+        if named and not manifest.DIGEST.fullmatch(named):
+            raise Unreadable("named a digest that cannot be")
+        digest = named or f"sha256:{hashlib.sha256(answer.body).hexdigest()}"
+        manifest.check(answer.body, digest)
+        self._keep(at, digest, answer.body)
         return Found(digest=digest, media_type=media_type)
 
     async def facts(self, at: Place, found: Found) -> ImageFacts:
@@ -81,14 +93,6 @@ class Reader:
             return None
         body = await self._blob(at, layer, SBOM_LIMIT)
         return await asyncio.to_thread(manifest.predicate, body)
-
-    async def _look_inside(self, at: Place, reference: str) -> Found:
-        answer = await self._login.ask("GET", at, f"manifests/{reference}", limit=MANIFEST_LIMIT)
-        if ":" in reference:
-            manifest.check(answer.body, reference)
-        digest = reference if ":" in reference else f"sha256:{hashlib.sha256(answer.body).hexdigest()}"
-        self._keep(at, digest, answer.body)
-        return Found(digest=digest, media_type=_type(answer))
 
     async def _manifest(self, at: Place, digest: str) -> Index | Manifest:
         body = self._bodies.get((at.trusted, digest))

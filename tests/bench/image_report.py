@@ -20,7 +20,8 @@ all registries answer; in the other those that the people ask take the request a
 a second, each another one, so that none is left alone after its failures. Meanwhile somebody looks at a project's page
 and checks images at a registry that answers, and the hub's health is asked for 50 times a second. Waits are measured
 from outside, with the bench on the same cores. B10 counts requests; the same counts at a real registry are
-asserted in tests/images.
+asserted in tests/images. The first time that a registry wants a token it has to say from whom: one request more,
+once for each start of the hub.
 
 Not measured: Docker Hub and other real registries, name servers that hang.
 """

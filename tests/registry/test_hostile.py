@@ -198,23 +198,23 @@ async def flood() -> AsyncIterator[bytes]:
 
 
 def manifest(**changed: object) -> Callable[[FakeRegistry], None]:
-    """Answer the manifest by its digest with something else."""
+    """Answer the manifest, by tag or by digest, with something else."""
 
     def change(fake: FakeRegistry) -> None:
         top = fake.put("x", "latest", images.image())
         good = fake.documents[f"/v2/x/manifests/{top}"]
         fields = {"status": good.status, "headers": good.headers, "body": good.body, "parts": None, **changed}
         fake.answer = lambda asked: (
-            Reply(**fields) if asked.method == "GET" and asked.path.endswith(top) else fake.stored(asked)  # type: ignore[arg-type]
+            Reply(**fields) if asked.method == "GET" and "/manifests/" in asked.path else fake.stored(asked)  # type: ignore[arg-type]
         )
 
     return change
 
 
-def head(reply: Reply) -> Callable[[FakeRegistry], None]:
+def tag(reply: Reply) -> Callable[[FakeRegistry], None]:
     def change(fake: FakeRegistry) -> None:
         fake.put("x", "latest", images.image())
-        fake.answer = lambda asked: reply if asked.method == "HEAD" else fake.stored(asked)
+        fake.answer = lambda asked: reply if asked.path.endswith("/manifests/latest") else fake.stored(asked)
 
     return change
 
@@ -239,29 +239,31 @@ UNREADABLE = {
     "no gzip": manifest(headers={"Content-Encoding": "gzip"}, body=b"{}"),
     "another document": manifest(body=b"{}"),
     "another blob": blob(Reply(body=b"{}")),
-    "html": head(Reply(headers=HTML)),
-    "html with a digest": head(Reply(headers={**HTML, "Docker-Content-Digest": "sha256:" + "0" * 64})),
-    "another digest": head(Reply(headers={"Docker-Content-Digest": "sha256:" + "1" * 64})),
-    "no digest": head(Reply(headers={"Docker-Content-Digest": "sha256:../../etc"})),
-    "a page to go to": head(Reply(302, {"Location": "https://registry.example.org/v2/x/manifests/latest"})),
-    "server error": head(Reply(500)),
-    "too many requests": head(Reply(429, {"Retry-After": "99999999999999999999"})),
-    "teapot": head(Reply(418)),
-    "a challenge that nobody can read": head(Reply(401, {"WWW-Authenticate": 'Bearer realm="'})),
+    "html": tag(Reply(headers=HTML)),
+    "html with a digest": tag(Reply(headers={**HTML, "Docker-Content-Digest": "sha256:" + "0" * 64})),
+    "another digest": tag(Reply(headers={"Docker-Content-Digest": "sha256:" + "1" * 64})),
+    "no digest": tag(Reply(headers={"Docker-Content-Digest": "sha256:../../etc"})),
+    "a page to go to": tag(Reply(302, {"Location": "https://registry.example.org/v2/x/manifests/latest"})),
+    "server error": tag(Reply(500)),
+    "too many requests": tag(Reply(429, {"Retry-After": "99999999999999999999"})),
+    "teapot": tag(Reply(418)),
+    "a challenge that nobody can read": tag(Reply(401, {"WWW-Authenticate": 'Bearer realm="'})),
 }
 
 
+@pytest.mark.parametrize("first", ["head", "inspect"])
 @pytest.mark.parametrize("hostile", UNREADABLE.values(), ids=UNREADABLE)
 async def test_h45_nonsense_is_no_answer_and_takes_no_memory(
-    hostile: Callable[[FakeRegistry], None], asking: Asking, fake: FakeRegistry
+    hostile: Callable[[FakeRegistry], None], first: str, asking: Asking, fake: FakeRegistry
 ) -> None:
     hostile(fake)
-    pinned = Image(repository=f"{PUBLIC}/x", tag="latest")
+    client = asking()
     tracemalloc.start()
     try:
         before, took = tracemalloc.get_traced_memory()[0], Stopwatch()
         with pytest.raises(Unreachable):
-            await asking().inspect(pinned)
+            await getattr(client, first)(IMAGE)
+            await client.inspect(IMAGE)
         assert tracemalloc.get_traced_memory()[1] - before < 32 << 20
     finally:
         tracemalloc.stop()
@@ -284,7 +286,7 @@ async def test_h45_a_registry_that_takes_its_time_gets_ten_seconds(
         return Reply()
 
     fakes[PUBLIC].answer = never
-    manifest(parts=drip, headers={})(fakes[ELSEWHERE])
+    manifest(parts=drip)(fakes[ELSEWHERE])
 
     async def seconds(host: str) -> tuple[float, float]:
         """By the clock on the wall, and fairly."""

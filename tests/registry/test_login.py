@@ -1,5 +1,6 @@
 """Tokens and passwords: who is asked for them, who gets them, and who never does."""
 
+import asyncio
 import base64
 import contextlib
 import json
@@ -63,7 +64,7 @@ async def test_an_admins_image_is_asked_for_with_the_password(locked: Registry) 
         assert facts.platform == "linux/amd64"
         assert await client.sbom(image, facts.digest, trusted=True)
         assert [line for line in locked.requests("private") if line.endswith("401")].count(
-            "HEAD /v2/private/manifests/latest 401"
+            "GET /v2/private/manifests/latest 401"
         ) == 1, "the password is shown at once to who has asked for it"
         with pytest.raises(Denied):
             await client.inspect(image)
@@ -136,7 +137,7 @@ async def test_docker_hub_is_several_hosts_of_one_house(
         client = asking(credentials={"docker.io": SECRET})
         await client.inspect(Image(repository="docker.io/library/nginx", tag="latest"), trusted=trusted)
         asked = [(a.headers["host"].partition(".")[0], a.method) for a in hub.requests]
-        assert asked == [("registry-1", "HEAD"), ("auth", "GET"), ("registry-1", "HEAD"), *[("registry-1", "GET")] * 2]
+        assert asked == [("registry-1", "GET"), ("auth", "GET"), *[("registry-1", "GET")] * 2]
         token = hub.requests[1]
         assert token.headers.get("authorization") == (BASIC if trusted else None)
         scope = "repository:library/nginx:pull" if trusted else "repository:a,b:pull"
@@ -171,23 +172,52 @@ async def test_the_next_repository_of_a_host_takes_four_requests_its_token_inclu
     asking: Asking, fake: FakeRegistry
 ) -> None:
     fake.put("x", "latest", images.image())
-    fake.put("y", "latest", images.image(created="2025-01-01T00:00:00Z"))
-
-    def answer(asked: Request) -> Reply:
-        if asked.path == "/token":
-            return Reply(body=json.dumps({"token": URL(asked.target).query["scope"]}).encode())
-        scope = f"repository:{asked.path.split('/')[2]}:pull"
-        if asked.headers.get("authorization") != f"Bearer {scope}":
-            return Reply(401, {"WWW-Authenticate": f'Bearer realm="https://{PUBLIC}/token",scope="{scope}"'})
-        return fake.stored(asked)
-
-    fake.answer = answer
+    fake.put("y", "latest", images.image(created="2025-01-01T00:00:00Z", platforms=PLATFORMS))
+    want_a_token_for_each(fake)
     client = asking()
     await client.inspect(IMAGE)
     fake.requests.clear()
     await client.inspect(Image(repository=f"{PUBLIC}/y", tag="latest"))
     assert [asked.path.split("/")[-2] for asked in fake.requests] == ["", "manifests", "manifests", "blobs"]
-    assert [asked.method for asked in fake.requests] == ["GET", "HEAD", "GET", "GET"]
+    assert {asked.method for asked in fake.requests} == {"GET"}
+
+
+async def test_whoever_needs_the_same_token_at_once_gets_the_same(asking: Asking, fake: FakeRegistry) -> None:
+    for number in range(5):
+        fake.put("x", str(number), images.image(config={"Labels": {"number": str(number)}}))
+    want_a_token_for_each(fake)
+    client = asking()
+    await asyncio.gather(*(client.head(Image(repository=IMAGE.repository, tag=str(n))) for n in range(5)))
+    assert [asked.path for asked in fake.requests].count("/token") == 1
+
+
+async def test_a_realm_that_has_moved_is_found_again(asking: Asking, fake: FakeRegistry) -> None:
+    for name in ("x", "y"):
+        fake.put(name, "latest", images.image())
+    want_a_token_for_each(fake)
+    client = asking()
+    await client.head(IMAGE)
+    want_a_token_for_each(fake, realm="/moved")
+    await client.head(Image(repository=f"{PUBLIC}/y", tag="latest"))
+    assert [asked.path for asked in fake.requests[-4:]] == [
+        "/token", "/v2/y/manifests/latest", "/moved", "/v2/y/manifests/latest",
+    ]  # fmt: skip
+
+
+def want_a_token_for_each(fake: FakeRegistry, realm: str = "/token") -> None:
+    """Let every repository have its own token."""
+
+    def answer(asked: Request) -> Reply:
+        if asked.path == realm:
+            return Reply(body=json.dumps({"token": URL(asked.target).query["scope"]}).encode())
+        if not asked.path.startswith("/v2/"):
+            return Reply(500)
+        scope = f"repository:{asked.path.split('/')[2]}:pull"
+        if asked.headers.get("authorization") != f"Bearer {scope}":
+            return Reply(401, {"WWW-Authenticate": f'Bearer realm="https://{PUBLIC}{realm}",scope="{scope}"'})
+        return fake.stored(asked)
+
+    fake.answer = answer
 
 
 @pytest.mark.parametrize(
@@ -266,10 +296,13 @@ async def test_a_real_registry_takes_the_token_that_its_realm_gives(tokens: Fake
             yield request
 
     with run_registry(tmp_path, auth={"token": auth}, login=Pusher()) as registry:
-        digest = registry.push("public")
+        digest = registry.push("public", platforms=PLATFORMS)
+        before = len(registry.requests("public"))
         client = Client(Guard(plain_http=[registry.host, f"127.0.0.1:{tokens.port}"]), PLATFORMS)
         async with closing(client):
             assert (await client.inspect(Image(repository=f"{registry.host}/public", tag="latest"))).digest == digest
+            asked = [line.rpartition(" ")[2] for line in registry.requests("public")[before:]]
+            assert asked == ["401", "200", "200", "200"], "with the token's five in all; only the first time"
             with pytest.raises(Denied):
                 await client.inspect(Image(repository=f"{registry.host}/other", tag="latest"))
     assert not any("authorization" in asked.headers for asked in tokens.requests)
