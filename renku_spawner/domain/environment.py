@@ -30,7 +30,11 @@ class State(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfiguration:
-    """How the image is run. The working directory is `/work` or below (decision 3)."""
+    """How the image is run. The working directory is `/work` or below (decision 3).
+
+    `image_user` is whether it runs as the user that the image names, instead of `uid`; `gid`
+    remains the group of the files in `/work`, and `group` is that user's own, filled in at a start.
+    """
 
     default_url: str = "/lab"
     port: int = 8888
@@ -39,6 +43,8 @@ class RunConfiguration:
     working_directory: str = "/work"
     uid: int | None = None
     gid: int | None = None
+    image_user: bool = False
+    group: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

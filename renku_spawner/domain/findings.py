@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 
+from . import image_user
 from .environment import RunConfiguration
 from .facts import NO_SHELL, ImageFacts, marks
 from .hint import Hint, Severity
@@ -75,7 +76,10 @@ def of_server(facts: ImageFacts, image: Image, run: RunConfiguration) -> Iterato
 
 
 def of_user(facts: ImageFacts, run: RunConfiguration) -> Iterator[Hint]:
-    """Sessions run as the configured user id; without one the image's own user is not asked."""
+    """Sessions run as the configured user id; without one the image's own user is asked only if somebody wants that."""
+    if run.image_user:
+        yield from _of_own_user(facts)
+        return
     user = facts.user.partition(":")[0]
     if run.uid is not None or (user.isdecimal() and user not in _ROOT):
         return
@@ -95,6 +99,18 @@ def of_user(facts: ImageFacts, run: RunConfiguration) -> Iterator[Hint]:
             title="User without a number",
             text=f"The image names its user “{user}”; give its number, unless it is the usual 1000.",
             field="uid",
+        )
+
+
+def _of_own_user(facts: ImageFacts) -> Iterator[Hint]:
+    if said := image_user.problem(facts.user):
+        root = image_user.is_root(facts.user)
+        yield Hint(
+            code="root_user" if root else "named_user",
+            severity=Severity.ERROR,
+            title="Runs as root" if root else "User without a number",
+            text=said,
+            field="image_user",
         )
 
 

@@ -25,6 +25,7 @@ class RunChoice:
     working_directory: str | None = None
     uid: int | None = None
     gid: int | None = None
+    image_user: bool | None = None
 
     def over(self, suggested: RunConfiguration) -> RunConfiguration:
         """The choice, and *suggested* for what was not chosen."""
@@ -85,11 +86,15 @@ def _problems(run: RunChoice) -> Mapping[str, str]:
         "working_directory": _unless(
             run.working_directory is None or _is_folder(run.working_directory), "The folder /work, or one below it."
         ),
-        "uid": _unless(
-            run.uid is None or _LEAST_ID <= run.uid <= _LARGEST_ID, f"A user id is a number from {_LEAST_ID}."
-        ),
+        "uid": _uid(run),
         "gid": _unless(run.gid is None or 1 <= run.gid <= _LARGEST_ID, "A group id is a number from 1."),
     }
+
+
+def _uid(run: RunChoice) -> str:
+    if run.uid is not None and run.image_user:
+        return "Either a user id, or the image's own user."
+    return _unless(run.uid is None or _LEAST_ID <= run.uid <= _LARGEST_ID, f"A user id is a number from {_LEAST_ID}.")
 
 
 def _unless(right: bool, sentence: str) -> str:

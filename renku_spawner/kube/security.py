@@ -36,12 +36,17 @@ def gid(run: RunConfiguration, settings: PodSettings) -> int:
     return settings.gid if run.gid is None else run.gid
 
 
+def group(run: RunConfiguration, settings: PodSettings) -> int:
+    """Of the processes. One that somebody has chosen is that of the files in `/work`, too."""
+    return run.group if run.group is not None and run.gid is None else gid(run, settings)
+
+
 def of_pod(run: RunConfiguration, settings: PodSettings) -> V1PodSecurityContext:
     """The volume belongs to the session's group; a large one is not walked at each start."""
     return V1PodSecurityContext(
         run_as_non_root=True,
         run_as_user=uid(run, settings),
-        run_as_group=gid(run, settings),
+        run_as_group=group(run, settings),
         fs_group=gid(run, settings),
         fs_group_change_policy="OnRootMismatch",
         seccomp_profile=V1SeccompProfile(type="RuntimeDefault"),
@@ -55,7 +60,7 @@ def of_container(run: RunConfiguration, settings: PodSettings) -> V1SecurityCont
         capabilities=V1Capabilities(drop=["ALL"]),
         run_as_non_root=True,
         run_as_user=uid(run, settings),
-        run_as_group=gid(run, settings),
+        run_as_group=group(run, settings),
         seccomp_profile=V1SeccompProfile(type="RuntimeDefault"),
     )
 

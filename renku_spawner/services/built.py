@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from ..domain import facts, running, text
+from ..domain import facts, image_user, running, text
 from ..domain.access import Person
 from ..domain.built import Built, BuiltImage
 from ..domain.environment import Kind, NewEnvironment, NewRevision, Revision, RunConfiguration
@@ -37,6 +37,7 @@ async def environment(
     repository = builds.require(parts, project, new.repository)
     found = await builds.look(parts, person, project, repository, new.branch or "")
     made = await _pinned(parts, person, found, _named(found, new.image), choice)
+    image_user.check(made.run, made.facts)
     said = NewEnvironment(
         name=text.title(new.name or repository.directory, field="name"), kind=Kind.REPOSITORY, project=project.id
     )

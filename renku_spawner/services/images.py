@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ..domain import facts, hints, likely, running, text
+from ..domain import facts, hints, image_user, likely, running, text
 from ..domain.access import Person
 from ..domain.environment import Kind, NewEnvironment, NewRevision, RunConfiguration
 from ..domain.errors import Invalid
@@ -159,7 +159,9 @@ async def chosen(parts: Parts, person: Person, new: NewImage) -> tuple[Checked, 
     if checked.refuses:
         raise refusal(checked)
     image, found = checked.image, checked.facts
-    return checked, revision(new.image, image, found, choice.over(suggested(found, image)))
+    made = revision(new.image, image, found, choice.over(suggested(found, image)))
+    image_user.check(made.run, made.facts)
+    return checked, made
 
 
 def suggested(found: ImageFacts | None, image: Image) -> RunConfiguration:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..domain import names, text
+from ..domain import image_user, names, text
 from ..domain.access import Action, Person
-from ..domain.environment import Kind, State
-from ..domain.errors import NotFound, Refused, RenkuError, Unavailable, not_found
+from ..domain.environment import Kind, Revision, RunConfiguration, State
+from ..domain.errors import Invalid, NotFound, Refused, RenkuError, Unavailable, not_found
 from ..domain.instance import Instance
 from ..domain.policy import Policy
 from ..domain.project import Project
@@ -63,9 +63,18 @@ async def prepare(parts: Parts, person: Person, session_id: str, resource_class:
         needs=session.configuration.needs,
         repositories=session.configuration.chosen(project.repositories),
         variables=session.configuration.variables,
-        run=session.revision.run,
+        run=_run(session.revision),
         own_image=session.environment.kind is not Kind.DEFAULT,
     )
+
+
+def _run(revision: Revision) -> RunConfiguration:
+    """As whom it runs: what an editor has chosen was possible with the image that was there then."""
+    try:
+        image_user.check(revision.run, revision.facts)
+    except Invalid:
+        raise refused("image_root", image=revision.canonical) from None
+    return image_user.applied(revision)
 
 
 async def _session(parts: Parts, person: Person, session_id: str) -> Session:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..domain import facts, running
+from ..domain import facts, image_user, running
 from ..domain.access import Person
 from ..domain.environment import Environment, Kind, NewRevision, Revision, RunConfiguration
 from ..domain.errors import Invalid
@@ -57,6 +57,7 @@ async def asked(parts: Parts, person: Person, session: Session, wanted: NewImage
         checked, made = await images.chosen(parts, person, replace(wanted, image=wanted.image or present.image))
         return Replacement(revision=made, environment=_called(session.environment, present, checked))
     run = running.check(wanted.run).over(_suggested(present))
+    image_user.check(run, present.facts)
     if not permission.holds(parts, session.environment, present, person):
         said = sentence("registry_not_allowed", image=present.canonical)
         raise Invalid(said, fields={"image": said}, code="registry_not_allowed")
@@ -83,8 +84,8 @@ def _suggested(revision: Revision) -> RunConfiguration:
 
 
 def _as_a_form_says(choice: RunChoice) -> RunChoice:
-    """A form cannot say that there shall be no command where the image would get one."""
-    return replace(choice, command=choice.command or None)
+    """A form cannot say that there shall be no command where the image would get one, nor say no."""
+    return replace(choice, command=choice.command or None, image_user=choice.image_user or None)
 
 
 def _called(environment: Environment, present: Revision, checked: Checked) -> Environment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..domain import image_user
 from ..domain.access import Action, Person
 from ..domain.environment import Environment, Kind, NewRevision, Revision, RunConfiguration
 from ..domain.errors import Conflict, Invalid
@@ -26,7 +27,7 @@ async def history(parts: Parts, person: Person, ref: str, session_id: str) -> li
 async def run_of(parts: Parts, instance: Instance) -> RunConfiguration:
     """How the image of its last start runs."""
     revision = await read(parts, lambda tx: tx.environments.revision(instance.revision or ""))
-    return revision.run if revision else RunConfiguration()
+    return image_user.applied(revision) if revision else RunConfiguration()
 
 
 async def choose(
@@ -41,7 +42,7 @@ async def choose(
     Raises:
         NotFound, Forbidden.
         Invalid: at `revision`, a revision of another environment, or the present image from
-            before its content was known; `registry_not_allowed`.
+            before its content was known; `registry_not_allowed`; `image_root`.
         Conflict: `changed`, also when the tag has moved once more; `image_digest_gone`.
     """
     project = await parts.source.get(person, ref, Action.WRITE)
@@ -56,6 +57,7 @@ async def choose(
         wanted = _named(tx, present, revision) or _made(tx, parts, person, present, revision, new)
         _require_known_content(wanted, present.revision)
         _require_looked_at(wanted, digest)
+        image_user.check(wanted.run, wanted.facts, field="revision")
         _require_allowed(parts, present.environment, wanted, person)
         try:
             return tx.sessions.pin(present, wanted.id)

@@ -169,6 +169,9 @@ class RunBody(Body):
     working_directory: Word | None = None
     uid: int | None = None
     gid: int | None = None
+    image_user: bool | None = Field(
+        default=None, description="As the user that the image names, by its number and never root; without `uid`"
+    )
 
     def value(self) -> RunChoice:
         said = self.model_dump(exclude_none=True)

@@ -58,8 +58,14 @@ def blank() -> dict[str, Any]:
 def of_revision(revision: Revision) -> dict[str, Any]:
     """The fields of the form to edit a session that runs *revision*: what its editor has said, not what follows."""
     said = {name: value for name, value in vars(run_of_revision(revision)).items() if value is not None}
-    shown = {name: shlex.join(value) if name == "command" else str(value) for name, value in said.items()}
+    shown = {name: _shown(name, value) for name, value in said.items()}
     return blank() | shown | {"image": revision.image}
+
+
+def _shown(name: str, value: Any) -> str:
+    if name == "image_user":
+        return "yes"
+    return shlex.join(value) if name == "command" else str(value)
 
 
 def run_of(values: Mapping[str, Any]) -> RunChoice:

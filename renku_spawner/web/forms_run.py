@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from typing import Literal
 
 from ..domain.errors import Invalid
 from ..domain.running import RunChoice, check
 from .bodies import Text, Word
 from .forms import SessionForm, wrong
 
-RUN = ("name", "port", "default_url", "working_directory", "uid", "gid", "command")
+RUN = ("name", "port", "default_url", "working_directory", "uid", "gid", "image_user", "command")
 
 
 class RunForm(SessionForm):
@@ -19,6 +20,7 @@ class RunForm(SessionForm):
     working_directory: Word = ""
     uid: Word = ""
     gid: Word = ""
+    image_user: Literal["", "yes"] = ""
     command: Text = ""
 
     def problems(self) -> dict[str, str]:
@@ -36,6 +38,7 @@ class RunForm(SessionForm):
             working_directory=self.working_directory.strip() or None,
             uid=_number("uid", self.uid),
             gid=_number("gid", self.gid),
+            image_user=self.image_user == "yes" or None,
         )
 
 

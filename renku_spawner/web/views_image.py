@@ -7,7 +7,7 @@ from datetime import datetime
 
 from ..domain import facts as image_facts
 from ..domain import findings, quantity
-from ..domain.environment import Revision, RunConfiguration
+from ..domain.environment import Revision
 from ..domain.facts import ImageFacts
 from ..domain.hint import Hint, Severity
 from ..domain.image import Image
@@ -128,20 +128,20 @@ def _is_root(found: ImageFacts) -> bool:
 def _found(found: ImageFacts, now: datetime) -> list[View]:
     said: list[View] = []
     if found.size is not None:
-        said.append(_fact("Size", f"{quantity.size_of(found.size)} to download"))
+        said.append(fact("Size", f"{quantity.size_of(found.size)} to download"))
     if found.created is not None:
-        said.append(_fact("Built", words.ago(found.created, now), built_at=words.iso(found.created)))
+        said.append(fact("Built", words.ago(found.created, now), built_at=words.iso(found.created)))
     if found.platforms:
-        said.append(_fact("Platforms", ", ".join(found.platforms)))
+        said.append(fact("Platforms", ", ".join(found.platforms)))
     return said + [_label(name, found.label(key), key) for key, name in _LABELS.items() if found.label(key)]
 
 
 def _label(name: str, text: str, key: str) -> View:
     link = text if key in _LINKED and text.startswith("https://") else None
-    return _fact(name, text, link=link)
+    return fact(name, text, link=link)
 
 
-def _fact(name: str, text: str, **more: object) -> View:
+def fact(name: str, text: str, **more: object) -> View:
     """A name and a text, which may be a link, code, or about the time `built_at`."""
     return {"name": name, "text": text, "link": None, "code": False, "built_at": None} | more
 
@@ -166,18 +166,6 @@ def _pinned(revision: Revision) -> View | None:
         return None
     why = ", when the registry first answered" if revision.created_by == HUB else ""
     return {"by": revision.created_by, "pinned_at": words.iso(revision.created_at), "why": why}
-
-
-def facts(run: RunConfiguration) -> list[View]:
-    """How the image is run, as far as its environment says."""
-    said = [
-        ("Opens at", run.default_url),
-        ("Port", str(run.port)),
-        ("Command", " ".join([*run.command, *run.arguments])),
-        ("Working directory", run.working_directory),
-        ("User id", "" if run.uid is None else str(run.uid)),
-    ]
-    return [_fact(name, text, code=True) for name, text in said if text]
 
 
 def update(found: Update | None, pinned: Revision, url: str, frame: Frame, *, writes: bool) -> View | None:

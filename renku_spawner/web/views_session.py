@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..domain import facts, image_user
 from ..domain.access import Role
+from ..domain.environment import Revision
 from ..domain.instance import STAGES, Instance, Launch, Observed, Status
 from ..domain.project import Project
 from ..domain.reasons import REASONS
@@ -32,7 +34,7 @@ def page(found: SessionPage, log: str, warnings: Sequence[str], frame: Frame) ->
         "steps": steps(found.view.instance, frame),
         "log": log.splitlines()[-200:],
         "log_note": "The end of what your session printed",
-        "facts": views_image.facts(session.revision.run),
+        "facts": run_facts(session.revision, local=frame.local),
         "about": views_image.about(session.revision, frame.now),
         "update": views_image.update(found.view.update, session.revision, shown["url"], frame, writes=writes),
         "configuration": configuration(found.view, project),
@@ -48,6 +50,30 @@ def page(found: SessionPage, log: str, warnings: Sequence[str], frame: Frame) ->
         "back": query("session", path=frame.inside),
         "refresh": refresh([shown["status"]]),
     }
+
+
+def run_facts(revision: Revision, *, local: bool) -> list[View]:
+    """How the image is run, as far as its environment says."""
+    run = revision.run
+    said = [
+        ("Opens at", run.default_url),
+        ("Port", str(run.port)),
+        ("Command", " ".join([*run.command, *run.arguments])),
+        ("Working directory", run.working_directory),
+        ("User id", "" if run.uid is None else str(run.uid)),
+    ]
+    own = [views_image.fact("User", _own_user(revision, local=local))] if run.image_user else []
+    return [views_image.fact(name, text, code=True) for name, text in said if text] + own
+
+
+def _own_user(revision: Revision, *, local: bool) -> str:
+    if local:
+        return "the image's own; not on this hub, where sessions are programs of the hub's own user"
+    found, own = facts.from_json(revision.facts), image_user.of(revision)
+    if own is None:
+        why = image_user.problem(found.user) if found else "It is not known yet: until then the usual one."
+        return f"the image's own. {why}"
+    return f"the image's own, {own.uid}" + (f" in group {own.gid}" if own.gid is not None else "")
 
 
 def steps(instance: Instance | None, frame: Frame) -> list[View]:

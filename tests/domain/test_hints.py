@@ -104,6 +104,13 @@ def test_the_images_user_matters_until_a_number_is_given(user: str, uid: int | N
     assert all(hint.severity is Severity.WARNING for hint in told)
 
 
+@pytest.mark.parametrize(("user", "codes"), [("", ["root_user"]), ("jovyan", ["named_user"]), ("1001:5", [])])
+def test_who_wants_the_images_own_user_reads_whether_that_can_be(user: str, codes: list[str]) -> None:
+    told = found(run=RunConfiguration(image_user=True), facts={"user": user})
+    about = [hint for hint in told if hint.code in ("root_user", "named_user")]
+    assert [(h.code, h.severity, h.field) for h in about] == [(c, Severity.ERROR, "image_user") for c in codes]
+
+
 @pytest.mark.parametrize(
     ("ports", "port", "code", "says"),
     [

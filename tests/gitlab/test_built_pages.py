@@ -61,6 +61,7 @@ async def add(it: Built, client: httpx.AsyncClient, sha: str) -> str:
     form = {
         "_xsrf": xsrf(client), "kind": "repository", "repository": "climate", "branch": "main",
         "image": f"{it.code.image_prefix}:{sha[:8]}", "title": "Spectra",
+        "image_user": "yes",
     }  # fmt: skip
     added = await client.post(f"renku/projects/{it.project.path}/-/sessions", data=form)
     assert added.status_code == 303, text(added)
@@ -107,6 +108,7 @@ async def test_a_session_says_where_its_image_comes_from(it: Built) -> None:
     address = await add(it, alice, sha)
     shown = text(await alice.get(address))
     assert f"branch main Commit {sha[:8]} , built by pipeline {it.code.pipelines[0].id}" in shown
+    assert "User the image's own. It is not known yet: until then the usual one." in shown
     it.commit("Break it", built=False, status="failed")
     await build_news.expire(it.hub.parts, str(it.code.id))
 
@@ -165,8 +167,12 @@ async def test_the_api_lists_images_and_makes_a_session_of_one(it: Built) -> Non
     branch = (await it.api("GET", "images?repository=climate&branch=gpu")).json()
     assert branch["items"][0]["commit"] == gpu
 
-    made = await it.api("POST", "sessions", json={"built": {"repository": "climate", "branch": "gpu"}})
+    made = await it.api(
+        "POST", "sessions", json={"built": {"repository": "climate", "branch": "gpu"}, "run": {"image_user": True}}
+    )
     assert made.status_code == 201, made.text
+    with it.hub.parts.db.read() as tx:
+        assert tx.sessions.get(made.json()["id"]).revision.run.image_user
     assert made.json()["environment"]["built"] == {
         "repository": f"{it.hub.lab.url}/{it.code.path}.git",
         "branch": "gpu",

@@ -113,6 +113,7 @@ async def test_a_hub_that_runs_no_images_says_so(renku_hub):
 
 WRONG = [
     ({"port": 0}, "port"), ({"port": 70000}, "port"), ({"uid": 0}, "uid"), ({"uid": 999}, "uid"), ({"gid": 0}, "gid"),
+    ({"uid": 1000, "image_user": True}, "uid"),
     ({"default_url": "lab"}, "default_url"), ({"default_url": "//evil.example"}, "default_url"),
     ({"working_directory": "/home/jovyan"}, "working_directory"),
     ({"working_directory": "/work/.."}, "working_directory"),

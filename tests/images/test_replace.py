@@ -1,5 +1,7 @@
 """A session of somebody's own image gets another image, or another way to run it: a new revision of its environment."""
 
+from html import unescape
+
 from renku_spawner.domain.instance import Status
 from tests.fixtures.renku import xsrf
 from tests.images.conftest import STACKS, address
@@ -90,6 +92,42 @@ async def test_what_somebody_else_has_changed_since_and_what_is_ready_made_is_le
         assert (answer.status_code, list(answer.json()["fields"])) == (422, ["image"])
     visitor = await it.hub.visitor("alice")
     assert 'id="image"' not in (await visitor.get(f"renku/projects/alice/climate/-/sessions/{session.id}/edit")).text
+
+
+async def test_a_session_runs_as_the_images_own_user_where_that_is_a_number(with_images):
+    it = await with_images()
+    host, project = it.registry.host, await it.hub.project()
+    for name, user in (("number", "1001:0"), ("root", ""), ("name", "jovyan")):
+        it.registry.push(f"user/{name}", "1", config=APP | {"User": user})
+    api = f"api/renku/projects/{project.id}/sessions"
+    for name in ("root", "name"):
+        said = {"image": f"{host}/user/{name}:1", "run": {"image_user": True}}
+        refused = await it.hub.client("alice").post(api, json=said)
+        assert (refused.status_code, list(refused.json()["fields"])) == (422, ["image_user"])
+    bob = await it.hub.visitor("bob")
+    fields = {"_xsrf": xsrf(bob), "kind": "external", "cpu": "500m", "memory": "1Gi", "disk": "1Gi"}
+    own = fields | {"image": f"{host}/user/number:1", "image_user": "yes"}
+    page = f"renku/projects/{project.path}/-/sessions"
+    assert 'href="#image_user"' in (await bob.post(page, data=own | {"image": f"{host}/user/root:1"})).text
+    assert (await bob.post(page, data=own)).status_code == 303
+    (added,) = (await it.hub.client("alice").get(api)).json()["items"]
+    assert "the image's own, 1001 in group 0" in unescape((await it.page(added)).text)
+    edit = (await bob.get(f"{page}/{added['id']}/edit")).text
+    assert 'name="image_user" aria-describedby="image_user-help" value="yes" checked' in edit
+    await it.start(added)
+    await it.hub.becomes(await stored(it, added), Status.RUNNING)
+    (pod,) = it.it.pods()
+    security = pod["spec"]["securityContext"]
+    assert [security[key] for key in ("runAsUser", "runAsGroup", "fsGroup")] == [1001, 0, 100]
+
+    it.registry.push("user/number", "1", config=APP | {"User": "0"})
+    it.later(minutes=16)
+    await it.page(added)
+    newer = await it.hub.client("alice").post(f"{address(added)}/revision", json={"revision": 2})
+    assert (newer.status_code, newer.json()["code"]) == (422, "image_root"), newer.text
+    usual = (await revise(it, added, run={})).json()
+    assert usual["environment"]["revision"] == 2
+    assert not (await stored(it, added)).revision.run.image_user
 
 
 async def edited(it, client, url, **fields):

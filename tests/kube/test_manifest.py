@@ -129,6 +129,20 @@ def test_root_is_never_asked_for() -> None:
     assert found["securityContext"]["runAsUser"] == found["containers"][0]["securityContext"]["runAsUser"] == 1000
 
 
+def test_the_images_own_user_runs_it_and_the_files_keep_their_group() -> None:
+    said = spec(run=RunConfiguration(uid=999, image_user=True, group=0))
+    found = pod(said)["spec"]
+    contexts = [
+        found["securityContext"],
+        *(c["securityContext"] for c in found["containers"] + found["initContainers"]),
+    ]
+    assert {(each["runAsUser"], each["runAsGroup"]) for each in contexts} == {(999, 0)}
+    assert found["securityContext"]["fsGroup"] == 100
+    assert pss.offences(pod(said)) == []
+    chosen = pod(replace(said, run=replace(said.run, gid=5)))["spec"]["securityContext"]
+    assert (chosen["runAsGroup"], chosen["fsGroup"]) == (5, 5)
+
+
 def test_what_an_admin_has_mounted_where_ours_goes_gives_way() -> None:
     volume = {"name": "home", "emptyDir": {}}
     raw = hub_pod(volumes=[volume], volume_mounts=[{"name": "home", "mountPath": path} for path in ("/work", "/home")])

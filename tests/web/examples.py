@@ -502,7 +502,9 @@ VERDICT = {
 }
 OWN_IMAGE = {
     "values": FORM["values"]
-    | dict.fromkeys(("image", "name", "port", "default_url", "working_directory", "uid", "gid", "command"), ""),
+    | dict.fromkeys(
+        ("image", "name", "port", "default_url", "working_directory", "uid", "gid", "command", "image_user"), ""
+    ),
     "verdict": None,
     "suggested": {
         "port": 8888,
