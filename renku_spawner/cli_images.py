@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from traitlets import TraitError
-from traitlets.config import PyFileConfigLoader
+from traitlets.config import Config, PyFileConfigLoader
 
+from . import cli_cluster
 from .app import Renku
 from .domain import image, probed
 from .domain.image import Image
@@ -22,8 +23,9 @@ from .registry.client import Client
 from .registry.errors import RegistryError
 from .services import software
 from .services.environments import Configured
+from .spawner import RenkuSpawner
 
-_HOW = """{key}: the image has no list of its packages. To look into it:
+_HOW = """{key}: the image has no list of its packages. Where sessions are pods, --pod looks into it; or by hand:
   renku-spawner images script | docker run --rm -i --network none --entrypoint /bin/sh {pinned} > report.txt
   renku-spawner images probe {key} --digest {digest} --report report.txt"""
 
@@ -35,6 +37,7 @@ def add(commands: Any) -> None:
     looks = steps.add_parser("probe", help="take it from the images' own lists, or say how to look into them")
     looks.add_argument("environments", nargs="*", metavar="ENVIRONMENT", help="keys of the settings; all if left out")
     looks.add_argument("--config", default="jupyterhub_config.py", help="the hub's configuration")
+    looks.add_argument("--pod", action="store_true", help="look into the others by a pod each on the hub's cluster")
     looks.add_argument("--report", help="keep what the script has printed in one environment's image (- is stdin)")
     looks.add_argument("--digest", help="of the image that --report is about; the present one if left out")
     looks.set_defaults(do=_probe)
@@ -50,13 +53,14 @@ def _probe(parsed: argparse.Namespace) -> None:
     """Raises ValueError, OSError, OutOfDate: the message is for the admin."""
     file = Path(parsed.config).resolve()
     try:
-        renku = Renku(config=PyFileConfigLoader(file.name, path=str(file.parent)).load_config())
+        config = PyFileConfigLoader(file.name, path=str(file.parent)).load_config()
+        renku = Renku(config=config)
     except TraitError as problem:
         raise ValueError(str(problem)) from None
     chosen = _chosen(renku.configured, parsed.environments)
     if (parsed.report or parsed.digest) and len(chosen) != 1:
         raise ValueError("A report is about one environment: please name it.")
-    if failed := asyncio.run(_all(renku, chosen, parsed)):
+    if failed := asyncio.run(_all(renku, config, chosen, parsed)):
         sys.exit(failed)
 
 
@@ -67,17 +71,19 @@ def _chosen(configured: Sequence[Configured], keys: Sequence[str]) -> list[Confi
     return [each for each in configured if each.key in keys or not keys]
 
 
-async def _all(renku: Renku, chosen: Sequence[Configured], parsed: argparse.Namespace) -> int:
-    """1 if a registry did not answer, else 0."""
+async def _all(renku: Renku, config: Config, chosen: Sequence[Configured], parsed: argparse.Namespace) -> int:
+    """1 if a registry did not answer, or a pod came to nothing, else 0."""
     client, failed = renku.parts.registry, 0
     try:
         if client is None:
             raise ValueError("Renku.registries_asked is off: no registry can be asked.")
+        by = cli_cluster.spawner(config) if parsed.pod else None
         for each in chosen:
             try:
-                print(await _one(renku, client, each, parsed))
-            except RegistryError as problem:
-                print(f"{each.key}: {type(problem).__name__}: {problem.detail}", file=sys.stderr)
+                print(await _one(renku, client, each, parsed, by))
+            except (RegistryError, cli_cluster.NotLooked) as problem:
+                said = f"{type(problem).__name__}: {problem.detail}" if isinstance(problem, RegistryError) else problem
+                print(f"{each.key}: {said}", file=sys.stderr)
                 failed = 1
     finally:
         if client is not None:
@@ -86,8 +92,10 @@ async def _all(renku: Renku, chosen: Sequence[Configured], parsed: argparse.Name
     return failed
 
 
-async def _one(renku: Renku, client: Client, each: Configured, parsed: argparse.Namespace) -> str:
-    """What became of it, in a sentence. Raises RegistryError, ValueError, OSError."""
+async def _one(
+    renku: Renku, client: Client, each: Configured, parsed: argparse.Namespace, by: RenkuSpawner | None
+) -> str:
+    """What became of it, in a sentence. Raises RegistryError, NotLooked, ValueError, OSError."""
     of, parts = image.parse(each.image), renku.parts
     digest = parsed.digest or of.digest or (await client.head(of, trusted=True)).digest
     if parsed.report:
@@ -98,6 +106,8 @@ async def _one(renku: Renku, client: Client, each: Configured, parsed: argparse.
         kept = await software.keep(parts, digest, found)
         return _told(each.key, found) if kept else f"{each.key}: what the image lists itself stays"
     listed = await software.attested(parts, client, of, digest, trusted=True) or await software.of(parts, digest)
+    if by and not (listed and listed.complete):
+        listed = await cli_cluster.look(parts, by, of, digest, each.run)
     return _told(each.key, listed) if listed else _how(each.key, of, digest)
 
 

@@ -2,7 +2,8 @@
 
 It is a pod of its own, not a container of the session's: a session waits for its init
 containers, fails with them, and a shell is not in every image. It has no volume, runs
-where the image is already, belongs to the session's pod and ends with it.
+where the image is already, belongs to the session's pod and ends with it. An admin
+has it run alone, before there is any session.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from importlib.resources import files
 
 from kubernetes_asyncio.client import V1Container, V1ObjectMeta, V1Pod, V1ResourceRequirements
 
+from ..domain.environment import RunConfiguration
 from ..domain.session import SessionSpec
 from . import helper, security
 from .environment import literal
+from .helper import Place
 from .manifest import pinned
 from .objects import Raw
 from .settings import PREFIX, PodSettings
@@ -47,21 +50,27 @@ def pod(session: Raw, spec: SessionSpec, settings: PodSettings) -> V1Pod:
     """
     if not spec.digest:
         raise ValueError("What is found in an image is kept by its digest.")
+    made = alone(pinned(spec), spec.run, settings, helper.beside(session), seconds=SECONDS)
+    made.metadata.owner_references = [helper.owner("Pod", session)]
+    return made
+
+
+def alone(image: str, run: RunConfiguration, settings: PodSettings, place: Place, *, seconds: int) -> V1Pod:
+    """A pod that looks into an *image*, named by its digest, at *place*, and belongs to nothing."""
+    digits = image.rpartition(":")[2]
     hub = {f"{PREFIX}hub": settings.hub} if settings.hub else {}
-    labels = {**hub, f"{PREFIX}probe": spec.digest.rpartition(":")[2][:40]}
-    name = f"renku-probe-{spec.digest.rpartition(':')[2][:20]}"
-    metadata = V1ObjectMeta(name=name, labels=labels, owner_references=[helper.owner("Pod", session)])
-    context = security.of_pod(spec.run, settings)
-    return helper.pod(metadata, _container(spec, settings), helper.beside(session), context=context, seconds=SECONDS)
+    metadata = V1ObjectMeta(name=f"renku-probe-{digits[:20]}", labels={**hub, f"{PREFIX}probe": digits[:40]})
+    context = security.of_pod(run, settings)
+    return helper.pod(metadata, _container(image, run, settings), place, context=context, seconds=seconds)
 
 
-def _container(spec: SessionSpec, settings: PodSettings) -> V1Container:
+def _container(image: str, run: RunConfiguration, settings: PodSettings) -> V1Container:
     return V1Container(
         name=PROBE,
-        image=pinned(spec),
+        image=image,
         image_pull_policy="IfNotPresent",
         command=command(),
         working_dir="/",
         resources=V1ResourceRequirements(requests=_REQUESTS, limits=_LIMITS),
-        security_context=security.of_container(spec.run, settings),
+        security_context=security.of_container(run, settings),
     )
