@@ -91,7 +91,7 @@ class Client:
         return known
 
     async def sbom(self, image: Image, digest: str, *, trusted: bool = False) -> bytes | None:
-        """The SPDX document (JSON) that BuildKit has attached to the index *digest* for our
+        """The statement (in-toto) with the SPDX document that BuildKit has attached to the index *digest* for our
         platform, verified by digest and at most 8 MiB; None where there is none.
 
         Raises:

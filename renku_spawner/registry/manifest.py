@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .spdx import PREDICATE
+
 INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
 CONFIGS = (
@@ -18,10 +20,8 @@ CONFIGS = (
 )
 ACCEPT = ", ".join(INDEXES + MANIFESTS)
 IN_TOTO = "application/vnd.in-toto+json"
-SPDX = "https://spdx.dev/Document"
 ENTRIES = 200  # of an index, and layers of a manifest
 NODES = 40_000  # values in a manifest or config: what is small in bytes may take long and be big in memory
-SPDX_NODES = 1_000_000
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
 
@@ -97,9 +97,9 @@ def check(body: bytes, digest: str) -> None:
         raise Unreadable("sent something else than the digest names")
 
 
-def document(body: bytes, *, nodes: int = NODES) -> dict[str, Any]:
+def document(body: bytes) -> dict[str, Any]:
     """The JSON object in *body*. Raises Unreadable."""
-    if sum(map(body.count, (b"{", b"[", b","))) > nodes:
+    if sum(map(body.count, (b"{", b"[", b","))) > NODES:
         raise Unreadable("sent a document that is too large")
     try:
         value = json.loads(body)
@@ -138,17 +138,9 @@ def platform_of(config: Mapping[str, Any]) -> str | None:
 def spdx_layer(attestation: Manifest) -> Descriptor | None:
     """The layer of an attestation that holds the list of packages."""
     for layer in attestation.layers:
-        if layer.media_type == IN_TOTO and layer.annotations.get("in-toto.io/predicate-type") == SPDX:
+        if layer.media_type == IN_TOTO and layer.annotations.get("in-toto.io/predicate-type") == PREDICATE:
             return layer
     return None
-
-
-def predicate(body: bytes) -> bytes:
-    """The SPDX document within an in-toto statement, as JSON. Raises Unreadable."""
-    value = document(body, nodes=SPDX_NODES)
-    if value.get("predicateType") != SPDX or not isinstance(value.get("predicate"), dict):
-        raise Unreadable("sent something that is not a list of packages")
-    return json.dumps(value["predicate"]).encode()
 
 
 def _descriptors(values: Any) -> tuple[Descriptor, ...]:

@@ -84,15 +84,12 @@ class Reader:
         )
 
     async def packages(self, at: Place, digest: str) -> bytes | None:
-        """The SPDX document attached to the index *digest* for our platform."""
+        """The statement with the SPDX document attached to the index *digest* for our platform."""
         index = await self._manifest(at, digest)
         attached = index.attestation(self._choose(index).digest) if isinstance(index, Index) else None
         attestation = await self._manifest(at, attached.digest) if attached else None
         layer = manifest.spdx_layer(attestation) if isinstance(attestation, Manifest) else None
-        if layer is None:
-            return None
-        body = await self._blob(at, layer, SBOM_LIMIT)
-        return await asyncio.to_thread(manifest.predicate, body)
+        return await self._blob(at, layer, SBOM_LIMIT) if layer else None
 
     async def _manifest(self, at: Place, digest: str) -> Index | Manifest:
         body = self._bodies.get((at.trusted, digest))

@@ -14,7 +14,13 @@ from typing import Any
 
 from ..domain.software import INTERPRETERS_LIMIT, Kind, Origin, Package, Software, listed, package
 
+PREDICATE = "https://spdx.dev/Document"
 LIMIT = 16 * 1024 * 1024  # bytes
+_NODES = 1_000_000  # values: what is small in bytes may be big in memory
+_FIELDS = {
+    "predicateType", "predicate", "Data", "spdxVersion", "packages", "name", "versionInfo", "externalRefs",
+    "referenceLocator",
+}  # fmt: skip
 _ROWS = 100_000  # looked at; a scanner of an image with everything lists some 5000
 _REFERENCES = 50  # of one package
 _KINDS = {"pypi": Kind.PYTHON, "conda": Kind.CONDA, "cran": Kind.R, "deb": Kind.DEBIAN}
@@ -46,15 +52,25 @@ def read(document: bytes, *, found_at: datetime) -> Software | None:
 
 
 def _packages(document: bytes) -> list[Package]:
+    if sum(map(document.count, (b"{", b"[", b","))) > _NODES:
+        return []
     try:
-        data = json.loads(document)
+        data = json.loads(document, object_pairs_hook=_wanted)
     except (ValueError, RecursionError):
         return []
     return list(_read(_document(data).get("packages")))
 
 
+def _wanted(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of each object the few fields that are looked at, so that megabytes stay small. And since it is
+    Python, other threads have their turn between two objects: json itself holds them all up (B8)."""
+    return {key: value for key, value in pairs if key in _FIELDS}
+
+
 def _document(data: Any) -> Mapping[str, Any]:
     """The SPDX document of a statement; some tools wrap the predicate once more."""
+    if isinstance(data, dict) and data.get("predicateType", PREDICATE) != PREDICATE:
+        return {}
     for key in ("predicate", "Data"):
         if isinstance(data, dict) and isinstance(data.get(key), dict):
             data = data[key]

@@ -1,5 +1,7 @@
 """SPDX documents as BuildKit's scanner writes them, and as somebody hostile would."""
 
+import asyncio
+import gc
 import json
 from datetime import UTC, datetime
 from time import process_time
@@ -80,9 +82,10 @@ def test_a_statement_about_the_image_reads_as_the_document_in_it() -> None:
         b"9" * 10_000, b'{"spdxVersion":"SPDX-2.3"}', b'{"spdxVersion":"SPDX-2.3","packages":{"a":1}}',
         json.dumps({**USUAL, "spdxVersion": "SPDX-3.0"}).encode(), json.dumps({"bomFormat": "CycloneDX"}).encode(),
         json.dumps(document(row(1, 2), row("a", None), row("", "1"), None, [], "a")).encode(),
-        b" " * (spdx.LIMIT + 1),
+        b" " * (spdx.LIMIT + 1), json.dumps({"predicateType": spdx.PREDICATE}).encode(),
+        json.dumps({"predicateType": "other", "predicate": USUAL}).encode(),
     ],
-    ids=range(16),
+    ids=range(18),
 )  # fmt: skip
 def test_what_is_no_document_has_no_packages(raw: bytes) -> None:
     assert spdx.read(raw, found_at=NOW) is None
@@ -105,6 +108,24 @@ def test_control_characters_do_not_come_through() -> None:
     assert found
     (one,) = found.packages
     assert (one.name.isprintable(), one.version.isprintable()) == (True, True)
+
+
+async def test_the_hub_goes_on_while_megabytes_are_read() -> None:
+    """B8: no other thread waits for most of the work, in CPU time of this process. It is nearly all parsing."""
+    files = [{"fileName": f"/usr/lib/{number}", "SPDXID": f"SPDXRef-{number}"} for number in range(60_000)]
+    raw = json.dumps(document(row("numpy", "2")) | {"files": files}).encode()
+    gc.disable()
+    try:
+        began = last = process_time()
+        longest, reading = 0.0, asyncio.ensure_future(asyncio.to_thread(spdx.read, raw, found_at=NOW))
+        while not reading.done():
+            await asyncio.sleep(0)
+            now = process_time()
+            longest, last = max(longest, now - last), now
+    finally:
+        gc.enable()
+    assert await reading
+    assert longest < (last - began) / 2
 
 
 def test_far_too_many_packages_are_cut_off_in_seconds() -> None:
