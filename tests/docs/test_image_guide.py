@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -106,6 +107,20 @@ def test_the_check_is_content_with_every_dockerfile(dockerfile: str) -> None:
     assert [hint.code for hint in said if hint.severity in (Severity.ERROR, Severity.WARNING)] == []
     assert (run.port, run.command, found.user) == (8888, (), "1000")
     assert not image.parse(dict(parsed(dockerfile))["FROM"]).floating
+
+
+@pytest.mark.parametrize("dockerfile", DOCKERFILES)
+def test_a_builder_knows_every_line_of_a_dockerfile(dockerfile: str) -> None:
+    steps = parsed(dockerfile)
+    assert [word for word, _ in steps].index("FROM") == 0
+    assert {word for word, _ in steps} <= {"FROM", "RUN", "COPY", "ENV", "USER", "EXPOSE", "CMD"}
+    for _, command in (step for step in steps if step[0] == "RUN"):
+        subprocess.run(["/bin/sh", "-n", "-c", command], check=True)
+    for word, rest in steps:
+        if word == "CMD":
+            assert all(isinstance(each, str) for each in json.loads(rest))
+        if word == "ENV":
+            assert all("=" in each for each in shlex.split(rest))
 
 
 def test_the_wrappers_options_exist() -> None:
