@@ -52,7 +52,7 @@ class WatchedSpawner(SessionSpawner, KubeSpawner):
             watch = Watch(self.api, namespace=self.namespace, labels=labels, log=self.log)
             reflectors[key] = reflectors[self._get_reflector_key("events")] = watch
             sweeping = pod_contents.sweep(self.calls, self.hub_label)
-            beside.begin(sweeping, f"The removal of what was left in {self.namespace}")
+            watch.ends(beside.begin(sweeping, f"The removal of what was left in {self.namespace}"))
         return reflectors[key]
 
     def _build_common_labels(self, extra_labels: dict[str, str]) -> dict[str, str]:

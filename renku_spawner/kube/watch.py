@@ -125,6 +125,10 @@ class Watch:
         self._pods.hurry()
         self._happened.hurry()
 
+    def ends(self, task: asyncio.Task[None]) -> None:
+        """It takes the task with it when it stops."""
+        self._tasks.append(task)
+
     async def stop(self) -> None:
         for task in self._tasks:
             task.cancel()
