@@ -27,6 +27,7 @@ PEOPLE = ("alice", "bob", "carol", "mallory")  # an owner, an editor, a viewer a
 ROLES = {"alice": "owner", "bob": "editor", "carol": "viewer"}
 QUIET = 60.0  # seconds in which all that was begun comes to its end
 ANSWERED = 3.0  # seconds (I9)
+NEVER = 120.0  # seconds, so that a request that hangs ends the test
 BLIND = 10.0  # seconds after the cluster is back, or after another trouble with it, until all is right (R5)
 CANARY = "canary-4711-in-a-variable"
 RESTING = {  # what a hub with a watch and no session does
@@ -159,7 +160,11 @@ class World:
         """Ask the hub; every answer is in time (I9) and has no secret in it (I6)."""
         clock = asyncio.get_running_loop()
         began, life = clock.time(), self.hub.name
-        said = await self.clients[who].request(method, path, **more)
+        try:
+            async with asyncio.timeout(NEVER):
+                said = await self.clients[who].request(method, path, **more)
+        except TimeoutError:
+            raise AssertionError(f"I9: {method} {path} was never answered") from None
         if life in self.hub.dead:
             return Answer(0, None, "")  # what a dying hub says reaches nobody
         if (took := clock.time() - began) > ANSWERED:
