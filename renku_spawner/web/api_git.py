@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from ..services import git_credentials
-from . import servers, throttle
+from . import own_token, throttle
 from .answer_base import Answer
 from .base_api import RenkuAPIHandler
 from .bodies import Body, Text
@@ -42,6 +42,6 @@ class GitCredential(RenkuAPIHandler):
 
     async def post(self) -> None:
         asked = self.body(GitAsked).value()
-        session_id = await servers.of_token(self.current_user, self.get_auth_token())
+        session_id = await own_token.of_token(self.current_user, self.get_auth_token())
         found = await git_credentials.credential(self.parts, self.person, session_id, asked)
         self.answer(CredentialAnswer(username=found.username, password=found.password))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from hmac import compare_digest
 from time import monotonic
 from typing import Any, cast
 
@@ -24,10 +23,9 @@ from ..gate import require_room
 from ..runtime.contents import Look
 from ..services import runs
 from ..services.parts import Parts
-from .stops import STOP_PATIENCE, has_failed, still_stopping, until_stopped
+from .stops import STOP_PATIENCE, has_failed, settled, still_stopping, until_stopped
 
 _GATE_PATIENCE = 10.0  # seconds for the gate's answer, as long as the hub's own endpoints wait
-_KNOW_PATIENCE = 5.0  # seconds for the tokens of sessions that the hub still looks for after its own restart
 _CANCEL_PATIENCE = 0.4  # seconds for a start to end its steps; a pause answers within one (decision 18)
 _deletions: dict[tuple[str, str], asyncio.Task[None]] = {}  # by user and session, while they are under way
 
@@ -118,22 +116,25 @@ def _busy(error: HTTPError) -> Exception:
 
 async def pause(handler: Any, user: Any, parts: Parts, session_id: str, *, ended_reason: str) -> None:
     """Stop a session at whatever step it is; its files stay."""
+    if not await _is_stopped(handler, user, parts, session_id, ended_reason=ended_reason):
+        rest = settled(user, parts, session_id)
+        await asyncio.wait({rest}, timeout=STOP_PATIENCE)
+        if rest.done():
+            await rest
+
+
+async def _is_stopped(handler: Any, user: Any, parts: Parts, session_id: str, *, ended_reason: str) -> bool:
+    """Whether the hub, told that it shall stop, knows of a server that does."""
     await runs.stop(parts, user.name, session_id, ended_reason=ended_reason)
     spawner = user.spawners.get(session_id)
     if spawner is None or not spawner.active:
-        await _settle(user, parts, session_id)
-    elif spawner.pending == "check":
+        return False
+    if spawner.pending == "check":
         beside.begin(_stop_after_check(handler, user, spawner), f"The stop of {spawner._log_name}")
     elif spawner.pending != "stop":
         await _cancel_start(spawner)
         await _stop(handler, user, session_id)
-
-
-async def _settle(user: Any, parts: Parts, session_id: str) -> None:
-    """The hub knows of nothing that runs: what our record says of it ends too."""
-    instance = await runs.recorded(parts, user.name, session_id)
-    if instance is not None and instance.active:
-        await user.get_or_create_spawner(session_id, session_id).stop(now=True)
+    return True
 
 
 async def _cancel_start(spawner: Any) -> None:
@@ -193,7 +194,8 @@ def _deleted(handler: Any, key: tuple[str, str], task: asyncio.Task[None]) -> No
 
 async def _delete(handler: Any, user: Any, parts: Parts, session_id: str) -> None:
     for _ in ("as it is", "as the hub finds it in its check"):
-        await pause(handler, user, parts, session_id, ended_reason="stopped_by_user")
+        if not await _is_stopped(handler, user, parts, session_id, ended_reason="stopped_by_user"):
+            await settled(user, parts, session_id)  # however long that takes: a late end would undo what follows
         spawner = user.spawners.get(session_id)
         while spawner is not None and spawner.pending in ("stop", "check"):
             await asyncio.sleep(0.05)
@@ -225,28 +227,3 @@ async def log(user: Any, instance: Instance) -> str:
     """The end of what an active instance has printed so far; empty where the hub knows of none."""
     spawner = user.spawners.get(instance.session)
     return str(await spawner.end_of_log(instance)) if spawner is not None else ""
-
-
-async def of_token(user: Any, token: str | None) -> str | None:
-    """The session of which *token* is the server's own; None for any other token.
-
-    Raises:
-        Unavailable: it may be one that the hub is still looking for after its own restart.
-    """
-    end = monotonic() + _KNOW_PATIENCE
-    while token:
-        servers = [spawner for spawner in user.spawners.values() if spawner.active]
-        for spawner in servers:
-            if spawner.api_token and compare_digest(spawner.api_token.encode(), token.encode()):
-                return str(spawner.name)
-        if all(_knows_its_token(spawner) for spawner in servers):
-            return None
-        if monotonic() > end:
-            raise Unavailable("The hub is still looking at your sessions.", retry_after=5)
-        await asyncio.sleep(0.1)
-    return None
-
-
-def _knows_its_token(spawner: Any) -> bool:
-    knowing = getattr(spawner, "knowing", None)
-    return not spawner._check_pending and (knowing is None or knowing.done())

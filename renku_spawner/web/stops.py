@@ -6,10 +6,32 @@ import asyncio
 from time import monotonic
 from typing import Any
 
+from .. import beside
 from ..domain.errors import Conflict, Unavailable
 from ..domain.reasons import sentence
+from ..services import runs
+from ..services.parts import Parts
 
 STOP_PATIENCE = 2.0  # seconds for what must have ended before something else happens; all is answered in three
+_settling: dict[tuple[str, str], asyncio.Task[None]] = {}  # by user and session, while they are under way
+
+
+def settled(user: Any, parts: Parts, session_id: str) -> asyncio.Task[None]:
+    """The end of what our record says runs and the hub does not know of; once for however many ask for it.
+
+    A cluster that does not answer is waited for without end: whoever asks may not have the time.
+    """
+    key = (user.name, session_id)
+    if key not in _settling:
+        _settling[key] = task = beside.begin(_settle(user, parts, session_id), f"The end of {session_id}")
+        task.add_done_callback(lambda _: _settling.pop(key, None))
+    return _settling[key]
+
+
+async def _settle(user: Any, parts: Parts, session_id: str) -> None:
+    instance = await runs.recorded(parts, user.name, session_id)
+    if instance is not None and instance.active:
+        await user.get_or_create_spawner(session_id, session_id).stop(now=True)
 
 
 async def has_failed(spawner: Any) -> bool:

@@ -160,3 +160,20 @@ async def test_the_watch_lists_again_after_410_and_misses_nothing(on_cluster):
     it.cluster.expire_watches()
     it.cluster.api.delete_pod(it.pods()[0], 0)
     await it.hub.becomes(session, Status.FAILED, seconds=10)
+
+
+async def test_a_pause_of_what_the_hub_has_forgotten_is_answered_without_a_cluster_and_seen_through(on_cluster):
+    """I9: a hub that was killed while it stopped a session knows nothing of it, and may find no cluster."""
+    it = await on_cluster()
+    session = await it.hub.session(await it.hub.project())
+    await start(it, session)
+    await it.hub.becomes(session, Status.RUNNING)
+    user = it.hub.user("alice")
+    async with it.cluster.outage():
+        user.spawners.pop(session.id).orm_spawner.server = None
+        user.db.commit()
+        for _ in range(2):
+            assert (await pause(it, session)).status_code in (200, 202)
+        assert await it.hub.status(session) is Status.STOPPING
+    await it.hub.becomes(session, Status.PAUSED, seconds=15)
+    assert it.pods() == []
