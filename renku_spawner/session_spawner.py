@@ -52,8 +52,10 @@ class SessionSpawner(Revoking, Runner, Spawner):
         """The authority on what may start: the first hook of a start that is ours alone, whatever asked for it."""
         if not (self.plain and self.renku.allow_plain_servers):
             options, self.user_options = self.user_options, {}
-            self.orm_spawner.user_options = {}  # nothing of a request outlives it
-            self.spec = await self._pass_gate(options)
+            try:
+                self.spec = await self._pass_gate(options)
+            finally:  # nothing of a request outlives it; written now, as SQLite is locked from here to the next commit
+                self.orm_spawner.user_options = {}
         await super().apply_group_overrides()
 
     async def _pass_gate(self, options: Mapping[str, Any]) -> SessionSpec:
