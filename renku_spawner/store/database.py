@@ -132,11 +132,11 @@ class Database:
         self.engine.dispose()
 
 
-def engine(url: str, **engine_kwargs: Any) -> Engine:
-    """An engine with what SQLite or PostgreSQL need to be quick and strict."""
+def engine(url: str, *, patience: float = LOCK_TIMEOUT, **engine_kwargs: Any) -> Engine:
+    """An engine with what SQLite or PostgreSQL need to be quick and strict; *patience* (s) is for SQLite's locks."""
     address = parsed(url)
     if address.get_backend_name() == "sqlite":
-        made = create_engine(address, **{"connect_args": {"timeout": LOCK_TIMEOUT}, **engine_kwargs})
+        made = create_engine(address, **{"connect_args": {"timeout": patience}, **engine_kwargs})
         event.listen(made, "connect", _prepare_sqlite)
     else:
         defaults = {"pool_pre_ping": True, "pool_timeout": POOL_TIMEOUT, "connect_args": {"connect_timeout": 2}}

@@ -124,7 +124,7 @@ def _run(url: str, steps: Steps) -> None:
 
 @contextmanager
 def _connected(url: str) -> Iterator[Connection]:
-    made = engine(url)
+    made = engine(url, patience=_WAIT)  # another hub may make the tables just now
     try:
         with _opened(made) as connection:
             yield connection
@@ -144,7 +144,6 @@ def _opened(made: Engine) -> Connection:
 def _lock(connection: Connection) -> None:
     """One at a time, before it is read which steps are due."""
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(f"PRAGMA busy_timeout={_WAIT * 1000}")
         # Tables are copied and dropped; with it on, dropping one would empty those that refer to it.
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
