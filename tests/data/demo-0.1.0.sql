@@ -269,7 +269,7 @@ CREATE TABLE renku_revisions (
 	CONSTRAINT pk_renku_revisions PRIMARY KEY (id), 
 	CONSTRAINT fk_renku_revisions_environment FOREIGN KEY(environment) REFERENCES renku_environments (id)
 );
-INSERT INTO "renku_revisions" VALUES('d4a7unzqwwye','dugo274pafhs',1,'quay.io/jupyter/scipy-notebook:2026-11-02','quay.io/jupyter/scipy-notebook','2026-11-02',NULL,'{}','{"default_url": "/lab", "port": 8888, "command": [], "arguments": [], "working_directory": "/work", "uid": null, "gid": null}',NULL,'the hub''s configuration','2026-11-24 12:00:00.000000',NULL);
+INSERT INTO "renku_revisions" VALUES('d4a7unzqwwye','dugo274pafhs',1,'quay.io/jupyter/scipy-notebook:2026-11-02','quay.io/jupyter/scipy-notebook','2026-11-02',NULL,'{}','{"default_url": "/lab", "port": 8888, "command": [], "arguments": [], "working_directory": "/work", "uid": null, "gid": null, "image_user": false, "group": null}',NULL,'the hub''s configuration','2026-11-24 12:00:00.000000',NULL);
 CREATE TABLE renku_sessions (
 	id VARCHAR NOT NULL, 
 	project VARCHAR NOT NULL, 
