@@ -18,13 +18,14 @@ from .runtime import proc
 _BREATH = 0.02  # seconds
 
 
-async def end(proxy: Any) -> None:
-    """End the process that the pid file of the hub's *proxy* names, if it is a proxy, and remove the file with it.
+async def end(hub: Any) -> None:
+    """End the process that the pid file of the hub's proxy names, if it is a proxy, and remove the file with it.
 
     A proxy of another class, or one that the hub does not start, leaves nothing that is ours to end.
     """
+    proxy = getattr(hub, "proxy", None)
     file = Path(getattr(proxy, "pid_file", "") or os.devnull)
-    left = _left(file, proxy) if proxy.should_start else None
+    left = _left(file, proxy) if getattr(proxy, "should_start", False) else None
     if left is None:
         return
     proc.send(left, signal.SIGTERM)

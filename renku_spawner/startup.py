@@ -69,7 +69,7 @@ def begin(hub: Any) -> None:
     _refuse_foreign_spawner(hub)
     _refuse_open_door(hub, renku)
     setup.check(hub, renku)
-    renku.tasks = [asyncio.ensure_future(left_proxy.end(hub.proxy)), asyncio.ensure_future(_after_start(hub, renku))]
+    renku.tasks = [asyncio.ensure_future(left_proxy.end(hub)), asyncio.ensure_future(_after_start(hub, renku))]
     _spare_what_is_loaded()
 
 
