@@ -113,7 +113,7 @@ class RenkuSpawner(ClaimedSpawner):
         watch = await self._start_watching_pods()
         if self._check_pending:
             await self._wait_for_sight(watch, instance)
-        seeing = watch.first_load_future.done() and watch.healthy
+        seeing = watch.sees
         seen = pod_look.look(watch, self.key, instance, self.renku.parts.policy.classes) if seeing else None
         self.verdict = judge(seen.failure, self.verdict, monotonic()) if seen else self.verdict
         if seen is None or seen.running or not self.verdict.final:

@@ -83,6 +83,11 @@ class Watch:
         return self._pods.healthy
 
     @property
+    def sees(self) -> bool:
+        """Whether the cluster has said what there is, and says it still."""
+        return self.first_load_future.done() and self.healthy
+
+    @property
     def over(self) -> bool:
         """Whether the loop that it lived in has ended, and it with that."""
         return self.first_load_future.get_loop().is_closed()
