@@ -363,7 +363,7 @@ def runs(number: int, count: int, steps: int) -> None:
 
 def all_has_happened(count: int, steps: int, *, each: int) -> None:
     assert Play.runs >= count
-    assert Play.steps >= count * steps
+    assert Play.steps >= 0.95 * count * steps  # Hypothesis ends a run early now and then
     few = {name: Play.fired[name] for name in RULES if Play.fired[name] < each}
     assert not few, f"these have happened too seldom: {few}"
     assert Play.tokens >= count, "there was no secret to find"
