@@ -55,9 +55,10 @@ machine: $(DONE)/packages $(DONE)/node $(DONE)/git  ## hub and cluster at the me
 bench: $(DONE)/packages $(DONE)/node $(DONE)/git  ## measure, and write tests/bench/results.md
 	$(PYTEST) tests/bench -m bench -s
 
-docs: $(DONE)/packages  ## write what is generated: settings and the API's page
+docs: $(DONE)/packages  ## write what is generated (settings, the API's page), and the documentation as build/docs/index.html
 	$(BIN)/python -m tests.docs.settings
 	$(BIN)/python docs/api.py
+	$(BIN)/sphinx-build -W --keep-going -q -c docs . build/docs
 
 clean:  ## remove what make has installed; the demo's data stays
 	rm -rf $(VENV) node_modules build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,53 @@
+"""Sphinx for these pages and for those at the top of the repository; `make docs` builds build/docs.
+
+The repository is Sphinx's source folder, so that a link means the same here and on a forge. Nothing is fetched: no
+inventories of other projects, and a page in a browser needs no other host.
+"""
+
+import re
+
+from sphinx.application import Sphinx
+
+import renku_spawner
+
+project = "renku-spawner"
+author = "The renku-spawner contributors"
+version = release = renku_spawner.__version__
+language = "en"
+
+extensions = ["myst_parser"]
+include_patterns = ["docs/*.md", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
+exclude_patterns = [".*", "build", "dist", "helm", "node_modules", "renku_spawner", "templates", "tests"]
+root_doc = "docs/index"
+nitpicky = True
+myst_heading_anchors = 3
+myst_links_external_new_tab = False
+
+html_theme = "jupyterhub_sphinx_theme"
+html_title = "renku-spawner"
+html_favicon = "../templates/static/badge.svg"  # the theme's own stands on another host
+html_show_sourcelink = False
+html_copy_source = False
+html_extra_path = ["site"]  # leads from the top to docs/
+html_theme_options = {"logo": {"text": "renku-spawner", "image_light": "", "image_dark": ""}}
+
+_SECTION = re.compile(r"^## (.+)\n((?:(?!## ).*\n?)*)", re.MULTILINE)
+_PAGE = re.compile(r"^- \[[^\]]+\]\(([\w./-]+)\.md\)", re.MULTILINE)
+
+
+def _contents(text: str) -> str:
+    """Sphinx's tables of contents from the lists of links that a reader on a forge sees."""
+    parts = []
+    for caption, links in _SECTION.findall(text):
+        pages = "\n".join(_PAGE.findall(links))
+        parts.append(f"\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{pages}\n```\n")
+    return "".join(parts)
+
+
+def _read(_app: Sphinx, page: str, source: list[str]) -> None:
+    if page == root_doc:
+        source[0] += _contents(source[0])
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("source-read", _read)
