@@ -63,7 +63,8 @@ class Instance:
     `slot` is `<project>/<environment>` while active, so that SQL itself allows one
     active instance per environment, project and user (decision 1). `claim` names the
     volume (a folder locally), `run` the present or last start, `notices` are
-    `{code, title, text}` that hold for that run.
+    `{code, title, text}` that hold for that run, `spent` are the seconds that the start
+    under way has been in the stages that it has left.
     """
 
     id: str
@@ -93,6 +94,7 @@ class Instance:
     last_activity: datetime | None = None
     last_seen: datetime | None = None
     paused_at: datetime | None = None
+    spent: Mapping[str, float] | None = None
 
     @property
     def status(self) -> Status:
@@ -148,6 +150,7 @@ def begun(instance: Instance, *, run: str, claim: str, now: datetime, one_active
         ready_at=None,
         last_seen=now,
         paused_at=None,
+        spent=None,
         **{"notices": (), **started},
     )
 
@@ -159,14 +162,24 @@ def staged(instance: Instance, observed: Observed, *, now: datetime, **seen: Any
     """
     if not instance.active:
         return instance
-    return replace(instance, observed=observed, stage_at=now, last_seen=now, **seen)
+    return replace(instance, observed=observed, stage_at=now, last_seen=now, spent=stages(instance, now), **seen)
+
+
+def stages(instance: Instance, now: datetime) -> Mapping[str, float] | None:
+    """Seconds that its start has been in each stage until *now*; of one that runs or stops, those that are known."""
+    if instance.stage is None or instance.stage_at is None:
+        return instance.spent
+    spent, seconds = instance.spent or {}, max(0.0, (now - instance.stage_at).total_seconds())
+    return {**spent, instance.observed.value: round(spent.get(instance.observed.value, 0.0) + seconds, 3)}
 
 
 def ready(instance: Instance, *, url: str, now: datetime) -> Instance:
     """It answers over HTTP; one that shall stop is not called back by that."""
     if instance.desired is not Desired.RUNNING:
         return instance
-    return replace(instance, observed=Observed.READY, url=url, ready_at=now, last_seen=now, last_activity=now)
+    return replace(
+        instance, observed=Observed.READY, url=url, ready_at=now, last_seen=now, last_activity=now, spent=None
+    )
 
 
 def sighted(instance: Instance, *, seen: bool, now: datetime, notices: tuple[Mapping[str, str], ...]) -> Instance:
@@ -185,15 +198,17 @@ def stopping(instance: Instance, *, ended_reason: str, now: datetime) -> Instanc
     if not instance.active:
         return instance
     return replace(
-        instance, desired=Desired.STOPPED, observed=Observed.TERMINATING, ended_reason=ended_reason, stage_at=now
-    )
+        instance, desired=Desired.STOPPED, observed=Observed.TERMINATING, ended_reason=ended_reason, stage_at=now,
+        spent=stages(instance, now),
+    )  # fmt: skip
 
 
 def stopped(instance: Instance, *, now: datetime) -> Instance:
     """Nothing of it runs any more."""
     return replace(
-        instance, slot=None, desired=Desired.STOPPED, observed=Observed.ABSENT, url=None, deadline=None, paused_at=now
-    )
+        instance, slot=None, desired=Desired.STOPPED, observed=Observed.ABSENT, url=None, deadline=None, paused_at=now,
+        spent=None,
+    )  # fmt: skip
 
 
 def failed(instance: Instance, *, reason: str, message: str, advice: str, now: datetime) -> Instance:
@@ -214,26 +229,3 @@ def forgotten(instance: Instance, *, now: datetime) -> Instance:
         ended, claim=None, reason=None, message=None, advice=None, notices=(), paused_at=None,
         last_activity=None, ended_reason="deleted_by_user",
     )  # fmt: skip
-
-
-@dataclass(frozen=True, kw_only=True)
-class Launch:
-    """The record of one start: what ran, when, how it ended and why.
-
-    `outcome` is `launching`, `running`, `failed`, `cancelled` or `ended`; `log` is
-    the end of the program's output, redacted.
-    """
-
-    id: str
-    session: str
-    project: str
-    username: str
-    revision: str
-    resource_class: str
-    requested_at: datetime
-    outcome: str = "launching"
-    reason: str | None = None
-    message: str | None = None
-    log: str = ""
-    ready_at: datetime | None = None
-    ended_at: datetime | None = None

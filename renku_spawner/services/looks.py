@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from ..domain.access import Action, Person, Role
 from ..domain.environment import Kind, Revision
-from ..domain.instance import Instance, Launch, Status
+from ..domain.instance import Instance, Status
+from ..domain.launch import Launch
 from ..domain.project import Project
 from ..domain.reasons import sentence
 from ..domain.resources import ResourceClass, fitting, lacking

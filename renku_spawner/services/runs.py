@@ -11,7 +11,8 @@ from typing import Any
 from ..domain import instance as steps
 from ..domain import names, told
 from ..domain.errors import Unavailable
-from ..domain.instance import Desired, Instance, Launch, Observed
+from ..domain.instance import Desired, Instance, Observed
+from ..domain.launch import Launch
 from ..domain.reasons import words
 from ..domain.session import SessionSpec
 from ..store.database import Clash, Transaction
@@ -105,7 +106,7 @@ async def ready(parts: Parts, instance: Instance, url: str) -> Instance | None:
 
     def record(tx: Transaction, old: Instance, _new: Instance) -> None:
         if old.run:
-            tx.launches.change(old.run, outcome="running", ready_at=now)
+            tx.launches.change(old.run, outcome="running", ready_at=now, stages=steps.stages(old, now))
 
     return await changes.step(parts, instance, lambda old: steps.ready(old, url=url, now=now), record)
 
@@ -197,9 +198,15 @@ async def _ended(
 ) -> Instance | None:
     def record(tx: Transaction, old: Instance, new: Instance) -> None:
         if old.run:
-            tx.launches.change(old.run, **_outcome(parts, new, log))
+            tx.launches.change(old.run, **_outcome(parts, new, log), **_stages(old, parts.now()))
 
     return await changes.change(parts, username, session_id, change, record)
+
+
+def _stages(old: Instance, now: datetime) -> dict[str, Any]:
+    """Of one that was ready they are stored already."""
+    found = steps.stages(old, now)
+    return {} if found is None else {"stages": found}
 
 
 def _outcome(parts: Parts, instance: Instance, log: str) -> dict[str, Any]:

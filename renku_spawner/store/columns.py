@@ -1,14 +1,25 @@
-"""Columns as the tables have them."""
+"""Columns and indexes as the tables have them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Column, ForeignKey, Index, Integer, String, Text, text
+from sqlalchemy import JSON, Boolean, Column, ForeignKey, Index, Integer, MetaData, String, Text, text
 
 from .types import UTCDateTime
 
 PREFIX = "renku_"
+# Alembic's own table; the hub has its own one (traps.md 3).
+VERSION_TABLE = "renku_alembic_version"
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
 
 
 def to(table: str) -> ForeignKey:
@@ -49,5 +60,13 @@ def time(name: str, *, nullable: bool = False) -> Column[Any]:
 
 def living(name: str, *columns: str, unique: bool = False) -> Index:
     """An index over what is not deleted: a deleted thing frees its path and its title."""
-    condition = text("deleted_at IS NULL")
-    return Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
+    return only(name, *columns, unique=unique, where="deleted_at IS NULL")
+
+
+def only(
+    name: str, *columns: str, where: str = "", sqlite: str = "", postgresql: str = "", unique: bool = False
+) -> Index:
+    """An index over the rows of which a condition holds, said as each database says it."""
+    return Index(
+        name, *columns, unique=unique, sqlite_where=text(sqlite or where), postgresql_where=text(postgresql or where)
+    )

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import String, bindparam, cast, delete, func, insert, select, update
 
 from ..domain.environment import Revision
-from ..domain.instance import Launch
+from ..domain.launch import Launch
 from .statements import Statements
 from .tables import launches, revisions
 
@@ -25,10 +25,10 @@ _OF = (
     .limit(bindparam("most"))
 )
 _INSERT = insert(launches)
-_IMAGE = select(func.coalesce(_R.digest, _R.id)).where(_R.id == bindparam("key"))
+_OF_REVISION = select(func.coalesce(_R.digest, _R.id), _R.environment).where(_R.id == bindparam("key"))
 _UPDATE = update(launches).where(_L.id == bindparam("key"))
 _REQUESTED = select(_L.requested_at).where(_L.id == bindparam("key"))
-_CHANGEABLE = frozenset({"outcome", "reason", "message", "log", "ready_at", "ended_at"})
+_CHANGEABLE = frozenset({"outcome", "reason", "message", "log", "ready_at", "ended_at", "stages"})
 _UNDER_WAY = ("launching", "running")
 # One transaction of pruning stays short.
 _PRUNE = 1000
@@ -61,16 +61,17 @@ class LaunchStore:
         self._db = statements
 
     def add(self, launch: Launch) -> None:
-        image = self._db.value(_IMAGE, key=launch.revision) or launch.revision
+        image, environment = self._db.row(_OF_REVISION, key=launch.revision) or (launch.revision, None)
         values = {name: getattr(launch, name) for name in _FIELDS}
-        self._db.run(_INSERT, **values, image=image, seconds=_seconds(launch.requested_at, launch.ready_at))
+        seconds = _seconds(launch.requested_at, launch.ready_at)
+        self._db.run(_INSERT, **values, image=image, environment=environment, seconds=seconds)
 
     def get(self, id: str) -> Launch | None:
         row = self._db.row(_GET, key=id)
         return None if row is None else _whole(row)
 
     def change(self, id: str, **fields: Any) -> None:
-        """Set some of outcome, reason, message, log, ready_at and ended_at."""
+        """Set some of outcome, reason, message, log, ready_at, ended_at and stages."""
         unknown = fields.keys() - _CHANGEABLE
         if unknown:
             raise TypeError(f"A launch does not change its {', '.join(sorted(unknown))}.")

@@ -19,8 +19,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from .columns import PREFIX, VERSION_TABLE
 from .database import database_file, engine
-from .tables import PREFIX, VERSION_TABLE, metadata
+from .tables import metadata
 
 _FOLDER = Path(__file__).with_name("migrations")
 # Seconds; nobody waits for a page while tables change.

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Index, MetaData, Table, Text
+from sqlalchemy import Column, Float, Index, Table, Text
 
-from .columns import PREFIX, flag, json, living, long, maybe, number, time, to, word, words
+from .columns import flag, json, living, long, maybe, metadata, number, only, time, to, word, words
 
-__all__ = ["PREFIX", "VERSION_TABLE", "metadata"]
-
-# Alembic's own table; the hub has its own one (traps.md 3).
-VERSION_TABLE = "renku_alembic_version"
-
-metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    }
-)
+__all__ = ["metadata"]
 
 # `folded_*` are what counts as equal, whatever the case; `search` is what a search looks through.
 # `default_session` and `current_revision` have no foreign key: the tables would need each other to exist first.
@@ -91,6 +79,7 @@ environments = Table(
     long("message"),
     word("created_by"),
     time("created_at"),
+    time("archived_at", nullable=True),
     word("current_revision"),
     long("search"),
     Index("uq_renku_environments_key", "key", unique=True),
@@ -165,6 +154,7 @@ instances = Table(
     json("notices"),
     *(time(name, nullable=True) for name in ("requested_at", "stage_at", "deadline", "ready_at")),
     *(time(name, nullable=True) for name in ("last_activity", "last_seen", "paused_at")),
+    json("spent", nullable=True),  # seconds in each stage of the start under way
     flag("active"),  # derived from the others at each save, for the indexes
     flag("listed"),
     Index("uq_renku_instances_session", "session", "username", unique=True),
@@ -173,6 +163,10 @@ instances = Table(
     Index("ix_renku_instances_listed", "username", "listed", "requested_at", "id"),
     Index("ix_renku_instances_desired", "desired", "username", "id"),
     Index("ix_renku_instances_project", "project"),
+    # Everybody's, the latest first, for the operator's page.
+    Index("ix_renku_instances_latest", "listed", "requested_at", "id"),
+    only("ix_renku_instances_latest_active", "requested_at", "id", sqlite="active = 1", postgresql="active"),
+    only("ix_renku_instances_latest_failed", "requested_at", "id", where="reason IS NOT NULL"),
 )
 
 launches = Table(
@@ -180,6 +174,7 @@ launches = Table(
     metadata,
     word("id", primary_key=True),
     *words("session", "project", "username", "revision"),
+    maybe("environment"),  # the revision's
     word("image"),  # the revision's digest, or the revision itself: what takes equally long to start
     *words("resource_class", "outcome"),
     maybe("reason"),
@@ -189,9 +184,12 @@ launches = Table(
     time("ready_at", nullable=True),
     time("ended_at", nullable=True),
     Column("seconds", Float),  # from the request until it was ready
+    json("stages", nullable=True),  # seconds in each stage
     Index("ix_renku_launches_mine", "username", "session", "requested_at"),
     Index("ix_renku_launches_usual", "image", "requested_at"),
     Index("ix_renku_launches_age", "requested_at"),
+    Index("ix_renku_launches_environment", "environment", "requested_at", "outcome"),
+    Index("ix_renku_launches_outcome", "outcome", "requested_at", "reason"),
 )
 
 people = Table("renku_people", metadata, word("name", primary_key=True), time("since", nullable=True))
@@ -206,6 +204,8 @@ audit = Table(
     *words("action", "subject"),
     json("detail"),
     Index("ix_renku_audit_at", "at", "id"),
+    Index("ix_renku_audit_actor", "actor", "at", "id"),
+    Index("ix_renku_audit_action", "action", "at", "id"),
 )
 
 software = Table(  # what is installed in an image, whoever uses it

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from ..domain import facts, image_user
 from ..domain.access import Role
 from ..domain.environment import Revision
-from ..domain.instance import STAGES, Instance, Launch, Observed, Status
+from ..domain.instance import STAGES, Instance, Observed, Status
+from ..domain.launch import Launch
 from ..domain.project import Project
 from ..domain.reasons import REASONS
 from ..services.instances import MyInstance

@@ -16,7 +16,8 @@ from renku_spawner import settings
 from renku_spawner.domain import instance as steps
 from renku_spawner.domain.access import Role, Visibility
 from renku_spawner.domain.environment import Environment
-from renku_spawner.domain.instance import Instance, Launch, Observed
+from renku_spawner.domain.instance import Instance, Observed
+from renku_spawner.domain.launch import Launch
 from renku_spawner.domain.names import new_id
 from renku_spawner.domain.policy import Policy
 from renku_spawner.domain.project import Member, NewProject, Project, ProjectChange

@@ -67,7 +67,7 @@ CREATE TABLE renku_alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT renku_alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "renku_alembic_version" VALUES('0003');
+INSERT INTO "renku_alembic_version" VALUES('0004');
 CREATE TABLE renku_audit (
 	id INTEGER NOT NULL, 
 	at DATETIME NOT NULL, 
@@ -105,13 +105,13 @@ CREATE TABLE renku_environments (
 	created_by VARCHAR NOT NULL, 
 	created_at DATETIME NOT NULL, 
 	current_revision VARCHAR NOT NULL, 
-	search TEXT NOT NULL, 
+	search TEXT NOT NULL, archived_at DATETIME, 
 	CONSTRAINT pk_renku_environments PRIMARY KEY (id), 
 	CONSTRAINT fk_renku_environments_project FOREIGN KEY(project) REFERENCES renku_projects (id)
 );
 INSERT INTO "renku_environments" VALUES('dugo274pafhs','default',NULL,'jupyter-python','Jupyter Python','jupyter python','JupyterLab with Python and the packages that most analyses need.','["python", "jupyter", "notebook"]','',0,'active',NULL,'','the hub''s configuration','2026-11-24 12:00:00.000000','d4a7unzqwwye','jupyter python
 jupyterlab with python and the packages that most analyses need.
-pythonjupyternotebook');
+pythonjupyternotebook',NULL);
 CREATE TABLE renku_images (
 	reference VARCHAR NOT NULL, 
 	verdict VARCHAR NOT NULL, 
@@ -151,12 +151,12 @@ CREATE TABLE renku_instances (
 	last_seen DATETIME, 
 	paused_at DATETIME, 
 	active BOOLEAN NOT NULL, 
-	listed BOOLEAN NOT NULL, 
+	listed BOOLEAN NOT NULL, spent JSON, 
 	CONSTRAINT pk_renku_instances PRIMARY KEY (id), 
 	CONSTRAINT fk_renku_instances_session FOREIGN KEY(session) REFERENCES renku_sessions (id)
 );
-INSERT INTO "renku_instances" VALUES('ju5g4q4l36er','soidg36j6oh5','alice','xvfss5jtbxx5','dugo274pafhs',NULL,'stopped','absent',7,'bj57xmq7573c','pxgm2j4afa4f','d4a7unzqwwye','63cedb9559c748cc','small',NULL,NULL,NULL,NULL,'stopped_by_user','[]','2026-11-24 12:00:07.000000','2026-11-24 12:00:12.000000',NULL,'2026-11-24 12:00:11.000000','2026-11-24 12:00:11.000000','2026-11-24 12:00:11.000000','2026-11-24 12:00:13.000000',0,1);
-INSERT INTO "renku_instances" VALUES('ro6isf2kit2y','v6qzt6z3msra','carol','nfz7h37zq26b','dugo274pafhs',NULL,'stopped','absent',3,'tmphcrwjau7i','zjmyagyedwwb','d4a7unzqwwye','4347426080d4dfc2','small',NULL,'crash_exit','The program ended with code 1.','See the last lines of its log.','crash_exit','[]','2026-11-24 12:00:15.000000','2026-11-24 12:00:16.000000',NULL,NULL,NULL,'2026-11-24 12:00:16.000000','2026-11-24 12:00:17.000000',0,1);
+INSERT INTO "renku_instances" VALUES('ju5g4q4l36er','soidg36j6oh5','alice','xvfss5jtbxx5','dugo274pafhs',NULL,'stopped','absent',7,'bj57xmq7573c','pxgm2j4afa4f','d4a7unzqwwye','63cedb9559c748cc','small',NULL,NULL,NULL,NULL,'stopped_by_user','[]','2026-11-24 12:00:07.000000','2026-11-24 12:00:12.000000',NULL,'2026-11-24 12:00:11.000000','2026-11-24 12:00:11.000000','2026-11-24 12:00:11.000000','2026-11-24 12:00:13.000000',0,1,NULL);
+INSERT INTO "renku_instances" VALUES('ro6isf2kit2y','v6qzt6z3msra','carol','nfz7h37zq26b','dugo274pafhs',NULL,'stopped','absent',3,'tmphcrwjau7i','zjmyagyedwwb','d4a7unzqwwye','4347426080d4dfc2','small',NULL,'crash_exit','The program ended with code 1.','See the last lines of its log.','crash_exit','[]','2026-11-24 12:00:16.000000','2026-11-24 12:00:17.000000',NULL,NULL,NULL,'2026-11-24 12:00:17.000000','2026-11-24 12:00:18.000000',0,1,NULL);
 CREATE TABLE renku_launches (
 	id VARCHAR NOT NULL, 
 	session VARCHAR NOT NULL, 
@@ -172,13 +172,13 @@ CREATE TABLE renku_launches (
 	requested_at DATETIME NOT NULL, 
 	ready_at DATETIME, 
 	ended_at DATETIME, 
-	seconds FLOAT, 
+	seconds FLOAT, environment VARCHAR, stages JSON, 
 	CONSTRAINT pk_renku_launches PRIMARY KEY (id)
 );
 INSERT INTO "renku_launches" VALUES('bj57xmq7573c','soidg36j6oh5','xvfss5jtbxx5','alice','d4a7unzqwwye','d4a7unzqwwye','small','ended','stopped_by_user',NULL,'Jupyter Server is running
-','2026-11-24 12:00:07.000000','2026-11-24 12:00:11.000000','2026-11-24 12:00:14.000000',4.0);
+','2026-11-24 12:00:07.000000','2026-11-24 12:00:11.000000','2026-11-24 12:00:14.000000',4.0,'dugo274pafhs','{"creating": 1.0, "preparing": 1.0, "starting": 1.0, "waiting": 1.0}');
 INSERT INTO "renku_launches" VALUES('tmphcrwjau7i','v6qzt6z3msra','nfz7h37zq26b','carol','d4a7unzqwwye','d4a7unzqwwye','small','failed','crash_exit','The program ended with code 1.','ImportError
-','2026-11-24 12:00:15.000000',NULL,'2026-11-24 12:00:18.000000',NULL);
+','2026-11-24 12:00:16.000000',NULL,'2026-11-24 12:00:19.000000',NULL,'dugo274pafhs','{"creating": 1.0, "waiting": 3.0}');
 CREATE TABLE renku_members (
 	project VARCHAR NOT NULL, 
 	kind VARCHAR NOT NULL, 
@@ -463,4 +463,11 @@ CREATE INDEX ix_renku_audit_at ON renku_audit (at, id);
 CREATE INDEX ix_renku_sessions_revision ON renku_sessions (revision);
 CREATE INDEX ix_renku_instances_desired ON renku_instances (desired, username, id);
 CREATE INDEX ix_renku_instances_project ON renku_instances (project);
+CREATE INDEX ix_renku_instances_latest ON renku_instances (listed, requested_at, id);
+CREATE INDEX ix_renku_launches_environment ON renku_launches (environment, requested_at, outcome);
+CREATE INDEX ix_renku_launches_outcome ON renku_launches (outcome, requested_at, reason);
+CREATE INDEX ix_renku_audit_actor ON renku_audit (actor, at, id);
+CREATE INDEX ix_renku_audit_action ON renku_audit (action, at, id);
+CREATE INDEX ix_renku_instances_latest_active ON renku_instances (requested_at, id) WHERE active = 1;
+CREATE INDEX ix_renku_instances_latest_failed ON renku_instances (requested_at, id) WHERE reason IS NOT NULL;
 COMMIT;

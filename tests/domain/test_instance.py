@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from renku_spawner.domain import instance as steps
-from renku_spawner.domain.instance import ACTIVE, STAGES, Desired, Instance, Launch, Observed, Status
+from renku_spawner.domain.instance import ACTIVE, STAGES, Desired, Instance, Observed, Status
+from renku_spawner.domain.launch import Launch
 
 from .values import NOON, instance
 
@@ -114,6 +115,22 @@ def test_every_step_from_every_state_leads_to_one_status(state: str, results: st
 
 def test_the_table_of_states_has_every_status() -> None:
     assert {after(sequence).status for sequence in REACHED.values()} == set(Status)
+
+
+def test_seconds_in_each_stage_add_up_also_when_it_comes_back_to_one() -> None:
+    def at(seconds: float) -> datetime:
+        return NOON + timedelta(seconds=seconds)
+
+    queued = after("begun")
+    assert (queued.spent, steps.stages(queued, at(2))) == (None, {"creating": 2.0})
+    pulled = steps.staged(steps.staged(queued, Observed.PULLING, now=at(2)), Observed.SCHEDULING, now=at(7))
+    again = steps.staged(pulled, Observed.PULLING, now=at(8))
+    assert steps.stages(again, at(10.5)) == {"creating": 2.0, "pulling": 7.5, "scheduling": 1.0}
+    assert steps.stages(steps.staged(again, Observed.PULLING, now=at(9)), at(10.5)) == steps.stages(again, at(10.5))
+    cancelled = steps.stopping(again, ended_reason="cancelled", now=at(10.5))
+    assert steps.stages(cancelled, at(99)) == {"creating": 2.0, "pulling": 7.5, "scheduling": 1.0}
+    for over in (steps.ready(again, url="http://x/", now=at(11)), steps.stopped(cancelled, now=at(12))):
+        assert steps.stages(over, at(99)) is None
 
 
 @pytest.mark.parametrize("state", ["inactive", "paused", "failed"])

@@ -8,7 +8,8 @@ from renku_spawner.domain.access import Visibility
 from renku_spawner.domain.built import Newest
 from renku_spawner.domain.ci import CiState
 from renku_spawner.domain.environment import Environment, NewEnvironment, NewRevision, State
-from renku_spawner.domain.instance import Instance, Launch
+from renku_spawner.domain.instance import Instance
+from renku_spawner.domain.launch import Launch
 from renku_spawner.domain.names import new_id
 from renku_spawner.domain.project import NewProject, Project
 from renku_spawner.domain.repository import Repository

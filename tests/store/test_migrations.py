@@ -12,9 +12,10 @@ from sqlalchemy import Engine, create_engine, event, inspect, text
 from sqlalchemy.pool import NullPool
 
 from renku_spawner.store import database, migrate
+from renku_spawner.store.columns import PREFIX, VERSION_TABLE
 from renku_spawner.store.database import Database
 from renku_spawner.store.migrate import OutOfDate
-from renku_spawner.store.tables import PREFIX, VERSION_TABLE, metadata
+from renku_spawner.store.tables import metadata
 
 from .made import DIGEST, NOW, REPOSITORIES, environment, installed, launch, newest, project, session, sighting, started
 

@@ -7,7 +7,8 @@ import pytest
 from playwright.async_api import Browser, BrowserContext
 
 from renku_spawner.domain.access import Role
-from renku_spawner.domain.instance import Launch, Status
+from renku_spawner.domain.instance import Status
+from renku_spawner.domain.launch import Launch
 from renku_spawner.domain.project import Member, ProjectChange
 from renku_spawner.domain.session import SessionChange
 from renku_spawner.services import projects, sessions
