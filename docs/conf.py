@@ -28,18 +28,25 @@ html_title = "renku-spawner"
 html_favicon = "../templates/static/badge.svg"  # the theme's own stands on another host
 html_show_sourcelink = False
 html_copy_source = False
+html_permalinks_icon = "#"
 html_extra_path = ["site"]  # leads from the top to docs/
-html_theme_options = {"logo": {"text": "renku-spawner", "image_light": "", "image_dark": ""}}
+templates_path = ["templates"]
+html_sidebars = {"**": ["contents.html"]}
+html_theme_options = {
+    "logo": {"text": "renku-spawner", "image_light": "", "image_dark": ""},  # not JupyterHub's
+    "navbar_center": [],
+    "navbar_end": ["theme-switcher"],
+}
 
 _SECTION = re.compile(r"^## (.+)\n((?:(?!## ).*\n?)*)", re.MULTILINE)
-_PAGE = re.compile(r"^- \[[^\]]+\]\(([\w./-]+)\.md\)", re.MULTILINE)
+_PAGE = re.compile(r"^- \[([^\]]+)\]\(([\w./-]+)\.md\)", re.MULTILINE)
 
 
 def _contents(text: str) -> str:
     """Sphinx's tables of contents from the lists of links that a reader on a forge sees."""
     parts = []
     for caption, links in _SECTION.findall(text):
-        pages = "\n".join(_PAGE.findall(links))
+        pages = "\n".join(f"{title} <{page}>" for title, page in _PAGE.findall(links))
         parts.append(f"\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{pages}\n```\n")
     return "".join(parts)
 
