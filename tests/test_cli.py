@@ -116,6 +116,20 @@ def test_tables_that_were_taken_down_are_made_again(hub_folder: Path) -> None:
     assert run("db", "check", folder=hub_folder).returncode == 0
 
 
+def test_a_step_back_that_loses_something_wants_a_yes(hub_folder: Path) -> None:
+    run("db", "upgrade", folder=hub_folder)
+    with closing(sqlite3.connect(hub_folder / DATABASE)) as connection, connection:
+        connection.execute("INSERT INTO renku_builds VALUES ('7', 'main', 'r/i', '2026-11-24', 1, NULL, '{}')")
+    words = "1 answers of GitLab about images of its CI; it is asked again after the next upgrade"
+    refused = run("db", "downgrade", "0002", folder=hub_folder)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == (
+        f"renku-spawner: This would lose\n  {words}\nNothing has been changed. With --yes it is done.\n"
+    )
+    done = run("db", "downgrade", "0002", "--yes", folder=hub_folder)
+    assert (done.returncode, done.stdout) == (0, f"Lost: {words}\nRenku's tables are at revision 0002.\n")
+
+
 @pytest.mark.parametrize("step", ["check", "upgrade"])
 def test_tables_of_a_newer_release_are_refused(hub_folder: Path, step: str) -> None:
     migrate.upgrade(f"sqlite:///{hub_folder / DATABASE}")
@@ -170,7 +184,9 @@ def test_the_command_that_is_installed_does_the_same(tmp_path: Path) -> None:
     assert refusal(Done(done.returncode, done.stdout, done.stderr)).startswith("There is no database jupyterhub.sqlite")
 
 
-@pytest.mark.parametrize("arguments", [(), ("db",), ("db", "downgrade"), ("demo", "now"), ("db", "check", "--force")])
+@pytest.mark.parametrize(
+    "arguments", [(), ("db",), ("db", "downgrade"), ("db", "back"), ("demo", "now"), ("db", "check", "--force")]
+)
 def test_what_is_no_command_is_refused_with_the_usage(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     done = run(*arguments, folder=tmp_path)
     assert done.returncode == 2

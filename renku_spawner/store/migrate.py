@@ -19,6 +19,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from . import losses
 from .columns import PREFIX, VERSION_TABLE
 from .database import database_file, engine
 from .tables import metadata
@@ -36,14 +37,33 @@ class OutOfDate(Exception):
     """The tables are not those of this release; the argument says what to do."""
 
 
+class Loses(Exception):
+    """A step back would lose what the argument lists; nothing has been changed."""
+
+
 def upgrade(url: str, revision: str = "head") -> None:
     """Bring the tables up to *revision*; nothing happens when they are there."""
-    _run(url, lambda scripts, now: scripts._upgrade_revs(revision, now))
+    with _changing(url) as connection:
+        _step(connection, lambda scripts, now: scripts._upgrade_revs(revision, now))
 
 
-def downgrade(url: str, revision: str) -> None:
-    """Bring the tables down to *revision*; `base` removes them with everything in them."""
-    _run(url, lambda scripts, now: scripts._downgrade_revs(revision, now))
+def downgrade(url: str, revision: str, *, may_lose: bool = True) -> list[str]:
+    """Bring the tables down to *revision*; `base` removes them with everything in them. Returns what was lost.
+
+    Raises:
+        OutOfDate: from where the tables are, no step of this release leads down to *revision*.
+        Loses: something would be lost, and *may_lose* is off.
+        FileNotFoundError: there is no such database.
+    """
+    _require_file(url)
+    with _changing(url) as connection:
+        _require_below(_context(connection).get_current_revision(), revision)
+        before = losses.stored(connection)
+        _step(connection, lambda scripts, now: scripts._downgrade_revs(revision, now))
+        lost = losses.lost(before, losses.stored(connection))
+        if lost and not may_lose:
+            raise Loses(lost)
+    return lost
 
 
 def current(url: str) -> str | None:
@@ -64,9 +84,7 @@ def check(url: str) -> None:
         OutOfDate: the tables are not those of this release.
         FileNotFoundError: there is no such database.
     """
-    file = database_file(url)
-    if file is not None and not file.exists():
-        raise FileNotFoundError(f"There is no database {file}. Its address is given with --url.")
+    _require_file(url)
     _refuse(current(url))
 
 
@@ -78,7 +96,8 @@ def prepare(url: str, upgrade: bool = False) -> None:
     """
     revision = current(url)
     if revision is None or (upgrade and revision in _known()):
-        _run(url, lambda scripts, now: scripts._upgrade_revs("head", now))
+        with _changing(url) as connection:
+            _step(connection, lambda scripts, now: scripts._upgrade_revs("head", now))
     else:
         _refuse(revision)
 
@@ -87,6 +106,12 @@ def diff(url: str) -> list[Any]:
     """How the tables differ from what the code expects, in Alembic's words; empty when they agree."""
     with _connected(url) as connection:
         return list(compare_metadata(_context(connection), metadata))
+
+
+def _require_file(url: str) -> None:
+    file = database_file(url)
+    if file is not None and not file.exists():
+        raise FileNotFoundError(f"There is no database {file}. Its address is given with --url.")
 
 
 def _refuse(revision: str | None) -> None:
@@ -101,8 +126,18 @@ def _refuse(revision: str | None) -> None:
         )
     raise OutOfDate(
         f"Renku's tables are of revision {revision}, which is newer than this release knows ({head()}). "
-        "Please run: pip install --upgrade renku-spawner && renku-spawner db upgrade"
+        "Please run: pip install --upgrade renku-spawner && renku-spawner db upgrade; "
+        f"or go back to this release by running with the newer one: renku-spawner db downgrade {head()}"
     )
+
+
+def _require_below(now: str | None, revision: str) -> None:
+    """Raises OutOfDate unless *revision* is one to which the tables can go back, or where they are."""
+    if now is None or now not in _known():
+        _refuse(now)
+    below = [*(script.revision for script in _scripts().iterate_revisions(now, "base")), "base"]
+    if revision not in below:
+        raise OutOfDate(f"From revision {now} Renku's tables can go back to {', '.join(below[1:])}, not to {revision}.")
 
 
 def _scripts() -> ScriptDirectory:
@@ -113,14 +148,21 @@ def _known() -> set[str]:
     return {script.revision for script in _scripts().walk_revisions()}
 
 
-def _run(url: str, steps: Steps) -> None:
-    scripts = _scripts()
-    with _connected(url) as connection, EnvironmentContext(Config(), scripts) as environment:
+@contextmanager
+def _changing(url: str) -> Iterator[Connection]:
+    """One transaction, and nobody else who changes tables meanwhile."""
+    with _connected(url) as connection:
         _lock(connection)
-        environment.configure(connection, fn=lambda now, _context: steps(scripts, now), **_options())
-        environment.run_migrations()
+        yield connection
         _check_references(connection)
         connection.commit()
+
+
+def _step(connection: Connection, steps: Steps) -> None:
+    scripts = _scripts()
+    with EnvironmentContext(Config(), scripts) as environment:
+        environment.configure(connection, fn=lambda now, _context: steps(scripts, now), **_options())
+        environment.run_migrations()
 
 
 @contextmanager
