@@ -7,6 +7,7 @@ from typing import Any
 
 from traitlets.config import Config
 
+from . import mounted
 from .app import Renku
 from .gate import limit
 from .gitlab_login import setup
@@ -32,13 +33,18 @@ def install(c: Config) -> None:
 
     Call it at the end of `jupyterhub_config.py`: what an admin has set before is
     kept and comes on top of ours (hooks and limits are chained, lists are extended).
-    A second call changes nothing.
+    What is mounted (`mounted.merge`) counts as set by an admin. A second call changes nothing.
+
+    Raises:
+        SettingError: what is mounted is not what it has to be.
     """
-    hub = c.JupyterHub
+    hub, again = c.JupyterHub, _is_installed(c.JupyterHub)
+    if not again:
+        mounted.merge(c)
     hub.template_vars = {"renku_plain_servers": _plain_servers, **_get(hub, "template_vars", {})}
-    options = dict(_get(hub, "jinja_environment_options", {}))
-    if set(_EXTENSIONS) <= set(options.get("extensions", [])):
+    if again:
         return
+    options = dict(_get(hub, "jinja_environment_options", {}))
     _set(hub, "spawner_class", RenkuLocalSpawner)
     _set(hub, "default_url", _landing)
     setup.use(c)
@@ -55,6 +61,10 @@ def install(c: Config) -> None:
     _set(c.Spawner, "apply_user_options", _nothing)
     c.Spawner.server_token_scopes = token_scopes(_get(c.Spawner, "server_token_scopes", []), GIT)
     wal.use(str(_get(hub, "db_url", "sqlite:///jupyterhub.sqlite")))
+
+
+def _is_installed(hub: Config) -> bool:
+    return set(_EXTENSIONS) <= set(_get(hub, "jinja_environment_options", {}).get("extensions", []))
 
 
 def _admin_role(c: Config) -> dict[str, Any]:

@@ -1,0 +1,71 @@
+"""Configuration that is mounted into the hub's container, as the chart `helm/renku-hub` does it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+from traitlets.config import Config
+
+from .settings import SettingError
+
+_TRAIT = re.compile(r"([A-Z][A-Za-z0-9_]*)\.([a-z_][a-z0-9_]*)")
+
+
+def folder() -> Path:
+    return Path(os.environ.get("RENKU_CONFIG_DIR", "/etc/renku"))
+
+
+def merge(c: Config) -> None:
+    """Let what is mounted hold in *c*, whatever was set before; nothing is mounted where there is no such folder.
+
+    `config/renku.json` has traits by class: `{"Renku": {"clone_timeout": 600}}`. A file `secret/<Class>.<trait>`
+    holds one text, without the newline at its end; other files there are for settings that name a path.
+
+    Raises:
+        SettingError: a file cannot be read, or is not what it has to be; no secret is repeated.
+    """
+    c.merge(_settings(folder() / "config" / "renku.json"))
+    c.merge(_secrets(folder() / "secret"))
+
+
+def _settings(file: Path) -> Config:
+    if not file.exists():
+        return Config()
+    try:
+        found = json.loads(_text(file))
+    except ValueError as problem:
+        raise SettingError(f"{file} is no JSON: {problem}.") from None
+    if not isinstance(found, dict):
+        raise SettingError(f'{file} is no object of classes: {{"Renku": {{…}}}}.')
+    for name, traits in found.items():
+        if not (name[:1].isupper() and isinstance(traits, dict)):
+            raise SettingError(f"{file}: {name!r} is no class with an object of its traits.")
+    return Config(found)
+
+
+def _secrets(place: Path) -> Config:
+    c = Config()
+    for file in sorted(place.iterdir()) if place.is_dir() else ():
+        named = _TRAIT.fullmatch(file.name)
+        if named:
+            c[named[1]][named[2]] = _secret(file)
+    return c
+
+
+def _secret(file: Path) -> str:
+    value = _text(file).removesuffix("\n")
+    if not value:
+        raise SettingError(f"{file} is empty.")
+    return value
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as problem:
+        raise SettingError(f"{file} cannot be read: {problem.strerror}.") from None
+    except UnicodeDecodeError:
+        raise SettingError(f"{file} is not in UTF-8.") from None
