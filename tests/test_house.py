@@ -50,6 +50,8 @@ PROGRAMS = [
     "configurable-http-proxy",
     "docker-registry",
     "git",
+    "helm-3",
+    "helm-4",
     "jupyter-lab",
     "jupyterhub",
     "node",
