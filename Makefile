@@ -18,7 +18,7 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help run test test-cluster machine lint check bench docs clean lock
+.PHONY: help run test test-cluster machine lint check bench docs images clean lock
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -60,12 +60,22 @@ docs: $(DONE)/packages  ## write what is generated (settings, the API's page), a
 	$(BIN)/python docs/api.py
 	$(BIN)/sphinx-build -W --keep-going -q -c docs . build/docs
 
+images:  ## the hub's image and our own environment (REGISTRY=, PUSH=1, TAG=, BASE=)
+	@sh helm/images.sh
+
 clean:  ## remove what make has installed; the demo's data stays
 	rm -rf $(VENV) node_modules build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+# What an image holds, in the versions that the tests ran with: $(call locked,lock file,what is wanted)
+locked = $(UV) pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+    --no-emit-index-url --no-emit-find-links --constraint requirements.lock --output-file $(1) $(2)
 
 lock: $(DONE)/packages  ## choose versions anew from pyproject.toml and package.json
 	$(UV) pip compile -q --upgrade --universal --python-version 3.11 --all-extras --generate-hashes --no-header \
 	    --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
+	$(call locked,helm/image/build.lock,helm/image/build.in)
+	$(call locked,helm/image/requirements.lock,pyproject.toml helm/image/requirements.in)
+	$(call locked,helm/environments/jupyter-python/requirements.lock,helm/environments/jupyter-python/requirements.in)
 	npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 
 # What follows is quiet unless it fails: $(call quietly,what it is,command)

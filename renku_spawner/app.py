@@ -14,7 +14,7 @@ from .ci_settings import CiSettings
 from .domain.policy import Policy
 from .gitlab_login import HubTokens
 from .gitlab_settings import GitLabSettings
-from .image_settings import ImageSettings
+from .image_settings import ImageSettings, own_environments
 from .services.parts import Parts
 from .store import migrate
 from .store.database import Database
@@ -33,6 +33,7 @@ class Renku(CiSettings, ImageSettings, GitLabSettings, SingletonConfigurable, Lo
         help="""
         Ready-made environments, offered in this order. What is no longer listed is
         retired: sessions that use it keep their data and can no longer be started.
+        By default our own, if `image_registry` says where it is.
 
         For example::
 
@@ -136,6 +137,10 @@ class Renku(CiSettings, ImageSettings, GitLabSettings, SingletonConfigurable, Lo
         config=True,
         help="Folder below which `RenkuLocalSpawner` keeps the files of sessions.",
     )
+
+    @default("environments")
+    def _default_environments(self) -> list[dict[str, Any]]:
+        return own_environments(self.image_registry)
 
     @default("db_url")
     def _default_db_url(self) -> str:

@@ -11,6 +11,7 @@ from traitlets import Bool, Dict, Float, Integer, List, Unicode
 from traitlets.config import LoggingConfigurable
 
 from .domain.errors import Invalid
+from .domain.image import parse
 from .domain.image_policy import GROUP, ImagePolicy
 from .registry import credentials
 from .registry.client import Client
@@ -22,6 +23,7 @@ _HOST = re.compile(r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(:[1-9
 _PERSON = re.compile(rf"(?!{GROUP}\Z)\S(.*\S)?")
 _PLATFORM = re.compile(r"linux/[a-z0-9]+(/v[0-9]+)?")
 _PROXY = re.compile(r"http://[A-Za-z0-9.\[\]:-]+:[0-9]{1,5}/?")
+OWN_TAG = "2026-11-28"  # of helm/environments/jupyter-python, as its Dockerfile has it
 
 
 class ImageSettings(LoggingConfigurable):
@@ -50,6 +52,14 @@ class ImageSettings(LoggingConfigurable):
                 "hosts": ["registry.internal:5000"],
                 "outside": ["group:imaging"],
             }
+        """,
+    )
+    image_registry = Unicode(
+        config=True,
+        help="""
+        Where the images that `make images` builds were pushed, such as
+        `registry.example.org/renku`: nobody publishes them. `Renku.environments` is by
+        default our own environment from there, and empty without.
         """,
     )
     platforms = List(
@@ -104,6 +114,28 @@ class ImageSettings(LoggingConfigurable):
         if not self.registries_asked:
             return None
         return GitServers(Guard(hosts=hosts, plain_http=hosts, proxy=registry_proxy(self.registry_proxy)))
+
+
+def own_environments(registry: str) -> list[dict[str, Any]]:
+    """The default of `Renku.environments`: what this repository builds, in *registry*. Raises SettingError."""
+    if not registry:
+        return []
+    image = f"{registry}/jupyter-python:{OWN_TAG}"
+    try:
+        parse(image)
+    except Invalid as problem:
+        raise SettingError(f"Renku.image_registry: {registry!r} cannot be: {problem.message}") from None
+    return [
+        {
+            "key": "jupyter-python",
+            "name": "Jupyter Python",
+            "image": image,
+            "description": "JupyterLab with NumPy, SciPy, pandas, Matplotlib, scikit-learn and git.",
+            "keywords": ["python", "jupyter"],
+            "uid": 1000,
+            "gid": 100,
+        }
+    ]
 
 
 class PolicySetting(Setting):

@@ -120,3 +120,26 @@ async def test_registries_are_asked_as_the_settings_say(tmp_path: Path) -> None:
     assert isinstance(client, Client)
     assert client._guard.scheme("localhost:5000") == "http"
     await client.close()
+
+
+def test_our_own_environment_is_on_offer_as_soon_as_somebody_says_where_it_is(tmp_path: Path) -> None:
+    (own,) = renku(tmp_path, image_registry="registry.example.org/renku").configured
+    assert own.image == f"registry.example.org/renku/jupyter-python:{image_settings.OWN_TAG}"
+    assert (own.run.uid, own.run.gid, own.run.default_url) == (1000, 100, "/lab")
+
+
+def test_without_a_place_for_it_or_with_others_it_is_not(tmp_path: Path) -> None:
+    assert renku(tmp_path).configured == ()
+    other = [{"key": "r", "name": "R", "image": "docker.io/rocker/geospatial:4.5.2"}]
+    made = renku(tmp_path, image_registry="registry.example.org/renku", environments=other)
+    assert [each.key for each in made.configured] == ["r"]
+
+
+@pytest.mark.parametrize("registry", ["https://registry.example.org", "registry.example.org/renku/", "a b"])
+def test_a_place_for_it_that_cannot_be_is_named(registry: str) -> None:
+    assert said(image_settings.own_environments, registry).startswith("Renku.image_registry: ")
+
+
+def test_the_tag_is_the_one_that_its_dockerfile_has() -> None:
+    dockerfile = Path(__file__).parents[1] / "helm/environments/jupyter-python/Dockerfile"
+    assert f"ARG TAG={image_settings.OWN_TAG}\n" in dockerfile.read_text()
