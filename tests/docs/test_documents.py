@@ -1,7 +1,6 @@
 """What the documents say is so: settings, links, commands, names of tests."""
 
 import re
-import subprocess
 import tomllib
 from pathlib import Path
 
@@ -107,21 +106,9 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert released[0] == version
 
 
-def test_the_five_lines_of_the_readme_are_a_configuration(tmp_path: Path) -> None:
+def test_the_configuration_of_the_readme_has_five_lines() -> None:
     [code] = re.findall(r"```python\n(.*?)```", read("README.md"), re.DOTALL)
     assert len(code.strip().splitlines()) <= 5
-    (tmp_path / "config.py").write_text(code)
-    command = ["jupyterhub", "-f", "config.py", "--show-config"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert "RenkuLocalSpawner" in done.stdout
-
-
-def test_the_examples_for_admins_can_be_read(tmp_path: Path) -> None:
-    code = re.findall(r"```python\n(.*?)```", read("docs/admins.md") + read("docs/settings.md"), re.DOTALL)
-    assert len(code) >= 3
-    for example in code:
-        compile(example, "example", "exec")
 
 
 def test_every_test_that_the_security_page_names_exists() -> None:
