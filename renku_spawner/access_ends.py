@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import Any
 
+from . import metrics
 from .domain.errors import RenkuError
 from .domain.instance import Instance
 from .people import person_of
@@ -46,7 +47,9 @@ async def forever(hub: Any, parts: Parts, pause: float) -> None:
         await asyncio.sleep(pause)
         try:
             await look(hub, parts)
+            metrics.done("access")
         except Exception:
+            metrics.failed("access")
             log.exception("Whether people may still see what they run could not be checked")
 
 

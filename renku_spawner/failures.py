@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from jupyterhub.spawner import SpawnException
 
+from . import metrics
 from .domain.errors import RenkuError
 from .domain.instance import Instance, Observed
 from .domain.reasons import REASONS
@@ -45,8 +46,9 @@ def too_late(instance: Instance | None, *, limit: int, image: str) -> LaunchFail
 
 @contextmanager
 def told_to_the_hub() -> Iterator[None]:
-    """A refusal of ours within is raised as the hub's SessionSpawnError."""
+    """A refusal of ours within is counted, and raised as the hub's SessionSpawnError."""
     try:
-        yield
+        with metrics.refusals():
+            yield
     except RenkuError as refusal:
         raise SessionSpawnError(refusal.message, reason=refusal.code, refusal=refusal) from None

@@ -21,7 +21,7 @@ from jinja2.ext import Extension
 from jupyterhub.app import JupyterHub
 from traitlets import TraitError
 
-from . import access_ends, left_proxy
+from . import access_ends, left_proxy, metrics, observed
 from .app import Renku
 from .domain.instance import Instance
 from .gitlab_login import setup
@@ -70,6 +70,7 @@ def begin(hub: Any) -> None:
     _refuse_open_door(hub, renku)
     setup.check(hub, renku)
     renku.tasks = [asyncio.ensure_future(left_proxy.end(hub)), asyncio.ensure_future(_after_start(hub, renku))]
+    renku.tasks.append(observed.begin(hub, renku))
     _spare_what_is_loaded()
 
 
@@ -117,14 +118,16 @@ def _is_loopback(url: str) -> bool:
 async def _after_start(hub: Any, renku: Renku) -> None:
     """Bring the environments up to date, look after what the hub forgot, then tidy up now and then."""
     try:
-        await _tried("to configure environments", lambda: environments.configure(renku.parts, renku.configured))
+        await _tried(
+            "environments", "to configure environments", partial(environments.configure, renku.parts, renku.configured)
+        )
         await hub._start_future
-        await _tried("to look at ready-made images", lambda: pins.look_at_ready_made(renku.parts))
-        for what, work in (("to finish deletions", _finish_deletions), ("to settle what was lost", _settle_forgotten)):
-            renku.tasks.append(asyncio.ensure_future(_tried(what, partial(work, hub, renku))))
+        await _tried("images", "to look at ready-made images", partial(pins.look_at_ready_made, renku.parts))
+        for task, what, work in _LATER:
+            renku.tasks.append(asyncio.ensure_future(_tried(task, what, partial(work, hub, renku))))
         if renku.parts.gitlab is not None:
             renku.tasks.append(asyncio.ensure_future(access_ends.forever(hub, renku.parts, renku.access_check)))
-        await _tried("to make routes", lambda: _route_checked(hub))
+        await _tried("routes", "to make routes", partial(_route_checked, hub))
         await housekeeping.forever(renku.parts, timedelta(days=renku.launches_kept_days))
     except asyncio.CancelledError:
         await pins.close(renku.parts)
@@ -132,14 +135,16 @@ async def _after_start(hub: Any, renku: Renku) -> None:
         raise
 
 
-async def _tried(what: str, work: Callable[[], Awaitable[None]]) -> None:
+async def _tried(task: str, what: str, work: Callable[[], Awaitable[None]]) -> None:
     """Do one step, thrice if need be: whatever goes wrong in it, the others are done too."""
     for tries in range(1, _TRIES + 1):
         try:
             await work()
         except Exception:
+            metrics.failed(task)
             log.exception("The attempt %s failed (%d of %d)", what, tries, _TRIES)
         else:
+            metrics.done(task)
             return
         if tries < _TRIES:
             await asyncio.sleep(_AGAIN)
@@ -232,3 +237,9 @@ async def _deleted(hub: Any, instance: Instance) -> bool:
         log.warning("The data of %s cannot be deleted yet: %s", instance.session, error)
         return False
     return True
+
+
+_LATER = (
+    ("deletions", "to finish deletions", _finish_deletions),
+    ("lost", "to settle what was lost", _settle_forgotten),
+)

@@ -56,6 +56,19 @@ STAGES = {
 ACTIVE = frozenset({Status.LAUNCHING, Status.RUNNING, Status.STOPPING, Status.UNKNOWN})
 
 
+def status_of(desired: Desired, observed: Observed, *, failed: bool, kept: bool) -> Status:
+    """What is seen of an instance; *failed*: the last start has a reason, *kept*: there is a volume."""
+    if observed is Observed.UNKNOWN:
+        return Status.UNKNOWN
+    if desired is Desired.RUNNING:
+        return Status.RUNNING if observed is Observed.READY else Status.LAUNCHING
+    if observed is not Observed.ABSENT:
+        return Status.STOPPING
+    if failed:
+        return Status.FAILED
+    return Status.PAUSED if kept else Status.INACTIVE
+
+
 @dataclass(frozen=True, kw_only=True)
 class Instance:
     """What is stored of one (session, user); times are aware and in UTC.
@@ -99,15 +112,7 @@ class Instance:
     @property
     def status(self) -> Status:
         """What its owner sees."""
-        if self.observed is Observed.UNKNOWN:
-            return Status.UNKNOWN
-        if self.desired is Desired.RUNNING:
-            return Status.RUNNING if self.observed is Observed.READY else Status.LAUNCHING
-        if self.observed is not Observed.ABSENT:
-            return Status.STOPPING
-        if self.reason:
-            return Status.FAILED
-        return Status.PAUSED if self.claim else Status.INACTIVE
+        return status_of(self.desired, self.observed, failed=bool(self.reason), kept=bool(self.claim))
 
     @property
     def active(self) -> bool:

@@ -33,7 +33,7 @@ class Ci:
         self._gitlab = gitlab
         self._clock = clock
         self._flights = Flights()
-        self._kept: Cache[Any] = Cache(_REMEMBERED, clock)
+        self._kept: Cache[Any] = Cache(_REMEMBERED, clock, name="ci")
 
     @property
     def url(self) -> str:
@@ -41,7 +41,7 @@ class Ci:
 
     def forget(self) -> None:
         """Something has happened in GitLab: ask anew."""
-        self._kept = Cache(_REMEMBERED, self._clock)
+        self._kept = Cache(_REMEMBERED, self._clock, name="ci")
 
     async def close(self) -> None:
         await self._flights.close()

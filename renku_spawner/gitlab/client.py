@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import requests
 from gitlab import Gitlab
 
+from .. import metrics
 from ..remote.breaker import Breaker
 from ..remote.cache import Cache
 from . import waiting
@@ -25,6 +26,9 @@ from .wire import Wire
 PER_PAGE = 20
 _JITTER = (0.05, 0.2)  # seconds before another try
 _REMEMBERED = 10_000
+_MEANINGS: dict[type[BaseException], str] = {
+    Busy: "busy", LogInAgain: "refused", Denied: "refused", Missing: "refused", Away: "no_answer",
+}  # fmt: skip
 Work = Callable[[Gitlab], Any]
 
 
@@ -96,6 +100,11 @@ class GitLab:
         found: list[Any] = await self._asked(name, work, within)
         return found
 
+    @property
+    def silent(self) -> float | None:
+        """Seconds since GitLab last answered, as far as it is left alone for that; None while it is not."""
+        return self._breaker.silent(self.host)
+
     def close(self) -> None:
         """Ask nothing any more."""
         self._pool.close()
@@ -118,6 +127,7 @@ class GitLab:
         if until is not None:
             raise Away(retry_after=max(round(until - self._clock()), waiting.SHORTEST))
         if not self._breaker.lets_through(self.host):
+            metrics.skipped("gitlab")
             raise Away
 
     async def _as(self, name: str | None, work: Work, until: float) -> Any:
@@ -151,7 +161,8 @@ class GitLab:
             raise LogInAgain
         left = max(until - self._clock(), 0.001)
         try:
-            value = await self._pool.run(lambda call: answered(call, self._client(access, left), work), within=left)
+            with metrics.Asking("gitlab", _MEANINGS):
+                value = await self._pool.run(lambda call: answered(call, self._client(access, left), work), within=left)
         except Away as away:
             (self._breaker.worked if isinstance(away, Busy) else self._breaker.failed)(self.host)
             raise

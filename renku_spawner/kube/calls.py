@@ -23,6 +23,7 @@ from kubernetes_asyncio.client import (
     V1Secret,
 )
 
+from .. import metrics
 from .clock import now
 from .objects import Raw, dig, items, text
 from .pace import RATE, shared
@@ -187,6 +188,12 @@ class Calls:
 
     async def _once(self, call: Callable[..., Awaitable[Any]], image: str, arguments: dict[str, Any]) -> Any:
         """The answer as JSON gives it, or what its being no good answer means."""
+        with metrics.Asking("kubernetes", {}) as asking:
+            said = await self._answered(call, image, arguments)
+            asking.outcome = _outcome(said)
+        return said
+
+    async def _answered(self, call: Callable[..., Awaitable[Any]], image: str, arguments: dict[str, Any]) -> Any:
         try:
             response = await call(
                 namespace=self._namespace, _request_timeout=TIMEOUT, _preload_content=False, **arguments
@@ -200,3 +207,12 @@ class Calls:
             return refusal(error.status, error.body, image=image)
         except (ClientError, TimeoutError, OSError, ValueError):
             return refusal(None, None)
+
+
+def _outcome(said: Any) -> str:
+    """For the metrics: that something is there, or is not, is an answer."""
+    if not isinstance(said, Refusal) or said.absent or said.exists:
+        return "ok"
+    if said.code != "cluster_unavailable":
+        return "refused"
+    return "no_answer" if said.wait is None else "busy"

@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import aclosing, suppress
 from typing import Any
 
+from .. import metrics
 from .clock import now
 
 Raw = dict[str, Any]
@@ -87,6 +88,7 @@ class Stream:
     async def _begin_anew(self, began: float) -> None:
         """At once, but a server that knows no version at all is not asked without end."""
         self._version, self._expired = None, self._expired + 1
+        metrics.reconnects.labels("expired").inc()
         if self._expired > 1:
             await asyncio.sleep(_delay(self._expired, began))
 
@@ -94,6 +96,7 @@ class Stream:
         """Longer after each failure, never the same for two hubs; a try that took long was a wait already."""
         self._set_healthy(False)
         self._failures += 1
+        metrics.reconnects.labels("failed").inc()
         delay = _delay(self._failures, began)
         log = self._log.warning if self._failures in (1, 10) else self._log.debug
         log("Kubernetes does not answer (%s: %s); trying again in %.1f s", type(error).__name__, error, delay)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from .. import metrics
 from ..domain import gitlab as facts
 from ..domain.access import Action, Person
 from ..domain.project import ProjectEntry
@@ -59,7 +60,9 @@ class Lists:
         user = await self._looks.user(person)
         key = (user, _typed(search), before, min(limit, _LIMIT))
         page = self._known(key)
-        if page is None or self._age(page) > ACT_SECONDS:
+        fresh = page is not None and self._age(page) <= ACT_SECONDS
+        metrics.looked_up("projects", hit=fresh)
+        if page is None or not fresh:
             page = await self._asked(person.name, key, page)
         rows = await self._looks.rows([str(item.number) for item in page.items])
         stale = self._now() - timedelta(seconds=self._age(page)) if self._age(page) > ACT_SECONDS else None

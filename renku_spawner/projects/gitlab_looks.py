@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from .. import metrics
 from ..domain import gitlab as facts
 from ..domain.access import Person
 from ..domain.gitlab import Seen
@@ -82,10 +83,12 @@ class Looks:
     async def access(self, name: str, user: int, number: int, need: Need, within: float) -> Access:
         """What *user* may in the project. Raises Missing, Denied, LogInAgain, Away."""
         key = (user, number)
-        for _ in range(_TRIES):
-            if self.verdicts.denied(key):
+        for tries in range(_TRIES):
+            denied, known = self.verdicts.denied(key), self.verdicts.access(key, need)
+            if tries == 0:
+                metrics.looked_up("access", hit=denied or known is not None)
+            if denied:
                 raise Missing
-            known = self.verdicts.access(key, need)
             if known is not None:
                 return known
             await self._run(key, lambda: self._ask(name, key, need, within))

@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from ssl import SSLContext
 from typing import TypeVar
 
+from .. import metrics
 from ..domain.facts import ImageFacts
 from ..domain.image import Image
 from ..remote.breaker import Breaker
 from ..remote.cache import Cache, Flights
-from .errors import Denied, NoPlatform, NotFound, RegistryError, Unreachable
+from .errors import Denied, NoPlatform, NotAllowed, NotFound, RegistryError, Unreachable
 from .guard import Guard
 from .login import Login, Place, place
 from .manifest import Unreadable
@@ -23,6 +24,9 @@ from .wire import TOTAL_SECONDS, Wire
 POSITIVE_SECONDS = 300.0
 NEGATIVE_SECONDS = 30.0
 _REMEMBERED = 1000  # answers of each kind
+_MEANINGS: dict[type[BaseException], str] = {
+    NotFound: "refused", Denied: "refused", NoPlatform: "refused", NotAllowed: "refused", Unreachable: "no_answer",
+}  # fmt: skip
 Value = TypeVar("Value")
 _Ask = Callable[[Place, str], Awaitable[Found]]
 
@@ -52,15 +56,23 @@ class Client:
         login = Login(self._wire, guard, credentials or {}, self._flights, clock)
         self._reader = Reader(login, platforms, clock)
         self._breaker = Breaker(clock)
-        self._heads: Cache[Found | RegistryError] = Cache(_REMEMBERED, clock)
-        self._facts: Cache[ImageFacts | NoPlatform] = Cache(_REMEMBERED, clock)
+        self._heads: Cache[Found | RegistryError] = Cache(_REMEMBERED, clock, name="image")
+        self._facts: Cache[ImageFacts | NoPlatform] = Cache(_REMEMBERED, clock, name="facts")
         self._asked: Cache[bool] = Cache(_REMEMBERED, clock)  # repositories of which something is known
+        self._trusted: set[str] = set()  # hosts that an admin has named, so that there are few
 
     async def close(self) -> None:
         """End what is under way; nothing can be asked afterwards."""
         await self._flights.close()
         await self._wire.close()
         self._guard.close()
+
+    def silent(self) -> dict[str, float | None]:
+        """For how many seconds each host of trusted images has not answered, None while it does.
+
+        Whether a host answers that anybody may have named says nothing about this hub.
+        """
+        return {host: self._breaker.silent(host) for host in sorted(self._trusted)}
 
     async def head(self, image: Image, *, trusted: bool = False) -> Found:
         """Whether the image's digest, or else its tag, exists: answers are at most 5 minutes
@@ -139,11 +151,15 @@ class Client:
 
     async def _tried(self, at: Place, work: Callable[[], Awaitable[Value]]) -> Value:
         """Only what is no answer at all counts against a host; whatever it says, it works."""
+        if at.trusted:
+            self._trusted.add(at.host)
         if not self._breaker.lets_through(at.host):
+            metrics.skipped("registry")
             raise Unreachable("did not answer lately; it is asked again in a few seconds")
         try:
-            async with _in_time():
-                value = await work()
+            with metrics.Asking("registry", _MEANINGS):
+                async with _in_time():
+                    value = await work()
         except Unreachable:
             self._breaker.failed(at.host)
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .cache import Cache
 
@@ -15,6 +15,7 @@ _HOSTS = 256
 @dataclass(frozen=True, kw_only=True)
 class _State:
     failures: int
+    since: float
     until: float
 
 
@@ -32,13 +33,19 @@ class Breaker:
             return True
         if self._clock() < state.until:
             return False
-        self._hosts.put(host, _State(failures=state.failures, until=self._clock() + PAUSE_SECONDS))
+        self._hosts.put(host, replace(state, until=self._clock() + PAUSE_SECONDS))
         return True
+
+    def silent(self, host: str) -> float | None:
+        """Seconds since the first of the failures for which *host* is left alone; None while it is not."""
+        state = self._hosts.get(host)
+        return None if state is None or state.failures < FAILURES else self._clock() - state.since
 
     def failed(self, host: str) -> None:
         state = self._hosts.get(host)
-        failures = state.failures + 1 if state else 1
-        self._hosts.put(host, _State(failures=failures, until=self._clock() + PAUSE_SECONDS))
+        now = self._clock()
+        failures, since = (state.failures + 1, state.since) if state else (1, now)
+        self._hosts.put(host, _State(failures=failures, since=since, until=now + PAUSE_SECONDS))
 
     def worked(self, host: str) -> None:
         self._hosts.forget(host)

@@ -7,14 +7,19 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, Generic, TypeVar
 
+from .. import metrics
+
 Value = TypeVar("Value")
 
 
 class Cache(Generic[Value]):
-    """At most *size* values, the least recently used forgotten first; each until its time has come."""
+    """At most *size* values, the least recently used forgotten first; each until its time has come.
 
-    def __init__(self, size: int, clock: Callable[[], float]) -> None:
-        self._size = size
+    With a *name* of `metrics.CACHES` it is counted how often it had the answer.
+    """
+
+    def __init__(self, size: int, clock: Callable[[], float], *, name: str = "") -> None:
+        self._size, self._name = size, name
         self._clock = clock
         self._values: OrderedDict[Hashable, tuple[float, Value]] = OrderedDict()
 
@@ -22,6 +27,12 @@ class Cache(Generic[Value]):
         return len(self._values)
 
     def get(self, key: Hashable) -> Value | None:
+        value = self._get(key)
+        if self._name:
+            metrics.looked_up(self._name, hit=value is not None)
+        return value
+
+    def _get(self, key: Hashable) -> Value | None:
         until, value = self._values.get(key, (float("-inf"), None))
         if until <= self._clock():
             self._values.pop(key, None)

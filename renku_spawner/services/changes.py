@@ -11,6 +11,7 @@ from ..store.database import Lost, Transaction
 from .parts import Parts, write
 
 T = TypeVar("T")
+After = Callable[[Parts, Instance, Instance], None]
 _TRIES = 5
 
 
@@ -18,18 +19,23 @@ def _nothing(_tx: Transaction, _old: Instance, _new: Instance) -> None:
     """A step that stands for itself."""
 
 
+def _quietly(_parts: Parts, _old: Instance, _new: Instance) -> None:
+    """A step of which only the news tell."""
+
+
 async def step(
     parts: Parts,
     instance: Instance,
     to: Callable[[Instance], Instance],
     beside: Callable[[Transaction, Instance, Instance], None] = _nothing,
+    after: After = _quietly,
 ) -> Instance | None:
     """A step of this very run: nothing happens when another run or a stop came between."""
 
     def guarded(old: Instance) -> Instance:
         return to(old) if old.run == instance.run and old.desired is Desired.RUNNING else old
 
-    saved = await change(parts, instance.username, instance.session, guarded, beside)
+    saved = await change(parts, instance.username, instance.session, guarded, beside, after)
     current = saved is not None and saved.run == instance.run and saved.desired is Desired.RUNNING
     return saved if current else None
 
@@ -40,19 +46,23 @@ async def change(
     session_id: str,
     to: Callable[[Instance], Instance],
     beside: Callable[[Transaction, Instance, Instance], None] = _nothing,
+    after: After = _quietly,
 ) -> Instance | None:
-    """Put the next step in place of what is stored, and what *beside* writes in the same transaction."""
+    """Put the next step in place of what is stored, and what *beside* writes in the same transaction;
+    *after* is called when that is committed, and not at all when there was nothing to do."""
 
-    def work(tx: Transaction) -> Instance | None:
+    def work(tx: Transaction) -> tuple[Instance | None, Instance | None]:
         old = tx.instances.get(session_id, username)
         new = to(old) if old else None
         if old is None or new is None or new is old:
-            return old
+            return old, old
         saved = tx.instances.save(old, new)
         beside(tx, old, saved)
-        return saved
+        return old, saved
 
-    saved = await stubbornly(parts, work)
+    before, saved = await stubbornly(parts, work)
+    if before is not None and saved is not None and before is not saved:
+        after(parts, before, saved)
     tell(parts, saved)
     return saved
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from datetime import datetime, timedelta
 
+from .. import metrics
 from ..domain.errors import Unavailable
 from ..store.database import Transaction
 from .parts import Parts, write
@@ -33,8 +34,11 @@ async def forever(parts: Parts, kept: timedelta, *, pause: float = _PAUSE) -> No
     while True:
         try:
             await tidy(parts, kept)
+            metrics.done("tidying")
         except Unavailable:
+            metrics.failed("tidying")
             log.warning("Old records were not deleted: the database was busy")
         except Exception:
+            metrics.failed("tidying")
             log.exception("Old records were not deleted")
         await asyncio.sleep(pause)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from time import monotonic
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..domain.policy import Policy
 from ..gitlab.ci import Ci
@@ -22,12 +22,17 @@ from ..remote.cache import Cache
 from ..store.database import Database, Transaction
 from ..store.patience import patiently
 from .news import News
+from .pulse import Pulse
 
 T = TypeVar("T")
 
 
 def utcnow() -> datetime:
     return datetime.now(UTC)
+
+
+def _to_nobody(_kind: str, _said: Mapping[str, Any]) -> None:
+    """Where there is no hub, nobody hears its events."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +45,8 @@ class Parts:
     `known` remembers which people were seen (see `people`); `registry` is None where
     registries are not asked (`git` likewise, of repositories), `gitlab` None where projects
     do not live there; `looks` are the questions to registries under way, and `unread` are
-    digests whose list of packages could not be read (see `pins`).
+    digests whose list of packages could not be read (see `pins`); `pulse` knows
+    whether the database answers; `emit` tells the hub's event log of an `audit` or a `launch`, when it is stored.
     """
 
     db: Database
@@ -57,6 +63,8 @@ class Parts:
     looks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     unread: Cache[bool] = field(default_factory=lambda: Cache(1000, monotonic))
     known: dict[str, datetime | None] = field(default_factory=dict)
+    pulse: Pulse = field(default_factory=Pulse)
+    emit: Callable[[str, Mapping[str, Any]], None] = _to_nobody
 
     @cached_property
     def ci(self) -> Ci | None:

@@ -16,7 +16,7 @@ from ..domain.launch import Launch
 from ..domain.reasons import words
 from ..domain.session import SessionSpec
 from ..store.database import Clash, Transaction
-from . import changes
+from . import changes, outcomes
 from .instances import already_running, no_session
 from .parts import Parts, read, write
 
@@ -64,6 +64,7 @@ async def begin(parts: Parts, spec: SessionSpec) -> Instance:
         return saved
 
     changes.tell(parts, instance := await _begin_or_refuse(parts, work, spec))
+    outcomes.begun(parts, instance)
     return instance
 
 
@@ -108,7 +109,7 @@ async def ready(parts: Parts, instance: Instance, url: str) -> Instance | None:
         if old.run:
             tx.launches.change(old.run, outcome="running", ready_at=now, stages=steps.stages(old, now))
 
-    return await changes.step(parts, instance, lambda old: steps.ready(old, url=url, now=now), record)
+    return await changes.step(parts, instance, lambda old: steps.ready(old, url=url, now=now), record, outcomes.ready)
 
 
 async def used(parts: Parts, instance: Instance, last_activity: datetime) -> None:
@@ -200,7 +201,7 @@ async def _ended(
         if old.run:
             tx.launches.change(old.run, **_outcome(parts, new, log), **_stages(old, parts.now()))
 
-    return await changes.change(parts, username, session_id, change, record)
+    return await changes.change(parts, username, session_id, change, record, outcomes.ended)
 
 
 def _stages(old: Instance, now: datetime) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from .. import metrics
 from .audit import AuditStore
 from .builds import BuildStore
 from .environments import EnvironmentStore
@@ -104,7 +105,7 @@ class Database:
 
     def read(self) -> AbstractContextManager[Transaction]:
         """A transaction that only reads. Raises Busy."""
-        return self._transaction("BEGIN")
+        return self._transaction(metrics.reading, "BEGIN")
 
     def write(self) -> AbstractContextManager[Transaction]:
         """A transaction that may write: commits on leaving, and stores nothing when anything is raised.
@@ -112,20 +113,22 @@ class Database:
         On SQLite it takes the lock at once, since a read that turns into a write can
         fail at a place where nobody expects it. Raises Busy and Clash.
         """
-        return self._transaction("BEGIN IMMEDIATE")
+        return self._transaction(metrics.writing, "BEGIN IMMEDIATE")
 
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[Transaction]:
-        try:
-            connection = self.engine.connect()
-        except (DBAPIError, PoolTimeout) as problem:
-            raise translated(problem) from problem
-        with connection:
+    def _transaction(self, timed: metrics.Histogram, begin: str) -> Iterator[Transaction]:
+        with timed.time(), self._connected() as connection:
             statements = Statements(connection)
             if self._sqlite:
                 statements.begin(begin)
             yield Transaction(statements, self._known)
             statements.commit()
+
+    def _connected(self) -> Connection:
+        try:
+            return self.engine.connect()
+        except (DBAPIError, PoolTimeout) as problem:
+            raise translated(problem) from problem
 
     def dispose(self) -> None:
         """Close every connection."""

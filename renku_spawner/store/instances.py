@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import Any
 from sqlalchemy import BindParameter, and_, bindparam, func, or_, select, true, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ..domain.instance import Desired, Instance, Observed, Status
+from ..domain.instance import Desired, Instance, Observed, Status, status_of
 from ..domain.names import new_id
 from ..domain.session import Session
 from .faults import Lost
@@ -53,6 +54,9 @@ _DOOMED = _WHOLE.where(_I.desired == Desired.DELETED, _I.claim.is_not(None)).ord
 _COUNT = select(func.count()).select_from(instances).where(_I.username == _USER)
 _COUNT_ACTIVE = _COUNT.where(_I.active == true())
 _COUNT_KEPT = _COUNT.where(_I.claim.is_not(None))
+_BY_STATUS = select(
+    _I.desired, _I.observed, _I.reason.is_not(None), _I.claim.is_not(None), func.count()
+).group_by(_I.desired, _I.observed, _I.reason.is_not(None), _I.claim.is_not(None))  # fmt: skip
 _OTHERS = select(_I.id).where(_I.session == _SESSION, _I.username != _USER, _I.claim.is_not(None)).limit(1)
 _OTHERS_IN_PROJECT = (
     select(_I.id).where(_I.project == bindparam("in_project"), _I.username != _USER, _I.claim.is_not(None)).limit(1)
@@ -168,6 +172,13 @@ class InstanceStore:
     def count_kept(self, username: str) -> int:
         """How many have a volume."""
         return int(self._db.value(_COUNT_KEPT, of_user=username))
+
+    def by_status(self) -> dict[Status, int]:
+        """How many of everybody's instances there are; the domain says what their status is."""
+        found: Counter[Status] = Counter()
+        for desired, observed, reason, claim, count in self._db.rows(_BY_STATUS):
+            found[status_of(Desired(desired), Observed(observed), failed=bool(reason), kept=bool(claim))] += count
+        return dict(found)
 
     def others_have_data(self, session_id: str, username: str) -> bool:
         """Whether anybody but *username* has a volume of this session (decision 5: no more than that)."""

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from typing import TypeVar
 
+from .. import metrics
 from ..domain.errors import Unavailable
 from .faults import Busy
 
@@ -28,5 +29,7 @@ async def patiently(unit: Callable[[], T], *, seconds: float = PATIENCE) -> T:
             return unit()
         except Busy as busy:
             if loop.time() >= deadline:
+                metrics.database_busy.inc()
                 raise Unavailable(BUSY, retry_after=1) from busy
+        metrics.database_retries.inc()
         await asyncio.sleep(random.uniform(0.02, 0.1))

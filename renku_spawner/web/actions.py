@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import metrics
 from ..domain.access import Role
 from ..domain.session import Session, SessionChange
 from ..services import data, instances, looks, revisions, sessions
@@ -18,7 +19,8 @@ async def start(handler: Any, session_id: str, resource_class: str | None, *, em
 
     *empty_disk*: its owner knows that the disk is gone, and wants another one.
     """
-    spec = await instances.prepare(handler.parts, handler.person, session_id, resource_class or None)
+    with metrics.refusals():
+        spec = await instances.prepare(handler.parts, handler.person, session_id, resource_class or None)
     await require_log_in(handler, handler.current_user)  # last: what a source was asked just now answers this too
     if empty_disk:
         await data.give_up(handler.parts, handler.person, session_id)

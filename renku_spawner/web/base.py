@@ -22,7 +22,7 @@ from ..people import person_of
 from ..services import people
 from ..services.parts import Parts
 from . import failures, reading, throttle
-from .scopes import SCOPES, SECRET
+from .scopes import ANYBODY, SCOPES, SECRET
 from .urls import Urls
 from .visitor import Visitor
 
@@ -70,7 +70,7 @@ class Handler(Visitor):
         super().__init_subclass__(**kwargs)
         for method in METHODS:
             if method in cls.__dict__:
-                if cls.scope.get(method) not in (*SCOPES, SECRET):
+                if cls.scope.get(method) not in (*SCOPES, ANYBODY, SECRET):
                     raise TypeError(f"{cls.__name__}.{method} names no scope")
                 setattr(cls, method, _once_whole(cls.__dict__[method]))
 

@@ -13,7 +13,7 @@ from .answer_models import ErrorAnswer, ProgressAnswer
 from .base_api import RenkuAPIHandler
 from .bodies import Nothing
 from .operations import Operation
-from .scopes import READ, SCOPES, SECRET
+from .scopes import ANYBODY, READ, SCOPES, SECRET
 
 _REF = "#/components/schemas/{model}"
 _PARAMETERS = {
@@ -33,6 +33,7 @@ _ERRORS = {
     429: "More changes in a minute than an admin allows (`too_many`); see Retry-After",
     503: "Not now; see Retry-After",
 }
+_OTHERS = {SECRET: "Header `X-Gitlab-Token`: the secret token.", ANYBODY: "No login is needed."}
 _GOOD = {200: "Done", 201: "Made", 202: "Under way", 204: "Done"}
 
 
@@ -127,7 +128,7 @@ def _operation(id: str, call: Operation, refs: dict[Any, Any]) -> dict[str, Any]
 
 
 def _needs(call: Operation) -> str:
-    return "Header `X-Gitlab-Token`: the secret token." if call.scope == SECRET else f"Scope: `{call.scope}`."
+    return _OTHERS.get(call.scope, f"Scope: `{call.scope}`.")
 
 
 def _failures(call: Operation) -> list[int]:

@@ -12,6 +12,7 @@ from jupyterhub.handlers.static import CacheControlStaticFilesHandler
 
 from . import (
     api_git,
+    api_health,
     api_hook,
     api_images,
     api_instances,
@@ -79,6 +80,7 @@ PAGES = (
 STATIC_FILES = Route("static", r"renku/static/(.*)", CacheControlStaticFilesHandler, {"path": str(STATIC)})
 API: tuple[Route, ...] = (
     Route("api_openapi", r"api/renku/openapi\.json", OpenAPI, {"table": lambda: API}),
+    Route("api_health", r"api/renku/health", api_health.Health),
     Route("api_projects", r"api/renku/projects", api_projects.Projects),
     Route("api_project", rf"api/renku/projects/{NAME}", api_projects.Project),
     Route("api_member", rf"api/renku/projects/{NAME}/members/{NAME}", api_projects.Member),

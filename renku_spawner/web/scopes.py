@@ -11,6 +11,7 @@ LAUNCH = "custom:renku:launch"
 WRITE = "custom:renku:write"
 ADMIN = "custom:renku:admin"
 GIT = "custom:renku:git"
+ANYBODY = "none"  # nobody need be logged in
 SECRET = "a secret of its own"  # no scope, and nobody has it: such a handler lets requests in by itself
 
 SCOPES: dict[str, dict[str, Any]] = {

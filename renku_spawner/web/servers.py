@@ -14,7 +14,7 @@ from typing import Any, cast
 from jupyterhub.spawner import SpawnException
 from tornado.web import HTTPError
 
-from .. import beside
+from .. import beside, metrics
 from ..domain.errors import Invalid, Refused, Unavailable
 from ..domain.instance import Desired, Instance
 from ..domain.reasons import sentence
@@ -43,7 +43,8 @@ async def start(handler: Any, user: Any, spec: SessionSpec, resource_class: str 
         Unavailable: `hub_busy`.
     """
     await _until_deleted(user, spec.session)
-    await require_room(handler, user, spec.session)
+    with metrics.refusals():
+        await require_room(handler, user, spec.session)
     spawner = user.get_or_create_spawner(spec.session, spec.display_name, replace_failed=True)
     if spawner.pending == "stop" or await has_failed(spawner):
         await until_stopped(spawner)
@@ -111,6 +112,7 @@ def _busy(error: HTTPError) -> Exception:
     if error.status_code != 429:
         return error
     headers = getattr(error, "headers", None) or {}
+    metrics.refused("hub_busy")
     return Unavailable(sentence("hub_busy"), retry_after=int(headers.get("Retry-After", 10)), code="hub_busy")
 
 

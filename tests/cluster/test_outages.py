@@ -8,6 +8,7 @@ from renku_spawner.domain.instance import Status
 from renku_spawner.services import environments
 from tests.fixtures.fair import Stopwatch
 from tests.fixtures.renku import until
+from tests.monitoring.scraping import scraped
 
 ANSWER = 3  # fair seconds within which every action is answered, also without a cluster
 MANY = {"Renku": {"one_active_per_environment": False}}
@@ -38,6 +39,10 @@ async def test_while_the_cluster_is_away_a_session_is_unknown_and_then_runs_as_b
     pod = it.pods()[0]["metadata"]["uid"]
     async with it.cluster.outage():
         await it.hub.becomes(session, Status.UNKNOWN)
+        assert (await asked(it, "GET", "api/renku/health")).json() == {"status": "degraded", "neighbours": None}
+        series = await scraped(it.hub)
+        assert (series["renku_neighbour_away", "kubernetes"], series["renku_instances", "running"]) == (1, 0)
+        assert series["renku_watch_reconnects_total", "failed"] > 0
         for page in (
             "projects",
             "sessions",

@@ -75,6 +75,7 @@ API = """
                                                                    private project          public project           private, alice's token for
                                                                    no  dave car bob ali adm  no  dave car bob ali adm  read launch write server
 /api/renku/openapi.json                                    GET     403 200 200 200 200 200  403 200 200 200 200 200  200 200 200 403
+/api/renku/health                                          GET     200 200 200 200 200 200  200 200 200 200 200 200  200 200 200 200
 /api/renku/projects                                        GET     403 200 200 200 200 200  403 200 200 200 200 200  200 200 200 403
 /api/renku/projects                                        POST    403 201 201 201 201 201  403 201 201 201 201 201  403 403 201 403
 /api/renku/projects/{project}                              GET     403 404 200 200 200 404  403 200 200 200 200 200  200 200 200 403

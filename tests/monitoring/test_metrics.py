@@ -1,0 +1,62 @@
+"""What is counted, and how Prometheus gets it: beside the hub's own metrics, few series, no names."""
+
+import pytest
+from prometheus_client import REGISTRY
+
+from renku_spawner import metrics
+from renku_spawner.domain.instance import Status
+from renku_spawner.services import pulse
+from tests.docs import monitoring
+from tests.fixtures.renku import until
+
+from .scraping import scraped
+
+MOST = 200
+NAMES = {"alice", "bob", "carol", "climate", "explore", "python", "localhost", "127.0.0.1"}
+
+
+def test_a_second_registration_is_refused_and_changes_nothing():
+    with pytest.raises(ValueError, match="Duplicated"):
+        REGISTRY.register(metrics._Scrape())
+
+
+def test_the_table_of_metrics_is_up_to_date():
+    text = monitoring.PAGE.read_text()
+    assert text == monitoring.page(text), "please run: python -m tests.docs.monitoring"
+    assert monitoring.page(text.replace("`renku_calls_total`", "`renku_calls`")) == text
+
+
+def test_each_metric_says_what_it_is():
+    for family in metrics.OURS.collect():
+        assert family.name.startswith("renku_")
+        assert len(family.documentation) > 20
+
+
+async def test_the_life_of_sessions_is_counted_in_series_that_are_there_from_the_first(renku_hub, monkeypatch):
+    monkeypatch.setattr(pulse, "PAUSE", 0.1)
+    monkeypatch.setattr(pulse, "SHARE", 1)
+    hub = await renku_hub()
+    session = await hub.session(await hub.project())
+    alice, start = hub.client("alice"), f"api/renku/projects/{session.project}/sessions/{session.id}/start"
+    before = await scraped(hub)
+    assert (await alice.post(start, json={"resource_class": "none"})).status_code == 409
+    assert (await alice.post(start, json={})).status_code in (200, 202)
+    await hub.becomes(session, Status.RUNNING)
+
+    async def counted() -> bool:
+        return (await scraped(hub))["renku_instances", "running"] == 1
+
+    await until(counted, why="the running one is counted")
+    await alice.post(f"api/renku/sessions/{session.id}/pause")
+    await hub.becomes(session, Status.PAUSED)
+    after = await scraped(hub)
+    more = {key: value - before[key] for key, value in after.items()}
+    assert (more["renku_launches_total", "", "ready"], more["renku_launches_total", "policy", "refused"]) == (1, 1)
+    assert more["renku_session_ends_total", "ended"] == 1
+    assert more["renku_launch_seconds_count",] == 1
+    assert more["renku_launch_stage_seconds_count", "waiting"] == 1
+    assert more["renku_database_seconds_count", "write"] > 0
+    assert before.keys() == after.keys()
+    assert len(after) <= MOST
+    assert len([key for key in after if key[0] == "renku_build_info"]) == 1, "one hub after another in this process"
+    assert not NAMES & {label for key in after for label in key}
