@@ -91,7 +91,7 @@ def test_a_command_does_what_it_says(block: Block, folder: Path, hub_database: s
         [*PROGRAMS[block.language], block.text],
         cwd=folder, env=variables, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}Where it cannot run, tests/docs/not_run.toml says why."
 
 
 # ---- configurations -------------------------------------------------------------------------------------
