@@ -84,7 +84,7 @@ def test_they_select_the_pods_that_they_are_for():
     assert not matches(SESSIONS["spec"]["podSelector"], PEERS["a look into an image"][1])
     assert not matches(SESSIONS["spec"]["podSelector"], PEERS["a look at files"][1])
     assert SESSIONS["spec"]["policyTypes"] == ["Ingress", "Egress"]
-    assert HUB["spec"]["policyTypes"] == ["Egress"]
+    assert HUB["spec"]["policyTypes"] == ["Ingress", "Egress"]
 
 
 @pytest.mark.parametrize("port", [22, 53, 80, 443, 5432, 8888])
@@ -101,6 +101,12 @@ def test_sessions_reach_names_the_hub_and_the_proxy_and_no_other_pod():
 
 def test_only_the_hub_and_the_proxy_reach_sessions():
     assert [who for who in (*PEERS, *PUBLIC, *PRIVATE) if allows(SESSIONS, "ingress", who, 8888)] == ["hub", "proxy"]
+
+
+def test_only_sessions_and_the_proxy_reach_the_hub():
+    everybody = (*PEERS, *PUBLIC, *PRIVATE)
+    assert [who for who in everybody if allows(HUB, "ingress", who, 8081)] == ["proxy", "a session"]
+    assert [who for who in everybody if allows(HUB, "ingress", who, 8001)] == []
 
 
 def test_the_hub_reaches_public_hosts_by_https_alone_and_nothing_private():
