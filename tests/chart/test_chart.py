@@ -177,6 +177,23 @@ def test_pod_security_takes_the_prepuller_as_restricted(name: str) -> None:
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
 
 
+def test_the_notes_warn_of_strangers_images_at_the_hubs_own_address() -> None:
+    loud = "PEOPLE MAY BRING IMAGES OF THEIR OWN"
+    address = {"renku.address": "https://hub.example.org"}
+    assert loud in changed(HELMS[0], address).notes()
+    assert loud not in changed(HELMS[0], address | {"renku.userSubdomains": True}).notes()
+    assert loud not in changed(HELMS[0], address | {"renku.images.policy.allowed": []}).notes()
+
+
+def test_the_notes_say_what_is_still_to_do() -> None:
+    trying, production = (rendered(HELMS[0], name).notes() for name in ("trying-out", "production"))
+    assert "of no registry" in trying
+    assert "There is no ready-made environment" in trying
+    assert "Nobody may log in yet" in changed(HELMS[0], {"renku.gitlab.allowedGroups": []}, "production").notes()
+    for said in ("of no registry", "no ready-made environment", "Nobody may log in yet", "The database is a file"):
+        assert said not in production
+
+
 def test_what_can_be_left_out_is_left_out() -> None:
     off = {
         "renku.prepuller.enabled": False,

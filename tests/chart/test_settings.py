@@ -19,7 +19,7 @@ from traitlets.config import Config
 from renku_spawner import install, settings
 from renku_spawner.app import Renku
 from renku_spawner.gitlab_login import RenkuGitLabOAuthenticator
-from renku_spawner.image_settings import PolicySetting
+from renku_spawner.image_settings import PolicySetting, own_environments
 from renku_spawner.spawner import RenkuSpawner
 from tests.chart.rendered import CHART, HELMS, SETS, changed, rendered
 from tests.fakes.spawning import Hub
@@ -135,10 +135,18 @@ def test_every_setting_can_be_said_by_a_value() -> None:
 
 def test_the_charts_own_values_are_the_codes_defaults() -> None:
     done = rendered(HELMS[0], "trying-out").settings()
-    given = {name: value for name, value in done["Renku"].items() if name != "environments"}
+    given = done["Renku"]
     traits = Renku.class_traits(config=True)
     defaults = {name: traits[name].default() for name in given}
     assert given == {name: list(value) if isinstance(value, set) else value for name, value in defaults.items()}
+
+
+def test_without_other_environments_the_prepuller_has_the_one_that_the_hub_then_offers() -> None:
+    done = rendered(HELMS[0], "own-namespace")
+    assert "environments" not in done.settings()["Renku"]
+    (ours,) = own_environments(done.settings()["Renku"]["image_registry"])
+    pulled = done.one("DaemonSet", "try-prepuller")["spec"]["template"]["spec"]["initContainers"]
+    assert [one["image"] for one in pulled if one["name"] == f"configured-{ours['key']}"] == [ours["image"]]
 
 
 @pytest.mark.parametrize("name", MODELS)

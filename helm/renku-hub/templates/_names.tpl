@@ -36,6 +36,15 @@ gitlab
 {{ ternary "/" (printf "/%s/" $path) (eq $path "") }}
 {{- end }}
 
+{{/* What the pre-puller pulls: the environments of the values or, as the hub has it, the one that this repository builds. */}}
+{{- define "renku.readyMade" -}}
+{{- $ours := list -}}
+{{- with .Values.renku.images.registry -}}
+  {{- $ours = list (dict "key" "jupyter-python" "image" (printf "%s/jupyter-python:2026-11-28" .)) -}}
+{{- end -}}
+{{ .Values.renku.environments | default $ours | toJson }}
+{{- end }}
+
 {{/* Whether people may bring images of their own. */}}
 {{- define "renku.openToImages" -}}
 {{- $allowed := dig "policy" "allowed" (list "*") .Values.renku.images -}}

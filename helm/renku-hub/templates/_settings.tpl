@@ -13,7 +13,8 @@
 {{- with .Values.renku -}}
 {{- $said := dict
   "projects" .projects
-  "environments" .environments
+  "environments" (ternary .environments nil (gt (len .environments) 0))
+  "image_registry" .images.registry
   "resource_classes" .resourceClasses
   "session_limits" (dict)
   "one_active_per_environment" .oneActivePerEnvironment
