@@ -9,7 +9,7 @@ from jupyterhub import orm
 from traitlets import Bool, Dict, Float, Integer, List, Set, Unicode, default
 from traitlets.config import LoggingConfigurable, SingletonConfigurable
 
-from . import image_settings, settings
+from . import events, image_settings, settings
 from .ci_settings import CiSettings
 from .domain.policy import Policy
 from .gitlab_login import HubTokens
@@ -166,6 +166,7 @@ class Renku(CiSettings, ImageSettings, GitLabSettings, SingletonConfigurable, Lo
             groups_of=self._groups_of,
             registry=registry,
             git=self.git_servers(settings.hosts(self.repository_hosts)),
+            emit=events.emitter(self.parent),
         )
 
     @property

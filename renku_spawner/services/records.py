@@ -11,7 +11,7 @@ log = logging.getLogger("renku_spawner.audit")
 
 
 async def record(parts: Parts, *, actor: str, username: str, action: str, subject: str, detail: str = "") -> None:
-    """Keep that *actor* did *action* to *username*'s *subject*; also a line in the hub's log."""
+    """Keep that *actor* did *action* to *username*'s *subject*; also a line in the hub's log, and an event."""
     said = {"detail": one_line(detail)} if detail else {}
     log.warning("%s: %s, %s of %s", one_line(actor), action, one_line(subject), one_line(username))
     await write(
@@ -20,3 +20,5 @@ async def record(parts: Parts, *, actor: str, username: str, action: str, subjec
             at=parts.now(), actor=actor, username=username, action=action, subject=one_line(subject), detail=said
         ),
     )
+    event = {"actor": actor, "username": username, "action": action, "subject": one_line(subject)}
+    parts.emit("audit", event | ({"detail": said} if said else {}))
