@@ -55,10 +55,11 @@ machine: $(DONE)/packages $(DONE)/node $(DONE)/git  ## hub and cluster at the me
 bench: $(DONE)/packages $(DONE)/node $(DONE)/git  ## measure, and write tests/bench/results.md
 	$(PYTEST) tests/bench -m bench -s
 
-docs: $(DONE)/packages  ## write what is generated (settings, the API's page), and the documentation as build/docs/index.html
+docs: $(DONE)/packages  ## write what is generated, and the documentation as build/docs/index.html
 	$(BIN)/python -m tests.docs.settings
 	$(BIN)/python -m tests.docs.monitoring
 	$(BIN)/python docs/api.py
+	$(BIN)/python docs/troubleshooting.py
 	$(BIN)/sphinx-build -W --keep-going -q -c docs . build/docs
 
 images:  ## the hub's image and our own environment (REGISTRY=, PUSH=1, TAG=, BASE=)

@@ -1,4 +1,4 @@
-"""Writes docs/api.md from the handlers' own description of the API; a test keeps it current."""
+"""Writes docs/api.md and docs/openapi.json from the handlers' own description of the API; a test keeps them current."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAGE = Path(__file__).with_name("api.md")
 _TOP = """# The API
 
 This page is made from the code (`python docs/api.py`). Addresses stand below `{hub}/api/renku`; the same as OpenAPI 3.1
-is at `{hub}/api/renku/openapi.json`.
+is [openapi.json](openapi.json), which a hub has at `{hub}/api/renku/openapi.json`.
 
 Send `Authorization: token …` with a token of JupyterHub, or the hub's cookie with the header `X-XSRFToken`. Bodies are
 JSON objects of at most 64 kB with `Content-Type: application/json`; fields that are not listed here are refused.
@@ -33,6 +33,11 @@ def page() -> str:
     described = document(routes.API)
     parts = [_TOP, _scopes(), "## Calls\n", *_calls(described), "## Objects\n", *_objects(described)]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def openapi() -> str:
+    """The document that a hub answers with."""
+    return json.dumps(document(routes.API), indent=1, ensure_ascii=False) + "\n"
 
 
 def _scopes() -> str:
@@ -104,3 +109,4 @@ def _type(field: dict[str, Any]) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(page())
+    PAGE.with_name("openapi.json").write_text(openapi())

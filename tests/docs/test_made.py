@@ -1,0 +1,43 @@
+"""Pages that are made from the code say what the code does."""
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from openapi_spec_validator import validate
+
+from renku_spawner.domain.reasons import REASONS, Group
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def tool(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", DOCS / f"{name}.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["api", "troubleshooting"])
+def test_a_page_is_current(name: str) -> None:
+    assert tool(name).page() == (DOCS / f"{name}.md").read_text(), "please run: make docs"
+
+
+def test_the_document_of_openapi_is_current_and_valid() -> None:
+    text = (DOCS / "openapi.json").read_text()
+    assert text == tool("api").openapi(), "please run: make docs"
+    validate(json.loads(text))
+
+
+def test_every_reason_says_what_an_admin_does_and_no_other_stands_there() -> None:
+    page = tool("troubleshooting")
+    assert page.ADMIN.keys() == REASONS.keys()
+    assert page._GROUPS.keys() == set(Group)
+
+
+def test_a_reason_stands_once_on_the_page() -> None:
+    text = (DOCS / "troubleshooting.md").read_text()
+    assert [code for code in REASONS if text.count(f"| `{code}` |") != 1] == []
