@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jupyter_events import EventLogger
 from jupyterhub.app import JupyterHub
 from traitlets.config import Config
 
@@ -129,7 +130,8 @@ def configured(block: Block, folder: Path) -> JupyterHub:
 
 def unknown(hub: Any) -> list[str]:
     """Settings that nothing has."""
-    classes = {one.__name__: one for one in (*hub.classes, Renku, RenkuSpawner, type(hub), hub.authenticator_class)}
+    made = (*hub.classes, Renku, RenkuSpawner, EventLogger, type(hub), hub.authenticator_class)
+    classes = {one.__name__: one for one in made}
     classes |= {parent.__name__: parent for one in classes.values() for parent in one.__mro__}
     return [
         f"{section}.{name}"
