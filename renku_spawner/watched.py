@@ -20,9 +20,6 @@ from .kube.watch import Watch
 from .services import runs
 from .session_spawner import SessionSpawner
 
-_SOON = 3.0  # seconds in which a cluster that answers has said what there is, unless it is much
-_LOOK_AGAIN, _BREATH = 5.0, 0.25  # seconds
-
 
 class WatchedSpawner(SessionSpawner, KubeSpawner):
     """One watch of this hub's pods and their events takes the place of KubeSpawner's reflectors (decision 48)."""
@@ -102,14 +99,12 @@ class WatchedSpawner(SessionSpawner, KubeSpawner):
     async def _wait_for_sight(self, watch: Watch, instance: Instance) -> None:
         """After a restart of the hub the answer waits for the cluster's, however long (V8).
 
-        Thousands may wait here: each says once that nothing is seen, and only where the cluster does not answer soon.
+        Thousands may wait here, all for the same: they say that nothing is seen only where the cluster is away.
         """
-        await asyncio.wait({watch.first_load_future}, timeout=_SOON)
-        if not watch.sees:
-            await runs.sighted(self.renku.parts, instance, seen=False)
-        while not watch.sees:
-            await asyncio.wait({watch.first_load_future}, timeout=_LOOK_AGAIN)
-            await asyncio.sleep(_BREATH)
+        while not watch.sight.whole:
+            if not await watch.sight.is_due():
+                await runs.sighted(self.renku.parts, instance, seen=False)
+                await watch.sight.comes()
 
     def _secret(self, instance: Instance) -> str:
         return f"{self.pod_name}-{instance.run}"

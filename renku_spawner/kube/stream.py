@@ -44,8 +44,8 @@ class Stream:
     """Keeps *replace* (all objects) and *apply* (one change) informed, of what *prune* leaves of each object.
 
     *call* is a list method of kubernetes_asyncio, *turned* is called when `healthy`
-    changes; `healthy` says whether what was
-    told is still true, `heard` when the server was last heard (monotonic seconds).
+    changes, and after the first try; `healthy` says whether what was told is still true,
+    `tried` whether that try is over, `heard` when the server was last heard (monotonic seconds).
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Stream:
         self._listed = 0.0
         self._failures = self._expired = 0
         self._tried, self._hurried = 0.0, asyncio.Event()
-        self.healthy = False
+        self.healthy = self.tried = False
         self.heard = now()
 
     async def run(self) -> None:
@@ -114,7 +114,8 @@ class Stream:
         self._set_healthy(True)
 
     def _set_healthy(self, healthy: bool) -> None:
-        turned, self.healthy = healthy is not self.healthy, healthy
+        turned = healthy is not self.healthy or not self.tried
+        self.healthy, self.tried = healthy, True
         if turned:
             self._turned()
 
@@ -142,6 +143,7 @@ class Stream:
             body = await response.read()
         if response.status >= 400:
             _check(response.status, body.decode(errors="replace"))
+        self.heard = now()
         page: Raw = json.loads(body)
         return page
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .clock import now
+from .sight import Sight
 from .stream import WATCH_SECONDS, Raw, Stream
 
 EVENTS_KEPT = 40  # of one pod
@@ -66,13 +67,15 @@ class Watch:
         self._pods = Stream(
             api.list_namespaced_pod, selectors={"namespace": namespace, "label_selector": labels},
             replace=self._replace_pods, apply=self._apply_pod, prune=pruned_pod, log=log, seconds=seconds,
-            turned=self._tell_all,
+            turned=self._turned,
         )  # fmt: skip
         self._happened = Stream(
             api.list_namespaced_event,
             selectors={"namespace": namespace, "field_selector": "involvedObject.kind=Pod"},
             replace=self._replace_events, apply=self._apply_event, prune=pruned_event, log=log, seconds=seconds,
+            turned=self._turned,
         )  # fmt: skip
+        self.sight = Sight(lambda: (self._happened if self.sees else self._pods).heard)
         self._tasks = [asyncio.ensure_future(stream.run()) for stream in (self._pods, self._happened)]
 
     # ---- what is asked of it ----------------------------------------------------------------------
@@ -135,6 +138,7 @@ class Watch:
         self._tasks.append(task)
 
     async def stop(self) -> None:
+        self.sight.ends()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -191,7 +195,9 @@ class Watch:
         if len(self._strangers) > STRANGERS_KEPT:
             self._events.pop(self._strangers.popitem(last=False)[0], None)
 
-    def _tell_all(self) -> None:
+    def _turned(self) -> None:
+        """Why a pod has ended may be known by its events alone: whoever waits for sight waits for them too."""
+        self.sight.changes(self.sees and self._happened.tried)
         for key in list(self._waiting):
             self._tell(key)
 

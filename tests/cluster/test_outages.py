@@ -1,11 +1,15 @@
 """The API server goes and comes back; nobody's session is lost by that."""
 
+import asyncio
+
 import pytest
 from traitlets.config import Config
 
 from renku_spawner import install
 from renku_spawner.domain.instance import Status
+from renku_spawner.kube import sight, stream
 from renku_spawner.services import environments
+from tests.cluster.watching import fill, watching
 from tests.fixtures.fair import Stopwatch
 from tests.fixtures.renku import until
 from tests.monitoring.scraping import scraped
@@ -56,6 +60,31 @@ async def test_while_the_cluster_is_away_a_session_is_unknown_and_then_runs_as_b
         assert it.hub.user("alice").spawners[session.id].ready
     after = await it.hub.becomes(session, Status.RUNNING, seconds=10)
     assert (after.run, it.pods()[0]["metadata"]["uid"]) == (before.run, pod)
+
+
+async def test_after_a_restart_a_session_is_not_called_unknown_while_the_pods_are_still_listed(on_cluster, monkeypatch):
+    """V8, S8, B5: nothing is written for thousands that run and are soon seen; what nobody sees is said."""
+    monkeypatch.setattr(sight, "_LOOK", 0.1)
+    monkeypatch.setattr(stream, "PAGE", 1)
+    it = await on_cluster()
+    session = await it.hub.session(await it.hub.project())
+    await start(it, session)
+    before = await it.hub.becomes(session, Status.RUNNING)
+    wait = it.hub.user("alice").spawners[session.id]._wait_for_sight
+    with monkeypatch.context() as nobody_runs_them:
+        nobody_runs_them.setattr(it.cluster, "kubelet", None)
+        fill(it.cluster)
+    it.cluster.fault(lambda request: (request.verb, request.resource) == ("list", "pods"), times=None, delay=0.3)
+    async with watching(it.cluster) as watch:
+        await wait(watch, before)
+        assert watch.sees
+    assert await it.hub.instance(session) == before
+    it.cluster.faults.clear()
+    it.cluster.fault(lambda request: (request.verb, request.resource) == ("list", "pods"), times=None, hang=True)
+    async with watching(it.cluster) as watch:
+        waiting = asyncio.ensure_future(wait(watch, before))
+        await it.hub.becomes(session, Status.UNKNOWN)
+        waiting.cancel()
 
 
 async def test_without_a_cluster_every_action_is_answered_and_seen_through_when_it_is_back(on_cluster):

@@ -76,6 +76,29 @@ async def test_somebody_who_waits_makes_it_ask_again_at_once_but_not_without_end
         await clock.until(right, within=2.5, why="the next try by itself would be 3 to 6 s after the last one")
 
 
+async def test_pods_that_are_listed_slowly_are_waited_for_and_a_cluster_that_is_away_is_told(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """V8, S8: three seconds without any answer, for all who wait at once."""
+    monkeypatch.setattr(stream, "PAGE", 1)
+    async with FakeCluster() as cluster:
+        fill(cluster)
+        cluster.fault(lambda request: (request.verb, request.resource) == ("list", "pods"), times=None, delay=1)
+        clock.breath = 0.02  # seconds; what is asked in a step is answered in it, also on a busy machine
+        async with watching(cluster) as watch:
+            slow = [asyncio.ensure_future(watch.sight.is_due()) for _ in range(3)]
+            assert await clock.until(lambda: watch.sees, within=2 * AFTER) > len(PODS) - 1
+            assert await asyncio.gather(*slow) == [True] * 3
+            async with trouble(cluster, "hang"):
+                await clock.until(lambda: not watch.sees, within=60)
+                away = [asyncio.ensure_future(watch.sight.is_due()) for _ in range(3)]
+                back = asyncio.ensure_future(watch.sight.comes())
+                assert await clock.until(lambda: all(waits.done() for waits in away), within=5) > 2
+                assert await asyncio.gather(*away) == [False] * 3
+                assert not back.done()
+            await clock.until(back.done, within=AFTER)
+
+
 async def test_tries_are_at_most_fifteen_seconds_apart_and_never_the_same_for_two_hubs() -> None:
     """R5, R42."""
     loop = asyncio.get_running_loop()
