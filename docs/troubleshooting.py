@@ -51,6 +51,8 @@ ADMIN = {
     "options_invalid": "Look who asks: something starts servers by the hub's own API with options. Sessions take the name of a class and nothing else. The log names the keys.",
     "already_running": "Set `Renku.one_active_per_environment` to `False` if people may run several.",
     "env_archived": "Tell the project's editors which environment takes its place; or list it in `Renku.environments` again, or take it back on the page of environments.",
+    "env_draft": "Offer it, on the page of environments.",
+    "env_expired": "Raise `Renku.archived_resume_days`, or offer the environment again for as long as people need; tell the project's editors which one takes its place.",
     "class_gone": "Nothing, unless the class was taken out of `Renku.resource_classes` by mistake.",
     "class_too_small": "Nothing, unless a larger class should be offered.",
     "class_none": "Offer a class that is large enough to the person, by `Renku.resource_classes`; or ask the project's editors whether the session needs that much.",

@@ -31,8 +31,9 @@ class Renku(CiSettings, ImageSettings, GitLabSettings, SingletonConfigurable, Lo
         Dict(),
         config=True,
         help="""
-        Ready-made environments, offered in this order. What is no longer listed is
-        retired: sessions that use it keep their data and can no longer be started.
+        Ready-made environments, offered in this order, before those that admins add on
+        the page *Environments*. What is no longer listed is archived: nothing new starts
+        from it, and what people have paused can be resumed for `archived_resume_days`.
         By default our own, if `image_registry` says where it is.
 
         For example::
@@ -51,6 +52,13 @@ class Renku(CiSettings, ImageSettings, GitLabSettings, SingletonConfigurable, Lo
         `working_directory` (`/work` or below), `uid`, `gid`. A changed image makes a
         new revision, which sessions take when an editor accepts it.
         """,
+    )
+    archived_resume_days = Integer(
+        30,
+        min=0,
+        max=36_500,
+        config=True,
+        help="Days for which what people have paused can be resumed after its ready-made environment was archived.",
     )
     resource_classes = List(
         Dict(),
@@ -199,6 +207,7 @@ class Renku(CiSettings, ImageSettings, GitLabSettings, SingletonConfigurable, Lo
             image_big=int(self.image_big * 1e9),
             image_checks_per_minute=self.image_checks_per_minute,
             start_timeout=settings.timeouts(start_timeout=self.start_timeout, start_timeout_max=self.start_timeout_max),
+            archived_resume_days=self.archived_resume_days,
             git_credentials=self.git_credentials,
             push=self.push,
             private_images=self.private_images,

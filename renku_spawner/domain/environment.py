@@ -27,6 +27,19 @@ class State(StrEnum):
     DEPRECATED = "deprecated"
     ARCHIVED = "archived"
 
+    def leads_to(self, other: State) -> bool:
+        """Whether an admin may make it *other*; what is no longer offered may get another successor or message."""
+        return other in _NEXT[self]
+
+
+# Nothing becomes a draft again: sessions may run it by then.
+_NEXT = {
+    State.DRAFT: (State.ACTIVE, State.ARCHIVED),
+    State.ACTIVE: (State.DEPRECATED, State.ARCHIVED),
+    State.DEPRECATED: (State.ACTIVE, State.DEPRECATED, State.ARCHIVED),
+    State.ARCHIVED: (State.ACTIVE, State.DEPRECATED, State.ARCHIVED),
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfiguration:
@@ -96,7 +109,10 @@ class NewEnvironment:
 
 @dataclass(frozen=True, kw_only=True)
 class Environment(NewEnvironment):
-    """An environment with its newest revision."""
+    """An environment with its newest revision.
+
+    `successor` is the id of the one that comes in its place, `version` counts what admins change of it.
+    """
 
     id: str
     state: State
@@ -105,6 +121,13 @@ class Environment(NewEnvironment):
     created_by: str
     created_at: datetime
     revision: Revision
+    archived_at: datetime | None = None
+    version: int = 1
+
+    @property
+    def configured(self) -> bool:
+        """Whether the hub's configuration says what it is, so that nobody changes it in the browser (decision 37)."""
+        return self.key is not None and self.state is not State.ARCHIVED
 
     @property
     def ready_made(self) -> bool:

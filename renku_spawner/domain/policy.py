@@ -27,6 +27,7 @@ class Policy:
     image_big: int = BIG
     image_checks_per_minute: int = 30  # of one user
     start_timeout: int = 300
+    archived_resume_days: int = 30
     ci: CiRules = field(default_factory=CiRules)
     hook_secret: str = field(default="", repr=False)  # empty: nobody tells us
     local: bool = False

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from .built import Newest
+from .curation import is_the_same
 from .environment import Environment, Kind, Revision
 from .verdict import Verdict
 
@@ -72,7 +73,7 @@ def update(
         moved = _moved(newest, sighting)
         if moved is not None and moved.digest != pinned.digest:
             return moved
-    if newest.number <= pinned.number:
+    if newest.number <= pinned.number or is_the_same(newest, pinned):
         return None
     return Update(
         revision=newest.number,

@@ -50,8 +50,8 @@ async def configure(parts: Parts, wanted: Sequence[Configured]) -> None:
         for environment, revision in new:
             _put(tx, present.get(environment.key or ""), environment, revision, parts)
         for key in present.keys() - {each.key for each in wanted}:
-            if present[key].state is not State.ARCHIVED:
-                tx.environments.set_state(present[key].id, State.ARCHIVED)
+            if present[key].archived_at is None:  # also one that was archived before anybody noted when
+                tx.environments.set_state(present[key].id, State.ARCHIVED, now=parts.now())
 
     await write(parts, work)
 
@@ -83,7 +83,7 @@ def _put(
     if _said(present) != _said(environment):
         tx.environments.describe(present.id, environment)
     if present.state is not State.ACTIVE:
-        tx.environments.set_state(present.id, State.ACTIVE)
+        tx.environments.set_state(present.id, State.ACTIVE, now=parts.now())
     if _runs(present.revision) != _runs(revision):
         tx.environments.revise(present.id, revision, by=CONFIGURED, now=parts.now())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from ..domain import facts, hints, image_user, likely, running, text
 from ..domain.access import Person
@@ -29,6 +30,7 @@ _VERDICTS: dict[type[errors.RegistryError], Verdict] = {
 PATIENCE = 2.0  # seconds; a registry that is down keeps nobody from starting
 CHECK_PATIENCE = 3.0  # seconds for somebody who reads about an image or saves it
 NOT_ASKED = "This hub does not ask registries."
+NOT_RUN = "This hub runs sessions as programs on its own machine, and no images."
 
 
 async def check(
@@ -39,18 +41,22 @@ async def check(
     *,
     gpu: int = 0,
     beside: Iterable[Session] = (),
+    trusted: bool = False,
 ) -> Checked:
     """What a registry says of the image that somebody typed; nothing is stored.
 
-    *gpu* is how many the session asks for, *beside* are the sessions that its project has.
+    *gpu* is how many the session asks for, *beside* are the sessions that its project has. A *trusted* image
+    is an admin's, for a ready-made environment: the policy does not bind it (decision 8).
 
     Raises:
         Invalid: at `image`, what is no name of an image, or a hub that runs none.
     """
-    image, run = _named(parts.policy, said), run or RunChoice()
-    if not parts.policy.images.permits(image, person):  # first: of what is forbidden nobody is asked
+    image, run = parse(said) if trusted else _named(parts.policy, said), run or RunChoice()
+    if not (trusted or parts.policy.images.permits(image, person)):  # first: of what is forbidden nobody is asked
         return _checked(parts, image, Verdict.NOT_ALLOWED)
-    found = await ask(parts, image, patience=CHECK_PATIENCE)
+    if parts.policy.local:
+        return _checked(parts, image, Verdict.UNVERIFIED, NOT_RUN)
+    found = await ask(parts, image, trusted=trusted, patience=CHECK_PATIENCE)
     if found.refuses:
         return found
     as_run = run.over(suggested(found.facts, found.image))
@@ -62,20 +68,17 @@ async def check(
     return replace(found, hints=said_of_it)
 
 
-async def tried(
-    parts: Parts, person: Person, said: str, run: RunChoice, *, gpu: int = 0, beside: Iterable[Session] = ()
-) -> Checked | None:
+async def tried(parts: Parts, person: Person, said: str, run: RunChoice, **more: Any) -> Checked | None:
     """The same for what is still being typed: None while it is no name of an image."""
     try:
-        return await check(parts, person, said, run, gpu=gpu, beside=beside)
+        return await check(parts, person, said, run, **more)
     except Invalid:
         return None
 
 
 def _named(policy: Policy, said: str) -> Image:
     if policy.local:
-        refusal = "This hub runs sessions as programs on its own machine, and no images."
-        raise Invalid(refusal, fields={"image": refusal})
+        raise Invalid(NOT_RUN, fields={"image": NOT_RUN})
     return parse(said)
 
 
@@ -152,10 +155,10 @@ async def environment(parts: Parts, person: Person, project: str, new: NewImage)
     return said, made
 
 
-async def chosen(parts: Parts, person: Person, new: NewImage) -> tuple[Checked, NewRevision]:
+async def chosen(parts: Parts, person: Person, new: NewImage, *, trusted: bool = False) -> tuple[Checked, NewRevision]:
     """What was found of the image, and what would run. Raises Invalid, as `environment`."""
     choice = running.check(new.run)
-    checked = await check(parts, person, new.image, choice)
+    checked = await check(parts, person, new.image, choice, trusted=trusted)
     if checked.refuses:
         raise refusal(checked)
     image, found = checked.image, checked.facts

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..domain import image_user, names, text
+from ..domain import image_user, names, retirement, text
 from ..domain.access import Action, Person
-from ..domain.environment import Kind, Revision, RunConfiguration, State
+from ..domain.environment import Kind, Revision, RunConfiguration
 from ..domain.errors import Invalid, NotFound, Refused, RenkuError, Unavailable, not_found
 from ..domain.instance import Instance
 from ..domain.policy import Policy
@@ -43,8 +43,7 @@ async def prepare(parts: Parts, person: Person, session_id: str, resource_class:
     """
     session = await _session(parts, person, session_id)
     project = await _project(parts, person, session.project)
-    if session.environment.state is State.ARCHIVED:
-        raise refused("env_archived", environment=session.environment.name)
+    await _require_offered(parts, person, session)
     chosen = _class(parts.policy, person, session, resource_class)
     await read(parts, lambda tx: _check_limits(tx, parts.policy, person, session))
     return SessionSpec(
@@ -66,6 +65,17 @@ async def prepare(parts: Parts, person: Person, session_id: str, resource_class:
         run=_run(session.revision),
         own_image=session.environment.kind is not Kind.DEFAULT,
     )
+
+
+async def _require_offered(parts: Parts, person: Person, session: Session) -> None:
+    """What is archived is only resumed, and only for some days (decision 37)."""
+    if session.environment.offered:
+        return
+    mine = await read(parts, lambda tx: tx.instances.get(session.id, person.name))
+    days = parts.policy.archived_resume_days
+    if refusal := retirement.refusal(session.environment, mine, parts.now(), days):
+        code, said = refusal
+        raise Refused(said, code=code)
 
 
 def _run(revision: Revision) -> RunConfiguration:

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
+from ..domain import retirement
 from ..domain.access import Action, Person, Role
-from ..domain.environment import Kind, Revision
+from ..domain.environment import Environment, Revision
 from ..domain.instance import Instance, Status
 from ..domain.launch import Launch
 from ..domain.project import Project
 from ..domain.reasons import sentence
 from ..domain.resources import ResourceClass, fitting, lacking
 from ..domain.session import Session
-from ..domain.sighting import Sighting, Update, update
+from ..domain.sighting import Sighting, Update
 from ..store.database import Transaction
-from .build_news import key_of
+from . import beside
+from .beside import Other
 from .parts import Parts, read
-from .pins import content_of, reference, tag_of
+from .pins import content_of, reference
 from .sessions import of
-
-
-@dataclass(frozen=True, kw_only=True)
-class Other:
-    """One's own instance of another session, which takes the only place for its environment."""
-
-    instance: Instance
-    title: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +31,10 @@ class SessionView:
     `classes` are those that the person may use and that are large enough, smallest
     first; `usual` is the usual time of a start in seconds, None without history;
     `other` is what one runs of the same environment in this project (decision 1);
-    `update` is a newer image that nobody has accepted (decision 7); `unverified` that
-    nobody can say now whether the person may start it.
+    `update` is a newer image that nobody has accepted (decision 7); `successor` what its
+    environment's admins offer in its place; `retired` is why it cannot be started any more,
+    and `resumes_until` how long it can be although its environment is archived; `unverified`
+    says that nobody knows now whether the person may start it.
     """
 
     session: Session
@@ -46,6 +43,9 @@ class SessionView:
     usual: float | None = None
     other: Other | None = None
     update: Update | None = None
+    successor: Environment | None = None
+    retired: str | None = None
+    resumes_until: datetime | None = None
     unverified: bool = False
 
     @property
@@ -63,6 +63,8 @@ class SessionView:
         """Why it cannot be started, in a sentence; None if it can."""
         if self.unverified:
             return sentence("access_unverified")
+        if self.retired:
+            return self.retired
         return None if self.classes else lacking(self.session.configuration.needs)
 
 
@@ -141,73 +143,27 @@ def _views(
     if not sessions:
         return {}
     mine = tx.instances.on_page(person.name, found.id, [session.id for session in sessions])
-    others = _others(tx, parts, mine, sessions)
-    usual = _usual(tx, mine)
+    others = beside.others(tx, parts, mine, sessions)
+    usual = beside.usual(tx, mine)
     needs = {session.configuration.needs for session in sessions}
     classes = {each: fitting(parts.policy.classes, person, each) for each in needs}
-    updates = _updates(tx, sessions)
+    updates, heirs = beside.updates(tx, sessions), beside.successors(tx, sessions)
+    now, days = parts.now(), parts.policy.archived_resume_days
     return {
         session.id: SessionView(
             session=session,
             instance=mine.get(session.id),
             classes=classes[session.configuration.needs],
             usual=usual.get(session.id),
-            other=_other(others.get(_slot(session)), session),
+            other=beside.other(others, session),
             update=updates.get(session.id),
+            successor=heirs.get(session.id),
+            retired=retirement.refused(session.environment, mine.get(session.id), now, days),
+            resumes_until=retirement.resumes_until(session.environment, days),
             unverified=found.unverified,
         )
         for session in sessions
     }
-
-
-def _updates(tx: Transaction, sessions: Sequence[Session]) -> dict[str, Update]:
-    """The newer images that wait, by session, but those that an editor has dismissed; one statement for each
-    kind of image that is not ready-made."""
-    own = [s.environment.revision for s in sessions if s.environment.kind is Kind.EXTERNAL]
-    seen = tx.images.some(tag.canonical for revision in own if (tag := tag_of(revision)))
-    built = tx.builds.some(key_of(s.environment.revision) for s in sessions if s.environment.revision.built)
-    found = {
-        s.id: update(
-            s.revision,
-            s.environment,
-            seen.get(s.environment.revision.canonical),
-            built.get(key_of(s.environment.revision)),
-        )
-        for s in sessions
-    }
-    dismissed = {s.id: s.dismissed for s in sessions}
-    return {id: each for id, each in found.items() if each and each.digest != (dismissed[id] or "")}
-
-
-def _usual(tx: Transaction, mine: Mapping[str, Instance]) -> dict[str, float]:
-    """The usual seconds of the starts that are under way, by session."""
-    starts = {id: each.revision for id, each in mine.items() if each.status is Status.LAUNCHING and each.revision}
-    found = tx.launches.usual_of(starts.values()) if starts else {}
-    return {id: found[revision] for id, revision in starts.items() if revision in found}
-
-
-def _other(found: Other | None, session: Session) -> Other | None:
-    return found if found and found.instance.session != session.id else None
-
-
-def _slot(session: Session) -> str:
-    return f"{session.project}/{session.environment.id}"
-
-
-def _others(
-    tx: Transaction, parts: Parts, mine: Mapping[str, Instance], sessions: Sequence[Session]
-) -> dict[str, Other]:
-    """What the person runs of the same environments in this project, by slot."""
-    if not parts.policy.one_active_per_environment:
-        return {}
-    slots = {_slot(session) for session in sessions}
-    titles = {session.id: session.title for session in sessions}
-    found = [instance for instance in mine.values() if instance.slot in slots]
-    for instance in found:
-        if instance.session not in titles:
-            away = tx.sessions.get(instance.session, deleted=True)
-            titles[instance.session] = away.title if away else instance.session
-    return {instance.slot or "": Other(instance=instance, title=titles[instance.session]) for instance in found}
 
 
 def _one(tx: Transaction, parts: Parts, person: Person, found: Project, session: Session) -> SessionView:

@@ -51,21 +51,31 @@ async def asked(parts: Parts, person: Person, session: Session, wanted: NewImage
         said = _BUILT if session.environment.kind is Kind.REPOSITORY else _READY_MADE
         raise Invalid(said, fields={"image": said})
     present = session.revision
-    if _is_same(present, wanted.image) and _as_a_form_says(wanted.run) == _as_a_form_says(run_of(present)):
+    if runs_just_that(present, wanted.image, wanted.run):
         return None
     if not is_kept(present, wanted.image):
         checked, made = await images.chosen(parts, person, replace(wanted, image=wanted.image or present.image))
         return Replacement(revision=made, environment=_called(session.environment, present, checked))
-    run = running.check(wanted.run).over(_suggested(present))
-    image_user.check(run, present.facts)
+    made = otherwise(present, wanted.run)
     if not permission.holds(parts, session.environment, present, person):
         said = sentence("registry_not_allowed", image=present.canonical)
         raise Invalid(said, fields={"image": said}, code="registry_not_allowed")
-    made = NewRevision(
-        image=present.image, repository=present.repository, tag=present.tag, digest=present.digest,
-        facts=present.facts, run=run, commit=present.commit,
-    )  # fmt: skip
     return Replacement(revision=made, environment=session.environment)
+
+
+def otherwise(present: Revision, run: RunChoice) -> NewRevision:
+    """The same content, run in another way. Raises Invalid at the fields of how it is run."""
+    wanted = running.check(run).over(_suggested(present))
+    image_user.check(wanted, present.facts)
+    return again(present, wanted)
+
+
+def again(present: Revision, run: RunConfiguration | None = None) -> NewRevision:
+    """What makes *present* once more, run as it was or as *run* says."""
+    return NewRevision(
+        image=present.image, repository=present.repository, tag=present.tag, digest=present.digest,
+        facts=present.facts, run=run or present.run, commit=present.commit,
+    )  # fmt: skip
 
 
 def store(tx: Transaction, parts: Parts, person: Person, session: Session, wanted: Replacement) -> Revision:
@@ -73,6 +83,10 @@ def store(tx: Transaction, parts: Parts, person: Person, session: Session, wante
     if wanted.environment != session.environment:
         tx.environments.describe(session.environment.id, wanted.environment)
     return tx.environments.revise(session.environment.id, wanted.revision, by=person.name, now=parts.now())
+
+
+def runs_just_that(present: Revision, typed: str, run: RunChoice) -> bool:
+    return _is_same(present, typed) and _as_a_form_says(run) == _as_a_form_says(run_of(present))
 
 
 def _is_same(revision: Revision, typed: str) -> bool:

@@ -60,7 +60,7 @@ async def choose(
         image_user.check(wanted.run, wanted.facts, field="revision")
         _require_allowed(parts, present.environment, wanted, person)
         try:
-            return tx.sessions.pin(present, wanted.id)
+            return tx.sessions.pin(present, wanted)
         except Lost:
             raise changed(present) from None
 

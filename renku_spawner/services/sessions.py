@@ -6,7 +6,7 @@ from typing import Any
 
 from ..domain import names, text, variables
 from ..domain.access import Action, Person
-from ..domain.environment import Environment, NewEnvironment, NewRevision
+from ..domain.environment import Environment, NewEnvironment, NewRevision, State
 from ..domain.errors import Conflict, Invalid, not_found
 from ..domain.policy import Policy
 from ..domain.project import Project
@@ -67,8 +67,8 @@ def _stored(tx: Transaction, project: str, **fields: Any) -> Session:
 
 def _ready_made(tx: Transaction, environment_id: str | None) -> Environment:
     environment = tx.environments.get(environment_id) if environment_id else None
-    if environment is None or not environment.ready_made:
-        raise not_found()
+    if environment is None or not environment.ready_made or environment.state is State.DRAFT:
+        raise not_found()  # drafts are their admins'
     if not environment.offered:
         sentence = f"The environment {environment.name} has been retired; choose another one."
         raise Invalid(sentence, fields={"environment": sentence}, code="env_archived")

@@ -29,6 +29,7 @@ from .sessions import SessionStore
 from .software import SoftwareStore
 from .sourced import SourcedStore
 from .statements import Statements
+from .usage import UsageStore
 
 __all__ = ["Busy", "Clash", "Database", "Lost", "Transaction"]
 
@@ -55,6 +56,10 @@ class Transaction:
     @cached_property
     def environments(self) -> EnvironmentStore:
         return EnvironmentStore(self._statements, self._revisions)
+
+    @cached_property
+    def usage(self) -> UsageStore:
+        return UsageStore(self._statements)
 
     @cached_property
     def sessions(self) -> SessionStore:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, insert, select, update
+from sqlalchemy import BindParameter, ColumnElement, Select, bindparam, func, insert, select, tuple_, update
 
 from ..domain.environment import Environment, Kind, NewEnvironment, NewRevision, Revision, State
 from ..domain.names import new_id
 from ..domain.text import folded
+from .faults import Lost
 from .revisions import Revisions, raw
-from .search import contains, has_keyword, keyword_pattern, pattern, searchable
+from .search import contains, cursor, has_keyword, keyword_pattern, pattern, place, searchable
 from .statements import Statements
 from .tables import environments
 
 _FIELDS = (
     "id", "kind", "project", "key", "name", "description", "icon", "position", "state", "successor", "message",
-    "created_by", "created_at",
+    "created_by", "created_at", "archived_at", "version",
 )  # fmt: skip
 _E = environments.c
 # What `to_environment` takes, in this order; the id of the newest revision stands first.
@@ -32,10 +33,19 @@ _WHOLE = select(*COLUMNS)
 _GET = _WHOLE.where(_E.id == _KEY)
 _OFFERED_STATES = (State.ACTIVE.value, State.DEPRECATED.value)
 _IS_OFFERED = (_E.kind == Kind.DEFAULT.value, _E.state.in_(_OFFERED_STATES))
+_FIRST_ADDED = 1000
+_PLACE = ("at_position", "at_name", "at_id")
 _KEYWORDS = select(_E.keywords).where(*_IS_OFFERED)
 _CONFIGURED = _WHOLE.where(_E.key.is_not(None))
 _INSERT = insert(environments)
 _UPDATE = update(environments).where(_E.id == _KEY)
+_CHANGE = _UPDATE.where(_E.version == bindparam("seen"))
+_SOME = _WHOLE.where(_E.id.in_(bindparam("ids", expanding=True)))
+_ORDERED = (_E.position, _E.folded_name, _E.id)
+# Those that were added in the browser stand after those of the configuration.
+_ADDED = (_E.kind == Kind.DEFAULT.value, _E.key.is_(None))
+_LAST = select(func.max(_E.position)).where(*_ADDED)
+_IN_ORDER = select(_E.id).where(*_ADDED, _E.state != State.ARCHIVED.value).order_by(*_ORDERED)
 
 
 @lru_cache
@@ -46,7 +56,17 @@ def _offered(keyword: bool, search: bool) -> Select[Any]:
         conditions.append(has_keyword(_E.search))
     if search:
         conditions.append(contains(_E.search))
-    return _WHOLE.where(*conditions).order_by(_E.position, _E.folded_name, _E.id)
+    return _WHOLE.where(*conditions).order_by(*_ORDERED)
+
+
+@lru_cache
+def _page(keyword: bool, after: bool) -> Select[Any]:
+    conditions = [_E.kind == Kind.DEFAULT.value, _E.state.in_(bindparam("states", expanding=True))]
+    if keyword:
+        conditions.append(has_keyword(_E.search))
+    if after:
+        conditions.append(tuple_(*_ORDERED) > tuple_(*(bindparam(name) for name in _PLACE)))
+    return _WHOLE.where(*conditions).order_by(*_ORDERED).limit(bindparam("most"))
 
 
 class EnvironmentStore:
@@ -64,6 +84,27 @@ class EnvironmentStore:
         values = {**pattern(search), **keyword_pattern(keyword or "")}
         return self._whole(self._db.rows(_offered(bool(keyword), bool(search)), **values))
 
+    def listed(
+        self, states: Iterable[State], keyword: str | None = None, after: str | None = None, limit: int = 20
+    ) -> tuple[list[Environment], str | None]:
+        """One page of those for everybody in one of these states, and where the next one begins.
+
+        Raises:
+            Invalid: *after* is nothing that a page has offered.
+        """
+        values: dict[str, Any] = keyword_pattern(keyword or "")
+        if after is not None:
+            values |= zip(_PLACE, place(after, int, str, str), strict=True)
+        statement = _page(bool(keyword), after is not None)
+        rows = self._db.rows(statement, states=sorted(map(str, states)), most=limit + 1, **values)
+        found = self._whole(rows[:limit])
+        last = found[-1] if len(rows) > limit else None
+        return found, cursor(last.position, folded(last.name), last.id) if last else None
+
+    def some(self, ids: Iterable[str]) -> dict[str, Environment]:
+        """Those environments by id."""
+        return {each.id: each for each in self._whole(self._db.rows(_SOME, ids=sorted(set(ids))))}
+
     def keywords(self) -> list[str]:
         """Every keyword of what is offered, each once, by alphabet."""
         words = {word for (row,) in self._db.rows(_KEYWORDS) for word in row}
@@ -80,7 +121,7 @@ class EnvironmentStore:
         """Raises Clash: `key`."""
         id = new_id()
         values = {"id": id, "kind": new.kind.value, "project": new.project, "key": new.key, "state": state.value}
-        made = {"message": "", "created_by": by, "created_at": now, "current_revision": ""}
+        made = {"message": "", "created_by": by, "created_at": now, "current_revision": "", "version": 1}
         self._db.run(_INSERT, **values, **made, **_described(new))
         first = self.revise(id, revision, by=by, now=now)
         return Environment(
@@ -98,9 +139,30 @@ class EnvironmentStore:
         """Name, description, keywords, icon and position; what it runs stays."""
         self._db.run(_UPDATE.values(_described(new)), key_=environment_id)
 
-    def set_state(self, environment_id: str, state: State, successor: str | None = None, message: str = "") -> None:
-        values = {"state": state.value, "successor": successor, "message": message}
+    def set_state(
+        self, environment_id: str, state: State, successor: str | None = None, message: str = "", *, now: datetime
+    ) -> None:
+        """What is archived was so since *now*, unless it was before."""
+        since = func.coalesce(_E.archived_at, now) if state is State.ARCHIVED else None
+        values = {"state": state.value, "successor": successor, "message": message, "archived_at": since}
         self._db.run(_UPDATE.values(values), key_=environment_id)
+
+    def touch(self, environment_id: str, seen: int) -> None:
+        """Count a change by an admin who has seen version *seen*. Raises Lost: there is another one."""
+        if not self._db.run(_CHANGE.values(version=_E.version + 1), key_=environment_id, seen=seen):
+            raise Lost
+
+    def last_position(self) -> int:
+        """Where one that is added now stands: behind all others."""
+        return max(self._db.value(_LAST) or 0, _FIRST_ADDED - 1) + 1
+
+    def in_order(self) -> list[str]:
+        """The ids of those that were added in the browser and are not archived, in the order that admins gave."""
+        return [row[0] for row in self._db.rows(_IN_ORDER)]
+
+    def put_in_order(self, ids: Sequence[str]) -> None:
+        for number, id in enumerate(ids, _FIRST_ADDED):
+            self._db.run(_UPDATE.values(position=number), key_=id)
 
     def revisions(self, environment_id: str) -> list[Revision]:
         """Newest first."""
@@ -132,6 +194,8 @@ def to_environment(values: Sequence[Any], newest: Revision) -> Environment:
         message=values[12],
         created_by=values[13],
         created_at=values[14],
+        archived_at=values[15],
+        version=values[16],
     )
 
 

@@ -22,7 +22,7 @@ from .types import UTCDateTime
 
 _I = instances.c
 _FIELDS = tuple(field.name for field in fields(Instance))
-_FIXED = {"id", "session", "username", "project", "environment", "generation"}
+_FIXED = {"id", "session", "username", "project", "generation"}
 _WHOLE = select(*(_I[name] for name in _FIELDS))
 _SESSION: BindParameter[str] = bindparam("in_session")
 _USER: BindParameter[str] = bindparam("of_user")
@@ -124,8 +124,8 @@ class InstanceStore:
     def ensure(self, session: Session, username: str, *, now: datetime) -> Instance:
         """The user's instance of *session*, inactive if it is made now; two who ask at once get the same."""
         found = self.get(session.id, username)
-        if found is not None:
-            return found
+        if found is not None:  # an editor may have moved the session to another environment since it was made
+            return found if found.active else replace(found, environment=session.environment.id)
         new = Instance(
             id=new_id(),
             session=session.id,

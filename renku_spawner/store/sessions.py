@@ -48,7 +48,7 @@ _NEXT_POSITION = select(func.coalesce(func.max(_S.position), 0) + 1).where(_S.pr
 _INSERT = insert(sessions)
 _UPDATE = update(sessions).where(_S.id == _KEY, _LIVING)
 _CHANGE = _UPDATE.where(_S.version == bindparam("seen"))
-_PIN = _CHANGE.values(revision=bindparam("pinned"), version=_S.version + 1)
+_PIN = _CHANGE.values(revision=bindparam("pinned"), environment=bindparam("belongs"), version=_S.version + 1)
 _DISMISS = _UPDATE.values(dismissed=bindparam("digest"))
 _REPIN = update(sessions).where(_S.revision == bindparam("old")).values(revision=bindparam("new"))
 _DELETE = _UPDATE.values(deleted_at=bindparam("now"), version=_S.version + 1)
@@ -157,9 +157,9 @@ class SessionStore:
         values = {**_written(changed), "version": changed.version, "revision": (revision or session.revision).id}
         return self._changed(session.id, self._db.run(_CHANGE.values(values), key=session.id, seen=change.version))
 
-    def pin(self, session: Session, revision_id: str) -> Session:
-        """The session with another revision of its environment. Raises Lost."""
-        rows = self._db.run(_PIN, key=session.id, seen=session.version, pinned=revision_id)
+    def pin(self, session: Session, to: Revision) -> Session:
+        """The session with another revision, of its environment or of that one's successor. Raises Lost."""
+        rows = self._db.run(_PIN, key=session.id, seen=session.version, pinned=to.id, belongs=to.environment)
         return self._changed(session.id, rows)
 
     def dismiss(self, session: Session, digest: str) -> None:

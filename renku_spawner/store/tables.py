@@ -82,6 +82,7 @@ environments = Table(
     time("archived_at", nullable=True),
     word("current_revision"),
     long("search"),
+    number("version"),  # counts what admins change
     Index("uq_renku_environments_key", "key", unique=True),
     Index("ix_renku_environments_offered", "kind", "state", "position", "folded_name"),
 )

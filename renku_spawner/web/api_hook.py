@@ -7,7 +7,7 @@ from typing import Any
 
 from ..domain.errors import not_found
 from ..services import build_news
-from . import reading
+from . import entrance, reading
 from .base_api import RenkuAPIHandler
 from .operations import Operation
 from .scopes import SECRET
@@ -35,7 +35,7 @@ class GitLabHook(RenkuAPIHandler):
         """Nobody need be logged in; whoever has not the secret is told nothing."""
         if not self._has_secret():
             raise not_found()
-        self._check_kind()
+        entrance.check_kind(self)
 
     def _has_secret(self) -> bool:
         wanted = self.parts.policy.hook_secret.encode()

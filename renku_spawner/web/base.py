@@ -17,18 +17,17 @@ from tornado.web import HTTPError, stream_request_body
 from ..app import Renku
 from ..domain import names
 from ..domain.access import Person
-from ..domain.errors import Conflict, Forbidden, Invalid, RenkuError, not_found
+from ..domain.errors import Conflict, Invalid, RenkuError, not_found
 from ..people import person_of
 from ..services import people
 from ..services.parts import Parts
-from . import failures, reading, throttle
+from . import entrance, failures, reading, throttle
+from .entrance import SAFE
 from .scopes import ANYBODY, SCOPES, SECRET
 from .urls import Urls
 from .visitor import Visitor
 
 METHODS = ("get", "post", "put", "patch", "delete")
-SAFE = {"GET", "HEAD", "OPTIONS"}
-_OWN_SITE = {None, "same-origin", "none"}
 
 LINGER = 0.5  # seconds
 
@@ -55,10 +54,10 @@ class Handler(Visitor):
     """A door: it lets people in, reads at most 64 kB, and says errors in one way.
 
     `scope` names for each method the scope that a request needs; a handler whose
-    method has none cannot be made.
+    method has none cannot be made. What is for admins alone is not there for others.
     """
 
-    scope: ClassVar[Mapping[str, str]] = {}
+    scope: Mapping[str, str] = {}
     kinds: ClassVar[tuple[str, ...]] = ()
     count = staticmethod(throttle.count)
     body_limit = reading.BODY_LIMIT
@@ -99,30 +98,15 @@ class Handler(Visitor):
         """Let the request in, or raise why not."""
         if getattr(self.current_user, "kind", None) != "user":
             self.refuse_stranger()
-        self._check_scope()
+        hidden = entrance.hide(self)
+        entrance.check(self)
         reading.check_query(self.request.query_arguments)
         self.person = person_of(self.current_user)
         if self.request.method not in SAFE:
             self.count(self.parts, self.person.name)
         await people.seen(self.parts, self.person)
-
-    def _check_scope(self) -> None:
-        scope = self.scope.get(self.request.method.lower())
-        if scope is None:
-            raise HTTPError(405)
-        if not self.has_scope(scope):
-            raise Forbidden(f"This needs the scope {scope}.", code="scope_missing")
-        if self.request.method not in SAFE:
-            self._check_origin()
-            self._check_kind()
-
-    def _check_origin(self) -> None:
-        """Other sites, also neighbours below the same domain, send no forms of ours (T5)."""
-        headers = self.request.headers
-        foreign = headers.get("Sec-Fetch-Site") not in _OWN_SITE
-        unchecked = headers.get("Sec-Fetch-Mode") == "websocket"  # of which the hub wants no XSRF token
-        if (foreign or unchecked) and not getattr(self, "_token_authenticated", False):
-            raise Forbidden("This request comes from another site.", code="cross_site")
+        if hidden:
+            raise not_found()
 
     def _fits(self) -> bool:
         length = self.request.headers.get("Content-Length", "0")
@@ -145,11 +129,6 @@ class Handler(Visitor):
     def on_connection_close(self) -> None:
         super().on_connection_close()
         self._gone.set()
-
-    def _check_kind(self) -> None:
-        kind = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if kind not in self.kinds and (kind or reading.sends_body(self.request.headers)):
-            raise HTTPError(415, f"Please send {' or '.join(self.kinds)}.")
 
     def refuse_stranger(self) -> NoReturn:
         raise NotImplementedError

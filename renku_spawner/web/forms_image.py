@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from ..domain.environment import Revision
-from ..domain.errors import Invalid, RenkuError
+from ..domain.errors import RenkuError
 from ..domain.image import parse
 from ..domain.running import NewImage, RunChoice
 from ..domain.session import NewSession, SessionChange
@@ -16,7 +16,7 @@ from ..services.replacement import run_of as run_of_revision
 from . import bodies
 from .bodies import Text
 from .forms import wrong
-from .forms_run import RUN, RunForm
+from .forms_run import RUN, RunForm, problems_of
 
 OWN = ("image", *RUN)
 
@@ -44,11 +44,7 @@ class ImageForm(RunForm):
     def problems(self) -> dict[str, str]:
         if not self.image.strip():
             return {"image": "Please give an image."}
-        try:
-            parse(self.image.strip())
-        except Invalid as problem:
-            return problem.fields
-        return super().problems()
+        return problems_of(lambda: parse(self.image.strip())) or super().problems()
 
 
 def blank() -> dict[str, Any]:

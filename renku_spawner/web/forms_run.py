@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from typing import Literal
 
 from ..domain.errors import Invalid
 from ..domain.running import RunChoice, check
-from .bodies import Text, Word
+from .bodies import Body, Text, Word
 from .forms import SessionForm, wrong
 
 RUN = ("name", "port", "default_url", "working_directory", "uid", "gid", "image_user", "command")
 
 
-class RunForm(SessionForm):
-    name: Text = ""
+class RunFields(Body):
     port: Word = ""
     default_url: Word = ""
     working_directory: Word = ""
@@ -24,11 +24,7 @@ class RunForm(SessionForm):
     command: Text = ""
 
     def problems(self) -> dict[str, str]:
-        try:
-            check(self.run())
-        except Invalid as problem:
-            return problem.fields
-        return {}
+        return problems_of(lambda: check(self.run()))
 
     def run(self) -> RunChoice:
         return RunChoice(
@@ -40,6 +36,19 @@ class RunForm(SessionForm):
             gid=_number("gid", self.gid),
             image_user=self.image_user == "yes" or None,
         )
+
+
+class RunForm(RunFields, SessionForm):
+    name: Text = ""
+
+
+def problems_of(look: Callable[[], object]) -> dict[str, str]:
+    """What *look* finds wrong, by field."""
+    try:
+        look()
+    except Invalid as problem:
+        return problem.fields
+    return {}
 
 
 def _number(field: str, text: str) -> int | None:

@@ -50,6 +50,10 @@ class Urls:
         return f"{self.base}renku/projects"
 
     @property
+    def environments(self) -> str:
+        return f"{self.base}renku/environments"
+
+    @property
     def mine(self) -> str:
         return f"{self.base}renku/sessions"
 
@@ -64,6 +68,9 @@ class Urls:
 
     def session(self, project: str, session: str) -> str:
         return f"{self.sessions(project)}/{session}"
+
+    def environment(self, environment: str, action: str = "") -> str:
+        return f"{self.environments}/{environment}" + (f"/{action}" if action else "")
 
     def instance(self, session: str, action: str) -> str:
         return f"{self.mine}/{session}/{action}"

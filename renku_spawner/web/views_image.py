@@ -81,7 +81,8 @@ _ADVICE = {
 
 def _advice(checked: Checked, platforms: Sequence[str]) -> str:
     """What was asked for, and what helps; empty where all is well."""
-    said = images.NOT_ASKED if checked.detail == images.NOT_ASKED else _ADVICE.get(checked.verdict)
+    told = checked.detail in (images.NOT_ASKED, images.NOT_RUN)
+    said = checked.detail if told else _ADVICE.get(checked.verdict)
     if said is None:
         return images.words(checked)
     return said.format(image=checked.image.canonical, platforms=",".join(platforms))

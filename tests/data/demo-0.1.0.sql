@@ -105,13 +105,13 @@ CREATE TABLE renku_environments (
 	created_by VARCHAR NOT NULL, 
 	created_at DATETIME NOT NULL, 
 	current_revision VARCHAR NOT NULL, 
-	search TEXT NOT NULL, archived_at DATETIME, 
+	search TEXT NOT NULL, archived_at DATETIME, version INTEGER DEFAULT '1' NOT NULL, 
 	CONSTRAINT pk_renku_environments PRIMARY KEY (id), 
 	CONSTRAINT fk_renku_environments_project FOREIGN KEY(project) REFERENCES renku_projects (id)
 );
 INSERT INTO "renku_environments" VALUES('dugo274pafhs','default',NULL,'jupyter-python','Jupyter Python','jupyter python','JupyterLab with Python and the packages that most analyses need.','["python", "jupyter", "notebook"]','',0,'active',NULL,'','the hub''s configuration','2026-11-24 12:00:00.000000','d4a7unzqwwye','jupyter python
 jupyterlab with python and the packages that most analyses need.
-pythonjupyternotebook',NULL);
+pythonjupyternotebook',NULL,1);
 CREATE TABLE renku_images (
 	reference VARCHAR NOT NULL, 
 	verdict VARCHAR NOT NULL, 

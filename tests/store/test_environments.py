@@ -103,7 +103,7 @@ def test_keywords_are_matched_whole_and_searches_in_part(
 def test_a_state_says_what_comes_instead(db: Database) -> None:
     with db.write() as tx:
         old, new = environment(tx, "old"), environment(tx, "new")
-        tx.environments.set_state(old.id, State.DEPRECATED, new.id, "Please move.")
+        tx.environments.set_state(old.id, State.DEPRECATED, new.id, "Please move.", now=NOW)
         found = tx.environments.get(old.id)
     assert (found.state, found.successor, found.message) == (State.DEPRECATED, new.id, "Please move.")
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from renku_spawner.domain.environment import State
 from renku_spawner.store.database import Database, Transaction
 
 from .made import NOW, environment, launch, project, session, started
@@ -25,6 +26,9 @@ ASKED = {
     "one's instances": lambda tx, _: tx.instances.of_user("ada"),
     "one's instance in a slot": lambda tx, of: tx.instances.in_slot("ada", f"{of.project}/{of.environment.id}"),
     "whether others have data": lambda tx, of: tx.instances.others_have_data(of.id, "ada"),
+    "a page of ready-made environments": lambda tx, _: tx.environments.listed(State, "b"),
+    "which of them can change places": lambda tx, _: tx.environments.in_order(),
+    "how much environments are used": lambda tx, of: tx.usage.of([of.environment.id], NOW),
     "how many are active": lambda tx, _: tx.instances.count_active("ada"),
     "whether others have data in a project": lambda tx, of: tx.instances.others_in_project(of.project, "ada"),
     "whose data shall go": lambda tx, _: tx.instances.doomed(),

@@ -154,10 +154,10 @@ def test_a_newer_revision_changes_nothing_until_the_session_is_pinned_to_it(db: 
         newer = tx.environments.revise(what.id, revision(digest=None), by="admin", now=later(1))
         found = tx.sessions.get(made.id)
         assert (found.revision, found.environment.revision) == (what.revision, newer)
-        pinned = tx.sessions.pin(found, newer.id)
+        pinned = tx.sessions.pin(found, newer)
     assert (pinned.revision, pinned.version) == (newer, 2)
     with pytest.raises(Lost), db.write() as tx:
-        tx.sessions.pin(found, what.revision.id)
+        tx.sessions.pin(found, what.revision)
 
 
 def test_the_oldest_besides_one_succeeds_it(db: Database) -> None:

@@ -652,6 +652,121 @@ EDIT = {
     "others": True,
     "own": None,
 }
+ENVIRONMENTS = BASE + "renku/environments"
+KEYWORDS = [
+    {"word": "all", "url": ENVIRONMENTS, "current": True},
+    {"word": "python", "url": ENVIRONMENTS + "?keyword=python", "current": False},
+]
+STATES = [
+    {"text": "In use", "icon": "fa-layer-group", "url": ENVIRONMENTS, "current": True},
+    {"text": "Archived", "icon": "fa-box-archive", "url": ENVIRONMENTS + "?state=archived", "current": False},
+]
+
+
+def ready_made(name: str, state: str = "active", **changed: Any) -> dict[str, Any]:
+    """Give a ready-made environment as its admins see it."""
+    page = f"{ENVIRONMENTS}/{name}"
+    return {
+        "id": name,
+        "name": "Jupyter Python, scientific",
+        "icon": "fa-box-open",
+        "keywords": ["python", "jupyter"],
+        "image": "quay.io/jupyter/scipy-notebook:2026-11-02",
+        "digest": DIGEST,
+        "revision": 9,
+        "state": state,
+        "state_icon": "fa-circle-check",
+        "meaning": "Offered in every project under Ready-made.",
+        "message": "",
+        "successor": None,
+        "archived_at": None,
+        "configured": False,
+        "sessions": 212,
+        "projects": 40,
+        "newest": 152,
+        "running": 3,
+        "starts": 3604,
+        "failed": 8,
+        "last_used": "4 min ago",
+        "last_used_at": "2026-11-24T09:38:00+00:00",
+        "page": page,
+        "step": {"state": "deprecated", "text": "Deprecate …", "url": page + "/state?to=deprecated"},
+        "move_url": page + "/move",
+        "up": False,
+        "down": True,
+        "description": "NumPy, pandas, SciPy.",
+        "creator": "admin",
+        "created_at": "2026-11-02T04:12:00+00:00",
+        "version": 3,
+        "use": "212 sessions in 40 projects, 152 on the newest revision, 3 running.",
+        "copy_url": ENVIRONMENTS + "/new?copy=" + name,
+    } | changed
+
+
+HEIR = {"name": "Jupyter Python, minimal", "page": ENVIRONMENTS + "/minimal"}
+RETIRED = ready_made(
+    "old", "archived", configured=True, successor=HEIR, message="Python 3.10 is out of support.", step=None,
+    archived_at="2026-03-04T10:00:00+00:00", move_url=None, last_used=None, last_used_at=None, digest=None,
+)  # fmt: skip
+READY_MADE = {
+    "rows": [ready_made("scipy"), ready_made("draft", "draft", up=True, down=False), RETIRED],
+    "filters": STATES,
+    "keywords": KEYWORDS,
+    "next": ENVIRONMENTS + "?after=x",
+    "new_url": ENVIRONMENTS + "/new",
+    "filtered": False,
+    "nav": "environments",
+}
+NEW_ENVIRONMENT = {
+    "environment": None,
+    "errors": {},
+    "lost": "--x",
+    "action": ENVIRONMENTS,
+    "cancel": ENVIRONMENTS,
+    "version": 0,
+    "own": OWN_IMAGE
+    | {"values": OWN_IMAGE["values"] | {"keywords": "python, maps", "icon": "map", "renew": "", "state": "draft"}},
+    "check_url": ENVIRONMENTS + "/check",
+    "icons": [{"value": "", "text": "usual"}, {"value": "map", "text": "map"}],
+    "renews": False,
+    "nav": "environments",
+}
+ENVIRONMENT = NEW_ENVIRONMENT | {
+    "environment": ready_made("scipy"),
+    "lost": "",
+    "action": ENVIRONMENTS + "/scipy",
+    "version": 3,
+    "renews": True,
+    "steps": [
+        {"state": "active", "text": "Offer", "url": ENVIRONMENTS + "/scipy/state"},
+        {"state": "archived", "text": "Archive …", "url": ENVIRONMENTS + "/scipy/state?to=archived"},
+    ],
+    "facts": [{"name": "Port", "text": "8888", "link": None, "code": True, "built_at": None}],
+    "revisions": [
+        {
+            "revision": number,
+            "image": "quay.io/jupyter/scipy-notebook:2026-11-02",
+            "digest": DIGEST,
+            "created_at": "2026-11-02T04:12:00+00:00",
+            "creator": "admin",
+            "newest": number == 9,
+            "use": ENVIRONMENTS + "/scipy/revision" if number == 8 else None,
+        }
+        for number in (9, 8)
+    ],
+}
+LIFE = {
+    "environment": ready_made("scipy"),
+    "to": "deprecated",
+    "verb": "Deprecate",
+    "effect": "It goes on being offered and started.",
+    "action": ENVIRONMENTS + "/scipy/state",
+    "version": 3,
+    "values": {"successor": "minimal", "message": "Move on."},
+    "successors": [{"id": "minimal", "name": "Jupyter Python, minimal", "checked": True}],
+    "errors": {},
+    "nav": "environments",
+}
 KEPT = {"revision": 2, "image": "quay.io/pangeo/pytorch-notebook:2026.10.14", "digest": DIGEST}
 # page name: (template, values)
 PAGES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -745,6 +860,30 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "session-edit": ("renku_session_edit.html", EDIT),
+    "environments": ("renku_environments.html", READY_MADE),
+    "environments-empty": ("renku_environments.html", READY_MADE | {"rows": [], "keywords": [], "next": None}),
+    "environments-filtered": ("renku_environments.html", READY_MADE | {"rows": [], "filtered": True, "next": None}),
+    "environment-new": (
+        "renku_environment.html",
+        NEW_ENVIRONMENT | {"own": NEW_ENVIRONMENT["own"] | {"kept": None}, "errors": {"state": "No."}},
+    ),
+    "environment": (
+        "renku_environment.html",
+        ENVIRONMENT
+        | {
+            "own": NEW_ENVIRONMENT["own"] | {"kept": KEPT, "verdict": VERDICT},
+            "errors": {"image": "There is no such tag.", "icon": "No."},
+        },
+    ),
+    "environment-configured": (
+        "renku_environment.html",
+        ENVIRONMENT | {"environment": RETIRED, "errors": {"form": "It says so itself."}},
+    ),
+    "environment-state": ("renku_environment_state.html", LIFE),
+    "environment-state-wrong": (
+        "renku_environment_state.html",
+        LIFE | {"errors": {"successor": "There is no such environment.", "message": "Too long."}},
+    ),
     "session-edit-image": ("renku_session_edit.html", EDIT | {"own": OWN_IMAGE | {"kept": KEPT}}),
     "session": ("renku_session.html", session_page(RUNNING)),
     "session-gitlab": ("renku_session.html", session_page(BLOCKED, project=IN_GITLAB, acts=ACTS)),

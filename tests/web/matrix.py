@@ -2,7 +2,8 @@
 """Who gets which answer at which address: the literal table that `test_matrix.py` walks (T4).
 
 Addresses stand below the hub's prefix; `{path}` is a project's path, `{project}` its
-id, `{session}` a session's id, `{name}` a directory or a member. A Start names a class
+id, `{session}` a session's id, `{name}` a directory or a member, `{ready}` the id of an
+environment that was added in the browser; "admin" has the scope to administer them. A Start names a class
 that does not exist, so that whoever gets through to it is told so (409) and no process
 is begun; every other 2xx and 3xx is the real thing. The hub is one without images, where
 a look at one is refused (422).
@@ -51,6 +52,17 @@ PAGES = """
 /renku/projects/{path}/-/sessions/{session}/dismissal POST   303 404 403 303 303 404  303 403 403 303 303 403  303
 /renku/projects/{path}/-/sessions/{session}/start    POST    303 404 409 409 409 404  303 409 409 409 409 409  303
 /renku/projects/{path}/-/sessions/{session}/pause    POST    303 404 303 303 303 404  303 303 303 303 303 303  303
+/renku/environments                                  GET   302 404 404 404 404 200  302 404 404 404 404 200  302
+/renku/environments                                  POST  303 404 404 404 404 303  303 404 404 404 404 303  303
+/renku/environments/new                              GET   302 404 404 404 404 200  302 404 404 404 404 200  302
+/renku/environments/check                            POST  303 404 404 404 404 200  303 404 404 404 404 200  303
+/renku/environments/{ready}                          GET   302 404 404 404 404 200  302 404 404 404 404 200  302
+/renku/environments/{ready}                          POST  303 404 404 404 404 303  303 404 404 404 404 303  303
+/renku/environments/{ready}/check                    POST  303 404 404 404 404 200  303 404 404 404 404 200  303
+/renku/environments/{ready}/state                    GET   302 404 404 404 404 200  302 404 404 404 404 200  302
+/renku/environments/{ready}/state                    POST  303 404 404 404 404 303  303 404 404 404 404 303  303
+/renku/environments/{ready}/revision                 POST  303 404 404 404 404 303  303 404 404 404 404 303  303
+/renku/environments/{ready}/move                     POST  303 404 404 404 404 303  303 404 404 404 404 303  303
 /renku/images/guide                                  GET     302 200 200 200 200 200  302 200 200 200 200 200  302
 /renku/images/ci                                     GET     302 200 200 200 200 200  302 200 200 200 200 200  302
 /renku/sessions                                      GET     302 200 200 200 200 200  302 200 200 200 200 200  302
@@ -152,6 +164,13 @@ SENT: dict[tuple[str, str], dict[str, object]] = {
     ("/renku/projects/{path}/-/sessions/{session}/revision", "POST"): {"revision": "1"},
     ("/renku/projects/{path}/-/sessions/{session}/dismissal", "POST"): {"digest": "sha256:0"},
     ("/renku/projects/{path}/-/sessions/{session}/start", "POST"): {"resource_class": "none"},
+    ("/renku/environments", "POST"): {"name": "New", "image": "quay.io/a/b:1"},
+    ("/renku/environments/check", "POST"): {"image": "quay.io/a/b:1"},
+    ("/renku/environments/{ready}", "POST"): {"name": "New", "image": "quay.io/a/b:1", "version": "1"},
+    ("/renku/environments/{ready}/check", "POST"): {"image": "quay.io/a/b:1"},
+    ("/renku/environments/{ready}/state", "POST"): {"state": "archived", "version": "1"},
+    ("/renku/environments/{ready}/revision", "POST"): {"revision": "1", "version": "1"},
+    ("/renku/environments/{ready}/move", "POST"): {"to": "up"},
     ("/renku/sessions/{session}/resume", "POST"): {"resource_class": "none"},
     ("/renku/sessions/{session}/data", "POST"): {"confirm": "Explore"},
     ("/renku/launch/{path}", "POST"): {"resource_class": "none"},

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 import httpx
 import pytest
 
+from renku_spawner.domain.environment import State
 from renku_spawner.domain.instance import Status
 from renku_spawner.services import environments, projects
 from renku_spawner.services.parts import read, write
@@ -29,7 +30,8 @@ CHANGING = [
 
 
 class Place:
-    """A project with a session, an owner by token and by cookie, and each changing request as that owner sends it."""
+    """A project with a session, an owner by token and by cookie, who administers Renku, too, and each changing
+    request as that owner sends it."""
 
     def __init__(self, hub: RenkuHub) -> None:
         self.hub = hub
@@ -37,6 +39,8 @@ class Place:
     async def begin(self) -> "Place":
         self.project = await self.hub.project()
         self.session = await self.hub.session(self.project)
+        self.hub.curator("alice")
+        ready = await self.hub.ready_made()
         offered, _ = await environments.offered(self.hub.parts, self.hub.person("alice"))
         now = self.hub.parts.now()
         await write(self.hub.parts, lambda tx: tx.instances.ensure(self.session, "alice", now=now))
@@ -44,7 +48,7 @@ class Place:
         self.values = {
             "path": self.project.path, "project": self.project.id, "session": self.session.id, "name": "bob",
             "title": self.project.title, "slug": "climate", "fresh": "fresh", "namespace": "alice",
-            "environment": offered[0].id,
+            "environment": offered[0].id, "ready": ready,
         }  # fmt: skip
         return self
 
@@ -63,7 +67,8 @@ class Place:
         def look(tx):
             listed = tx.projects.listed(name="alice", groups=frozenset(), search="", after=None, limit=100)
             sessions = tx.sessions.of_project(self.project.id, limit=100)
-            return listed, tx.projects.get(self.project.id), sessions, tx.instances.active()
+            ready_made = tx.environments.listed(State, limit=100)
+            return listed, tx.projects.get(self.project.id), sessions, tx.instances.active(), ready_made
 
         return await read(self.hub.parts, look)
 

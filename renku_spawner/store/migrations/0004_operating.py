@@ -29,6 +29,7 @@ PARTIAL = {
 
 def upgrade() -> None:
     op.add_column("renku_environments", sa.Column("archived_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("renku_environments", sa.Column("version", sa.Integer(), nullable=False, server_default="1"))
     op.add_column("renku_instances", sa.Column("spent", sa.JSON(), nullable=True))
     op.add_column("renku_launches", sa.Column("environment", sa.String(), nullable=True))
     op.add_column("renku_launches", sa.Column("stages", sa.JSON(), nullable=True))
@@ -48,4 +49,5 @@ def downgrade() -> None:
     op.drop_column("renku_launches", "stages")
     op.drop_column("renku_launches", "environment")
     op.drop_column("renku_instances", "spent")
+    op.drop_column("renku_environments", "version")
     op.drop_column("renku_environments", "archived_at")
