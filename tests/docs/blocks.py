@@ -3,8 +3,12 @@
 import re
 import textwrap
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^( *)```([^\n`]*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
@@ -41,6 +45,21 @@ def of_text(page: str, text: str) -> list[Block]:
 def everywhere() -> list[Block]:
     pages = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
     return [block for page in pages for block in of_text(page.relative_to(ROOT).as_posix(), page.read_text())]
+
+
+def in_values(block: Block) -> list[Block]:
+    """The configurations that a block of YAML gives a hub by `extraConfig`, as blocks of their own."""
+    return [
+        Block(page=block.page, line=block.line, language="python", text=text)
+        for document in yaml.safe_load_all(block.text)
+        for text in _extra(document)
+    ]
+
+
+def _extra(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from (text for text in value.get("extraConfig", {}).values())
+        yield from (text for inner in value.values() for text in _extra(inner))
 
 
 def not_run() -> dict[str, str]:

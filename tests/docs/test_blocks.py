@@ -1,5 +1,6 @@
 """Every command and every configuration in the documents is run, or listed with a reason."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
+import yaml
 from jupyter_events import EventLogger
 from jupyterhub.app import JupyterHub
 from traitlets.config import Config
@@ -26,7 +29,9 @@ EVERY = blocks.everywhere()
 NOT_RUN = blocks.not_run()
 TO_RUN = [block for block in EVERY if block.language in RUN and block.name not in NOT_RUN]
 CONFIGURATIONS = [block for block in TO_RUN if block.language == "python" and "c." in block.text]
+CONFIGURATIONS += [found for block in EVERY if block.language == "yaml" for found in blocks.in_values(block)]
 COMMANDS = [block for block in TO_RUN if block not in CONFIGURATIONS]
+Z2JH = ROOT / "tests/data/z2jh"
 PROGRAMS = {"sh": ["sh", "-euc"], "bash": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
 # What an admin has in the environment of the hub.
 ENVIRONMENT = {"GITLAB_CLIENT_ID": "renku", "GITLAB_CLIENT_SECRET": "s" * 8, "JUPYTERHUB_CRYPT_KEY": "0" * 64}
@@ -150,6 +155,20 @@ async def test_a_hub_can_have_the_configuration(block: Block, folder: Path, monk
     startup.begin(hub)
     assert Renku.initialized()
     assert unknown(hub) == []
+
+
+def merged(values: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
+    """As Helm does it."""
+    both = {name: merged(values[name], default[name]) for name in values if isinstance(default.get(name), dict)}
+    return {**default, **values, **both}
+
+
+def test_the_usual_chart_takes_the_values() -> None:
+    [block] = [block for block in EVERY if block.page == "docs/install.md" and block.language == "yaml"]
+    default = yaml.safe_load((Z2JH / "values.yaml").read_text())
+    schema = json.loads((Z2JH / "values.schema.json").read_text())
+    jsonschema.validate(merged(yaml.safe_load(block.text), default), schema)
+    assert blocks.in_values(block)
 
 
 @pytest.mark.usefixtures("alone")
