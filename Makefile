@@ -122,7 +122,7 @@ $(DONE)/git: $(DONE)/venv
 	@touch $@
 
 $(DONE)/services: $(DONE)/venv
-	$(call debian,command -v chromium && fc-match sans && ls /usr/lib/postgresql/*/bin/initdb && command -v setpriv && ls /usr/lib/*/libatomic.so.1 && command -v docker-registry && command -v skopeo && command -v umoci && command -v git-lfs,chromium docker-registry fontconfig fonts-dejavu-core git-lfs libatomic1 postgresql skopeo umoci util-linux)
+	$(call debian,command -v chromium && fc-match sans && ls /usr/lib/postgresql/*/bin/initdb && command -v setpriv && ls /usr/lib/*/libatomic.so.1 && command -v docker-registry && command -v skopeo && command -v umoci && command -v git-lfs && command -v promtool,chromium docker-registry fontconfig fonts-dejavu-core git-lfs libatomic1 postgresql prometheus skopeo umoci util-linux)
 	@touch $@
 
 # Both Helms come out of Python packages, which are too large to be installed with the others.

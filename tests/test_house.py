@@ -55,6 +55,8 @@ PROGRAMS = [
     "jupyter-lab",
     "jupyterhub",
     "node",
+    "prometheus",
+    "promtool",
     "skopeo",
     "umoci",
 ]

@@ -1,13 +1,16 @@
 """Writes the tables of docs/monitoring.md from the code: `python -m tests.docs.monitoring` after a change."""
 
+import re
 from pathlib import Path
+from typing import Any
 
+import yaml
 from prometheus_client.metrics_core import Metric
 
 from renku_spawner import metrics
 
 PAGE = Path(__file__).parents[2] / "docs" / "monitoring.md"
-BEGIN, END = "<!-- metrics: begin -->", "<!-- metrics: end -->"
+ALERTS = Path(__file__).parents[2] / "helm" / "renku-hub" / "alerts" / "renku.yaml"
 _SUFFIXES = {"counter": "_total"}
 
 
@@ -33,11 +36,32 @@ def _listed(values: list[str]) -> str:
     return ", ".join(value or "(none)" for value in values)
 
 
+def rules() -> list[dict[str, Any]]:
+    """The alerts of the chart."""
+    [group] = yaml.safe_load(ALERTS.read_text())["groups"]
+    return list(group["rules"])
+
+
+def alerts() -> str:
+    """Each alert with what it means and what to do; others link to its heading."""
+    return "\n\n".join(_alert(rule) for rule in rules())
+
+
+def _alert(rule: dict[str, Any]) -> str:
+    said = rule["annotations"]
+    lasting = f", when it lasts {rule['for']}" if "for" in rule else ""
+    summary = re.sub(r"\{\{ \$labels\.(\w+) \}\}", r"*\1*", said["summary"])
+    return f"### {rule['alert']}\n\n{summary} ({rule['labels']['severity']}{lasting})\n\n{said['description']}"
+
+
 def page(text: str) -> str:
-    """*text* of the page with the table as it should be."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}"
+    """*text* of the page with what is made from the code as it should be."""
+    for name, made in {"metrics": table(), "alerts": alerts()}.items():
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        before, _, rest = text.partition(begin)
+        _, _, after = rest.partition(end)
+        text = f"{before}{begin}\n\n{made}\n\n{end}{after}"
+    return text
 
 
 if __name__ == "__main__":

@@ -1,18 +1,29 @@
 """What is counted, and how Prometheus gets it: beside the hub's own metrics, few series, no names."""
 
+import re
+
 import pytest
 from prometheus_client import REGISTRY
 
 from renku_spawner import metrics
 from renku_spawner.domain.instance import Status
 from renku_spawner.services import pulse
-from tests.docs import monitoring
+from tests.docs import dashboard, monitoring
 from tests.fixtures.renku import until
 
 from .scraping import scraped
 
 MOST = 200
 NAMES = {"alice", "bob", "carol", "climate", "explore", "python", "localhost", "127.0.0.1"}
+
+
+def named() -> set[str]:
+    """The metrics that the dashboard and the alerts ask for."""
+    return {
+        name
+        for file in (dashboard.DASHBOARD, monitoring.ALERTS)
+        for name in re.findall(r"\brenku_[a-z_]+(?=[{\[ )>]|$)", file.read_text(), re.MULTILINE)
+    }
 
 
 def test_a_second_registration_is_refused_and_changes_nothing():
@@ -58,5 +69,6 @@ async def test_the_life_of_sessions_is_counted_in_series_that_are_there_from_the
     assert more["renku_database_seconds_count", "write"] > 0
     assert before.keys() == after.keys()
     assert len(after) <= MOST
+    assert named() <= {key[0] for key in after}
     assert len([key for key in after if key[0] == "renku_build_info"]) == 1, "one hub after another in this process"
     assert not NAMES & {label for key in after for label in key}
