@@ -126,6 +126,14 @@ class Renku(CiSettings, ImageSettings, GitLabSettings, SingletonConfigurable, Lo
     launches_kept_days = Integer(
         30, min=1, config=True, help="Days for which past starts, the ends of their logs and audit events are kept."
     )
+    restart_on_change = Bool(
+        False,
+        config=True,
+        help="""
+        Whether the hub ends when what is mounted in `/etc/renku` changes, for whatever runs it to start it again, as
+        Kubernetes does. Sessions go on meanwhile.
+        """,
+    )
     db_url = Unicode(config=True, help="Database of Renku's tables. By default they stand in the hub's database.")
     allow_plain_servers = Bool(
         False,

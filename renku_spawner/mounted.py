@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import json
+import logging
 import os
 import re
+import signal
+from contextlib import suppress
 from pathlib import Path
 
 from traitlets.config import Config
 
 from .settings import SettingError
 
+log = logging.getLogger("renku_spawner")
+_LOOK_AGAIN = 2.0  # seconds
+_read: set[str] = set()  # the digest of what this process has read last
 _TRAIT = re.compile(r"([A-Z][A-Za-z0-9_]*)\.([a-z_][a-z0-9_]*)")
 
 
@@ -27,8 +35,32 @@ def merge(c: Config) -> None:
     Raises:
         SettingError: a file cannot be read, or is not what it has to be; no secret is repeated.
     """
+    _read.clear()
+    _read.add(_digest())
     c.merge(_settings(folder() / "config" / "renku.json"))
     c.merge(_secrets(folder() / "secret"))
+
+
+async def end_when_changed() -> None:
+    """End this process, as Kubernetes would, once what is mounted is no longer what was read and has come to rest.
+
+    A pod is not replaced when a ConfigMap or Secret changes that it mounts; a container that ends is started again.
+    """
+    before, now = "", _digest()
+    while now in _read or now != before:
+        await asyncio.sleep(_LOOK_AGAIN)
+        before, now = now, _digest()
+    log.warning("What is mounted in %s has changed: the hub ends, to be started again with it.", folder())
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _digest() -> str:
+    """Of all that is mounted; of nothing while it is being exchanged."""
+    found = hashlib.sha256()
+    for file in sorted(folder().glob("*/*")):
+        with suppress(OSError):
+            found.update(b"%s\0%s\0" % (file.name.encode(), file.read_bytes()))
+    return found.hexdigest()
 
 
 def _settings(file: Path) -> Config:

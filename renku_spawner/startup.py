@@ -21,7 +21,7 @@ from jinja2.ext import Extension
 from jupyterhub.app import JupyterHub
 from traitlets import TraitError
 
-from . import access_ends, left_proxy, metrics, observed
+from . import access_ends, left_proxy, metrics, mounted, observed
 from .app import Renku
 from .domain.instance import Instance
 from .gitlab_login import setup
@@ -71,6 +71,8 @@ def begin(hub: Any) -> None:
     setup.check(hub, renku)
     renku.tasks = [asyncio.ensure_future(left_proxy.end(hub)), asyncio.ensure_future(_after_start(hub, renku))]
     renku.tasks.append(observed.begin(hub, renku))
+    if renku.restart_on_change:
+        renku.tasks.append(asyncio.ensure_future(mounted.end_when_changed()))
     _spare_what_is_loaded()
 
 

@@ -11,6 +11,8 @@ from traitlets.config import Config
 from renku_spawner import install
 from renku_spawner.local import RenkuLocalSpawner
 from renku_spawner.settings import SettingError
+from tests.fixtures.ports import free_ports
+from tests.fixtures.renku import until
 
 
 @pytest.fixture
@@ -102,3 +104,29 @@ def test_the_hub_ends_with_the_sentence(place: Path) -> None:
     done = subprocess.run(command, cwd=place, check=False, timeout=60, capture_output=True, text=True)
     assert done.returncode == 1
     assert "renku.json is no JSON" in done.stderr.strip().splitlines()[-1]
+
+
+async def test_a_hub_that_is_started_again_ends_when_what_is_mounted_changes(place: Path) -> None:
+    put(place, "config/renku.json", json.dumps({"Renku": {"restart_on_change": True}}))
+    port = free_ports(3)
+    addresses = {"JupyterHub.bind_url": 0, "JupyterHub.hub_bind_url": 1, "ConfigurableHTTPProxy.api_url": 2}
+    lines = [f"c.{setting} = 'http://127.0.0.1:{port + more}'" for setting, more in addresses.items()]
+    (place / "config.py").write_text("\n".join(["from renku_spawner import install", *lines, "install(c)"]))
+    with (place / "log").open("w") as log:
+        command = [sys.executable, "-m", "jupyterhub", "-f", "config.py"]
+        hub = subprocess.Popen(command, cwd=place, stdout=log, stderr=log)
+        try:
+            await until(lambda: "JupyterHub is now running" in (place / "log").read_text(), why="the hub serves")
+            _exchange(place / "config", "renku.json", json.dumps({"Renku": {"clone_timeout": 600}}))
+            await until(lambda: hub.poll() is not None, why="the hub has ended")
+        finally:
+            hub.kill()
+    assert f"What is mounted in {place} has changed" in (place / "log").read_text()
+
+
+def _exchange(folder: Path, name: str, text: str) -> None:
+    """As the kubelet does it: a new folder, and one link that is moved at once."""
+    (folder / "..2026_11_29").mkdir()
+    (folder / "..2026_11_29" / name).write_text(text)
+    (folder / "..new").symlink_to("..2026_11_29")
+    (folder / "..new").rename(folder / "..data")
