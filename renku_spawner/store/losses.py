@@ -21,8 +21,8 @@ WORDS = {
     "renku_instances.spent": "times that the steps of starts under way took so far",
     "renku_environments.archived_at": "days on which environments were archived",
 }
-# What an upgrade works out again from what stays.
-DERIVED = {"renku_launches.environment"}
+# What an upgrade works out again from what stays, or begins anew: a version only tells two edits apart.
+DERIVED = {"renku_launches.environment", "renku_environments.version"}
 
 
 def stored(connection: Connection) -> Stored:

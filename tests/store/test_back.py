@@ -47,10 +47,8 @@ def test_all_that_a_step_back_can_lose_has_words(database_url: str) -> None:
     newest = columns(database_url)
     migrate.downgrade(database_url, "0001")
     gone = newest - columns(database_url)
-    assert (
-        gone - {name for name in gone if name.partition(".")[0] in gone - {name}}
-        <= losses.WORDS.keys() | losses.DERIVED
-    )
+    with_its_table = {name for name in gone if "." in name and name.partition(".")[0] in gone}
+    assert gone - with_its_table <= losses.WORDS.keys() | losses.DERIVED
 
 
 @pytest.mark.parametrize("revision", ["0002", "head", "7", "-1", ""])
