@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 import renku_spawner
-from tests.chart.rendered import CHART, HELMS, SETS, Z2JH, Done, changed, chart, rendered, run, values_of
+from tests.chart.rendered import CHART, HELMS, ROOT, SETS, Z2JH, Done, changed, chart, rendered, run, values_of
 
 GOLDEN = Path(__file__).parent / "golden"
 KUBERNETES = ["1.32", "1.37"]  # the oldest that the chart is for, and the newest that there is
@@ -192,6 +193,18 @@ def test_the_notes_say_what_is_still_to_do() -> None:
     assert "Nobody may log in yet" in changed(HELMS[0], {"renku.gitlab.allowedGroups": []}, "production").notes()
     for said in ("of no registry", "no ready-made environment", "Nobody may log in yet", "The database is a file"):
         assert said not in production
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@BOTH
+def test_the_values_of_the_documents_are_taken(helm: str, number: int, tmp_path: Path) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "cluster.md").read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    (tmp_path / "values.yaml").write_text(blocks[number])
+    done = run(helm, "template", "renku", str(chart()), "-n", "renku", "-f", str(tmp_path / "values.yaml"))
+    assert done.ok, done.err
+    for warning in ("Nobody may log in yet", "no ready-made environment", "of no registry"):
+        assert warning not in done.notes()
 
 
 def test_what_can_be_left_out_is_left_out() -> None:

@@ -50,7 +50,10 @@ CONTRADICTIONS = [
     (GITLAB | {"renku.gitlab.url": ""}, "renku.gitlab.url is needed with renku.projects gitlab."),
     (GITLAB | {"renku.address": ""}, "renku.address is needed with renku.projects gitlab."),
     ({"renku.userSubdomains": True}, "renku.userSubdomains needs renku.address"),
-    ({"jupyterhub.cull.enabled": True}, "jupyterhub.cull.enabled has to stay false"),
+    (
+        {"jupyterhub.cull.enabled": True, "jupyterhub.cull.removeNamedServers": True},
+        "jupyterhub.cull.removeNamedServers has to stay false",
+    ),
     ({"jupyterhub.fullnameOverride": "renku"}, "jupyterhub.fullnameOverride has to stay empty"),
     ({"jupyterhub.singleuser.storage.type": "dynamic"}, "jupyterhub.singleuser.storage.type has to stay none"),
     (
@@ -91,6 +94,7 @@ def test_what_contradicts_itself_is_refused_with_a_sentence(values, sentence):
 @BOTH
 def test_what_is_right_by_itself_is_taken(helm):
     assert changed(helm, GITLAB).ok
+    assert changed(helm, {"jupyterhub.cull.enabled": True}).ok
     more = {"jupyterhub.rbac.create": True, "jupyterhub.proxy.https.enabled": True}
     assert changed(helm, more).ok
     assert changed(helm, {"jupyterhub.hub.pdb.enabled": True, "renku.podDisruptionBudget.enabled": False}).ok

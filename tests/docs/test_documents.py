@@ -10,7 +10,7 @@ import renku_spawner
 from renku_spawner.app import Renku
 from renku_spawner.spawner import RenkuSpawner
 from renku_spawner.web.scopes import SCOPES
-from tests.docs import settings
+from tests.docs import settings, values
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(path for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -42,6 +42,10 @@ def test_the_table_of_settings_in_the_readme_is_up_to_date() -> None:
 
 def test_the_page_of_settings_is_up_to_date() -> None:
     assert read("docs/settings.md") == settings.page(), "please run: python -m tests.docs.settings"
+
+
+def test_the_table_of_the_charts_values_is_up_to_date() -> None:
+    assert read("docs/cluster.md") == values.page(read("docs/cluster.md")), "please run: python -m tests.docs.values"
 
 
 def test_every_setting_stands_in_both() -> None:

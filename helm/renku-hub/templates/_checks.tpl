@@ -4,7 +4,7 @@
 {{- with .Values.jupyterhub -}}
 {{- $required := dict
   "fullnameOverride has to stay empty: the hub is looked for as `hub`" (ne (toString .fullnameOverride) "")
-  "cull.enabled has to stay false: the culler would end sessions, and lose what is paused" .cull.enabled
+  "cull.removeNamedServers has to stay false: the culler would delete what people have paused" (and .cull.enabled .cull.removeNamedServers)
   "singleuser.storage.type has to stay none: a session has a volume of its own" (ne .singleuser.storage.type "none")
   "singleuser.cloudMetadata.blockWithIptables has to stay false: its container is privileged, which Pod Security refuses" .singleuser.cloudMetadata.blockWithIptables
   "hub.consecutiveFailureLimit has to stay 0: a few sessions that do not start would end the hub" (ne (int (.hub.consecutiveFailureLimit | default 0)) 0)
