@@ -20,6 +20,7 @@
   "one_active_per_environment" .oneActivePerEnvironment
   "repository_hosts" .repositoryHosts
   "launches_kept_days" .launchesKeptDays
+  "archived_resume_days" .archivedResumeDays
   "restart_on_change" true
   "start_timeout" .sessions.startTimeout
   "start_timeout_max" .sessions.startTimeoutMax
