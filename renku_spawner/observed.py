@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import Any
 
 import jupyterhub
@@ -18,5 +17,5 @@ def begin(hub: Any, renku: Renku) -> asyncio.Task[None]:
     metrics.build.clear()
     where = "local" if parts.policy.local else "kubernetes"
     metrics.build.labels(__version__, jupyterhub.__version__, where).set(1)
-    metrics.before_scrape("neighbours", partial(neighbours.show, parts, hub.spawner_class))
+    metrics.before_scrape("neighbours", lambda: neighbours.show(renku.parts, hub.spawner_class))
     return asyncio.ensure_future(parts.pulse.forever(parts.db, parts.now))

@@ -350,6 +350,7 @@ async def test_a_registry_that_keeps_failing_is_left_alone_for_a_while(
             await client.head(IMAGE)
     assert len(fake.requests) == 5
     clock.now += 16
+    assert client.silent() == {}, "anybody may have named that host"
     for _ in range(2):
         with pytest.raises(Unreachable):
             await client.head(IMAGE)
@@ -358,3 +359,20 @@ async def test_a_registry_that_keeps_failing_is_left_alone_for_a_while(
     fake.answer = fake.stored
     fake.put("x", "latest", images.image())
     await client.inspect(IMAGE)
+
+
+async def test_a_registry_of_the_admins_is_known_to_be_away_until_it_answers(
+    asking: Asking, fake: FakeRegistry, clock: Clock
+) -> None:
+    fake.answer = lambda _: Reply(503)
+    client = asking()
+    for seconds in (None, None, None, None, 40):
+        with pytest.raises(Unreachable):
+            await client.head(IMAGE, trusted=True)
+        assert list(client.silent().values()) == [seconds]
+        clock.now += 10
+    clock.now += 6
+    fake.answer = fake.stored
+    fake.put("x", "latest", images.image())
+    await client.head(IMAGE, trusted=True)
+    assert list(client.silent().values()) == [None]
