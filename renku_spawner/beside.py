@@ -7,6 +7,8 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
+from . import metrics
+
 log = logging.getLogger("renku_spawner")
 _under_way: set[asyncio.Task[Any]] = set()  # the loop itself keeps only weak references to tasks
 
@@ -21,5 +23,10 @@ def begin(work: Coroutine[Any, Any, None], what: str) -> asyncio.Task[None]:
 
 def _ended(task: asyncio.Task[None], what: str) -> None:
     _under_way.discard(task)
-    if not task.cancelled() and (error := task.exception()):
+    if task.cancelled():
+        return
+    if error := task.exception():
+        metrics.failed("beside")
         log.error("%s failed", what, exc_info=error)
+    else:
+        metrics.done("beside")

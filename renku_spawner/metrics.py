@@ -30,7 +30,7 @@ CALLED = ("gitlab", "registry", "kubernetes")
 OUTCOMES = ("ok", "refused", "busy", "no_answer", "skipped")
 NEIGHBOURS = ("database", *CALLED)
 CACHES = ("access", "projects", "ci", "image", "facts")
-TASKS = ("environments", "images", "deletions", "lost", "routes", "access", "tidying", "counting")
+TASKS = ("environments", "images", "deletions", "lost", "routes", "access", "tidying", "counting", "beside")
 
 
 def _counter(name: str, text: str, *labels: str) -> Counter:

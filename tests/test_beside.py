@@ -5,7 +5,7 @@ import gc
 import logging
 import weakref
 
-from renku_spawner import beside
+from renku_spawner import beside, metrics
 
 
 async def test_work_that_nobody_else_holds_is_not_forgotten():
@@ -30,9 +30,11 @@ async def test_how_it_failed_is_said_with_what_it_was(caplog):
     async def work() -> None:
         raise ValueError("no")
 
+    before = metrics.OURS.get_sample_value("renku_task_failures_total", {"task": "beside"})
     with caplog.at_level(logging.ERROR, "renku_spawner"):
         await asyncio.wait({beside.begin(work(), "The work")})
         await asyncio.sleep(0)
     (record,) = caplog.records
     assert record.message == "The work failed"
     assert isinstance(record.exc_info[1], ValueError)
+    assert metrics.OURS.get_sample_value("renku_task_failures_total", {"task": "beside"}) == before + 1
