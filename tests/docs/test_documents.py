@@ -8,6 +8,7 @@ import pytest
 
 import renku_spawner
 from renku_spawner.app import Renku
+from renku_spawner.gitlab_settings import GitLabSettings
 from renku_spawner.spawner import RenkuSpawner
 from renku_spawner.web.scopes import SCOPES
 from tests.docs import settings, values
@@ -95,6 +96,14 @@ def test_every_setting_that_a_document_names_exists() -> None:
 def test_every_scope_stands_in_the_page_for_admins() -> None:
     text = read("docs/admins.md")
     assert set(re.findall(r"`(custom:renku:\w+)`", text)) == set(SCOPES)
+
+
+def test_the_scopes_for_gitlab_are_those_that_people_are_asked_for() -> None:
+    rows = re.findall(r"^\| (`.+) \| (always|`c\.Renku\.(\w+) = True`) \|", read("docs/gitlab.md"), re.MULTILINE)
+    told = {scope: setting for scopes, _, setting in rows for scope in re.findall(r"`(\w+)`", scopes)}
+    for settings_on in ([], ["private_images"], ["push"], ["private_images", "push"]):
+        asked = GitLabSettings(**dict.fromkeys(settings_on, True)).login_scopes()
+        assert asked.keys() == {scope for scope, setting in told.items() if not setting or setting in settings_on}
 
 
 def test_every_make_target_that_a_document_names_exists() -> None:

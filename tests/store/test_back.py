@@ -42,26 +42,26 @@ def test_whoever_removes_the_tables_reads_how_much_is_in_them(database_url: str)
     assert len(lost) == len(metadata.tables)
 
 
-def test_all_that_a_step_back_can_lose_has_words(database_url: str) -> None:
-    migrate.upgrade(database_url)
-    newest = columns(database_url)
-    migrate.downgrade(database_url, "0001")
-    gone = newest - columns(database_url)
+def test_all_that_a_step_back_can_lose_has_words(sqlite_url: str) -> None:
+    migrate.upgrade(sqlite_url)
+    newest = columns(sqlite_url)
+    migrate.downgrade(sqlite_url, "0001")
+    gone = newest - columns(sqlite_url)
     with_its_table = {name for name in gone if "." in name and name.partition(".")[0] in gone}
     assert gone - with_its_table <= losses.WORDS.keys() | losses.DERIVED
 
 
 @pytest.mark.parametrize("revision", ["0002", "head", "7", "-1", ""])
-def test_only_a_revision_below_is_one_to_go_back_to(database_url: str, revision: str) -> None:
-    migrate.upgrade(database_url, "0001")
+def test_only_a_revision_below_is_one_to_go_back_to(sqlite_url: str, revision: str) -> None:
+    migrate.upgrade(sqlite_url, "0001")
     with pytest.raises(OutOfDate, match="From revision 0001 Renku's tables can go back to base"):
-        migrate.downgrade(database_url, revision)
-    assert migrate.current(database_url) == "0001"
+        migrate.downgrade(sqlite_url, revision)
+    assert migrate.current(sqlite_url) == "0001"
 
 
-def test_tables_of_a_newer_release_go_back_by_that_release(database_url: str) -> None:
-    migrate.upgrade(database_url)
-    with engine(database_url) as made, made.begin() as connection:
+def test_tables_of_a_newer_release_go_back_by_that_release(sqlite_url: str) -> None:
+    migrate.upgrade(sqlite_url)
+    with engine(sqlite_url) as made, made.begin() as connection:
         connection.exec_driver_sql("UPDATE renku_alembic_version SET version_num = '9999'")
     with pytest.raises(OutOfDate, match=f"renku-spawner db downgrade {revisions()[-1]}$"):
-        migrate.downgrade(database_url, "0001")
+        migrate.downgrade(sqlite_url, "0001")
