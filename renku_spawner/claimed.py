@@ -7,15 +7,17 @@ from contextlib import suppress
 
 from traitlets import Bool, Unicode
 
-from . import pod_contents
+from . import pod_contents, pod_inventory
 from .domain.errors import Unavailable
 from .domain.instance import Instance, Observed
+from .domain.inventory import Inventory, Orphan
 from .domain.reasons import sentence
 from .domain.session import SessionSpec
 from .failures import LaunchFailed
 from .kube import claims, keep
 from .kube.calls import Calls, Denied
 from .kube.helper import Place
+from .kube.inventory import CLAIM
 from .kube.settings import PodSettings
 from .pod_contents import Claim
 from .runtime.contents import Look
@@ -62,7 +64,7 @@ class ClaimedSpawner(WatchedSpawner):
         )
 
     def _claim(self, instance: Instance) -> str:
-        return f"work-{instance.claim}"
+        return f"{CLAIM}{instance.claim}"
 
     async def _keep_files(self, calls: Calls, spec: SessionSpec, instance: Instance) -> Instance:
         """What was never ready holds nobody's work; what was is made anew only when its owner has given it up."""
@@ -105,6 +107,18 @@ class ClaimedSpawner(WatchedSpawner):
             pull_secrets=secrets,
             scheduler=self.scheduler_name,
         )
+
+    async def inventory(self) -> Inventory:
+        watch, spread = await self._start_watching_pods(), self.enable_user_namespaces
+        return await pod_inventory.see(watch, self._impatient, self.hub_label, spread=spread)
+
+    async def remove(self, orphan: Orphan) -> None:
+        await pod_inventory.remove(self._impatient, orphan)
+
+    @property
+    def _impatient(self) -> Calls:
+        """For somebody who waits for the answer."""
+        return Calls(self.api, self.namespace, patience=pod_inventory.PATIENCE, rate=self.renku.api_rate)
 
     async def discard(self, instance: Instance) -> None:
         """A pod that looks at the claim would keep it."""

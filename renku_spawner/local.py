@@ -17,11 +17,12 @@ from traitlets import Integer, default
 from .answering import Answering
 from .domain import reasons
 from .domain.instance import STAGES, Instance, Observed
+from .domain.inventory import Inventory, Orphan
 from .domain.session import SessionSpec
 from .environ import session_variables
 from .failures import LaunchFailed
 from .registry.guard import Guard
-from .runtime import contents, home, logs, process, repositories
+from .runtime import contents, folder_inventory, home, logs, process, repositories
 from .runtime.contents import Look
 from .runtime.folders import Folder, Folders
 from .runtime.launcher import NO_ROOM
@@ -176,6 +177,12 @@ class RenkuLocalSpawner(SessionSpawner, SimpleLocalProcessSpawner):
         if instance.claim is None or not self.folders.exists(instance.claim):
             return Look()
         return Look(contents=await asyncio.to_thread(contents.look, self._folder(instance).work))
+
+    async def inventory(self) -> Inventory:
+        return await asyncio.to_thread(folder_inventory.see, self.folders)
+
+    async def remove(self, orphan: Orphan) -> None:
+        await asyncio.to_thread(folder_inventory.remove, self.folders, orphan)
 
     async def discard(self, instance: Instance) -> None:
         await asyncio.to_thread(self.folders.remove, instance.claim or "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .domain.instance import Instance
+from .domain.inventory import Inventory, Orphan
 from .domain.session import SessionSpec
 from .failures import LaunchFailed
 from .runtime.contents import Look
@@ -49,6 +50,14 @@ class Runner:
     def refined(self, failure: LaunchFailed, log: str) -> LaunchFailed:
         """The failure again, now that the end of the log is known."""
         return failure
+
+    async def inventory(self) -> Inventory:
+        """All that is there of everybody's sessions, whoever this spawner is for. Raises nothing."""
+        raise NotImplementedError
+
+    async def remove(self, orphan: Orphan) -> None:
+        """Remove that very thing, which no record names. Raises Unavailable."""
+        raise NotImplementedError
 
     async def recall(self, instance: Instance) -> None:
         """After a restart of the hub: remember the token, so that stopping revokes it."""

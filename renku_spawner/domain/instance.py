@@ -227,10 +227,10 @@ def given_up(instance: Instance) -> Instance:
     return replace(instance, last_activity=None) if instance.disk_lost else instance
 
 
-def forgotten(instance: Instance, *, now: datetime) -> Instance:
+def forgotten(instance: Instance, *, now: datetime, ended_reason: str = "deleted_by_user") -> Instance:
     """Its data are deleted; what remains is an inactive session."""
     ended = stopped(instance, now=now)
     return replace(
         ended, claim=None, reason=None, message=None, advice=None, notices=(), paused_at=None,
-        last_activity=None, ended_reason="deleted_by_user",
+        last_activity=None, ended_reason=ended_reason,
     )  # fmt: skip

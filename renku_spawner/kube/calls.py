@@ -32,6 +32,7 @@ from .refusal import Refusal, refusal
 TIMEOUT = 10  # seconds of one request (security.md, budgets)
 PATIENCE = 30.0  # seconds of all tries together
 LOG_BYTES = 64 * 1024
+PAGE = 500  # claims; some 1 MB
 
 
 class Denied(Exception):
@@ -100,6 +101,18 @@ class Calls:
 
     async def claim(self, name: str) -> Raw | None:
         return await self._find(self._api.read_namespaced_persistent_volume_claim, name=name, hasty=True)
+
+    async def claims(self, selector: str) -> list[Raw]:
+        """Those with such labels, in pages: reading a large one keeps the hub from everything else."""
+        found: list[Raw] = []
+        following: dict[str, str] = {}
+        while True:
+            call = self._api.list_namespaced_persistent_volume_claim
+            page = await self._again(call, label_selector=selector, limit=PAGE, hasty=False, **following)
+            found += page["items"]
+            if not (rest := text(dig(page, "metadata", "continue"))):
+                return found
+            following = {"_continue": rest}
 
     async def create_claim(self, claim: V1PersistentVolumeClaim) -> bool:
         """False if there was one of that name already."""

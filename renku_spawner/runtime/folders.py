@@ -15,6 +15,11 @@ _DYING = ".removing-"
 _one_at_a_time = threading.Lock()
 
 
+def is_id(name: str) -> bool:
+    """Whether a folder of that name is an instance's."""
+    return _ID.fullmatch(name) is not None
+
+
 @dataclass(frozen=True)
 class Folder:
     """The folder of one instance; only *work* belongs to its user."""

@@ -1,12 +1,13 @@
-"""What the owner of an instance says of its data."""
+"""What is said of an instance's data: by its owner, or by an operator who has seen that they are gone."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 
 from ..domain.access import Person
-from ..domain.instance import given_up
+from ..domain.instance import Instance, forgotten, given_up
 from ..store.database import Lost, Transaction
+from . import changes
 from .parts import Parts, write
 
 
@@ -20,3 +21,13 @@ async def give_up(parts: Parts, person: Person, session_id: str) -> None:
 
     with suppress(Lost):  # another click was faster
         await write(parts, work)
+
+
+async def write_off(parts: Parts, username: str, session_id: str) -> None:
+    """Its disk is gone, and nobody has deleted it here: what remains is an inactive session."""
+    now = parts.now()
+
+    def change(old: Instance) -> Instance:
+        return old if old.active else forgotten(old, now=now, ended_reason="volume_lost")
+
+    await changes.change(parts, username, session_id, change)

@@ -22,6 +22,7 @@ from .faults import Busy, Clash, Lost, translated
 from .images import ImageStore
 from .instances import InstanceStore
 from .launches import LaunchStore
+from .operating import OperatingStore
 from .people import PeopleStore
 from .projects import ProjectStore
 from .revisions import Known, Revisions
@@ -88,6 +89,10 @@ class Transaction:
     @cached_property
     def people(self) -> PeopleStore:
         return PeopleStore(self._statements)
+
+    @cached_property
+    def operating(self) -> OperatingStore:
+        return OperatingStore(self._statements)
 
     @cached_property
     def audit(self) -> AuditStore:

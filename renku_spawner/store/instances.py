@@ -15,15 +15,15 @@ from ..domain.instance import Desired, Instance, Observed, Status, status_of
 from ..domain.names import new_id
 from ..domain.session import Session
 from .faults import Lost
-from .search import cursor, no_such_page, place
+from .search import cursor, moment, place
 from .statements import Statements
 from .tables import instances
 from .types import UTCDateTime
 
 _I = instances.c
-_FIELDS = tuple(field.name for field in fields(Instance))
+FIELDS = tuple(field.name for field in fields(Instance))
 _FIXED = {"id", "session", "username", "project", "generation"}
-_WHOLE = select(*(_I[name] for name in _FIELDS))
+_WHOLE = select(*(_I[name] for name in FIELDS))
 _SESSION: BindParameter[str] = bindparam("in_session")
 _USER: BindParameter[str] = bindparam("of_user")
 _GET = _WHOLE.where(_I.session == _SESSION, _I.username == _USER)
@@ -64,7 +64,7 @@ _OTHERS_IN_PROJECT = (
 _SAVE = (
     update(instances)
     .where(_I.id == bindparam("key"), _I.generation == bindparam("seen"))
-    .values({name: bindparam(f"new_{name}") for name in _FIELDS if name not in _FIXED})
+    .values({name: bindparam(f"new_{name}") for name in FIELDS if name not in _FIXED})
     .values(active=bindparam("new_active"), listed=bindparam("new_listed"), generation=_I.generation + 1)
 )
 _TOUCH = (
@@ -95,10 +95,10 @@ class InstanceStore:
         """
         values: dict[str, Any] = {"of_user": username, "most": limit + 1}
         if after is not None:
-            moment, values["after_id"] = place(after, str, str)
-            values["before"] = _moment(moment)
+            when, values["after_id"] = place(after, str, str)
+            values["before"] = moment(when)
         rows = self._db.rows(_OF_USER if after is None else _OF_USER_AFTER, **values)
-        found = [_whole(row) for row in rows[:limit]]
+        found = [whole(row) for row in rows[:limit]]
         last = found[-1] if len(rows) > limit else None
         # What is not inactive was started once, so that there is a time.
         following = cursor(last.requested_at.isoformat(), last.id) if last and last.requested_at else None
@@ -107,19 +107,19 @@ class InstanceStore:
     def for_sessions(self, username: str, session_ids: Iterable[str]) -> dict[str, Instance]:
         """The user's instances of these sessions, by session."""
         rows = self._db.rows(_FOR_SESSIONS, sessions=list(session_ids), of_user=username)
-        return {instance.session: instance for instance in map(_whole, rows)}
+        return {instance.session: instance for instance in map(whole, rows)}
 
     def some(self, pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Instance]:
         """The instances of these (user name, session), as far as there are any."""
         wanted = set(pairs)
         users, sessions = ({pair[place] for pair in wanted} for place in (0, 1))
-        found = map(_whole, self._db.rows(_SOME, users=sorted(users), sessions=sorted(sessions)))
+        found = map(whole, self._db.rows(_SOME, users=sorted(users), sessions=sorted(sessions)))
         return {pair: each for each in found if (pair := (each.username, each.session)) in wanted}
 
     def on_page(self, username: str, project_id: str, session_ids: Iterable[str]) -> dict[str, Instance]:
         """The user's instances of these sessions and all that are active in the project, by session."""
         rows = self._db.rows(_ON_PAGE, sessions=list(session_ids), in_project=project_id, of_user=username)
-        return {instance.session: instance for instance in map(_whole, rows)}
+        return {instance.session: instance for instance in map(whole, rows)}
 
     def ensure(self, session: Session, username: str, *, now: datetime) -> Instance:
         """The user's instance of *session*, inactive if it is made now; two who ask at once get the same."""
@@ -155,16 +155,16 @@ class InstanceStore:
 
     def active(self) -> list[Instance]:
         """Everybody's launching, running, stopping and unknown ones."""
-        return [_whole(row) for row in self._db.rows(_ACTIVE)]
+        return [whole(row) for row in self._db.rows(_ACTIVE)]
 
     def active_after(self, last: Instance | None, limit: int) -> list[Instance]:
         """One page of `active`: those that come after *last*, from the first if it is None."""
         after = {"after_user": last.username, "after_id": last.id} if last else {"after_user": "", "after_id": ""}
-        return [_whole(row) for row in self._db.rows(_ACTIVE_AFTER.limit(limit), **after)]
+        return [whole(row) for row in self._db.rows(_ACTIVE_AFTER.limit(limit), **after)]
 
     def doomed(self) -> list[Instance]:
         """Everybody's whose data shall go and are not known to have gone."""
-        return [_whole(row) for row in self._db.rows(_DOOMED)]
+        return [whole(row) for row in self._db.rows(_DOOMED)]
 
     def count_active(self, username: str) -> int:
         return int(self._db.value(_COUNT_ACTIVE, of_user=username))
@@ -193,8 +193,8 @@ class InstanceStore:
         self._db.run(_TOUCH, in_session=session_id, of_user=username, at=last_activity)
 
 
-def _whole(row: Sequence[Any]) -> Instance:
-    values = dict(zip(_FIELDS, row, strict=True))
+def whole(row: Sequence[Any]) -> Instance:
+    values = dict(zip(FIELDS, row, strict=True))
     values["desired"] = Desired(values["desired"])
     values["observed"] = Observed(values["observed"])
     values["notices"] = tuple(values["notices"])
@@ -202,12 +202,12 @@ def _whole(row: Sequence[Any]) -> Instance:
 
 
 def _maybe(row: Sequence[Any] | None) -> Instance | None:
-    return None if row is None else _whole(row)
+    return None if row is None else whole(row)
 
 
 def _written(instance: Instance) -> dict[str, Any]:
     """The columns that a step changes, with those that are made from them."""
-    values = {name: getattr(instance, name) for name in _FIELDS if name not in _FIXED}
+    values = {name: getattr(instance, name) for name in FIELDS if name not in _FIXED}
     return {
         **values,
         "desired": instance.desired.value,
@@ -216,13 +216,3 @@ def _written(instance: Instance) -> dict[str, Any]:
         "active": instance.active,
         "listed": instance.status is not Status.INACTIVE,
     }
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise no_such_page() from None
-    if moment.tzinfo is None:
-        raise no_such_page()
-    return moment

@@ -7,6 +7,7 @@ import binascii
 import json
 import re
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam
@@ -71,6 +72,17 @@ def place(text: str, *types: type) -> tuple[Any, ...]:
     if not isinstance(found, list) or [type(v) for v in found] != list(types) or not all(map(_storable, found)):
         raise no_such_page()
     return tuple(found)
+
+
+def moment(text: str) -> datetime:
+    """A time that stood in a `cursor`. Raises Invalid."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise no_such_page() from None
+    if found.tzinfo is None:
+        raise no_such_page()
+    return found
 
 
 def no_such_page() -> Invalid:

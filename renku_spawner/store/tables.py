@@ -164,7 +164,9 @@ instances = Table(
     Index("ix_renku_instances_listed", "username", "listed", "requested_at", "id"),
     Index("ix_renku_instances_desired", "desired", "username", "id"),
     Index("ix_renku_instances_project", "project"),
-    # Everybody's, the latest first, for the operator's page.
+    # For the operator's page: everybody's, the latest first, and which claims are on record.
+    Index("ix_renku_instances_claim", "claim"),
+    Index("ix_renku_instances_ended", "ended_reason", "requested_at", "id"),
     Index("ix_renku_instances_latest", "listed", "requested_at", "id"),
     only("ix_renku_instances_latest_active", "requested_at", "id", sqlite="active = 1", postgresql="active"),
     only("ix_renku_instances_latest_failed", "requested_at", "id", where="reason IS NOT NULL"),

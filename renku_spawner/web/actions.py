@@ -6,8 +6,9 @@ from typing import Any
 
 from .. import metrics
 from ..domain.access import Role
+from ..domain.instance import Instance
 from ..domain.session import Session, SessionChange
-from ..services import data, instances, looks, revisions, sessions
+from ..services import data, instances, looks, operating, revisions, runs, sessions
 from ..services.looks import SessionPage
 from . import servers, throttle
 from .bodies_image import RevisionBody
@@ -49,6 +50,15 @@ async def revise(handler: Any, ref: str, session_id: str, body: RevisionBody) ->
 async def pause(handler: Any, session_id: str) -> None:
     """Stop one's own instance, at whatever step it is; its files stay."""
     await servers.pause(handler, handler.current_user, handler.parts, session_id, ended_reason="stopped_by_user")
+
+
+async def pause_for(handler: Any, username: str, session_id: str) -> Instance:
+    """Stop somebody's instance, which is on record before it happens. Raises NotFound, also of one whose owner the
+    hub knows no more: what is left of that is an orphan."""
+    user = servers.user_of(handler, username)
+    found = await operating.pausing(handler.parts, handler.person, username, session_id)
+    await servers.pause(handler, user, handler.parts, session_id, ended_reason="stopped_by_admin")
+    return await runs.recorded(handler.parts, username, session_id) or found
 
 
 async def delete(handler: Any, session_id: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from jupyterhub.handlers.static import CacheControlStaticFilesHandler
 
 from . import (
+    api_admin,
     api_git,
     api_health,
     api_hook,
@@ -20,6 +21,7 @@ from . import (
     api_projects,
     api_sessions,
     pages_add,
+    pages_admin,
     pages_edit,
     pages_environments,
     pages_mine,
@@ -83,6 +85,13 @@ PAGES = (
     Route("instance_pause", rf"renku/sessions/{ID}/pause", pages_mine.InstancePause),
     Route("instance_resume", rf"renku/sessions/{ID}/resume", pages_mine.InstanceResume),
     Route("instance_data", rf"renku/sessions/{ID}/data", pages_mine.InstanceData),
+    Route("admin", r"renku/admin", pages_admin.Instances),
+    Route("admin_pause", r"renku/admin/pause", pages_admin.Pause),
+    Route("admin_orphans", r"renku/admin/orphans", pages_admin.Orphans),
+    Route("admin_claims", r"renku/admin/claims", pages_admin.Claims),
+    Route("admin_failures", r"renku/admin/failures", pages_admin.Failures),
+    Route("admin_launches", r"renku/admin/launches", pages_admin.Launches),
+    Route("admin_audit", r"renku/admin/audit", pages_admin.Audit),
     Route("launch", rf"renku/launch/{P}", pages_sessions.LaunchPage),
     Route("launch_session", rf"renku/launch/{P}/-/{ID}", pages_sessions.LaunchPage),
 )
@@ -113,6 +122,13 @@ API: tuple[Route, ...] = (
     Route("api_instance", rf"api/renku/sessions/{ID}/instance", api_instances.Instance),
     Route("api_instance_logs", rf"api/renku/sessions/{ID}/logs", api_instances.Logs),
     Route("api_git_credential", r"api/renku/git-credential", api_git.GitCredential),
+    Route("api_admin_instances", r"api/renku/admin/instances", api_admin.Instances),
+    Route("api_admin_pause", r"api/renku/admin/pause", api_admin.Pause),
+    Route("api_admin_orphans", r"api/renku/admin/orphans", api_admin.Orphans),
+    Route("api_admin_claims", r"api/renku/admin/claims", api_admin.Claims),
+    Route("api_admin_failures", r"api/renku/admin/failures", api_admin.Failures),
+    Route("api_admin_launches", r"api/renku/admin/launches", api_admin.Launches),
+    Route("api_admin_audit", r"api/renku/admin/audit", api_admin.Audit),
     Route("api_environments", r"api/renku/environments", api_misc.Environments),
     Route("api_resource_classes", r"api/renku/resource-classes", api_misc.ResourceClasses),
 )

@@ -15,13 +15,14 @@ from jupyterhub.spawner import SpawnException
 from tornado.web import HTTPError
 
 from .. import beside, metrics
-from ..domain.errors import Invalid, Refused, Unavailable
+from ..domain.errors import Invalid, Refused, Unavailable, not_found
 from ..domain.instance import Desired, Instance
 from ..domain.reasons import sentence
 from ..domain.session import SessionSpec
 from ..gate import require_room
 from ..runtime.contents import Look
 from ..services import runs
+from ..services.orphans import Ground
 from ..services.parts import Parts
 from .stops import STOP_PATIENCE, has_failed, settled, still_stopping, until_stopped
 
@@ -209,6 +210,19 @@ async def _delete(handler: Any, user: Any, parts: Parts, session_id: str) -> Non
     handler.db.delete(spawner.orm_spawner)
     user.spawners.pop(session_id, None)
     handler.db.commit()
+
+
+def ground(user: Any) -> Ground:
+    """What sessions of everybody run on: any spawner knows it, so that of whoever asks does."""
+    return cast(Ground, user.spawner)
+
+
+def user_of(handler: Any, name: str) -> Any:
+    """The hub's user of that name. Raises NotFound, also if the hub knows them no more."""
+    user = handler.find_user(name)
+    if user is None:
+        raise not_found()
+    return user
 
 
 async def require_disk(user: Any, instance: Instance, disk: str) -> None:

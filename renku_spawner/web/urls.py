@@ -57,6 +57,10 @@ class Urls:
     def mine(self) -> str:
         return f"{self.base}renku/sessions"
 
+    def admin(self, tab: str = "", **asked: str | None) -> str:
+        """A tab of the operator's page; the first one without a name."""
+        return query(f"{self.base}renku/admin" + (f"/{tab}" if tab else ""), **asked)
+
     def project(self, project: str) -> str:
         return f"{self.projects}/{path(project)}"
 

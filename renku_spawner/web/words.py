@@ -14,6 +14,9 @@ LOCAL = (
     "Resource limits are not enforced here."
 )
 SAID = {
+    "paused_for": "The session is pausing; its owner reads that an admin did it.",
+    "cleaned": "What was ticked is removed.",
+    "cleaned_some": "Some of what was ticked is not offered any more, and stays.",
     "saved": "Saved.",
     "added": "The session was added.",
     "removed": "The session was removed. People keep the data they have in it.",

@@ -69,6 +69,9 @@ async def test_a_whole_life_needs_every_right_of_the_role_and_no_other(on_cluste
     await become(it, session, "start", Status.RUNNING)
     (claim,) = it.claims()
     assert claim["spec"]["resources"]["requests"]["storage"] == "2Gi"
+    it.hub.curator("root")
+    seen = (await it.hub.client("root").get("api/renku/admin/claims")).json()
+    assert (seen["unknown"], seen["size"]) == (None, str(2 * 1024**3))
     broken = await it.hub.session(project, "Broken", key="r", variables={"TINY_EXIT": "3"})
     await become(it, broken, "start", Status.FAILED)
     for one in (session, broken):

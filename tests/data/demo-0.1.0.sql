@@ -463,6 +463,8 @@ CREATE INDEX ix_renku_audit_at ON renku_audit (at, id);
 CREATE INDEX ix_renku_sessions_revision ON renku_sessions (revision);
 CREATE INDEX ix_renku_instances_desired ON renku_instances (desired, username, id);
 CREATE INDEX ix_renku_instances_project ON renku_instances (project);
+CREATE INDEX ix_renku_instances_claim ON renku_instances (claim);
+CREATE INDEX ix_renku_instances_ended ON renku_instances (ended_reason, requested_at, id);
 CREATE INDEX ix_renku_instances_latest ON renku_instances (listed, requested_at, id);
 CREATE INDEX ix_renku_launches_environment ON renku_launches (environment, requested_at, outcome);
 CREATE INDEX ix_renku_launches_outcome ON renku_launches (outcome, requested_at, reason);

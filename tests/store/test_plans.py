@@ -7,6 +7,8 @@ import pytest
 from sqlalchemy import event
 
 from renku_spawner.domain.environment import State
+from renku_spawner.domain.instance import Status
+from renku_spawner.domain.operating import InstanceFilter
 from renku_spawner.store.database import Database, Transaction
 
 from .made import NOW, environment, launch, project, session, started
@@ -36,10 +38,25 @@ ASKED = {
     "a page of all that are active": lambda tx, _: tx.instances.active_after(
         tx.instances.active_after(None, 1)[0], 200
     ),
+    "a page of everybody's instances": lambda tx, _: tx.operating.instances(InstanceFilter(), after=None, limit=50),
+    "everybody's that run": lambda tx, _: everybody(tx, status=Status.RUNNING),
+    "everybody's that failed": lambda tx, _: everybody(tx, status=Status.FAILED),
+    "everybody's that ended so": lambda tx, _: everybody(tx, reason="culled_idle"),
+    "somebody's": lambda tx, _: everybody(tx, owner="ada"),
+    "those of a project": lambda tx, _: everybody(tx, project="ada/climate"),
+    "the claims on record": lambda tx, _: tx.operating.claims_after("", 1000),
+    "whose claims they are": lambda tx, _: tx.operating.of_claims(["one", "two"]),
+    "failures by day": lambda tx, _: tx.operating.failures(NOW),
+    "audit events of one actor": lambda tx, _: tx.audit.page(actor="root", limit=50),
+    "audit events of one kind": lambda tx, _: tx.audit.page(action="start refused", limit=50),
     "one's starts of a session": lambda tx, of: tx.launches.of(of.id, "ada"),
     "what is installed in an image": lambda tx, of: tx.software.get(of.revision.digest),
     "the usual time of a start": lambda tx, of: tx.launches.usual(of.revision),
 }
+
+
+def everybody(tx: Transaction, **asked: Any) -> object:
+    return tx.operating.instances(InstanceFilter(**asked), after=None, limit=50)
 
 
 @pytest.fixture

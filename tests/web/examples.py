@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from tests.web import examples_admin
+
 BASE = "/hub/"
 PROJECT = BASE + "renku/projects/alice/alpine-precipitation"
 EVENTS = BASE + "api/renku/sessions/events?_xsrf=2%7Ctoken"
@@ -961,4 +963,5 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
             "again": {"action": RUNNING["url"] + "/start", "fields": [("resource_class", "a <b>")]},
         },
     ),
+    **examples_admin.PAGES,
 }

@@ -74,6 +74,14 @@ PAGES = """
 /renku/launch/{path}                                 POST    303 404 409 409 409 404  303 409 409 409 409 409  303
 /renku/launch/{path}/-/{session}                     GET     302 404 200 200 200 404  302 200 200 200 200 200  302
 /renku/launch/{path}/-/{session}                     POST    303 404 409 409 409 404  303 409 409 409 409 409  303
+/renku/admin                                         GET     302 404 404 404 404 200  302 404 404 404 404 200  302
+/renku/admin/pause                                   POST    303 404 404 404 404 303  303 404 404 404 404 303  303
+/renku/admin/orphans                                 GET     302 404 404 404 404 200  302 404 404 404 404 200  302
+/renku/admin/orphans                                 POST    303 404 404 404 404 303  303 404 404 404 404 303  303
+/renku/admin/claims                                  GET     302 404 404 404 404 200  302 404 404 404 404 200  302
+/renku/admin/failures                                GET     302 404 404 404 404 200  302 404 404 404 404 200  302
+/renku/admin/launches                                GET     302 404 404 404 404 200  302 404 404 404 404 200  302
+/renku/admin/audit                                   GET     302 404 404 404 404 200  302 404 404 404 404 200  302
 /renku/static/{file}                                 GET     200 200 200 200 200 200  200 200 200 200 200 200  200
 /renku/static/{file}                                 HEAD    200 200 200 200 200 200  200 200 200 200 200 200  200
 /renku/{anything}                                    GET     302 404 404 404 404 404  302 404 404 404 404 404  302
@@ -117,6 +125,14 @@ API = """
 /api/renku/sessions/{session}/instance                     DELETE  403 404 404 404 204 404  403 404 404 404 204 404  403 204 403 403
 /api/renku/sessions/{session}/logs                         GET     403 404 404 404 200 404  403 404 404 404 200 404  200 200 200 403
 /api/renku/git-credential                                  POST    403 403 403 403 403 403  403 403 403 403 403 403  403 403 403 403
+/api/renku/admin/instances                                 GET     403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
+/api/renku/admin/pause                                     POST    403 404 404 404 404 202  403 404 404 404 404 202  404 404 404 403
+/api/renku/admin/orphans                                   GET     403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
+/api/renku/admin/orphans                                   DELETE  403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
+/api/renku/admin/claims                                    GET     403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
+/api/renku/admin/failures                                  GET     403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
+/api/renku/admin/launches                                  GET     403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
+/api/renku/admin/audit                                     GET     403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
 /api/renku/environments                                    GET     403 200 200 200 200 200  403 200 200 200 200 200  200 200 200 403
 /api/renku/resource-classes                                GET     403 200 200 200 200 200  403 200 200 200 200 200  200 200 200 403
 /api/renku/{anything}                                      GET     403 404 404 404 404 404  403 404 404 404 404 404  404 404 404 403
@@ -173,6 +189,10 @@ SENT: dict[tuple[str, str], dict[str, object]] = {
     ("/renku/environments/{ready}/move", "POST"): {"to": "up"},
     ("/renku/sessions/{session}/resume", "POST"): {"resource_class": "none"},
     ("/renku/sessions/{session}/data", "POST"): {"confirm": "Explore"},
+    ("/renku/admin/pause", "POST"): {"username": "alice", "session": "{session}"},
+    ("/renku/admin/orphans", "POST"): {"kind": "folder", "names": "a2a2a2a2a2a2", "confirm": "folders"},
+    ("/api/renku/admin/pause", "POST"): {"username": "alice", "session": "{session}"},
+    ("/api/renku/admin/orphans", "DELETE"): {"kind": "folder", "names": ["a2a2a2a2a2a2"]},
     ("/renku/launch/{path}", "POST"): {"resource_class": "none"},
     ("/renku/launch/{path}/-/{session}", "POST"): {"resource_class": "none"},
     ("/api/renku/projects", "POST"): {"path": "{namespace}/{fresh}", "title": "New"},

@@ -26,7 +26,9 @@ ENDS = {"(?:/.*)?": "/{anything}", "static/(.*)": "static/{file}", "/.*": "/{any
 TYPES = {"form": "application/x-www-form-urlencoded", "json": "application/json"}
 # Addresses that are there for admins alone.
 ADMINS = {
-    row.address for row in ROWS if "/renku/environments" in row.address and row.expected["alice", "private"] == 404
+    row.address
+    for row in ROWS
+    if re.search("/renku/(environments|admin)", row.address) and row.expected["alice", "private"] == 404
 }
 # Headers that say when, not what.
 PASSING = {"date", "set-cookie", "content-length"}

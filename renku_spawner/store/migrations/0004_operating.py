@@ -14,6 +14,8 @@ branch_labels = None
 depends_on = None
 
 INDEXES = {
+    "ix_renku_instances_claim": ("renku_instances", ["claim"]),
+    "ix_renku_instances_ended": ("renku_instances", ["ended_reason", "requested_at", "id"]),
     "ix_renku_instances_latest": ("renku_instances", ["listed", "requested_at", "id"]),
     "ix_renku_launches_environment": ("renku_launches", ["environment", "requested_at", "outcome"]),
     "ix_renku_launches_outcome": ("renku_launches", ["outcome", "requested_at", "reason"]),

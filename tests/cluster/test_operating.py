@@ -1,0 +1,105 @@
+"""What an operator sees of a cluster: pods, claims, and what of them has no counterpart."""
+
+from copy import deepcopy
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from renku_spawner.domain.instance import Observed, Status
+from renku_spawner.services.parts import write
+from tests.fixtures.renku import until
+
+ORPHANS = "api/renku/admin/orphans"
+OLD = (datetime.now(UTC) - timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def left(it, resource, found, name, *, made=OLD, owner="ghost", **labels):
+    """Put something like *found* there, as an earlier hub may have left it behind."""
+    other = deepcopy(found)
+    notes = other["metadata"]["annotations"] | {"renku.io/username": owner}
+    other["metadata"] = {
+        "name": name, "namespace": "sessions", "annotations": notes, "creationTimestamp": made,
+        "labels": other["metadata"]["labels"] | {"renku.io/session": "z2z2z2z2z2z2"} | labels,
+    }  # fmt: skip
+    made_now = it.cluster.store.create(resource, other)
+    it.cluster.store.put(resource, made_now | {"metadata": made_now["metadata"] | {"creationTimestamp": made}})
+
+
+def leave_behind(it, session, pod, claim):
+    """What an earlier hub and another one may have left, and what may be somebody's."""
+    left(it, "persistentvolumeclaims", claim, "work-old")
+    left(it, "persistentvolumeclaims", claim, "work-new", made=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    left(it, "persistentvolumeclaims", claim, "work-foreign", **{"renku.io/hub": "two"})
+    left(it, "persistentvolumeclaims", claim, "work-used", owner="alice", **{"renku.io/session": session.id})
+    it.kubelet.plan("unschedulable-cpu", lambda found: found["metadata"]["name"].startswith("lost"))
+    left(it, "pods", pod, "lost", owner="phantom", **{"renku.io/launch": "gone"})
+    left(it, "pods", pod, "lost-foreign", **{"renku.io/launch": "gone", "renku.io/hub": "two"})
+
+
+async def test_orphans_of_this_hub_are_found_and_nothing_that_may_be_somebodys_is_offered(on_cluster):
+    it = await on_cluster(RenkuSpawner={"hub_label": "one"})
+    it.hub.curator("root")
+    root = it.hub.client("root")
+    session = await it.hub.session(await it.hub.project())
+    start = f"api/renku/projects/{session.project}/sessions/{session.id}/start"
+    await it.hub.client("alice").post(start)
+    await it.hub.becomes(session, Status.RUNNING)
+    (pod,), (claim,) = it.pods(), it.claims()
+    assert (await root.get(ORPHANS)).json()["counts"] == {"pod": 0, "run": 0, "claim": 0, "record": 0}
+
+    leave_behind(it, session, pod, claim)
+
+    async def seen():
+        items = (await root.get(ORPHANS)).json()["items"]
+        return {each["name"]: each["hindrance"] for each in items}
+
+    await until(lambda: len(it.cluster.objects("pods", "sessions")) == 3)
+
+    async def listed():
+        return "lost" in await seen()
+
+    await until(listed)
+    found = await seen()
+    assert set(found) == {"lost", "work-old", "work-new", "work-used"}
+    assert (found["lost"], found["work-old"]) == (None, None)
+    assert "Too young" in found["work-new"]
+    assert found["work-used"] == "A pod of its session is there, which may use it."
+
+    every = list(found)
+    for kind in ("claim", "pod"):
+        answer = await root.request("DELETE", ORPHANS, json={"kind": kind, "names": [*every, "work-foreign"]})
+        assert answer.json() == {"removed": 1}
+    names = {each["metadata"]["name"] for each in (*it.claims(), *it.cluster.objects("pods", "sessions"))}
+    kept = {"work-new", "work-used", "work-foreign", "lost-foreign"}
+    assert names == {claim["metadata"]["name"], pod["metadata"]["name"], *kept}
+    assert await it.hub.status(session) is Status.RUNNING
+
+
+async def test_while_nobody_knows_nothing_is_an_orphan(on_cluster):
+    it = await on_cluster()
+    it.hub.curator("root")
+    root = it.hub.client("root")
+    session = await it.hub.session(await it.hub.project())
+    await it.hub.client("alice").post(f"api/renku/projects/{session.project}/sessions/{session.id}/start")
+    running = await it.hub.becomes(session, Status.RUNNING)
+    await it.hub.client("alice").post(f"api/renku/sessions/{session.id}/pause")
+    paused = await it.hub.becomes(session, Status.PAUSED)
+    (claim,) = it.claims()
+    left(it, "persistentvolumeclaims", claim, "work-other", owner="alice", **{"renku.io/session": session.id})
+    unknown = replace(paused, observed=Observed.UNKNOWN, desired=running.desired)
+    await write(it.hub.parts, lambda tx: tx.instances.save(paused, unknown))
+    (orphan,) = [o for o in (await root.get(ORPHANS)).json()["items"] if o["kind"] == "claim"]
+    assert (orphan["name"], orphan["hindrance"]) == ("work-other", "Nobody knows now whether its owner's session runs.")
+
+    it.cluster.rules["hub"] = {"sessions": {"pods": {"get", "list", "watch"}, "events": {"list", "watch"}}}
+    told = (await root.get(ORPHANS)).json()
+    assert (told["items"], "lacks a right" in told["unknown"]) == ([], True)
+    asked = {"kind": "claim", "names": ["work-other"]}
+    assert (await root.request("DELETE", ORPHANS, json=asked)).status_code == 503
+    it.cluster.rules.clear()
+    it.cluster.fault(status=500, times=None)
+    it.cluster.break_connections()
+    told = (await root.get(ORPHANS)).json()
+    assert (told["items"], told["counts"]) == ([], {})
+    assert told["unknown"] == "The cluster does not answer. Nothing is lost; try again in a moment."
+    it.cluster.faults.clear()
+    assert len(it.claims()) == 2
