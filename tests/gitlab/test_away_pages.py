@@ -2,9 +2,11 @@
 
 import time
 
+import httpx
+
 from renku_spawner.domain.reasons import sentence
 from tests.fixtures import gitlab, renku
-from tests.fixtures.gitlab import later
+from tests.fixtures.gitlab import GitLabHub, later
 from tests.monitoring.scraping import scraped
 
 renku_hub, lab, gitlab_hub = renku.renku_hub, gitlab.lab, gitlab.gitlab_hub
@@ -42,11 +44,15 @@ async def test_pages_go_on_with_a_notice_and_starts_are_refused_in_words(gitlab_
         assert (await bob.get(page)).status_code == 503
         assert time.monotonic() - began < 20
     assert (await bob.get("renku/sessions")).status_code == 200
-    assert (await client.get("api/renku/health")).json()["status"] == "degraded"
-    series = await scraped(hub)
-    assert (series["renku_neighbour_away", "gitlab"], series["renku_neighbour_away", "database"]) == (1, 0)
-    assert series["renku_calls_total", "no_answer", "gitlab"] >= 5
+    await _is_known_to_be_away(hub, client)
     hub.lab.mode = "ok"
     clock.seconds = 960
     assert "GitLab does not answer" not in (await bob.get(pages[1])).text
     assert (await client.get("api/renku/health")).json()["status"] == "ok"
+
+
+async def _is_known_to_be_away(hub: GitLabHub, client: httpx.AsyncClient) -> None:
+    assert (await client.get("api/renku/health")).json()["status"] == "degraded"
+    series = await scraped(hub)
+    assert (series["renku_neighbour_away", "gitlab"], series["renku_neighbour_away", "database"]) == (1, 0)
+    assert series["renku_calls_total", "no_answer", "gitlab"] >= 5
