@@ -45,9 +45,9 @@ check: $(DONE)/packages $(DONE)/node $(DONE)/git $(DONE)/services $(DONE)/sqlalc
 	$(call tested,,-m "not bench and not cluster and not machine and alone")
 	$(call tested,RENKU_TEST_SQLALCHEMY=$(SQLALCHEMY_OLD) PYTHONPATH=$(CURDIR)/$(VENV)/sqlalchemy-$(SQLALCHEMY_OLD),tests/store $(SIDE_BY_SIDE))
 
-test-cluster: $(DONE)/packages $(DONE)/node  ## a session's life on the cluster of KUBECONFIG (RENKU_TEST_NAMESPACE=, RENKU_TEST_IMAGE=)
+test-cluster: $(DONE)/packages $(DONE)/node $(DONE)/helm  ## a session's life on the cluster of KUBECONFIG, and the chart (docs/kubernetes.md)
 	@: "$${RENKU_TEST_NAMESPACE:?names the namespace to test in}"
-	$(PYTEST) tests/cluster/test_real.py -m cluster
+	$(PYTEST) tests/cluster/test_real.py tests/chart/test_real.py -m cluster
 
 machine: $(DONE)/packages $(DONE)/node $(DONE)/git  ## hub and cluster at the mercy of chance (Hypothesis), two minutes
 	$(PYTEST) tests/cluster/test_machine.py -m machine -s
