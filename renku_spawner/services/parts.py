@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -74,11 +73,11 @@ class Parts:
 
 async def read(parts: Parts, work: Callable[[Transaction], T]) -> T:
     """What *work* reads in one transaction; see `write`."""
-    return await patiently(lambda: _inside(parts.db.read, work))
+    return await patiently(lambda: _read(parts, work))
 
 
 async def write(parts: Parts, work: Callable[[Transaction], T]) -> T:
-    """Do *work* in one transaction and commit it.
+    """Do *work* in one transaction and commit it; what it put on record is then told as events.
 
     While another writer holds the database, the whole unit of work is rolled back
     and run again: waiting inside would stop the hub's loop.
@@ -86,9 +85,18 @@ async def write(parts: Parts, work: Callable[[Transaction], T]) -> T:
     Raises:
         Unavailable: the database stayed busy for 3 s.
     """
-    return await patiently(lambda: _inside(parts.db.write, work))
+    return await patiently(lambda: _written(parts, work))
 
 
-def _inside(begin: Callable[[], AbstractContextManager[Transaction]], work: Callable[[Transaction], T]) -> T:
-    with begin() as tx:
+def _read(parts: Parts, work: Callable[[Transaction], T]) -> T:
+    with parts.db.read() as tx:
         return work(tx)
+
+
+def _written(parts: Parts, work: Callable[[Transaction], T]) -> T:
+    with parts.db.write() as tx:
+        done = work(tx)
+    for event in tx.audit.added:
+        said = {"actor": event.actor, "username": event.username, "action": event.action, "subject": event.subject}
+        parts.emit("audit", {name: value for name, value in (said | {"detail": event.detail}).items() if value})
+    return done

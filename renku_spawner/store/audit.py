@@ -30,14 +30,15 @@ _DELETE = delete(audit).where(_A.id.in_(select(_A.id).where(_A.at < bindparam("b
 class AuditStore:
     def __init__(self, statements: Statements) -> None:
         self._db = statements
+        self.added: list[Event] = []  # in this transaction
 
     def add(
         self, *, at: datetime, actor: str, username: str | None, action: str, subject: str, detail: Mapping[str, Any]
     ) -> None:
         """*actor* did *action* to *subject*, which is *username*'s when it is a person's; *detail* is JSON."""
-        self._db.run(
-            _INSERT, at=at, actor=actor, username=username, action=action, subject=subject, detail=dict(detail)
-        )
+        event = Event(at=at, actor=actor, username=username, action=action, subject=subject, detail=dict(detail))
+        self._db.run(_INSERT, **vars(event))
+        self.added.append(event)
 
     def recent(self, limit: int) -> list[Event]:
         """Newest first."""

@@ -6,7 +6,9 @@ import logging
 from typing import Any
 
 from renku_spawner import events
+from renku_spawner.domain.curation import NewReadyMade
 from renku_spawner.domain.instance import Status
+from renku_spawner.services import curation
 
 KINDS = {"audit", "launch"}
 
@@ -24,6 +26,8 @@ async def test_launches_and_the_audit_are_told_as_their_schemas_say(renku_hub):
     assert (await alice.post(address, json={"cmd": "sh"})).status_code == 400
     root = hub.user("root", admin=True)
     await hub.client(root.name).post(address)
+    mine = NewReadyMade(name="Mine", image="quay.io/jupyter/minimal-notebook:2026-11-02")
+    await curation.add(hub.parts, hub.person(root.name), mine)
     run = (await hub.becomes(session, Status.RUNNING)).run
     await alice.delete(address)
     await hub.becomes(session, Status.PAUSED)
@@ -43,7 +47,7 @@ async def test_launches_and_the_audit_are_told_as_their_schemas_say(renku_hub):
     assert [(event["actor"], event["action"], event["subject"]) for event in audit] == [
         (row.actor, row.action, row.subject) for row in reversed(rows)
     ]
-    assert audit[-1]["action"] == "start for somebody"
+    assert [event["action"] for event in audit] == ["start for somebody", "environment added"]
 
 
 async def test_an_event_log_that_fails_ends_no_start(renku_hub):
