@@ -13,6 +13,7 @@ PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PROJECT = "hub/renku/projects/alice/lake-ice"
 TITLE = "Explore the ice cover"
+TABS = ["", "/orphans", "/claims", "/failures", "/launches", "/audit"]
 
 
 @pytest.fixture
@@ -50,8 +51,8 @@ async def add_here(page: Page) -> None:
     await add(page, "Ice on mountain lakes", TITLE)
 
 
-async def test_axe_finds_nothing_on_any_page_in_light_and_dark(pages, record_property):
-    page, addresses = pages
+async def examined(page: Page, addresses: list[str]) -> tuple[int, list[str]]:
+    """How many rules of axe those pages keep in light and dark, and which they break."""
     found, rules = [], 0
     for scheme in ("light", "dark"):
         await page.emulate_media(color_scheme=scheme)
@@ -65,8 +66,23 @@ async def test_axe_finds_nothing_on_any_page_in_light_and_dark(pages, record_pro
                 f"{scheme} {address}: {v['id']} {[n['target'] for n in v['nodes']]}" for v in result["violations"]
             ]
     print(f"axe: {2 * len(addresses)} pages, {rules} rules passed, {len(found)} violations")
+    return rules, found
+
+
+async def test_axe_finds_nothing_on_any_page_in_light_and_dark(pages):
+    rules, found = await examined(*pages)
     assert rules > 500
     assert not found, "\n".join(found)
+
+
+async def test_axe_finds_nothing_on_the_operators_pages_either(pages, person):
+    admin = await person("admin")
+    rules, found = await examined(admin, [f"hub/renku/admin{tab}" for tab in TABS])
+    assert rules > 200
+    assert not found, "\n".join(found)
+    await admin.set_viewport_size({"width": 320, "height": 640})
+    await admin.goto("hub/renku/admin")
+    assert await admin.evaluate("document.documentElement.scrollWidth") <= 320
 
 
 async def test_no_page_scrolls_sideways_at_320_pixels(pages):
@@ -98,16 +114,18 @@ async def tab_to(page: Page, name: str) -> None:
     raise AssertionError(f"{name} is not reached by Tab")
 
 
-async def test_the_pictures_of_the_readme_are_true(pages, tmp_path):
+async def test_the_pictures_of_the_documents_are_true(pages, person, tmp_path):
     """They are taken anew each time, so that the pages they show exist; only a missing or wrong one is replaced."""
-    page, _ = pages
-    await page.set_viewport_size({"width": 1280, "height": 800})
-    for name, address, words in (
-        ("projects", "hub/renku/projects", "Ice on mountain lakes"),
-        ("project", PROJECT, TITLE),
-        ("session-new", f"{PROJECT}/-/sessions/new", "Add a session"),
-        ("my-sessions", "hub/renku/sessions", TITLE),
+    alice, admin = pages[0], await person("admin")
+    for page, name, address, words in (
+        (alice, "projects", "hub/renku/projects", "Ice on mountain lakes"),
+        (alice, "project", PROJECT, TITLE),
+        (alice, "session-new", f"{PROJECT}/-/sessions/new", "Add a session"),
+        (alice, "my-sessions", "hub/renku/sessions", TITLE),
+        (admin, "operate", "hub/renku/admin", TITLE),
+        (admin, "environments", "hub/renku/environments", "Jupyter Python"),
     ):
+        await page.set_viewport_size({"width": 1280, "height": 800})
         await page.goto(address)
         await expect(page.get_by_text(re.compile(words)).first).to_be_visible()
         taken = await page.screenshot(path=tmp_path / f"{name}.png")
