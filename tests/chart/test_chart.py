@@ -104,7 +104,6 @@ def test_the_chart_of_jupyterhub_takes_what_it_is_given(name: str) -> None:
 def test_what_is_given_to_jupyterhub_keeps_sessions_as_they_are_meant() -> None:
     given = rendered(HELMS[0], "trying-out").given()
     hub, user = given["hub"], given["singleuser"]
-    assert hub["consecutiveFailureLimit"] == 0
     assert (user["storage"]["type"], user["cloudMetadata"]["blockWithIptables"]) == ("none", False)
     assert not given["cull"]["enabled"]
     assert not given["rbac"]["create"]

@@ -60,7 +60,6 @@ CONTRADICTIONS = [
         {"jupyterhub.singleuser.cloudMetadata.blockWithIptables": True},
         "jupyterhub.singleuser.cloudMetadata.blockWithIptables has to stay false",
     ),
-    ({"jupyterhub.hub.consecutiveFailureLimit": 5}, "jupyterhub.hub.consecutiveFailureLimit has to stay 0"),
     ({"jupyterhub.hub.db.password": "a"}, "put it into the Secret renku-hub-credentials"),
     (
         {"jupyterhub.proxy.https.enabled": True, "jupyterhub.proxy.https.type": "letsencrypt"},

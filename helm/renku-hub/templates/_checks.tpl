@@ -7,7 +7,6 @@
   "cull.removeNamedServers has to stay false: the culler would delete what people have paused" (and .cull.enabled .cull.removeNamedServers)
   "singleuser.storage.type has to stay none: a session has a volume of its own" (ne .singleuser.storage.type "none")
   "singleuser.cloudMetadata.blockWithIptables has to stay false: its container is privileged, which Pod Security refuses" .singleuser.cloudMetadata.blockWithIptables
-  "hub.consecutiveFailureLimit has to stay 0: a few sessions that do not start would end the hub" (ne (int (.hub.consecutiveFailureLimit | default 0)) 0)
   "hub.db.password stands in the open there: put it into the Secret renku-hub-credentials, as database-password" (not (empty .hub.db.password))
   "rbac.create has to be true with proxy.https.type letsencrypt, whose own pod needs it" (and .proxy.https.enabled (eq .proxy.https.type "letsencrypt") (not .rbac.create))
   "hub.pdb.enabled and renku.podDisruptionBudget.enabled are both true: with two of them nothing can ever be moved" (and .hub.pdb.enabled $renku.podDisruptionBudget.enabled)
