@@ -16,8 +16,8 @@ This page is made from the code (`python docs/troubleshooting.py`). A start that
 ends, has one of the reasons below. Its owner reads the sentence and the advice on the session's page, with the end of the
 log; the API has the code as `reason`; metrics have its group. A `…` stands for what differs from case to case.
 
-Before looking at one session, look whether it is one: [the operator's page](operating.md#failures) says which reasons have become frequent, and
-[`{hub}/api/renku/health`](monitoring.md#health) which neighbour of the hub is away. On the cluster a
+Before looking at one session, look whether it is one: [the operator's page](operating.md#failures) says which reasons have
+become frequent, and [`{hub}/api/renku/health`](monitoring.md#health) which neighbour of the hub is away. On the cluster a
 session's pod, its claim and its Secret carry the session's id, which stands in the address of its page:
 
 ```sh
