@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+from threading import current_thread, main_thread
 
 from sqlalchemy import event
 from tornado.web import RequestHandler
@@ -49,7 +50,12 @@ class Statements(RequestHandler):
     @staticmethod
     def listen(name: str, engine: object) -> None:
         found = Statements.seen[name]
-        event.listen(engine, "before_cursor_execute", lambda *args: found.append(args[2]))
+
+        def note(*args: object) -> None:
+            if current_thread() is main_thread():  # another one looks at the database now and then
+                found.append(str(args[2]))
+
+        event.listen(engine, "before_cursor_execute", note)
 
 
 class Publish(RequestHandler):

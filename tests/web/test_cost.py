@@ -1,5 +1,7 @@
 """What a page costs: statements and bytes, counted on a live hub (decision 45)."""
 
+from threading import current_thread, main_thread
+
 import pytest
 import sqlalchemy
 
@@ -11,13 +13,16 @@ STATEMENTS, BYTES = 8, 80_000
 
 @pytest.fixture
 def counted():
-    """Statements of our own database since the fixture was made, without BEGIN and COMMIT."""
+    """Statements of our own database since the fixture was made, without BEGIN and COMMIT, and without those of the
+    thread that looks at the database now and then."""
     seen = []
 
+    def note(*args):
+        if current_thread() is main_thread() and not args[2].startswith("BEGIN"):
+            seen.append(args[2])
+
     def listen(engine):
-        sqlalchemy.event.listen(
-            engine, "before_cursor_execute", lambda *args: args[2].startswith("BEGIN") or seen.append(args[2])
-        )
+        sqlalchemy.event.listen(engine, "before_cursor_execute", note)
 
     yield seen, listen
 
