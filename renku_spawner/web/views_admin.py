@@ -123,6 +123,7 @@ def _kind(kind: Kind, found: Orphans, ticked: Collection[str], frame: Frame) -> 
     return {
         "value": str(kind),
         "title": title,
+        "count": f"{found.counts[kind]} in all",
         "note": note,
         "word": WORDS[kind],
         "rows": rows,

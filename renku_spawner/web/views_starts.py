@@ -39,7 +39,7 @@ def _reason(code: str, total: int, counts: Sequence[int], frame: Frame) -> View:
     reason = REASONS.get(code)
     return {
         "code": code or "none",
-        "text": reason_words(code)[0] if reason else "",
+        "text": reason_words(code)[0].replace("….", "…") if reason else "",
         "group": str(reason.group) if reason else "",
         "total": total,
         "counts": list(counts),

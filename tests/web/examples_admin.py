@@ -31,7 +31,13 @@ CLAIM = {
 def kind(value: str, **more: Any) -> dict[str, Any]:
     """Orphans of one kind."""
     rows = [ORPHAN | {"name": f"{value}-1"}, ORPHAN | {"name": f"{value}-2", "hindrance": "Too young.", "since": None}]
-    shown = {"value": value, "title": f"{value} without a record", "note": "Gone for good.", "word": f"{value}s"}
+    shown = {
+        "value": value,
+        "title": f"{value} without a record",
+        "count": "2 in all",
+        "note": "Gone for good.",
+        "word": f"{value}s",
+    }
     return shown | {"rows": rows, "offered": True, "more": None} | more
 
 

@@ -96,7 +96,7 @@ async def test_starts_are_told_by_environment_and_failures_by_reason(renku_hub):
         await alice.post(f"api/renku/projects/{project.id}/sessions/{session.id}/start")
         await hub.becomes(session, status)
     told = text(await root.get(f"{PAGE}/failures"))
-    assert "crash_exit The program ended with code …. crash 1 1 " in told
+    assert "crash_exit The program ended with code … crash 1 1 " in told
     failed = (await hub.client("root").get(f"{API}/failures")).json()["items"]
     assert [(each["reason"], each["count"]) for each in failed] == [("crash_exit", 1)]
     text(await root.get(f"{PAGE}/launches"))
