@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import renku_spawner
 from renku_spawner.app import Renku
 from renku_spawner.gitlab_settings import GitLabSettings
 from renku_spawner.spawner import RenkuSpawner
+from renku_spawner.store import migrate
 from renku_spawner.web.scopes import SCOPES
 from tests.docs import settings, values
 
@@ -104,6 +106,12 @@ def test_the_scopes_for_gitlab_are_those_that_people_are_asked_for() -> None:
     for settings_on in ([], ["private_images"], ["push"], ["private_images", "push"]):
         asked = GitLabSettings(**dict.fromkeys(settings_on, True)).login_scopes()
         assert asked.keys() == {scope for scope, setting in told.items() if not setting or setting in settings_on}
+
+
+def test_every_step_back_of_the_tables_says_what_it_loses() -> None:
+    steps = [script.revision for script in migrate._scripts().walk_revisions()]
+    rows = re.findall(r"^\| `(\d+)` \| `(\d+)` \| .", read("docs/upgrade.md"), re.MULTILINE)
+    assert rows == list(pairwise(steps))[::-1]
 
 
 def test_every_make_target_that_a_document_names_exists() -> None:
