@@ -19,6 +19,7 @@ from traitlets.config import Config
 from renku_spawner import install, settings
 from renku_spawner.app import Renku
 from renku_spawner.gitlab_login import RenkuGitLabOAuthenticator
+from renku_spawner.hub import ADMIN_ROLE
 from renku_spawner.image_settings import PolicySetting, own_environments
 from renku_spawner.spawner import RenkuSpawner
 from tests.chart.rendered import CHART, HELMS, SETS, changed, rendered
@@ -113,6 +114,19 @@ async def test_a_setting_that_is_none_is_noticed(mounted, caplog, monkeypatch) -
     c.RenkuSpawner.clone_imag = "a"
     a_spawner(c)
     assert ["clone_imag" in said for said in warnings(caplog)] == [True]
+
+
+def test_to_try_it_out_anybody_logs_in_and_admin_is_one_unless_somebody_says_otherwise() -> None:
+    section = "SharedPasswordAuthenticator"
+    assert rendered(HELMS[0], "trying-out").settings()[section] == {"allow_all": True, "admin_users": ["admin"]}
+    own = {f"jupyterhub.hub.config.{section}.admin_users": ["ada"], f"jupyterhub.hub.config.{section}.allow_all": False}
+    assert changed(HELMS[0], own).settings()[section] == {"allow_all": False, "admin_users": ["ada"]}
+
+
+def test_nobody_is_an_admin_by_a_name_that_is_for_another_log_in(mounted) -> None:
+    c = mounted("production")
+    assert [role["users"] for role in c.JupyterHub.load_roles if role["name"] == ADMIN_ROLE] == [["ada"]]
+    assert "SharedPasswordAuthenticator" not in c
 
 
 def test_a_path_of_the_hub_and_an_authenticator_of_ones_own_are_kept() -> None:

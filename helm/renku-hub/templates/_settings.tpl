@@ -117,8 +117,13 @@ routes that the proxy has lost are to be back within a minute.
   "Renku" (include "renku.settings.renku" . | fromJson)
   "RenkuSpawner" (include "renku.settings.spawner" . | fromJson)
 -}}
-{{- if eq (include "renku.authenticator" .) "gitlab" -}}
+{{- $login := include "renku.authenticator" . -}}
+{{- if eq $login "gitlab" -}}
   {{- $_ := set $all "GitLabOAuthenticator" (include "renku.settings.login" . | fromJson) -}}
+{{- else if eq $login "shared-password" -}}
+  {{- $shared := dict "allow_all" true "admin_users" (list "admin") -}}
+  {{- range $trait, $value := .Values.jupyterhub.hub.config.SharedPasswordAuthenticator }}{{ $_ := set $shared $trait $value }}{{ end -}}
+  {{- $_ := set $all "SharedPasswordAuthenticator" $shared -}}
 {{- end -}}
 {{ $all | toPrettyJson }}
 {{- end }}
