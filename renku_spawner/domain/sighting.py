@@ -75,13 +75,18 @@ def update(
             return moved
     if newest.number <= pinned.number or is_the_same(newest, pinned):
         return None
+    return stored(newest)
+
+
+def stored(revision: Revision) -> Update:
+    """A revision that is there, as something newer."""
     return Update(
-        revision=newest.number,
-        image=newest.canonical,
-        digest=newest.digest,
-        since=newest.created_at,
+        revision=revision.number,
+        image=revision.canonical,
+        digest=revision.digest,
+        since=revision.created_at,
         stored=True,
-        facts=newest.facts,
+        facts=revision.facts,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ..domain.access import Action, Person
 from ..domain.environment import Environment
 from ..domain.errors import Conflict, Invalid
@@ -11,12 +13,17 @@ from . import beside, sessions
 from .parts import Parts, write
 
 
-async def take(
-    parts: Parts, person: Person, ref: str, session_id: str, *, environment: str, revision: int, version: int
-) -> Session:
-    """Let the session run the successor's newest revision from its next start on; files and settings stay.
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What an editor has looked at: the successor, its revision, and the session in that version."""
 
-    *environment* and *revision* are what the editor has looked at, *version* is that of the session.
+    environment: str
+    revision: int
+    version: int
+
+
+async def take(parts: Parts, person: Person, ref: str, session_id: str, seen: Seen) -> Session:
+    """Let the session run the successor's newest revision from its next start on; files and settings stay.
 
     Raises:
         NotFound, Forbidden.
@@ -27,10 +34,10 @@ async def take(
 
     def work(tx: Transaction) -> Session:
         session = sessions.of(tx, project, session_id)
-        if session.version != version:
+        if session.version != seen.version:
             raise sessions.changed(session)
         heir = _heir(tx, session)
-        if (heir.id, heir.revision.number) != (environment, revision):
+        if (heir.id, heir.revision.number) != (seen.environment, seen.revision):
             raise Conflict("Another successor is offered by now; look at it again.", code="changed")
         try:
             return tx.sessions.pin(session, heir.revision)

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from pydantic import Field
 
+from ..domain.environment import State
 from ..domain.instance import Status
 from .answer_base import Answer
 from .answer_models_image import BuiltAnswer, FactsAnswer, UpdateAnswer
@@ -63,6 +64,10 @@ class EnvironmentAnswer(Answer):
     digest: str | None = Field(description="null: not checked yet")
     revision: int
     built: BuiltAnswer | None = Field(description="null: CI has not built it")
+    icon: str
+    state: str = Field(examples=[str(state) for state in State])
+    message: str = Field(description="Of a deprecated or archived one: what its admins say")
+    successor: str | None = Field(description="The id of the one that comes in its place")
     created_by: str
     created_at: datetime
 
@@ -132,6 +137,14 @@ class ProjectEntryAnswer(Answer):
     instance: InstanceAnswer
 
 
+class SuccessorAnswer(Answer):
+    """An active environment to which an editor can change the session."""
+
+    environment: str
+    name: str
+    revision: int
+
+
 class SessionAnswer(Answer):
     id: str
     project: str
@@ -141,6 +154,7 @@ class SessionAnswer(Answer):
     environment: EnvironmentAnswer
     configuration: ConfigurationAnswer
     update: UpdateAnswer | None = Field(description="A newer image that waits to be accepted")
+    successor: SuccessorAnswer | None = Field(description="What is offered in place of its environment")
     instance: InstanceAnswer
     version: int
     created_by: str

@@ -28,6 +28,7 @@ from .answer_models import (
     ResourceClassAnswer,
     RevisionAnswer,
     SessionAnswer,
+    SuccessorAnswer,
 )  # fmt: skip
 from .urls import Urls
 
@@ -106,6 +107,7 @@ class Answers:
             environment=environment(found.environment, found.revision),
             configuration=_configuration(found.configuration),
             update=answers_image.update(view.update),
+            successor=_successor(view.successor),
             instance=self.instance(view.instance, view.usual),
             version=found.version,
             created_by=found.created_by,
@@ -145,9 +147,19 @@ def environment(found: Environment, revision: Revision) -> EnvironmentAnswer:
         digest=revision.digest,
         revision=revision.number,
         built=answers_image.built(revision),
+        icon=found.icon,
+        state=str(found.state),
+        message=found.message,
+        successor=found.successor,
         created_by=found.created_by,
         created_at=found.created_at,
     )
+
+
+def _successor(found: Environment | None) -> SuccessorAnswer | None:
+    if found is None:
+        return None
+    return SuccessorAnswer(environment=found.id, name=found.name, revision=found.revision.number)
 
 
 def revision(found: Revision) -> RevisionAnswer:

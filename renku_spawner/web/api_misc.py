@@ -1,28 +1,13 @@
-"""The API of what is offered to all: environments, resource classes."""
+"""The API of what is offered to all: resource classes."""
 
 from __future__ import annotations
 
 from ..domain.errors import not_found
 from ..domain.resources import ordered
-from ..services import environments
-from . import answers
-from .answer_models import EnvironmentList, ResourceClassList
+from .answer_models import ResourceClassList
 from .base_api import RenkuAPIHandler
-from .operations import KEYWORD, SEARCH, Operation
+from .operations import Operation
 from .scopes import READ
-
-
-class Environments(RenkuAPIHandler):
-    calls = {
-        "get": Operation(
-            summary="The ready-made environments", scope=READ, answer=EnvironmentList, query=(SEARCH, KEYWORD)
-        )
-    }
-
-    async def get(self) -> None:
-        keyword = self.search("keyword") or None
-        found, _ = await environments.offered(self.parts, self.person, keyword=keyword, search=self.search())
-        self.answer(EnvironmentList(items=[answers.environment(each, each.revision) for each in found]))
 
 
 class ResourceClasses(RenkuAPIHandler):

@@ -20,6 +20,7 @@ def hide(handler: Any) -> bool:
     if set(handler.scope.values()) != {ADMIN} or handler.has_scope(ADMIN):
         return False
     handler.scope = dict.fromkeys(("get", "post", "put", "patch", "delete"), READ)
+    handler.page = lambda *args: handler.request.uri if handler.request.method == "GET" else handler.request.path
     return True
 
 

@@ -9,6 +9,7 @@ from ..domain.curation import NewReadyMade, ReadyMadeChange, StateChange
 from ..domain.environment import Environment, State
 from ..domain.errors import Conflict
 from ..domain.image import parse
+from ..services.succession import Seen
 from .bodies import Body, Text, Word
 from .forms import wrong
 from .forms_image import of_revision
@@ -92,6 +93,16 @@ class RollBackForm(Versioned):
         if not (self.revision.isascii() and self.revision.isdigit() and len(self.revision) < 10):
             raise wrong("revision", "This environment has no such revision.")
         return int(self.revision)
+
+
+class SuccessorForm(Versioned):
+    environment: Word
+    revision: Word = "0"
+
+    def seen_heir(self) -> Seen:
+        """What the editor has looked at. Raises Conflict: `changed`."""
+        revision = self.revision if self.revision.isascii() and self.revision.isdigit() else "0"
+        return Seen(environment=self.environment, revision=int(revision[:9]), version=self.seen())
 
 
 class MoveForm(Body):

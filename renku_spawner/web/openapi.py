@@ -19,6 +19,7 @@ _REF = "#/components/schemas/{model}"
 _PARAMETERS = {
     "project": "The id of a project, or its path with %2F for the slash",
     "session": "The id of a session",
+    "environment": "The id of a ready-made environment",
     "name": "A user name",
 }
 _ERRORS = {
@@ -94,6 +95,7 @@ def _sorted(models: Iterable[type[BaseModel]]) -> list[type[BaseModel]]:
 def _path(pattern: str) -> str:
     """`/projects/{project}/sessions/{session}` from a regular expression of the table."""
     path = pattern.removeprefix("api/renku").replace("\\.", ".")
+    path = path.replace("/environments/([a-z][a-z2-7]{11})", "/environments/{environment}")
     path = path.replace("([a-z][a-z2-7]{11})", "{session}").replace("/members/([^/]+)", "/members/{name}")
     return path.replace("([^/]+)", "{project}")
 

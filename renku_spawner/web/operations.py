@@ -25,6 +25,7 @@ REPOSITORY = Parameter(
 )
 BRANCH = Parameter("branch", "One of its branches; the default one if left out")
 KEYWORD = Parameter("keyword", "Only environments with this keyword")
+STATE = Parameter("state", "Only for admins: draft, active, deprecated, archived, or all")
 LINES = Parameter("lines", "How many lines at most, 1 to 1000; usually 200", "integer")
 
 

@@ -12,6 +12,7 @@ from jupyterhub.handlers.static import CacheControlStaticFilesHandler
 
 from . import (
     api_admin,
+    api_environments,
     api_git,
     api_health,
     api_hook,
@@ -28,6 +29,7 @@ from . import (
     pages_misc,
     pages_projects,
     pages_sessions,
+    pages_successor,
     stream,
 )
 from .assets import STATIC
@@ -66,6 +68,7 @@ PAGES = (
     Route("session_edit", rf"renku/projects/{P}/-/sessions/{ID}/edit", pages_edit.SessionEdit),
     Route("session_edit_check", rf"renku/projects/{P}/-/sessions/{ID}/check", pages_edit.SessionEditCheck),
     Route("session_remove", rf"renku/projects/{P}/-/sessions/{ID}/delete", pages_sessions.SessionRemoval),
+    Route("session_successor", rf"renku/projects/{P}/-/sessions/{ID}/successor", pages_successor.SessionSuccessor),
     Route("session_default", rf"renku/projects/{P}/-/sessions/{ID}/default", pages_sessions.SessionDefault),
     Route("session_dismissal", rf"renku/projects/{P}/-/sessions/{ID}/dismissal", pages_sessions.SessionDismissal),
     Route("session_revision", rf"renku/projects/{P}/-/sessions/{ID}/revision", pages_sessions.SessionRevision),
@@ -111,6 +114,7 @@ API: tuple[Route, ...] = (
     Route("api_session_logs", rf"api/renku/projects/{NAME}/sessions/{ID}/logs", api_sessions.Logs),
     Route("api_session_revisions", rf"api/renku/projects/{NAME}/sessions/{ID}/revisions", api_sessions.Revisions),
     Route("api_session_revision", rf"api/renku/projects/{NAME}/sessions/{ID}/revision", api_sessions.Revision),
+    Route("api_session_successor", rf"api/renku/projects/{NAME}/sessions/{ID}/successor", api_environments.Successor),
     Route("api_session_dismissal", rf"api/renku/projects/{NAME}/sessions/{ID}/dismissal", api_sessions.Dismissal),
     Route("api_session_packages", rf"api/renku/projects/{NAME}/sessions/{ID}/packages", api_images.Packages),
     Route("api_built_images", rf"api/renku/projects/{NAME}/images", api_images.Built),
@@ -130,6 +134,12 @@ API: tuple[Route, ...] = (
     Route("api_admin_launches", r"api/renku/admin/launches", api_admin.Launches),
     Route("api_admin_audit", r"api/renku/admin/audit", api_admin.Audit),
     Route("api_environments", r"api/renku/environments", api_misc.Environments),
+    Route("api_environments", r"api/renku/environments", api_environments.Environments),
+    Route("api_environment", rf"api/renku/environments/{ID}", api_environments.Environment),
+    Route("api_environment_archive", rf"api/renku/environments/{ID}/archive", api_environments.Archive),
+    Route("api_environment_state", rf"api/renku/environments/{ID}/state", api_environments.Life),
+    Route("api_environment_revision", rf"api/renku/environments/{ID}/revision", api_environments.RollBack),
+    Route("api_environment_move", rf"api/renku/environments/{ID}/move", api_environments.Move),
     Route("api_resource_classes", r"api/renku/resource-classes", api_misc.ResourceClasses),
 )
 # Whatever lies below our two prefixes and is none of the above.

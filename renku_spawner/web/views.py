@@ -15,7 +15,7 @@ from ..domain.repository import Repository
 from ..domain.resources import ResourceClass
 from ..domain.session import Configuration
 from ..services.looks import Other, SessionView
-from . import words
+from . import views_life, words
 from .urls import Urls
 
 View = dict[str, Any]
@@ -37,6 +37,7 @@ _MAYBE = (
     "disk_lost",
     "class_name",
     "update",
+    "succession",
 )
 STARTS = (Status.INACTIVE, Status.PAUSED, Status.FAILED)
 BUSY = (Status.LAUNCHING, Status.STOPPING)
@@ -162,6 +163,7 @@ def card(view: SessionView, project: Project, frame: Frame, *, may_write: bool) 
         "added_at": words.iso(session.created_at),
         "may_write": may_write,
         "update": _newer(view, frame, may_write=may_write),
+        "succession": views_life.notice(view, frame.urls.session(project.path, session.id), may_write=may_write),
     }
 
 

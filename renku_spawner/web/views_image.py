@@ -173,7 +173,6 @@ def update(found: Update | None, pinned: Revision, url: str, frame: Frame, *, wr
     """The newer image that waits, beside the one that is pinned."""
     if found is None:
         return None
-    newer, older = image_facts.from_json(found.facts), image_facts.from_json(pinned.facts)
     return {
         "revision": found.revision,
         "image": found.image,
@@ -184,13 +183,25 @@ def update(found: Update | None, pinned: Revision, url: str, frame: Frame, *, wr
         "rows": [
             _row("Revision", str(pinned.number), str(found.revision)),
             *_commits(found, pinned),
-            _row("Digest", _short(pinned.digest), _short(found.digest), code=True),
-            _row("Built", _built(older), _built(newer)),
-            _row("Size", _size(older), _size(newer)),
+            *_contents(pinned, found),
         ],
         "accept": f"{url}/revision" if writes else None,
         "dismiss": f"{url}/dismissal" if writes and found.digest else None,
     }
+
+
+def compared(old: Revision, new: Revision) -> list[View]:
+    """What differs of two images."""
+    return [_row("Image", old.canonical, new.canonical, code=True), *_contents(old, new)]
+
+
+def _contents(old: Revision, new: Revision | Update) -> list[View]:
+    older, newer = image_facts.from_json(old.facts), image_facts.from_json(new.facts)
+    return [
+        _row("Digest", _short(old.digest), _short(new.digest), code=True),
+        _row("Built", _built(older), _built(newer)),
+        _row("Size", _size(older), _size(newer)),
+    ]
 
 
 def _commits(found: Update, pinned: Revision) -> list[View]:

@@ -25,6 +25,7 @@ SAID = {
     "left": "You are no member of the project any more.",
     "default": "This is the project's default session now.",
     "dismissed": "You hear of it no more, until there is a newer one.",
+    "succeeded": "The session uses the new environment from its next start on.",
     "environment_added": "The environment was added.",
     "pinned": "The session uses this revision from its next start on.",
 }

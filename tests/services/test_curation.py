@@ -236,9 +236,8 @@ async def test_an_editor_moves_a_session_to_the_successor_that_they_have_looked_
     await paused(house, session)
 
     async def take(of: Environment, revision: int = 1, version: int = 1, person: Person = ADA) -> Session:
-        return await succession.take(
-            house, person, session.project, session.id, environment=of.id, revision=revision, version=version
-        )
+        seen = succession.Seen(environment=of.id, revision=revision, version=version)
+        return await succession.take(house, person, session.project, session.id, seen)
 
     with pytest.raises(Invalid):
         await take(heir)

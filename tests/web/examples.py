@@ -132,6 +132,7 @@ def session(name: str, title: str, status: str, **changed: Any) -> dict[str, Any
         "classes": [],
         "notices": [],
         "update": None,
+        "succession": None,
         "delete_page": own + "/data",
         "pause_url": own + "/pause",
         "resume_url": own + "/resume",
@@ -140,6 +141,11 @@ def session(name: str, title: str, status: str, **changed: Any) -> dict[str, Any
     } | changed
 
 
+SUCCESSION = {
+    "title": "This environment is deprecated.",
+    "text": "Python 3.10 is out of support.",
+    "link": {"text": "Change to Minimal …", "url": PROJECT + "/-/sessions/kq7w2mzt5ahr/successor"},
+}
 RUNNING = session(
     "kq7w2mzt5ahr",
     "Explore the ensemble",
@@ -151,6 +157,7 @@ RUNNING = session(
     class_name="medium",
     more="last used 4 min ago, pauses after 8 h unused",
     open="/user/alice/kq7w2mzt5ahr/",
+    succession=SUCCESSION,
     notices=[
         {"title": "Edited since you started it.", "text": "Pause and resume to use the new configuration."},
         {"title": "Repository data could not be cloned:", "text": "Connection refused. It is tried again."},
@@ -769,6 +776,18 @@ LIFE = {
     "errors": {},
     "nav": "environments",
 }
+SUCCESSOR = {
+    "project": ABOUT_PROJECT,
+    "session": ONE_SESSION,
+    "old": {"name": "Scientific", "message": "Python 3.10 is out of support."},
+    "new": {"id": "e2", "name": "Minimal", "description": "JupyterLab.", "keywords": ["python"], "revision": 4},
+    "rows": UPDATE["rows"],
+    "others": True,
+    "version": 3,
+    "action": RUNNING["url"] + "/successor",
+    "difference": None,
+    "errors": {},
+}
 KEPT = {"revision": 2, "image": "quay.io/pangeo/pytorch-notebook:2026.10.14", "digest": DIGEST}
 # page name: (template, values)
 PAGES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -880,6 +899,11 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "environment-configured": (
         "renku_environment.html",
         ENVIRONMENT | {"environment": RETIRED, "errors": {"form": "It says so itself."}},
+    ),
+    "session-successor": ("renku_session_successor.html", SUCCESSOR),
+    "session-successor-wrong": (
+        "renku_session_successor.html",
+        SUCCESSOR | {"difference": DIFFERENCE, "errors": {"form": "Somebody was faster."}},
     ),
     "environment-state": ("renku_environment_state.html", LIFE),
     "environment-state-wrong": (

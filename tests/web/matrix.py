@@ -47,6 +47,8 @@ PAGES = """
 /renku/projects/{path}/-/sessions/{session}/check    POST    303 404 403 200 200 404  303 403 403 200 200 403  303
 /renku/projects/{path}/-/sessions/{session}/delete   GET     302 404 403 200 200 404  302 403 403 200 200 403  302
 /renku/projects/{path}/-/sessions/{session}/delete   POST    303 404 403 303 303 404  303 403 403 303 303 403  303
+/renku/projects/{path}/-/sessions/{session}/successor GET   302 404 403 404 404 404  302 403 403 404 404 403  302
+/renku/projects/{path}/-/sessions/{session}/successor POST  303 404 403 404 404 404  303 403 403 404 404 403  303
 /renku/projects/{path}/-/sessions/{session}/default  POST    303 404 403 303 303 404  303 403 403 303 303 403  303
 /renku/projects/{path}/-/sessions/{session}/revision POST    303 404 403 303 303 404  303 403 403 303 303 403  303
 /renku/projects/{path}/-/sessions/{session}/dismissal POST   303 404 403 303 303 404  303 403 403 303 303 403  303
@@ -115,6 +117,7 @@ API = """
 /api/renku/projects/{project}/sessions/{session}/revisions GET     403 404 200 200 200 404  403 200 200 200 200 200  200 200 200 403
 /api/renku/projects/{project}/sessions/{session}/revision  POST    403 404 403 200 200 404  403 403 403 200 200 403  403 403 200 403
 /api/renku/projects/{project}/sessions/{session}/packages  GET     403 404 200 200 200 404  403 200 200 200 200 200  200 200 200 403
+/api/renku/projects/{project}/sessions/{session}/successor POST    403 404 403 422 422 404  403 403 403 422 422 403  403 403 422 403
 /api/renku/projects/{project}/sessions/{session}/dismissal POST    403 404 403 200 200 404  403 403 403 200 200 403  403 403 200 403
 /api/renku/projects/{project}/images                       GET     403 404 403 422 422 404  403 403 403 422 422 403  422 422 422 403
 /api/renku/gitlab-hook                                     POST    404 404 404 404 404 404  404 404 404 404 404 404  404 404 404 404
@@ -134,6 +137,13 @@ API = """
 /api/renku/admin/launches                                  GET     403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
 /api/renku/admin/audit                                     GET     403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
 /api/renku/environments                                    GET     403 200 200 200 200 200  403 200 200 200 200 200  200 200 200 403
+/api/renku/environments                                    POST    403 403 403 403 403 201  403 403 403 403 403 201  403 403 403 403
+/api/renku/environments/{ready}                            GET     403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
+/api/renku/environments/{ready}                            PATCH   403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
+/api/renku/environments/{ready}/archive                    POST    403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
+/api/renku/environments/{ready}/state                      POST    403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
+/api/renku/environments/{ready}/revision                   POST    403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
+/api/renku/environments/{ready}/move                       POST    403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
 /api/renku/resource-classes                                GET     403 200 200 200 200 200  403 200 200 200 200 200  200 200 200 403
 /api/renku/{anything}                                      GET     403 404 404 404 404 404  403 404 404 404 404 404  404 404 404 403
 /api/renku/{anything}                                      POST    403 404 404 404 404 404  403 404 404 404 404 404  404 404 404 403
@@ -179,6 +189,7 @@ SENT: dict[tuple[str, str], dict[str, object]] = {
     ("/renku/projects/{path}/-/sessions/{session}/delete", "POST"): {"confirm": "Explore"},
     ("/renku/projects/{path}/-/sessions/{session}/revision", "POST"): {"revision": "1"},
     ("/renku/projects/{path}/-/sessions/{session}/dismissal", "POST"): {"digest": "sha256:0"},
+    ("/renku/projects/{path}/-/sessions/{session}/successor", "POST"): {"environment": "abcdefghijkl", "version": "1"},
     ("/renku/projects/{path}/-/sessions/{session}/start", "POST"): {"resource_class": "none"},
     ("/renku/environments", "POST"): {"name": "New", "image": "quay.io/a/b:1"},
     ("/renku/environments/check", "POST"): {"image": "quay.io/a/b:1"},
@@ -202,6 +213,17 @@ SENT: dict[tuple[str, str], dict[str, object]] = {
     ("/api/renku/git-credential", "POST"): {"protocol": "https", "host": "gitlab.example.org", "path": "a/b.git"},
     ("/api/renku/projects/{project}/sessions/{session}", "PATCH"): {"version": 1, "title": "X"},
     ("/api/renku/projects/{project}/sessions/{session}/dismissal", "POST"): {"digest": "sha256:0"},
+    ("/api/renku/projects/{project}/sessions/{session}/successor", "POST"): {
+        "environment": "abcdefghijkl",
+        "revision": 1,
+        "version": 1,
+    },
+    ("/api/renku/environments", "POST"): {"name": "New", "image": "quay.io/a/b:1"},
+    ("/api/renku/environments/{ready}", "PATCH"): {"version": 1, "name": "X"},
+    ("/api/renku/environments/{ready}/archive", "POST"): {"version": 1},
+    ("/api/renku/environments/{ready}/state", "POST"): {"version": 1, "state": "deprecated"},
+    ("/api/renku/environments/{ready}/revision", "POST"): {"version": 1, "revision": 1},
+    ("/api/renku/environments/{ready}/move", "POST"): {"to": "up"},
     ("/api/renku/gitlab-hook", "POST"): {"object_kind": "push", "project_id": 42},
     ("/api/renku/projects/{project}/sessions/{session}/start", "POST"): {"resource_class": "none"},
     ("/api/renku/projects/{project}/sessions/{session}/revision", "POST"): {"revision": 1},
