@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..domain.access import Action
-from ..domain.errors import not_found
+from ..domain.errors import RenkuError, not_found
 from ..domain.sighting import stored
 from ..services import installed, looks, succession
 from . import views_installed, views_successor
@@ -28,6 +28,11 @@ class SessionSuccessor(OfSession):
             "renku_session_successor.html", "projects", errors=errors,
             difference=views_installed.difference(known), **views_successor.change(found, heir, self.frame),
         )  # fmt: skip
+
+    async def again(self, problem: RenkuError, *args: str) -> bool:
+        """Where nothing is offered there is no form either."""
+        view = await looks.view(self.parts, self.person, self.ref(args[0]), args[1])
+        return view.successor is not None and await super().again(problem, *args)
 
     async def get(self, ref: str, session_id: str) -> None:
         await self.form(ref, session_id, errors={})

@@ -133,7 +133,6 @@ API: tuple[Route, ...] = (
     Route("api_admin_failures", r"api/renku/admin/failures", api_admin.Failures),
     Route("api_admin_launches", r"api/renku/admin/launches", api_admin.Launches),
     Route("api_admin_audit", r"api/renku/admin/audit", api_admin.Audit),
-    Route("api_environments", r"api/renku/environments", api_misc.Environments),
     Route("api_environments", r"api/renku/environments", api_environments.Environments),
     Route("api_environment", rf"api/renku/environments/{ID}", api_environments.Environment),
     Route("api_environment_archive", rf"api/renku/environments/{ID}/archive", api_environments.Archive),

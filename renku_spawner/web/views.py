@@ -16,6 +16,7 @@ from ..domain.resources import ResourceClass
 from ..domain.session import Configuration
 from ..services.looks import Other, SessionView
 from . import views_life, words
+from .icons import icon
 from .urls import Urls
 
 View = dict[str, Any]
@@ -216,6 +217,7 @@ def environment(found: Environment, revision: Revision) -> View:
         "creator": found.created_by,
         "created_at": words.iso(found.created_at),
         "kind": str(found.kind),
+        "icon": icon(found),
         "image": revision.canonical,
         "digest": revision.digest,
         "revision": revision.number,

@@ -6,20 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..domain.curation import ICONS, is_the_same
-from ..domain.environment import Environment, Kind, Revision, State
-from ..domain.verdict import Checked
+from ..domain.environment import Environment, Revision, State
+from ..domain.verdict import Checked, Verdict
 from ..services.parts import Parts
 from ..services.ready_made import Page, ReadyMade, Whole
 from . import views_forms, views_session, words
+from .icons import icon
 from .urls import query
 from .views import Frame, View
 
-_ICON_OF_KIND = {Kind.DEFAULT: "fa-box-open", Kind.EXTERNAL: "fa-cube", Kind.REPOSITORY: "fa-code-branch"}
-_ICON = {
-    "notebook": "fa-book-open", "code": "fa-code", "chart": "fa-chart-line", "map": "fa-map",
-    "terminal": "fa-terminal", "globe": "fa-globe", "dna": "fa-dna", "gpu": "fa-microchip", "robot": "fa-robot",
-    "book": "fa-book",
-}  # fmt: skip
 _STATES = {
     State.DRAFT: ("fa-pen-ruler", "Only admins see it; nobody can add it to a project."),
     State.ACTIVE: ("fa-circle-check", "Offered in every project under Ready-made."),
@@ -40,11 +35,6 @@ _STEPS = {
 }
 
 
-def icon(found: Environment) -> str:
-    """The picture that its admin chose, or else that of its kind."""
-    return _ICON.get(found.icon) or _ICON_OF_KIND[found.kind]
-
-
 def page(found: Page, frame: Frame, state: str, keyword: str) -> View:
     """Everything of renku_environments.html."""
     address, movable = frame.urls.environments, [] if state or keyword else found.movable
@@ -52,8 +42,8 @@ def page(found: Page, frame: Frame, state: str, keyword: str) -> View:
     return {
         "rows": [_row(each, frame, movable) for each in found.items],
         "filters": [
-            {"text": text, "icon": icon, "url": query(address, state=each, keyword=keyword), "current": each == state}
-            for each, (text, icon) in _FILTERS.items()
+            {"text": text, "icon": picture, "url": query(address, state=to, keyword=keyword), "current": to == state}
+            for to, (text, picture) in _FILTERS.items()
         ],
         "keywords": views_forms.keyword_links(found.keywords, keyword, chosen) if found.keywords else [],
         "next": query(address, state=state, keyword=keyword, after=found.next) if found.next else None,
@@ -172,8 +162,24 @@ def edited(
 ) -> View:
     """The form of an environment: its fields, and what was found of its image; *kept* is what stays pinned."""
     own = views_forms.own_image({"values": dict(values)}, checked, parts, kept)
+    if own["verdict"]:
+        own["verdict"] |= _with_credentials(own["verdict"], checked)
     icons = [{"value": "", "text": "usual"}, *({"value": word, "text": word} for word in ICONS)]
     return {"own": own, "check_url": check_url, "icons": icons, "renews": kept is not None and kept.tag is not None}
+
+
+_CLOSED = "This image cannot be used: it does not exist, or the hub may not read it"
+_OPEN_IT = (
+    "Check the spelling of its name and tag. If it is private, the hub needs read credentials for its registry "
+    "(Renku.registry_credentials), and the nodes need a pull secret."
+)
+
+
+def _with_credentials(verdict: View, checked: Checked | None) -> View:
+    """What is said otherwise where the hub has asked with credentials of its own: nothing has shown it to be public."""
+    if checked is not None and checked.verdict in (Verdict.NOT_FOUND, Verdict.DENIED):
+        return {"title": _CLOSED, "text": _OPEN_IT}
+    return {"steps": [each | {"text": each["text"].replace("Found and public", "Found")} for each in verdict["steps"]]}
 
 
 def step(found: Whole, to: str, values: Mapping[str, Any], days: int, frame: Frame) -> View:

@@ -86,6 +86,7 @@ def environment(**changed: Any) -> dict[str, Any]:
         "creator": "admin",
         "created_at": "2026-11-02T04:12:00+00:00",
         "kind": "default",
+        "icon": "fa-box-open",
         "image": "quay.io/jupyter/scipy-notebook:2026-11-02",
         "digest": DIGEST,
         "revision": 4,

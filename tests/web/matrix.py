@@ -48,7 +48,7 @@ PAGES = """
 /renku/projects/{path}/-/sessions/{session}/delete   GET     302 404 403 200 200 404  302 403 403 200 200 403  302
 /renku/projects/{path}/-/sessions/{session}/delete   POST    303 404 403 303 303 404  303 403 403 303 303 403  303
 /renku/projects/{path}/-/sessions/{session}/successor GET   302 404 403 404 404 404  302 403 403 404 404 403  302
-/renku/projects/{path}/-/sessions/{session}/successor POST  303 404 403 404 404 404  303 403 403 404 404 403  303
+/renku/projects/{path}/-/sessions/{session}/successor POST  303 404 403 422 422 404  303 403 403 422 422 403  303
 /renku/projects/{path}/-/sessions/{session}/default  POST    303 404 403 303 303 404  303 403 403 303 303 403  303
 /renku/projects/{path}/-/sessions/{session}/revision POST    303 404 403 303 303 404  303 403 403 303 303 403  303
 /renku/projects/{path}/-/sessions/{session}/dismissal POST   303 404 403 303 303 404  303 403 403 303 303 403  303
