@@ -6,6 +6,7 @@ SHELL := /bin/bash
 PYTHON := $(or $(PYTHON),$(shell command -v python3),python3)
 UV_VERSION := 0.13.9
 NODE_MAJOR := 20
+UPGRADE := --upgrade
 SQLALCHEMY_OLD := 2.0.51
 WORKERS := 2
 
@@ -70,11 +71,11 @@ clean:  ## remove what make has installed; the demo's data stays
 	rm -rf $(VENV) node_modules build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 # What an image holds, in the versions that the tests ran with: $(call locked,lock file,what is wanted)
-locked = $(UV) pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+locked = $(UV) pip compile -q $(UPGRADE) --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
     --no-emit-index-url --no-emit-find-links --constraint requirements.lock --output-file $(1) $(2)
 
-lock: $(DONE)/packages  ## choose versions anew from pyproject.toml and package.json
-	$(UV) pip compile -q --upgrade --universal --python-version 3.11 --all-extras --generate-hashes --no-header \
+lock: $(DONE)/packages  ## choose versions anew from pyproject.toml and package.json (UPGRADE= for those that are missing)
+	$(UV) pip compile -q $(UPGRADE) --universal --python-version 3.11 --all-extras --generate-hashes --no-header \
 	    --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
 	$(call locked,helm/image/build.lock,helm/image/build.in)
 	$(call locked,helm/image/requirements.lock,pyproject.toml helm/image/requirements.in)
@@ -123,7 +124,7 @@ $(DONE)/git: $(DONE)/venv
 	@touch $@
 
 $(DONE)/services: $(DONE)/venv
-	$(call debian,command -v chromium && fc-match sans && ls /usr/lib/postgresql/*/bin/initdb && command -v setpriv && ls /usr/lib/*/libatomic.so.1 && command -v docker-registry && command -v skopeo && command -v umoci && command -v git-lfs && command -v promtool,chromium docker-registry fontconfig fonts-dejavu-core git-lfs libatomic1 postgresql prometheus skopeo umoci util-linux)
+	$(call debian,command -v chromium && fc-match sans && ls /usr/lib/postgresql/*/bin/initdb && command -v setpriv && ls /usr/lib/*/libatomic.so.1 && command -v docker-registry && command -v skopeo && command -v umoci && command -v git-lfs && command -v promtool && command -v buildah && command -v mmdebstrap && ls /usr/lib/podman/netavark,buildah chromium docker-registry fontconfig fonts-dejavu-core git-lfs libatomic1 mmdebstrap netavark postgresql prometheus skopeo umoci util-linux)
 	@touch $@
 
 # Both Helms come out of Python packages, which are too large to be installed with the others.

@@ -22,7 +22,7 @@ build() { # image, folder, Dockerfile, flags
         $BUILDER buildx build ${BUILD_FLAGS:-} "$@" "$folder"
         ;;
     *)
-        $BUILDER build --format docker ${BUILD_FLAGS:-} "$@" "$folder"
+        $BUILDER build ${BUILD_FLAGS:-} "$@" "$folder"
         if [ -n "${PUSH:-}" ]; then $BUILDER push ${PUSH_FLAGS:-} "$image"; fi
         ;;
     esac

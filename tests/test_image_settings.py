@@ -140,6 +140,7 @@ def test_a_place_for_it_that_cannot_be_is_named(registry: str) -> None:
     assert said(image_settings.own_environments, registry).startswith("Renku.image_registry: ")
 
 
-def test_the_tag_is_the_one_that_its_dockerfile_has() -> None:
-    dockerfile = Path(__file__).parents[1] / "helm/environments/jupyter-python/Dockerfile"
-    assert f"ARG TAG={image_settings.OWN_TAG}\n" in dockerfile.read_text()
+def test_the_tag_is_the_one_that_its_dockerfile_and_the_chart_have() -> None:
+    helm = Path(__file__).parents[1] / "helm"
+    assert f"ARG TAG={image_settings.OWN_TAG}\n" in (helm / "environments/jupyter-python/Dockerfile").read_text()
+    assert f"jupyter-python:{image_settings.OWN_TAG}" in (helm / "renku-hub/templates/_names.tpl").read_text()

@@ -69,7 +69,7 @@ class Runner:
         event: Object | None = None
         while True:
             try:
-                return View(self.pod.machine, self.spec)
+                return self.pod.kubelet.view(self.pod.machine, self.spec)
             except ConfigError as error:
                 if event is None:
                     event = self.event("Failed", f"Error: {error}", "Warning")

@@ -7,12 +7,15 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.fixtures.built_images import Root
+
 from . import kubelet_status
 from .kube_controllers import claims
 from .kubelet import SCHEDULER, ScriptedKubelet
 from .pod_life import Life
 from .process_container import Runner
-from .process_env import Machine, MountError
+from .process_env import Machine, MountError, View
+from .process_root import RootView
 
 if TYPE_CHECKING:
     from .kube import FakeCluster
@@ -147,7 +150,8 @@ def code_of(runner: Runner) -> int:
 class ProcessKubelet(ScriptedKubelet):
     """Runs every pod for which no recorded life is planned.
 
-    root: where claims and pods have their folders; images: what an image runs when the pod does not say, by name.
+    root: where claims and pods have their folders; images: what an image runs when the pod does not say, by name;
+    roots: file systems of images, by how their names begin. Containers of others have this machine's.
     """
 
     def __init__(self, cluster: "FakeCluster", root: Path, images: dict[str, list[str]] | None = None) -> None:
@@ -155,7 +159,15 @@ class ProcessKubelet(ScriptedKubelet):
         self.root, self.images = root, images or {}
         self.entrypoint = ["jupyterhub-singleuser"]
         self.programs: list[str] = []
+        self.roots: dict[str, Root] = {}
         self.running: dict[str, tuple[ProcessPod, asyncio.Task[None]]] = {}
+
+    def view(self, machine: Machine, container: Object) -> View:
+        """Raises ConfigError."""
+        for begin, root in self.roots.items():
+            if container["image"].startswith(begin):
+                return RootView(machine, container, root)
+        return View(machine, container)
 
     def address(self) -> str:
         """Return an address of this process's own corner of 127.0.0.0/8."""
