@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from renku_spawner.domain.access import Person
+from renku_spawner.domain.curation import NewReadyMade, ReadyMadeChange
 from renku_spawner.domain.errors import Conflict, Invalid
 from renku_spawner.domain.image_policy import ImagePolicy
 from renku_spawner.domain.policy import Policy
@@ -25,6 +26,7 @@ from renku_spawner.registry.guard import Guard
 from renku_spawner.remote.cache import Cache
 from renku_spawner.services import (
     admission,
+    curation,
     environments,
     images,
     installed,
@@ -304,3 +306,30 @@ async def test_the_file_for_other_programs_is_made_once(house: House, registry: 
     assert len(json.loads(made[0])["components"]) == 1000
     assert made[0] == made[1]
     assert took[1] < took[0] / 2
+
+
+async def test_what_the_hubs_credentials_open_admins_may_add_and_renew_and_nobody_else_learns_of(
+    house: House, locked: Registry
+) -> None:
+    """Decision 8: the same image is refused to somebody who pastes it, before and after."""
+    image, old = f"{locked.host}/pins/ours:1", locked.push("pins/ours", "1")
+    house.ask(locked, credentials={locked.host: SECRET})
+    new = NewReadyMade(name="Ours", image=image)
+    for _ in range(2):
+        with pytest.raises(Invalid) as refused:
+            await house.own(image)
+        assert refused.value.fields.keys() == {"image"}
+        assert (await images.check(house.parts, ADA, image)).verdict is Verdict.DENIED
+        made = await curation.add(house.parts, ADA, new)
+        assert made.revision.digest == old
+    moved = locked.push("pins/ours", "1", config={"User": "1001"})
+    house.ask(locked, credentials={locked.host: SECRET})
+    kept = await curation.change(house.parts, ADA, made.id, ReadyMadeChange(version=1, image=image))
+    assert (kept.revision.number, kept.revision.digest) == (1, old), "a tag that moves changes nothing by itself"
+    renewed = await curation.change(house.parts, ADA, made.id, ReadyMadeChange(version=2, renew=True))
+    assert (renewed.revision.number, renewed.revision.digest) == (2, moved)
+    again = await curation.change(house.parts, ADA, made.id, ReadyMadeChange(version=3, renew=True))
+    assert again.revision == renewed.revision, "it has not moved since"
+    house.ask(None)
+    with pytest.raises(Invalid):
+        await curation.change(house.parts, ADA, made.id, ReadyMadeChange(version=4, renew=True))
