@@ -20,7 +20,13 @@ from .types import UTCDateTime
 
 _I, _L, _E, _P, _S = instances.c, launches.c, environments.c, projects.c, sessions.c
 SAMPLES = 200  # starts of one environment that are looked at for how long they take
-_RUNNING, _ACTIVE, _AT_REST = Desired.RUNNING.value, _I.active == true(), _I.active == false()
+_RUNNING, _ACTIVE = Desired.RUNNING.value, _I.active == true()
+_AT_REST = and_(
+    _I.desired != _RUNNING, _I.observed == Observed.ABSENT.value
+)  # no index is better than that of the order
+_LISTED = _I.listed == true()
+# The same, where another index finds less than that of all that are listed.
+_LISTED_TOO = func.coalesce(_I.listed, false()) == true()
 
 # ---- instances -------------------------------------------------------------------------------------
 
@@ -28,7 +34,6 @@ _PAGE = (
     select(*(_I[name] for name in FIELDS), _S.title, _S.disk, _P.path)
     .join(sessions, _S.id == _I.session)
     .outerjoin(projects, _P.id == _I.project)
-    .where(_I.listed == true())
     .order_by(_I.requested_at.desc(), _I.id.desc())
     .limit(bindparam("most"))
 )
@@ -42,7 +47,7 @@ _WITH_STATUS = {
     ),
     Status.STOPPING: and_(_ACTIVE, _I.desired != _RUNNING, _I.observed != Observed.UNKNOWN.value),
     Status.FAILED: and_(_AT_REST, _I.reason.is_not(None)),
-    Status.PAUSED: and_(_AT_REST, _I.reason.is_(None)),
+    Status.PAUSED: and_(_AT_REST, _I.reason.is_(None), _LISTED),
     Status.INACTIVE: false(),  # of which nothing is there
 }
 _OF_OWNER = _I.username == bindparam("owner")
@@ -164,7 +169,12 @@ class OperatingStore:
 
 
 def _page(asked: InstanceFilter) -> Any:
-    found = _PAGE if asked.status is None else _PAGE.where(_WITH_STATUS[asked.status])
+    """Databases choose an index by what is asked of them: each filter asks for its own."""
+    found = _PAGE
+    if asked.status is not None:
+        found = found.where(_WITH_STATUS[asked.status])
+    else:
+        found = found.where(_LISTED_TOO if asked.reason else _LISTED)
     for said, condition in ((asked.owner, _OF_OWNER), (asked.project, _IN_PROJECT), (asked.reason, _ENDED_SO)):
         found = found.where(condition) if said else found
     return found
