@@ -91,7 +91,8 @@ def test_no_table_is_read_from_end_to_end(db: Database, plans: Callable[[Any], l
         tx.launches.add(launch(of, seconds=3))
     found = plans(lambda tx: ASKED[question](tx, of))
     assert found
-    for line in found:
+    # Those indexes hold only the rows that are meant, in the order of the page: they may be walked from end to end.
+    for line in (line for line in found if "_latest_failed" not in line and "_latest_active" not in line):
         assert "SCAN renku_" not in line, found
         assert "Seq Scan on renku_" not in line, found
 
