@@ -90,9 +90,17 @@ def _age(thing: Thing) -> tuple[str, str]:
 
 
 def _sum(kept: Sequence[Thing]) -> str:
-    sizes = Counter(thing.size for thing in kept if thing.size)
-    total = sum((quantity.parse(size) * count for size, count in sizes.items()), start=quantity.parse("0"))
-    return str(int(total)) if sizes else ""
+    """Whole bytes; what the cluster says of a size that is none counts nothing."""
+    sizes = Counter(thing.size for thing in kept)
+    known = {size: bytes_ for size in sizes if (bytes_ := _bytes(size)) is not None}
+    return str(sum(bytes_ * sizes[size] for size, bytes_ in known.items())) if known else ""
+
+
+def _bytes(size: str) -> int | None:
+    try:
+        return int(quantity.parse(size))
+    except ValueError:
+        return None
 
 
 async def failures(parts: Parts) -> list[FailureCount]:

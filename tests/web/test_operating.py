@@ -15,6 +15,24 @@ from tests.fixtures.renku import RenkuHub, xsrf
 
 PAGE, API = "renku/admin", "api/renku/admin"
 LATE = timedelta(hours=1)
+HOSTILE = [
+    ("GET", "instances?status=dancing", None, 422),
+    ("GET", "instances?limit=0", None, 422),
+    ("GET", "instances?after=x", None, 422),
+    ("GET", "instances?owner=a&owner=b", None, 400),
+    ("GET", "instances?owner=%27+OR+1%3D1--&project=..%2F&reason=%00", None, 200),
+    ("GET", "claims?after=WyJ4Il0", None, 422),
+    ("GET", "launches?after=WyJ4Il0", None, 422),
+    ("GET", "audit?after=WyIyMDI2IiwgMV0", None, 422),
+    ("POST", "pause", {"username": "alice"}, 422),
+    ("POST", "pause", {"username": "alice", "session": "../x"}, 422),
+    ("POST", "pause", {"username": "../alice", "session": "a" * 12}, 404),
+    ("DELETE", "orphans", {"kind": "secret", "names": ["x"]}, 422),
+    ("DELETE", "orphans", {"kind": "folder", "names": []}, 422),
+    ("DELETE", "orphans", {"kind": "folder", "names": ["x"] * 201}, 422),
+    ("DELETE", "orphans", {"kind": "folder", "names": ["x"], "force": True}, 422),
+    ("DELETE", "orphans", {"kind": "folder", "names": ["../../etc", ".", ""]}, 200),
+]
 
 
 def audit(hub: RenkuHub) -> list[tuple[str, str | None, str, str, str]]:
@@ -82,6 +100,17 @@ async def api_says_the_same(hub: RenkuHub, session: Session) -> None:
     ]
     answer = await hub.client("root").post(f"{API}/pause", json={"username": "nobody", "session": session.id})
     assert answer.status_code == 404
+
+
+async def test_what_nobody_means_is_refused_and_nothing_is_looked_at_or_removed(renku_hub):
+    hub = await renku_hub()
+    hub.curator("root")
+    wrong = []
+    for method, address, body, status in HOSTILE:
+        answer = await hub.client("root").request(method, f"{API}/{address}", **({"json": body} if body else {}))
+        wrong += [] if answer.status_code == status else [(method, address, body, answer.status_code, answer.text)]
+    assert not wrong
+    assert {each[2] for each in audit(hub)} == {"looked at everybody's"}
 
 
 async def test_starts_are_told_by_environment_and_failures_by_reason(renku_hub):
