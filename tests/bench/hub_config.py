@@ -32,6 +32,7 @@ c.JupyterHub.authenticator_class = "dummy"
 c.Authenticator.allow_all = True
 c.JupyterHub.spawner_class = "simple"
 c.JupyterHub.allow_named_servers = True
+c.JupyterHub.authenticate_prometheus = False
 
 
 class Statements(RequestHandler):

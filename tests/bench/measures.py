@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from itertools import product
 from pathlib import Path
@@ -84,10 +84,13 @@ async def growth(folder: Path, plan: Plan) -> list[Sample]:
     async with serving(*ready) as hubs:
         samples: list[Sample] = []
         pages = [Page(hub, await login(hub, MEMBER), f"/hub/renku/projects/{OWNER}/p20") for hub in hubs]
+        metrics = [replace(page, path="/hub/metrics") for page in pages]
         for number in range(plan.rounds):
             found = await compared(pages, requests=plan.requests, at_once=1)
-            for stored, page, each in zip(plan.stored, pages, found, strict=True):
-                samples.append({"round": number, "stored": stored, **asdict(each), **await _statements(page)})
+            scrapes = await compared(metrics, requests=plan.requests, at_once=1)
+            for stored, page, each, scrape in zip(plan.stored, pages, found, scrapes, strict=True):
+                made = {"round": number, "stored": stored, "scrape": scrape.cpu}
+                samples.append({**made, **asdict(each), **await _statements(page)})
         return samples
 
 

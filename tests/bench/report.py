@@ -90,6 +90,11 @@ def _growth(samples: list[Sample], plan: Plan) -> Iterator[Line]:
     yield Line(
         what="B2: … and how their number varies", value=varies, least=varies, most=varies, bar=0, unit="statements"
     )
+    for stored in plan.stored:
+        costs = [s["scrape"] for s in _of(samples, plan.rounds, stored=stored) if "scrape" in s]  # not in older samples
+        if costs:
+            what = f"Scrape: /hub/metrics with {stored:,} stored sessions, and as many instances up to 10,000"
+            yield spread(costs, what=what, bar=None, unit="CPU-ms")
 
 
 def _streams(samples: list[Sample], plan: Plan) -> Iterator[Line]:

@@ -25,7 +25,9 @@ async def test_a_short_round_gives_every_figure(tmp_path: Path) -> None:
     """It says nothing about speed, only that nothing is missing."""
     samples = await measures.everything(tmp_path, SHORT)
     found = report.write(tmp_path, samples, SHORT, print)
-    assert [line.what.partition(":")[0] for line in found] == ["B1"] * 6 + ["B2"] * 3 + ["Streams"] * 2 + ["B14"] * 3
+    assert [line.what.partition(":")[0] for line in found] == ["B1"] * 6 + ["B2"] * 3 + ["Scrape"] * 2 + [
+        "Streams"
+    ] * 2 + ["B14"] * 3
     assert all(line.value > 0 for line in found if line.bar)
     assert all(stream["delivered"] == stream["published"] for stream in samples["streams"])
     written = (tmp_path / "results.md").read_text()
