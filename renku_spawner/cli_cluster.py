@@ -42,6 +42,11 @@ def spawner(config: Config) -> RenkuSpawner:
     kind = JupyterHub(config=Config(JupyterHub=said)).spawner_class  # it may be a name, too
     if not issubclass(kind, RenkuSpawner):
         raise ValueError(f"Sessions of this hub are no pods (c.JupyterHub.spawner_class is {kind.__name__}).")
+    return spawner_of(kind, config)
+
+
+def spawner_of(kind: type[RenkuSpawner], config: Config) -> RenkuSpawner:
+    """One of that class, as `spawner`. Raises ValueError: the cluster cannot be found from here."""
     nobody: Any = SimpleNamespace(name="renku-probe", id=0, url="/")
     hub: Any = SimpleNamespace(public_host="", url="", base_url="/", api_url="")
     try:

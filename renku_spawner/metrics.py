@@ -30,7 +30,9 @@ CALLED = ("gitlab", "registry", "kubernetes")
 OUTCOMES = ("ok", "refused", "busy", "no_answer", "skipped")
 NEIGHBOURS = ("database", *CALLED)
 CACHES = ("access", "projects", "ci", "image", "facts")
-TASKS = ("environments", "images", "deletions", "lost", "routes", "access", "tidying", "counting", "beside")
+TASKS = (
+    "environments", "images", "deletions", "lost", "routes", "access", "tidying", "counting", "beside", "prepulling",
+)  # fmt: skip
 
 
 def _counter(name: str, text: str, *labels: str) -> Counter:

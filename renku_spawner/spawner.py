@@ -7,7 +7,7 @@ from contextlib import suppress
 from time import monotonic
 
 from jupyterhub.utils import maybe_future
-from traitlets import Bool
+from traitlets import Bool, Unicode
 
 from . import beside, pod_look, pod_probe
 from .claimed import ANSWERS_WITHIN, ClaimedSpawner
@@ -42,6 +42,16 @@ class RenkuSpawner(ClaimedSpawner):
         help="""
         Whether what is installed in an image is found out when a session of it runs, by a pod of a few seconds
         beside it. It happens once for each image that has no list of packages (an SBOM attestation) of its own.
+        """,
+    )
+
+    prepuller = Unicode(
+        "",
+        config=True,
+        help="""
+        Name of the DaemonSet in the sessions' namespace that keeps ready-made images on every node, for example
+        `renku-prepuller`; the chart makes it and sets this. The hub adds the images of environments that are offered
+        by admins in the browser, and shows which nodes have them. Empty: it keeps none there.
         """,
     )
 

@@ -21,7 +21,7 @@ from jinja2.ext import Extension
 from jupyterhub.app import JupyterHub
 from traitlets import TraitError
 
-from . import access_ends, left_proxy, metrics, mounted, observed
+from . import access_ends, left_proxy, metrics, mounted, observed, prepulled
 from .app import Renku
 from .domain.instance import Instance
 from .gitlab_login import setup
@@ -244,4 +244,5 @@ async def _deleted(hub: Any, instance: Instance) -> bool:
 _LATER = (
     ("deletions", "to finish deletions", _finish_deletions),
     ("lost", "to settle what was lost", _settle_forgotten),
+    ("prepulling", "to keep images on the nodes", prepulled.keep),
 )

@@ -16,6 +16,7 @@ from typing import Any
 from aiohttp import ClientError
 from kubernetes_asyncio.client import (
     ApiException,
+    AppsV1Api,
     V1DeleteOptions,
     V1PersistentVolumeClaim,
     V1Pod,
@@ -33,6 +34,7 @@ TIMEOUT = 10  # seconds of one request (security.md, budgets)
 PATIENCE = 30.0  # seconds of all tries together
 LOG_BYTES = 64 * 1024
 PAGE = 500  # claims; some 1 MB
+MANAGER, APPLY = "renku-hub", "application/apply-patch+yaml"
 
 
 class Denied(Exception):
@@ -133,6 +135,16 @@ class Calls:
         except Denied:
             return []
         return list(found["items"])
+
+    async def daemon_set(self, name: str) -> Raw | None:
+        return await self._find(AppsV1Api(self._api.api_client).read_namespaced_daemon_set, name=name)
+
+    async def apply_daemon_set(self, name: str, said: dict[str, Any]) -> None:
+        """All that this hub says of it, which nobody else does: what somebody has put in its place is taken back."""
+        await self._again(
+            AppsV1Api(self._api.api_client).patch_namespaced_daemon_set,
+            name=name, body=said, field_manager=MANAGER, force=True, _content_type=APPLY,
+        )  # fmt: skip
 
     async def log(self, pod: str, container: str, *, lines: int, previous: bool = False, limit: int = LOG_BYTES) -> str:
         """The end of a container's log, of *limit* bytes at most; empty if it has none or it cannot be had now."""

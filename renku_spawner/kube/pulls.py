@@ -14,7 +14,7 @@ from .objects import Container, Raw, count, words
 from .verdict import AT_ONCE, Failure
 
 RETRIED = {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"}
-_AT_ONCE = {
+FINAL = {
     "InvalidImageName": "image_invalid",
     "ErrImageNeverPull": "image_never_pull",
     "SignatureValidationFailed": "image_rejected",
@@ -33,9 +33,9 @@ _WITHOUT_EVENTS = 60.0  # the second try comes after 10 s; without events nobody
 
 def failure(container: Container, events: Sequence[Raw], asked: Asked) -> Failure | None:
     """Why the container's image does not arrive; None when it is no matter of images."""
-    if container.waiting in _AT_ONCE:
+    if container.waiting in FINAL:
         values = {"image": asked.image, "message": words(container.message, container.waiting)}
-        return Failure(code=_AT_ONCE[container.waiting], values=values)
+        return Failure(code=FINAL[container.waiting], values=values)
     if container.waiting not in RETRIED:
         return None
     values = {"image": asked.image, "message": words(container.message, container.waiting)}

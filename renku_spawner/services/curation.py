@@ -42,7 +42,9 @@ async def add(parts: Parts, person: Person, new: NewReadyMade) -> Environment:
         _note(tx, parts, person, "environment added", made, image=revision.image, state=str(new.state))
         return made
 
-    return await write(parts, work)
+    made = await write(parts, work)
+    parts.prepulling.changed()
+    return made
 
 
 async def change(parts: Parts, person: Person, id: str, change: ReadyMadeChange) -> Environment:
@@ -188,9 +190,11 @@ async def _changed(
         return after
 
     try:
-        return await write(parts, whole)
+        after = await write(parts, whole)
     except (Clash, Lost):
         raise _is_changed(await read(parts, lambda tx: of(tx, id))) from None
+    parts.prepulling.changed()
+    return after
 
 
 def of(tx: Transaction, id: str) -> Environment:

@@ -21,6 +21,7 @@ from ..remote.cache import Cache
 from ..store.database import Database, Transaction
 from ..store.patience import patiently
 from .news import News
+from .prepuller import Prepulling
 from .pulse import Pulse
 
 T = TypeVar("T")
@@ -55,6 +56,7 @@ class Parts:
     groups: Callable[[], Iterable[str]] = tuple
     groups_of: Callable[[str], Iterable[str]] = lambda name: ()
     news: News = field(default_factory=News)
+    prepulling: Prepulling = field(default_factory=Prepulling)
     now: Callable[[], datetime] = utcnow
     registry: Client | None = None
     gitlab: GitLab | None = None

@@ -114,6 +114,8 @@ async def _look(parts: Parts, image: Image, environment: Environment) -> None:
         before = await seen(parts, image, environment)
         after = await _sight(parts, image, environment, before)
         await write(parts, lambda tx: _note(tx, parts, image, environment, after))
+        if environment.ready_made:
+            parts.prepulling.changed()
         await read_what_is_installed(parts, image, after, trusted=environment.ready_made)
     except Clash:
         log.debug("Somebody else looked at %s at the same moment", reference(image))

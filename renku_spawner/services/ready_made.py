@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..domain.curation import COUNTED, Usage
 from ..domain.environment import Environment, Revision, State
 from ..store.database import Transaction
+from . import prepulling
 from .curation import of
 from .parts import Parts, read
+from .prepuller import Known
 
 IN_USE = (State.DRAFT, State.ACTIVE, State.DEPRECATED)
 _MOST_SUCCESSORS = 100
@@ -26,12 +28,14 @@ class ReadyMade:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """`movable` are the ids of those that can change places, in their order."""
+    """`movable` are the ids of those that can change places, in their order; `nodes` is None where nothing is pulled
+    beforehand."""
 
     items: list[ReadyMade]
     next: str | None
     keywords: list[str]
     movable: list[str]
+    nodes: Known | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,7 @@ class Whole(ReadyMade):
 
     revisions: list[Revision]
     successors: list[Environment]
+    nodes: Known | None = None
 
 
 async def listed(
@@ -59,7 +64,8 @@ async def listed(
             items=items, next=following, keywords=tx.environments.keywords(), movable=tx.environments.in_order()
         )
 
-    return await read(parts, work)
+    page = await read(parts, work)
+    return replace(page, nodes=await prepulling.known(parts, [each.environment for each in page.items]))
 
 
 async def one(parts: Parts, id: str) -> Whole:
@@ -77,7 +83,8 @@ async def one(parts: Parts, id: str) -> Whole:
             successors=[each for each in active if each.id != id],
         )
 
-    return await read(parts, work)
+    whole = await read(parts, work)
+    return replace(whole, nodes=await prepulling.known(parts, [whole.environment]))
 
 
 def _with_use(tx: Transaction, parts: Parts, found: list[Environment]) -> list[ReadyMade]:

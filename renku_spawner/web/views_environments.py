@@ -10,7 +10,7 @@ from ..domain.environment import Environment, Revision, State
 from ..domain.verdict import Checked, Verdict
 from ..services.parts import Parts
 from ..services.ready_made import Page, ReadyMade, Whole
-from . import views_forms, views_session, words
+from . import views_forms, views_nodes, views_session, words
 from .icons import icon
 from .urls import query
 from .views import Frame, View
@@ -40,7 +40,11 @@ def page(found: Page, frame: Frame, state: str, keyword: str) -> View:
     address, movable = frame.urls.environments, [] if state or keyword else found.movable
     chosen = query(address, state=state)
     return {
-        "rows": [_row(each, frame, movable) for each in found.items],
+        "rows": [
+            _row(each, frame, movable) | {"nodes": views_nodes.brief(found.nodes, each.environment)}
+            for each in found.items
+        ],
+        **views_nodes.column(found.nodes),
         "filters": [
             {"text": text, "icon": picture, "url": query(address, state=to, keyword=keyword), "current": to == state}
             for to, (text, picture) in _FILTERS.items()
@@ -131,6 +135,7 @@ def whole(found: Whole, frame: Frame) -> View:
         "steps": _steps(each, frame),
         "facts": views_session.run_facts(each.revision, local=frame.local),
         "revisions": [_revision(one, each, frame) for one in found.revisions],
+        "on": views_nodes.full(found.nodes, each),
     }
 
 

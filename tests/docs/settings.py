@@ -16,7 +16,7 @@ SHOWN = {"db_url": "the hub's `db_url`", "gitlab_url": "where people log in"}  #
 # What of the spawners is ours; the rest is JupyterHub's or KubeSpawner's and documented there.
 OWN = {
     RenkuLocalSpawner: ("cmd", "poll_interval"),
-    RenkuSpawner: ("clone_image", "hub_label", "probe_images", "show_unsaved"),
+    RenkuSpawner: ("clone_image", "hub_label", "prepuller", "probe_images", "show_unsaved"),
 }
 
 

@@ -13,6 +13,7 @@ from kubernetes_asyncio.client import Configuration
 from . import kube_admission
 from .kube_api import Api
 from .kube_controllers import Controllers
+from .kube_daemons import Daemons
 from .kube_faults import Fault, Faults, Request, WatchFault
 from .kube_http import Handler
 from .kube_logs import Logs
@@ -63,6 +64,7 @@ class FakeCluster:
         self.tasks: set[asyncio.Task[None]] = set()
         self.errors: list[BaseException] = []
         self.controllers = Controllers(self)
+        self.daemons = Daemons(self)
         self.store.listeners.append(self.heard)
         self.kubelet: Kubelet | None = None
         self.handler = Handler(self)
@@ -240,7 +242,7 @@ class FakeCluster:
             self.errors.append(error)
 
     def heard(self, change: Change) -> None:
-        if self.kubelet is None or change.resource != "pods":
+        if self.kubelet is None or change.resource != "pods" or self.daemons.owns(change.object):
             return
         if change.type == "ADDED":
             self.kubelet.added(change.object)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from .kube_admission import authorise
+from .kube_daemons import APPLY, RESOURCE
 from .kube_errors import ApiError, no_such_path, not_allowed, plain
 from .kube_faults import Fault, Request
 from .kube_list import Listing
 from .kube_logs import LogRequest, unreachable
-from .kube_store import KINDS, Change, dumps, stamp
+from .kube_store import KINDS, Change, dumps, root, stamp, version
 from .kube_watch import YES, Watch
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 PATH = re.compile(
-    r"/api/v1(?:/namespaces/(?P<namespace>[^/]+)(?=/))?/(?P<resource>[a-z]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>[a-z]+))?"
+    r"/(?:api|apis/apps)/v1(?:/namespaces/(?P<namespace>[^/]+)(?=/))?/(?P<resource>[a-z]+)(?:/(?P<name>[^/]+))?"
+    r"(?:/(?P<sub>[a-z]+))?"
 )
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 ACCEPTED = ("application/json", "*/*", "application/*", "text/plain", "application/yaml")
@@ -112,11 +114,11 @@ class Handler:
         request.user = "" if request.resource == "pods/log" else user
         if http.path in PUBLIC:
             return ok(VERSION) if http.path == "/version" else web.Response(text="ok")
-        if not http.path.startswith("/api/"):
+        if not http.path.startswith(("/api/", "/apis/apps/")):
             raise plain(404, "404 page not found")
         self.authorise(user, request)
         resource, _, sub = request.resource.partition("/")
-        if resource not in KINDS or sub not in {"", "log", "eviction"}:
+        if resource not in KINDS or sub not in {"", "log", "eviction"} or not http.path.startswith(root(resource)):
             raise no_such_path()
         if sub == "log":
             return await self.log(http, request)
@@ -136,7 +138,7 @@ class Handler:
         return self.store.get(resource, request.namespace, request.name)
 
     def shown(self, resource: str, obj: Object, status: int = 200, warnings: list[str] | None = None) -> web.Response:
-        body = {"kind": KINDS[resource], "apiVersion": "v1"} | obj
+        body = {"kind": KINDS[resource], "apiVersion": version(resource)} | obj
         response = ok(body, status)
         for warning in warnings or []:
             text = warning.replace("\\", "\\\\").replace('"', '\\"')
@@ -166,6 +168,9 @@ class Handler:
         if not request.name:
             raise not_allowed()
         kind = http.headers.get("Content-Type", "").partition(";")[0]
+        if (request.resource, kind) == (RESOURCE, APPLY):
+            applied = self.cluster.daemons.apply(self.subject(request), json.loads(raw), request.query)
+            return self.shown(RESOURCE, applied)
         return self.shown(
             request.resource, self.api.patch(request.resource, self.subject(request), raw, kind, request.query)
         )

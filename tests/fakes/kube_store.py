@@ -26,8 +26,19 @@ KINDS = {
     "serviceaccounts": "ServiceAccount",
     "resourcequotas": "ResourceQuota",
     "limitranges": "LimitRange",
+    "daemonsets": "DaemonSet",
 }
+GROUPS = {"daemonsets": "apps"}  # those that are not of the core
 FIRST = 1000  # a cluster that has just been made is already at some version
+
+
+def version(resource: str) -> str:
+    return f"{GROUPS[resource]}/v1" if resource in GROUPS else "v1"
+
+
+def root(resource: str) -> str:
+    """Where paths to such objects begin."""
+    return f"/{'apis' if resource in GROUPS else 'api'}/{version(resource)}/"
 
 
 def stamp(moment: datetime | None = None, micro: bool = False) -> str:
@@ -67,7 +78,8 @@ class Change:
     @cached_property
     def whole(self) -> bytes:
         """Return the object with its kind, as everything but a list shows it."""
-        return b'{"kind":"%s","apiVersion":"v1",' % KINDS[self.resource].encode() + self.item[1:]
+        shown = KINDS[self.resource], version(self.resource)
+        return '{{"kind":"{}","apiVersion":"{}",'.format(*shown).encode() + self.item[1:]
 
     @property
     def key(self) -> Key:

@@ -699,6 +699,7 @@ def ready_made(name: str, state: str = "active", **changed: Any) -> dict[str, An
         "failed": 8,
         "last_used": "4 min ago",
         "last_used_at": "2026-11-24T09:38:00+00:00",
+        "nodes": {"text": "3 of 3 nodes", "failed": 0, "complete": True},
         "page": page,
         "step": {"state": "deprecated", "text": "Deprecate …", "url": page + "/state?to=deprecated"},
         "move_url": page + "/move",
@@ -717,6 +718,7 @@ HEIR = {"name": "Jupyter Python, minimal", "page": ENVIRONMENTS + "/minimal"}
 RETIRED = ready_made(
     "old", "archived", configured=True, successor=HEIR, message="Python 3.10 is out of support.", step=None,
     archived_at="2026-03-04T10:00:00+00:00", move_url=None, last_used=None, last_used_at=None, digest=None,
+    nodes=None,
 )  # fmt: skip
 READY_MADE = {
     "rows": [ready_made("scipy"), ready_made("draft", "draft", up=True, down=False), RETIRED],
@@ -725,6 +727,8 @@ READY_MADE = {
     "next": ENVIRONMENTS + "?after=x",
     "new_url": ENVIRONMENTS + "/new",
     "filtered": False,
+    "prepulled": True,
+    "amiss": "There is no DaemonSet <x>.",
     "nav": "environments",
 }
 NEW_ENVIRONMENT = {
@@ -764,6 +768,15 @@ ENVIRONMENT = NEW_ENVIRONMENT | {
         }
         for number in (9, 8)
     ],
+    "on": {
+        "prepulled": True,
+        "amiss": "The cluster does not answer.",
+        "nodes": {"text": "1 of 3 nodes", "failed": 1, "complete": False},
+        "here": "node-1",
+        "coming": "node-2",
+        "failed": [{"name": "node-3", "text": "The registry refuses access to <x>."}],
+        "more_failed": 2,
+    },
 }
 LIFE = {
     "environment": ready_made("scipy"),
@@ -884,6 +897,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "session-edit": ("renku_session_edit.html", EDIT),
     "environments": ("renku_environments.html", READY_MADE),
     "environments-empty": ("renku_environments.html", READY_MADE | {"rows": [], "keywords": [], "next": None}),
+    "environments-not-pulled": ("renku_environments.html", READY_MADE | {"prepulled": False, "amiss": ""}),
     "environments-filtered": ("renku_environments.html", READY_MADE | {"rows": [], "filtered": True, "next": None}),
     "environment-new": (
         "renku_environment.html",

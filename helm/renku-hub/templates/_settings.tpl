@@ -75,6 +75,7 @@
   "hub_label" .Values.renku.sessions.hubLabel
   "probe_images" .Values.renku.sessions.probeImages
   "show_unsaved" .Values.renku.sessions.showUnsaved
+  "prepuller" (ternary (include "renku.prepuller" .) "" .Values.renku.prepuller.enabled)
 ) -}}
 {{- end }}
 
