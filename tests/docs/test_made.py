@@ -1,12 +1,10 @@
 """Pages that are made from the code say what the code does."""
 
 import importlib.util
-import json
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from openapi_spec_validator import validate
 
 from renku_spawner.domain.reasons import REASONS, Group
 
@@ -26,10 +24,8 @@ def test_a_page_is_current(name: str) -> None:
     assert tool(name).page() == (DOCS / f"{name}.md").read_text(), "please run: make docs"
 
 
-def test_the_document_of_openapi_is_current_and_valid() -> None:
-    text = (DOCS / "openapi.json").read_text()
-    assert text == tool("api").openapi(), "please run: make docs"
-    validate(json.loads(text))
+def test_the_document_of_openapi_is_current() -> None:  # that it is valid is tested on a live hub
+    assert (DOCS / "openapi.json").read_text() == tool("api").openapi(), "please run: make docs"
 
 
 def test_every_reason_says_what_an_admin_does_and_no_other_stands_there() -> None:
