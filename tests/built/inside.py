@@ -10,7 +10,7 @@ import aiohttp
 
 from tests.fixtures.renku import until
 
-PATIENCE = 120  # seconds
+PATIENCE = 300  # seconds
 WHEEL = {
     "mine.py": "ANSWER = 42\n",
     "mine-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n",

@@ -5,6 +5,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -148,13 +149,15 @@ async def worked_in(server: str, token: str, work: Path) -> None:
 
 
 def listed(hub: HubInImage, project: str, session: str) -> None:
-    """What the hub finds in it by itself, since buildah lists nothing."""
+    """What the hub finds in it by itself, since buildah lists nothing: also a JupyterHub that is the tests' own."""
 
-    def known() -> bool:
-        found = hub.ask("GET", f"renku/projects/{project}/sessions/{session}/packages?search=scikit")
-        return found.status_code == 200 and "scikit-learn" in found.text
+    def found(name: str) -> set[tuple[str, str]]:
+        answer = hub.ask("GET", f"renku/projects/{project}/sessions/{session}/packages?search={name}")
+        packages = answer.json()["packages"] if answer.status_code == 200 else []
+        return {(package["name"], package["version"]) for package in packages}
 
-    until(known, why="its packages are known")
+    until(lambda: found("scikit-learn"), why="its packages are known")
+    assert ("jupyterhub", version("jupyterhub")) in found("jupyterhub")
 
 
 def paused(hub: HubInImage, session: str) -> None:
