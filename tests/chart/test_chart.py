@@ -152,6 +152,12 @@ def test_its_role_is_the_one_that_a_sessions_life_is_tried_with() -> None:
     assert named == {"daemonsets": ["try-prepuller"]}, "of DaemonSets it is given the one alone"
 
 
+def test_without_a_prepuller_nobody_has_rights_to_one() -> None:
+    done = changed(HELMS[0], {"renku.prepuller.enabled": False})
+    assert not any("daemonsets" in rule["resources"] for rule in done.one("Role", "try-hub")["rules"])
+    assert "prepuller" not in done.settings()["RenkuSpawner"]
+
+
 def test_the_prepuller_has_every_ready_made_image_and_goes_where_classes_do() -> None:
     pod = rendered(HELMS[0], "production").one("DaemonSet", "try-prepuller")["spec"]["template"]
     assert pod["metadata"]["labels"] == {"renku.io/prepuller": "try-prepuller"}
