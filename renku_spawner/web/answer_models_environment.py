@@ -35,6 +35,14 @@ class UsageAnswer(Answer):
     last_used: datetime | None
 
 
+class NodesAnswer(Answer):
+    """On which nodes of the cluster the image of the newest revision is."""
+
+    here: list[str]
+    coming: list[str] = Field(description="They download it, or it has not had its turn")
+    failed: dict[str, str] = Field(description="Why it does not come, by node")
+
+
 class ReadyMadeAnswer(EnvironmentAnswer):
     """A ready-made environment as its admins see it."""
 
@@ -44,3 +52,7 @@ class ReadyMadeAnswer(EnvironmentAnswer):
     run: RunAnswer
     usage: UsageAnswer
     revisions: list[RevisionAnswer] = Field(description="Newest first")
+    nodes: NodesAnswer | None = Field(
+        description="null: it is not kept on the nodes, or the cluster has not said where"
+    )
+    nodes_problem: str = Field(description="Why that is not known, or why images are not kept there; else empty")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ..domain.environment import RunConfiguration
+from ..domain.spread import Spread
 from ..services.ready_made import Whole
 from . import answers
-from .answer_models_environment import ReadyMadeAnswer, RunAnswer, UsageAnswer
+from .answer_models_environment import NodesAnswer, ReadyMadeAnswer, RunAnswer, UsageAnswer
 
 
 def ready_made(found: Whole) -> ReadyMadeAnswer:
@@ -18,7 +19,15 @@ def ready_made(found: Whole) -> ReadyMadeAnswer:
         run=_run(each.revision.run),
         usage=UsageAnswer(**vars(found.usage)),
         revisions=[answers.revision(one) for one in found.revisions],
+        nodes=_nodes(found.nodes.spread.get(each.id) if found.nodes else None),
+        nodes_problem=found.nodes.problem if found.nodes else "",
     )
+
+
+def _nodes(spread: Spread | None) -> NodesAnswer | None:
+    if spread is None:
+        return None
+    return NodesAnswer(here=list(spread.here), coming=list(spread.coming), failed=dict(spread.failed))
 
 
 def _run(run: RunConfiguration) -> RunAnswer:

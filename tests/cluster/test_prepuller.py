@@ -140,6 +140,8 @@ async def test_what_admins_offer_in_the_browser_is_kept_on_the_nodes_and_the_pag
     assert await says(root, "0 of 1 node", 1) and not await says(root, "no DaemonSet")
     one = await root.get(f"renku/environments/{made.id}")
     assert "Have it" in one.text and it.cluster.node in one.text
+    said = (await it.hub.client("root").get(f"api/renku/environments/{made.id}")).json()
+    assert said["nodes"] == {"here": [it.cluster.node], "coming": [], "failed": {}}
     await become(it, drafted, State.ACTIVE)
     await until(lambda: f"added-{drafted.id}" in images(it.cluster))
     await become(it, made, State.ARCHIVED)
