@@ -152,10 +152,18 @@ def test_an_admins_scopes_and_roles_stay() -> None:
     assert (ours["name"], ours["scopes"], ours["users"]) == (ADMIN_ROLE, [ADMIN], ["admin", "zoe"])
 
 
-def test_admins_are_those_of_whichever_authenticator() -> None:
-    c = installed(Authenticator={"admin_users": {"zoe"}}, GitLabOAuthenticator={"admin_users": {"alice"}})
+@pytest.mark.parametrize(
+    ("login", "admins"),
+    [("gitlab", ["alice"]), ("dummy", ["zoe"]), ("shared-password", ["zoe"]), ("no.such.Class", [])],
+)
+def test_admins_are_those_of_the_class_that_people_log_in_by(login: str, admins: list[str]) -> None:
+    c = installed(
+        JupyterHub={"authenticator_class": login},
+        Authenticator={"admin_users": {"zoe"}},
+        GitLabOAuthenticator={"admin_users": {"alice"}},
+    )
     [ours] = c.JupyterHub.load_roles
-    assert ours["users"] == ["alice", "zoe"]
+    assert ours["users"] == admins
 
 
 async def test_on_a_live_hub_both_are_at_work(
