@@ -51,7 +51,10 @@ class ClaimedSpawner(WatchedSpawner):
     hub_label = Unicode(
         "",
         config=True,
-        help="Tells this hub's pods from those of other hubs in the same namespace: a valid label value.",
+        help="""
+        Tells this hub's pods and claims from those of other hubs in the same namespace: a valid label value. Set it
+        before the first session and leave it: what was made under another one is not this hub's any more.
+        """,
     )
 
     @property

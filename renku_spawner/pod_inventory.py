@@ -15,7 +15,7 @@ PATIENCE = 2.0  # seconds for all tries of a call
 SECONDS = 10.0  # for everything; ten thousand claims take some three
 _NO_LABEL = (
     "This hub has no label (RenkuSpawner.hub_label): what another hub without one has made in the same namespace looks "
-    "like an orphan here."
+    "like an orphan here, so that nothing of it can be removed by this page."
 )
 _SPREAD = "Sessions of this hub are in a namespace for each user, which cannot be looked at together."
 

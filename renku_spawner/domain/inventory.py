@@ -48,8 +48,8 @@ class Thing:
 class Inventory:
     """Everything that was found, of what sessions of this hub run on; `pods`: whether that has pods.
 
-    `unknown` says why nobody can tell now: then nothing is an orphan. `warning` is what to know
-    before anything is cleaned up.
+    `unknown` says why nobody can tell now: then nothing is an orphan. `warning` says why what was
+    found may be somebody else's: then nothing of it is offered for clean-up.
     """
 
     things: tuple[Thing, ...] = ()
@@ -73,12 +73,14 @@ class Orphan:
     hindrance: str | None = None
 
 
-def of_thing(thing: Thing, beside: Instance | None, *, has_pod: bool, now: datetime) -> Orphan:
-    """An orphan that was found; *beside* is what is on record of its owner's in the same session."""
+def of_thing(thing: Thing, beside: Instance | None, *, has_pod: bool, foreign: bool, now: datetime) -> Orphan:
+    """An orphan that was found; *beside* is what is on record of its owner's in the same session, and *foreign*
+    whether it may be somebody else's."""
+    strange = "Another hub in this namespace may have made it." if foreign else None
     return Orphan(
         kind=thing.kind, name=thing.name, uid=thing.uid, username=thing.username, session=thing.session,
         title=thing.title, size=thing.size, since=thing.made_at,
-        hindrance=_in_use(thing, beside, has_pod=has_pod) or too_young(thing.made_at, now),
+        hindrance=strange or _in_use(thing, beside, has_pod=has_pod) or too_young(thing.made_at, now),
     )  # fmt: skip
 
 

@@ -66,7 +66,7 @@ async def look(parts: Parts, ground: Ground) -> Orphans:
     alone = [*_oldest(pods[run] for run in pods.keys() - running), *_oldest(kept[c] for c in kept.keys() - claims)]
     lost_claims = sorted(claims - kept.keys())
     found = [
-        *await _found(parts, alone, rules.pairs(pods.values())),
+        *await _found(parts, alone, rules.pairs(pods.values()), foreign=there.warning is not None),
         *await _records(parts, Kind.RUN, lost_runs[:MOST]),
         *await _records(parts, Kind.RECORD, await _of_claims(parts, lost_claims[:MOST])),
     ]
@@ -103,14 +103,16 @@ async def _runs(parts: Parts, pods: Collection[str]) -> tuple[list[Instance], se
     return lost, running
 
 
-async def _found(parts: Parts, alone: Sequence[Thing], with_pods: set[tuple[str, str]]) -> list[Orphan]:
+async def _found(
+    parts: Parts, alone: Sequence[Thing], with_pods: set[tuple[str, str]], *, foreign: bool
+) -> list[Orphan]:
     beside: dict[tuple[str, str], Instance] = {}
     now = parts.now()
     for number in range(0, len(alone), _SOME):
         beside |= await read(parts, partial(_some, rules.pairs(alone[number : number + _SOME])))
     keys = [(thing.username, thing.session) for thing in alone]
     return [
-        rules.of_thing(thing, beside.get(key), has_pod=key in with_pods, now=now)
+        rules.of_thing(thing, beside.get(key), has_pod=key in with_pods, foreign=foreign, now=now)
         for thing, key in zip(alone, keys, strict=True)
     ]
 

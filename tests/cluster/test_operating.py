@@ -74,8 +74,26 @@ async def test_orphans_of_this_hub_are_found_and_nothing_that_may_be_somebodys_i
     assert await it.hub.status(session) is Status.RUNNING
 
 
-async def test_while_nobody_knows_nothing_is_an_orphan(on_cluster):
+async def test_a_hub_without_a_label_removes_nothing_that_another_may_have_made(on_cluster):
     it = await on_cluster()
+    it.hub.curator("root")
+    root = it.hub.client("root")
+    session = await it.hub.session(await it.hub.project())
+    await it.hub.client("alice").post(f"api/renku/projects/{session.project}/sessions/{session.id}/start")
+    await it.hub.becomes(session, Status.RUNNING)
+    (claim,) = it.claims()
+    left(it, "persistentvolumeclaims", claim, "work-theirs", owner="gone", **{"renku.io/session": "gone"})
+    told = (await root.get(ORPHANS)).json()
+    (orphan,) = [o for o in told["items"] if o["kind"] == "claim"]
+    assert (orphan["name"], orphan["hindrance"]) == ("work-theirs", "Another hub in this namespace may have made it.")
+    assert "RenkuSpawner.hub_label" in told["warning"]
+    asked = {"kind": "claim", "names": ["work-theirs"]}
+    assert (await root.request("DELETE", ORPHANS, json=asked)).json() == {"removed": 0}
+    assert len(it.claims()) == 2
+
+
+async def test_while_nobody_knows_nothing_is_an_orphan(on_cluster):
+    it = await on_cluster(RenkuSpawner={"hub_label": "one"})
     it.hub.curator("root")
     root = it.hub.client("root")
     session = await it.hub.session(await it.hub.project())

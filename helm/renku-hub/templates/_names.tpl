@@ -8,6 +8,12 @@
 {{ .Release.Name }}-prepuller
 {{- end }}
 
+{{/* What this hub's pods and claims are known by: releases of any namespace may share that of their sessions. */}}
+{{- define "renku.hubLabel" -}}
+{{- $own := printf "%s.%s" .Release.Namespace .Release.Name -}}
+{{ .Values.renku.sessions.hubLabel | default ($own | trunc 63 | trimAll "-.") }}
+{{- end }}
+
 {{- define "renku.labels" -}}
 app.kubernetes.io/name: renku-hub
 app.kubernetes.io/instance: {{ .Release.Name }}

@@ -72,7 +72,7 @@
   "storage_class" .Values.renku.volumes.storageClass
   "clone_image" .Values.renku.images.clone
   "image_pull_secrets" (ternary $secrets nil (gt (len $secrets) 0))
-  "hub_label" .Values.renku.sessions.hubLabel
+  "hub_label" (include "renku.hubLabel" .)
   "probe_images" .Values.renku.sessions.probeImages
   "show_unsaved" .Values.renku.sessions.showUnsaved
   "prepuller" (ternary (include "renku.prepuller" .) "" .Values.renku.prepuller.enabled)
