@@ -138,6 +138,9 @@ WRONG_TRAITS = {
     "registry_credentials": 3,
     "registries_asked": 3,
     "registry_proxy": 3,
+    "image_registry": 3,
+    "archived_resume_days": -1,
+    "restart_on_change": "no",
     "image_big": "large",
     "image_checks_per_minute": 0,
 }

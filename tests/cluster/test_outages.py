@@ -140,7 +140,7 @@ async def test_routes_that_the_proxy_has_lost_come_back(on_cluster):
 
 
 async def test_a_session_goes_on_with_what_it_began_when_its_environment_is_retired(on_cluster):
-    """R36: and its owner can pause it, and delete its data, but nothing new starts."""
+    """R36: and its owner can pause it, resume it for a while, and delete its data, but nothing new starts."""
     it = await on_cluster()
     session = await it.hub.session(await it.hub.project())
     await start(it, session)
@@ -152,10 +152,14 @@ async def test_a_session_goes_on_with_what_it_began_when_its_environment_is_reti
     assert (await it.hub.instance(session)).revision == before.revision == pod["labels"]["renku.io/revision"]
     await pause(it, session)
     await it.hub.becomes(session, Status.PAUSED)
-    refused = await start(it, session)
-    assert (refused.status_code, refused.json()["code"]) == (409, "env_archived")
+    assert (await start(it, session)).status_code < 300
+    await it.hub.becomes(session, Status.RUNNING)
+    await pause(it, session)
+    await it.hub.becomes(session, Status.PAUSED)
     assert (await asked(it, "DELETE", f"api/renku/sessions/{session.id}/instance")).status_code < 300
     assert it.claims() == []
+    refused = await start(it, session)
+    assert (refused.status_code, refused.json()["code"]) == (409, "env_archived")
 
 
 async def test_a_pod_that_vanished_during_an_outage_is_told_after_it(on_cluster):

@@ -19,7 +19,7 @@ async def test_a_database_that_is_gone_is_noticed_by_nobodys_request_and_told_to
     monkeypatch.setattr(pulse, "PAUSE", 0.1)
     monkeypatch.setattr(pulse, "SHARE", 1)
     file = tmp_path / "renku.sqlite"
-    hub = await renku_hub(Renku={"db_url": f"sqlite:///{file}"}, MockAuthenticator={"admin_users": {"root"}})
+    hub = await renku_hub(Renku={"db_url": f"sqlite:///{file}"}, Authenticator={"admin_users": {"root"}})
     hub.user("root", admin=True)
     assert (await health(hub)).json() == {"status": "ok", "neighbours": None}
     assert (await health(hub, "alice")).json() == {"status": "ok", "neighbours": None}
