@@ -26,7 +26,7 @@ pytest_plugins = [
 ]
 
 ROOT = Path(__file__).parents[1]
-ALONE = ("tests/bench/", "tests/faults/")
+ALONE = "tests/faults/"
 
 
 def pytest_configure() -> None:
@@ -40,7 +40,7 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what measures times or kills processes: it runs when nothing else does."""
+    """Mark what has bars of time and kills processes: it runs when nothing else does."""
     for item in items:
         if item.nodeid.startswith(ALONE):
             item.add_marker("alone")
