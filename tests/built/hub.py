@@ -107,6 +107,7 @@ class HubInImage(OwnHub):
                 command, env={**self.root.variables, **told}, stdout=log, stderr=log, start_new_session=True
             )
         until(self.serves, why="the hub serves")
+        until(self.is_reached, why="the proxy knows the way to it")
         return 0.0
 
     def serves(self) -> bool:
@@ -117,6 +118,9 @@ class HubInImage(OwnHub):
             return self.client.get(f"{self.inner}{BASE}hub/health").status_code == 200
         except httpx.HTTPError:
             return False
+
+    def is_reached(self) -> bool:
+        return self.client.get(f"{self.url}health").status_code == 200
 
     def end(self) -> None:
         """As the kubelet ends it."""
