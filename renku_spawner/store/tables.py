@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Float, Index, Table, Text
 
+from . import tables_data
 from .columns import flag, json, living, long, maybe, metadata, number, only, time, to, word, words
 
-__all__ = ["metadata"]
+__all__ = ["metadata", "tables_data"]  # importing this file makes all tables known
 
 # `folded_*` are what counts as equal, whatever the case; `search` is what a search looks through.
 # `default_session` and `current_revision` have no foreign key: the tables would need each other to exist first.
@@ -119,7 +120,7 @@ sessions = Table(
     *words("cpu", "memory"),
     number("gpu"),
     word("disk"),
-    json("repositories", nullable=True),  # null: all of the project's
+    *(json(name, nullable=True) for name in ("repositories", "storages")),  # null: all of the project's
     json("variables"),
     word("created_by"),
     time("created_at"),

@@ -67,7 +67,7 @@ CREATE TABLE renku_alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT renku_alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "renku_alembic_version" VALUES('0004');
+INSERT INTO "renku_alembic_version" VALUES('0005');
 CREATE TABLE renku_audit (
 	id INTEGER NOT NULL, 
 	at DATETIME NOT NULL, 
@@ -289,7 +289,7 @@ CREATE TABLE renku_sessions (
 	created_at DATETIME NOT NULL, 
 	deleted_at DATETIME, 
 	version INTEGER NOT NULL, 
-	position INTEGER NOT NULL, dismissed VARCHAR, 
+	position INTEGER NOT NULL, dismissed VARCHAR, storages JSON, 
 	CONSTRAINT pk_renku_sessions PRIMARY KEY (id), 
 	CONSTRAINT fk_renku_sessions_environment FOREIGN KEY(environment) REFERENCES renku_environments (id), 
 	CONSTRAINT fk_renku_sessions_project FOREIGN KEY(project) REFERENCES renku_projects (id), 
@@ -297,16 +297,43 @@ CREATE TABLE renku_sessions (
 );
 INSERT INTO "renku_sessions" VALUES('soidg36j6oh5','xvfss5jtbxx5','dugo274pafhs','d4a7unzqwwye','Snow, interactively','snow, interactively','','snow, interactively
 
-','500m','1Gi',0,'1Gi',NULL,'{"STATION": "Weissfluhjoch"}','bob','2026-11-24 12:00:05.000000',NULL,1,1,NULL);
+','500m','1Gi',0,'1Gi',NULL,'{"STATION": "Weissfluhjoch"}','bob','2026-11-24 12:00:05.000000',NULL,1,1,NULL,NULL);
 INSERT INTO "renku_sessions" VALUES('v6qzt6z3msra','nfz7h37zq26b','dugo274pafhs','d4a7unzqwwye','Ice, interactively','ice, interactively','','ice, interactively
 
-','500m','1Gi',0,'1Gi','["ice-analysis"]','{}','bob','2026-11-24 12:00:06.000000',NULL,1,1,NULL);
+','500m','1Gi',0,'1Gi','["ice-analysis"]','{}','bob','2026-11-24 12:00:06.000000',NULL,1,1,NULL,NULL);
 CREATE TABLE renku_software (
 	digest VARCHAR NOT NULL, 
 	origin VARCHAR NOT NULL, 
 	found_at DATETIME NOT NULL, 
 	found JSON NOT NULL, 
 	CONSTRAINT pk_renku_software PRIMARY KEY (digest)
+);
+CREATE TABLE renku_storage_credentials (
+	storage VARCHAR NOT NULL, 
+	username VARCHAR NOT NULL, 
+	secret TEXT NOT NULL, 
+	kept_at DATETIME NOT NULL, 
+	CONSTRAINT pk_renku_storage_credentials PRIMARY KEY (storage, username), 
+	CONSTRAINT fk_renku_storage_credentials_storage FOREIGN KEY(storage) REFERENCES renku_storages (id)
+);
+CREATE TABLE renku_storages (
+	id VARCHAR NOT NULL, 
+	project VARCHAR NOT NULL, 
+	position INTEGER NOT NULL, 
+	directory VARCHAR NOT NULL, 
+	folded_directory VARCHAR NOT NULL, 
+	kind VARCHAR NOT NULL, 
+	settings JSON NOT NULL, 
+	path TEXT NOT NULL, 
+	credentials VARCHAR NOT NULL, 
+	secret TEXT, 
+	read_only BOOLEAN NOT NULL, 
+	version INTEGER NOT NULL, 
+	created_by VARCHAR NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	checked JSON, 
+	CONSTRAINT pk_renku_storages PRIMARY KEY (id), 
+	CONSTRAINT fk_renku_storages_project FOREIGN KEY(project) REFERENCES renku_projects (id)
 );
 CREATE TABLE roles (
 	id INTEGER NOT NULL, 
@@ -472,4 +499,7 @@ CREATE INDEX ix_renku_audit_actor ON renku_audit (actor, at, id);
 CREATE INDEX ix_renku_audit_action ON renku_audit (action, at, id);
 CREATE INDEX ix_renku_instances_latest_active ON renku_instances (requested_at, id) WHERE active = 1;
 CREATE INDEX ix_renku_instances_latest_failed ON renku_instances (requested_at, id) WHERE reason IS NOT NULL;
+CREATE UNIQUE INDEX uq_renku_storages_directory ON renku_storages (project, folded_directory);
+CREATE INDEX ix_renku_storages_page ON renku_storages (project, position, id);
+CREATE INDEX ix_renku_storage_credentials_mine ON renku_storage_credentials (username);
 COMMIT;

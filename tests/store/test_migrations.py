@@ -22,6 +22,13 @@ from .made import DIGEST, NOW, REPOSITORIES, environment, installed, launch, new
 ROOT = Path(__file__).parents[2]
 # A revision of JupyterHub 4; below it, the hub's own steps down fail with the SQLAlchemy of today.
 OLD_HUB = "3c2384c5aae1"
+# Rows that no store makes in one call.
+SEEDS = [
+    "INSERT INTO renku_paths VALUES ('ada/old', :project)",
+    "INSERT INTO renku_storages VALUES ('sto', :project, 0, 'Era5', 'era5', 's3', '{}', 'bucket', 'user', null, true, 1,"
+    " 'ada', :now, null)",
+    "INSERT INTO renku_storage_credentials VALUES ('sto', 'ada', 'encrypted', :now)",
+]
 
 
 @contextmanager
@@ -50,7 +57,8 @@ def seed(url: str) -> None:
         tx.builds.note(newest())
         tx.audit.add(at=NOW, actor="a", username="b", action="c", subject="d", detail={"e": 1})
     with db.engine.begin() as connection:
-        connection.execute(text("INSERT INTO renku_paths VALUES ('ada/old', :project)"), {"project": made.id})
+        for statement in SEEDS:
+            connection.execute(text(statement), {"project": made.id, "now": NOW})
     db.dispose()
 
 

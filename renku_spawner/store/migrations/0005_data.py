@@ -1,0 +1,68 @@
+"""Storages of projects, what people keep to open them, and which storages a session gets.
+
+Revision ID: 0005
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+TIME = sa.DateTime(timezone=True)
+# Columns that tables of before gain: table, name, type. Added in this order, removed in the opposite one.
+COLUMNS = [
+    ("renku_sessions", "storages", sa.JSON()),
+]
+
+
+def upgrade() -> None:
+    for table, name, kind in COLUMNS:
+        op.add_column(table, sa.Column(name, kind, nullable=True))
+    _storages()
+
+
+def downgrade() -> None:
+    op.drop_table("renku_storage_credentials")
+    op.drop_table("renku_storages")
+    for table, name, _ in reversed(COLUMNS):
+        op.drop_column(table, name)
+
+
+def _storages() -> None:
+    op.create_table(
+        "renku_storages",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("project", sa.String(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("directory", sa.String(), nullable=False),
+        sa.Column("folded_directory", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("settings", sa.JSON(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("credentials", sa.String(), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=True),
+        sa.Column("read_only", sa.Boolean(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("created_by", sa.String(), nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("checked", sa.JSON(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_renku_storages"),
+        sa.ForeignKeyConstraint(["project"], ["renku_projects.id"], name="fk_renku_storages_project"),
+    )
+    op.create_index("uq_renku_storages_directory", "renku_storages", ["project", "folded_directory"], unique=True)
+    op.create_index("ix_renku_storages_page", "renku_storages", ["project", "position", "id"])
+    op.create_table(
+        "renku_storage_credentials",
+        sa.Column("storage", sa.String(), nullable=False),
+        sa.Column("username", sa.String(), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=False),
+        sa.Column("kept_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("storage", "username", name="pk_renku_storage_credentials"),
+        sa.ForeignKeyConstraint(["storage"], ["renku_storages.id"], name="fk_renku_storage_credentials_storage"),
+    )
+    op.create_index("ix_renku_storage_credentials_mine", "renku_storage_credentials", ["username"])
