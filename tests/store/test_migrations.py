@@ -25,8 +25,8 @@ OLD_HUB = "3c2384c5aae1"
 # Rows that no store makes in one call.
 SEEDS = [
     "INSERT INTO renku_paths VALUES ('ada/old', :project)",
-    "INSERT INTO renku_storages VALUES ('sto', :project, 0, 'Era5', 'era5', 's3', '{}', 'bucket', 'user', null, true, 1,"
-    " 'ada', :now, null)",
+    "INSERT INTO renku_storages VALUES "
+    "('sto', :project, 0, 'Era5', 'era5', 's3', '{}', 'bucket', 'user', null, true, 1, 'ada', :now, null)",
     "INSERT INTO renku_storage_credentials VALUES ('sto', 'ada', 'encrypted', :now)",
 ]
 
