@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -13,15 +13,17 @@ from .git_inside import GitInside
 from .repository import Repository
 from .resources import Requirements, ResourceClass
 from .running import NewBuilt, NewImage
+from .storage import Mounted, Storage
 
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """What a session needs and gets; `repositories` are directories, None is all of
-    the project's, also those added later."""
+    """What a session needs and gets; `repositories` and `storages` are directories, None is
+    all of the project's, also those added later."""
 
     needs: Requirements = field(default_factory=Requirements)
     repositories: tuple[str, ...] | None = None
+    storages: tuple[str, ...] | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
 
     def chosen(self, repositories: tuple[Repository, ...]) -> tuple[Repository, ...]:
@@ -29,6 +31,10 @@ class Configuration:
         if self.repositories is None:
             return repositories
         return tuple(r for r in repositories if r.directory in self.repositories)
+
+    def mounts(self, storages: Iterable[Storage]) -> tuple[Storage, ...]:
+        """Those of the project's *storages* that the session gets."""
+        return tuple(s for s in storages if self.storages is None or s.directory in self.storages)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +95,8 @@ class Session:
             "variables": dict(self.configuration.variables),
             "revision": self.revision.id,
         }
+        if self.configuration.storages is not None:  # as before, for those that run when the hub is upgraded
+            said["storages"] = self.configuration.storages
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -120,6 +128,7 @@ class SessionSpec:
     repositories: tuple[Repository, ...]
     variables: Mapping[str, str]
     run: RunConfiguration
+    storages: tuple[Mounted, ...] = ()
     started_by: str | None = None
     digest: str | None = None
     own_image: bool = False
