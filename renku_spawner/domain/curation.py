@@ -55,6 +55,15 @@ class StateChange:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What an editor has looked at: the successor of an environment, its revision, and the session in that version."""
+
+    environment: str
+    revision: int
+    version: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Usage:
     """How much an environment is used: by living sessions of so many projects, of which `newest` run its newest
     revision; `running` are all people's instances at work, `last_used` is when one last was. `starts` are

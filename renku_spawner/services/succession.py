@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..domain.access import Action, Person
+from ..domain.curation import Seen
 from ..domain.environment import Environment
 from ..domain.errors import Conflict, Invalid
 from ..domain.session import Session
 from ..store.database import Lost, Transaction
 from . import beside, sessions
 from .parts import Parts, write
-
-
-@dataclass(frozen=True, kw_only=True)
-class Seen:
-    """What an editor has looked at: the successor, its revision, and the session in that version."""
-
-    environment: str
-    revision: int
-    version: int
 
 
 async def take(parts: Parts, person: Person, ref: str, session_id: str, seen: Seen) -> Session:

@@ -6,9 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from ..domain.curation import ICONS, NewReadyMade, ReadyMadeChange, StateChange
+from ..domain.curation import ICONS, NewReadyMade, ReadyMadeChange, Seen, StateChange
 from ..domain.environment import State
-from ..services.succession import Seen
 from .bodies import Body, Id, RunBody, Text, Version, Word
 
 _ICON = Field(default="", description="Empty: that of its kind", examples=list(ICONS))

@@ -5,11 +5,10 @@ from __future__ import annotations
 import shlex
 from typing import Any, Literal
 
-from ..domain.curation import NewReadyMade, ReadyMadeChange, StateChange
+from ..domain.curation import NewReadyMade, ReadyMadeChange, Seen, StateChange
 from ..domain.environment import Environment, State
 from ..domain.errors import Conflict
 from ..domain.image import parse
-from ..services.succession import Seen
 from .bodies import Body, Text, Word
 from .forms import wrong
 from .forms_image import of_revision

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from renku_spawner.domain.access import Person
-from renku_spawner.domain.curation import NewReadyMade, ReadyMadeChange, StateChange
+from renku_spawner.domain.curation import NewReadyMade, ReadyMadeChange, Seen, StateChange
 from renku_spawner.domain.environment import Environment, State
 from renku_spawner.domain.errors import Conflict, Invalid, NotFound, Refused
 from renku_spawner.domain.policy import Policy
@@ -236,7 +236,7 @@ async def test_an_editor_moves_a_session_to_the_successor_that_they_have_looked_
     await paused(house, session)
 
     async def take(of: Environment, revision: int = 1, version: int = 1, person: Person = ADA) -> Session:
-        seen = succession.Seen(environment=of.id, revision=revision, version=version)
+        seen = Seen(environment=of.id, revision=revision, version=version)
         return await succession.take(house, person, session.project, session.id, seen)
 
     with pytest.raises(Invalid):

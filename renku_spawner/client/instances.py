@@ -1,0 +1,86 @@
+"""The client's calls about one's own instances: start, watch, pause, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from time import monotonic, sleep
+
+from . import calls, models
+from .base import Connected
+from .errors import Busy, HubAway
+from .tail import fresh
+
+UNSETTLED = ("launching", "stopping")
+AWAY = 60.0  # seconds in which a hub that restarts may be away
+_PAUSE = 1.0  # seconds before a stream that has broken off is asked for again
+_MOST_LINES = 1000
+
+
+class Instances(Connected):
+    def mine(self) -> Iterator[models.MyInstanceAnswer]:
+        """One's own instances in all projects, also in those that one may see no more."""
+        for page in self._wire.pages(calls.MINE):
+            yield from page.items
+
+    def start(
+        self, project: str, session: str, *, resource_class: str | None = None, empty_disk: bool = False
+    ) -> models.InstanceAnswer:
+        """Start or resume; answered as soon as that is under way, and again if it runs already.
+
+        Without *resource_class* it is the smallest that fits; *empty_disk* starts with a new disk after `volume_lost`.
+        """
+        body = models.StartBody(resource_class=resource_class, empty_disk=empty_disk)
+        return self._wire.ask(calls.SESSION_START, body, project=project, session=session)
+
+    def pause(self, session: str) -> models.InstanceAnswer:
+        """Its files stay. Raises NotFound: there is no instance."""
+        return self._wire.ask(calls.PAUSE, session=session)
+
+    def delete_data(self, session: str) -> None:
+        """Delete the instance and its files for good. Raises NotFound: there is no instance."""
+        self._wire.ask(calls.DATA_DELETE, session=session)
+
+    def logs(self, session: str, lines: int = 200) -> list[str]:
+        """The end of what it prints, 1 to 1000 lines."""
+        return self._wire.ask(calls.LOGS, query={"lines": lines}, session=session).lines
+
+    def follow_logs(self, session: str, lines: int = 200, *, every: float = 1.0) -> Iterator[list[str]]:
+        """What it prints, for ever: first the last *lines*, then what is new, asked for each so many seconds.
+
+        Lines are missing where it prints more than a thousand of them between two looks.
+        """
+        known: list[str] = []
+        yield self.logs(session, lines) if lines else []
+        known = self.logs(session, _MOST_LINES)
+        while True:
+            sleep(every)
+            now = self.logs(session, _MOST_LINES)
+            if new := fresh(known, now):
+                yield new
+            known = now
+
+    def events(self) -> Iterator[models.ProgressAnswer]:
+        """All one's instances as they change, until the hub ends the stream (after a quarter of an hour)."""
+        return self._wire.events(calls.EVENTS)
+
+    def session_events(self, project: str, session: str) -> Iterator[models.ProgressAnswer]:
+        """One's instance as it changes, until it has settled or the hub ends the stream."""
+        return self._wire.events(calls.SESSION_EVENTS, project=project, session=session)
+
+    def until_settled(self, project: str, session: str) -> Iterator[models.ProgressAnswer]:
+        """One's instance as it changes, until it neither starts nor stops; also over a restart of the hub.
+
+        Raises ClientError, HubAway and Busy when the hub has been away for a minute.
+        """
+        heard = monotonic()
+        while True:
+            try:
+                for told in self.session_events(project, session):
+                    heard = monotonic()
+                    yield told
+                    if told.status not in UNSETTLED:
+                        return
+            except (HubAway, Busy):
+                if monotonic() - heard > AWAY:
+                    raise
+            sleep(_PAUSE)
