@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Index, Table, Text
+from sqlalchemy import Index, Table
 
 from . import tables_data
-from .columns import flag, json, living, long, maybe, metadata, number, only, time, to, word, words
+from .columns import flag, json, living, long, maybe, metadata, number, time, to, word, words
+from .tables_runs import instances, launches
 
-__all__ = ["metadata", "tables_data"]  # importing this file makes all tables known
+__all__ = ["instances", "launches", "metadata", "tables_data"]  # importing this file makes all tables known
 
 # `folded_*` are what counts as equal, whatever the case; `search` is what a search looks through.
 # `default_session` and `current_revision` have no foreign key: the tables would need each other to exist first.
@@ -132,68 +133,6 @@ sessions = Table(
     living("uq_renku_sessions_title", "project", "folded_title", unique=True),
     living("ix_renku_sessions_page", "project", "position", "id"),
     living("ix_renku_sessions_age", "project", "created_at", "id"),
-)
-
-instances = Table(
-    "renku_instances",
-    metadata,
-    word("id", primary_key=True),
-    word("session", to("sessions")),
-    *words("username", "project", "environment"),
-    maybe("slot"),
-    *words("desired", "observed"),
-    number("generation"),
-    maybe("run"),
-    maybe("claim"),
-    maybe("revision"),
-    maybe("fingerprint"),
-    maybe("resource_class"),
-    Column("url", Text),
-    maybe("reason"),
-    Column("message", Text),
-    Column("advice", Text),
-    maybe("ended_reason"),
-    json("notices"),
-    *(time(name, nullable=True) for name in ("requested_at", "stage_at", "deadline", "ready_at")),
-    *(time(name, nullable=True) for name in ("last_activity", "last_seen", "paused_at")),
-    json("spent", nullable=True),  # seconds in each stage of the start under way
-    flag("active"),  # derived from the others at each save, for the indexes
-    flag("listed"),
-    Index("uq_renku_instances_session", "session", "username", unique=True),
-    Index("uq_renku_instances_slot", "username", "slot", unique=True),  # decision 1
-    Index("ix_renku_instances_active", "active", "username"),
-    Index("ix_renku_instances_listed", "username", "listed", "requested_at", "id"),
-    Index("ix_renku_instances_desired", "desired", "username", "id"),
-    Index("ix_renku_instances_project", "project"),
-    # For the operator's page: everybody's, the latest first, and which claims are on record.
-    Index("ix_renku_instances_claim", "claim"),
-    Index("ix_renku_instances_ended", "ended_reason", "requested_at", "id"),
-    Index("ix_renku_instances_latest", "listed", "requested_at", "id"),
-    only("ix_renku_instances_latest_active", "requested_at", "id", sqlite="active = 1", postgresql="active"),
-    only("ix_renku_instances_latest_failed", "requested_at", "id", where="reason IS NOT NULL"),
-)
-
-launches = Table(
-    "renku_launches",
-    metadata,
-    word("id", primary_key=True),
-    *words("session", "project", "username", "revision"),
-    maybe("environment"),  # the revision's
-    word("image"),  # the revision's digest, or the revision itself: what takes equally long to start
-    *words("resource_class", "outcome"),
-    maybe("reason"),
-    Column("message", Text),
-    long("log"),
-    time("requested_at"),
-    time("ready_at", nullable=True),
-    time("ended_at", nullable=True),
-    Column("seconds", Float),  # from the request until it was ready
-    json("stages", nullable=True),  # seconds in each stage
-    Index("ix_renku_launches_mine", "username", "session", "requested_at"),
-    Index("ix_renku_launches_usual", "image", "requested_at"),
-    Index("ix_renku_launches_age", "requested_at"),
-    Index("ix_renku_launches_environment", "environment", "requested_at", "outcome"),
-    Index("ix_renku_launches_outcome", "outcome", "requested_at", "reason"),
 )
 
 people = Table("renku_people", metadata, word("name", primary_key=True), time("since", nullable=True))

@@ -7,3 +7,9 @@ from pydantic import BaseModel, ConfigDict
 
 class Answer(BaseModel):
     model_config = ConfigDict(frozen=True)
+
+
+class ListAnswer(Answer):
+    """A part of a list; `next` is where it goes on, null at its end."""
+
+    next: str | None = None

@@ -7,9 +7,9 @@ from datetime import datetime
 from pydantic import Field
 
 from ..domain.environment import State
-from ..domain.instance import Status
-from .answer_base import Answer
+from .answer_base import Answer, ListAnswer
 from .answer_models_image import BuiltAnswer, FactsAnswer, UpdateAnswer
+from .answer_models_instance import InstanceAnswer
 
 
 class ErrorAnswer(Answer):
@@ -92,35 +92,6 @@ class RevisionAnswer(Answer):
     created_at: datetime
 
 
-class NoticeAnswer(Answer):
-    code: str
-    title: str
-    text: str
-
-
-class InstanceAnswer(Answer):
-    """One's own instance; seconds, and null where unknown."""
-
-    status: str = Field(examples=[str(status) for status in Status])
-    stage: str | None = None
-    stage_text: str | None = None
-    progress: int | None = Field(default=None, description="Percent of the usual time, 0 to 95")
-    elapsed: int | None = None
-    usual: float | None = None
-    reason: str | None = None
-    message: str | None = None
-    advice: str | None = None
-    url: str | None = None
-    resource_class: str | None = None
-    notices: list[NoticeAnswer] = []
-    started_at: datetime | None = None
-    last_activity: datetime | None = None
-    last_seen: datetime | None = None
-    paused_at: datetime | None = None
-    deleted_on: datetime | None = None
-    disk_used: int | None = None
-
-
 class ProjectEntryAnswer(Answer):
     """A project in a list; `instance` is one's own of its default session."""
 
@@ -161,16 +132,6 @@ class SessionAnswer(Answer):
     created_at: datetime
 
 
-class MyInstanceAnswer(Answer):
-    """One's own instance; `project` is null where one may not see it (any more)."""
-
-    session: str
-    title: str
-    project: str | None
-    project_path: str | None
-    instance: InstanceAnswer
-
-
 class ResourceClassAnswer(Answer):
     name: str
     cpu: str
@@ -179,28 +140,6 @@ class ResourceClassAnswer(Answer):
     disk: str
     description: str
     usable: bool = Field(description="Whether the caller may use it")
-
-
-class LogAnswer(Answer):
-    lines: list[str]
-
-
-class ProgressAnswer(Answer):
-    """The data of one server-sent event."""
-
-    session: str
-    status: str
-    stage: str | None
-    stage_text: str | None
-    progress: int | None
-    elapsed: int | None
-    usual: float | None
-
-
-class ListAnswer(Answer):
-    """A part of a list; `next` is where it goes on, null at its end."""
-
-    next: str | None = None
 
 
 class ProjectList(ListAnswer):
@@ -213,10 +152,6 @@ class SessionList(ListAnswer):
 
 class RevisionList(ListAnswer):
     items: list[RevisionAnswer]
-
-
-class InstanceList(ListAnswer):
-    items: list[MyInstanceAnswer]
 
 
 class EnvironmentList(ListAnswer):

@@ -7,8 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from .answer_base import Answer
-from .answer_models import ListAnswer
+from .answer_base import Answer, ListAnswer
 
 
 class AdminInstanceAnswer(Answer):

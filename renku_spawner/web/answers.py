@@ -7,21 +7,17 @@ from datetime import datetime
 
 from ..domain.access import Person, Role
 from ..domain.environment import Environment, Revision
-from ..domain.instance import Instance, Status
+from ..domain.instance import Instance
 from ..domain.project import Project, ProjectEntry
 from ..domain.resources import ResourceClass
 from ..domain.session import Configuration
 from ..services.instances import MyInstance
 from ..services.looks import SessionView
-from . import answers_image, words
+from . import answers_image, answers_instance
 from .answer_models import (
     ConfigurationAnswer,
     EnvironmentAnswer,
-    InstanceAnswer,
     MemberAnswer,
-    MyInstanceAnswer,
-    NoticeAnswer,
-    ProgressAnswer,
     ProjectAnswer,
     ProjectEntryAnswer,
     RepositoryAnswer,
@@ -30,9 +26,8 @@ from .answer_models import (
     SessionAnswer,
     SuccessorAnswer,
 )  # fmt: skip
+from .answer_models_instance import InstanceAnswer, MyInstanceAnswer
 from .urls import Urls
-
-_SAME = ("reason", "message", "advice", "resource_class", "last_activity", "last_seen", "paused_at")
 
 
 @dataclass(frozen=True)
@@ -44,23 +39,7 @@ class Answers:
     now: datetime
 
     def instance(self, found: Instance | None, usual: float | None = None) -> InstanceAnswer:
-        if found is None:
-            return InstanceAnswer(status=str(Status.INACTIVE))
-        elapsed = found.elapsed(self.now) if found.active else None
-        launching = found.status is Status.LAUNCHING
-        opens = found.status is Status.RUNNING or (found.status is Status.UNKNOWN and found.ready_at is not None)
-        return InstanceAnswer(
-            status=str(found.status),
-            stage=str(found.observed) if launching else None,
-            stage_text=found.stage,
-            progress=words.progress(elapsed, usual) if launching else None,
-            elapsed=elapsed,
-            usual=usual if launching else None,
-            url=self.urls.open(found.session) if opens else None,
-            notices=[NoticeAnswer(code=n["code"], title=n["title"], text=n["text"]) for n in found.notices],
-            started_at=found.requested_at,
-            **{name: getattr(found, name) for name in _SAME},
-        )
+        return answers_instance.instance(found, usual, urls=self.urls, now=self.now)
 
     def entry(self, found: ProjectEntry, instance: Instance | None) -> ProjectEntryAnswer:
         return ProjectEntryAnswer(
@@ -184,19 +163,4 @@ def _configuration(found: Configuration) -> ConfigurationAnswer:
         disk=needs.disk,
         repositories=None if found.repositories is None else list(found.repositories),
         variables=dict(found.variables),
-    )
-
-
-def progress(found: Instance, usual: float | None, now: datetime) -> ProgressAnswer:
-    """The data of one event."""
-    elapsed = found.elapsed(now) if found.active else None
-    launching = found.status is Status.LAUNCHING
-    return ProgressAnswer(
-        session=found.session,
-        status=str(found.status),
-        stage=str(found.observed) if launching else None,
-        stage_text=found.stage,
-        progress=words.progress(elapsed, usual) if launching else None,
-        elapsed=elapsed,
-        usual=usual if launching else None,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..services import instances
 from . import actions, reading
-from .answer_models import InstanceAnswer, InstanceList, LogAnswer
+from .answer_models_instance import InstanceAnswer, InstanceList, LogAnswer
 from .base_api import RenkuAPIHandler
 from .bodies import Nothing
 from .operations import AFTER, LIMIT, LINES, Operation

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ..domain.instance import Status
 from ..services import looks, projects, revisions, sessions
 from . import actions, answers, reading, throttle
-from .answer_models import InstanceAnswer, LogAnswer, RevisionList, SessionAnswer, SessionList
+from .answer_models import RevisionList, SessionAnswer, SessionList
+from .answer_models_instance import InstanceAnswer, LogAnswer
 from .base_api import RenkuAPIHandler
 from .bodies import Nothing, RemovalBody, SessionBody, SessionChangeBody, StartBody
 from .bodies_image import DismissalBody, RevisionBody

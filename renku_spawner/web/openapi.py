@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from .answer_models import ErrorAnswer, ProgressAnswer
+from .answer_models import ErrorAnswer
+from .answer_models_instance import ProgressAnswer
 from .base_api import RenkuAPIHandler
 from .bodies import Nothing
 from .operations import Operation

@@ -13,8 +13,8 @@ from ..domain.instance import Status
 from ..services import progress
 from ..services.news import News
 from ..services.parts import Parts
-from . import answers
-from .answer_models import ProgressAnswer
+from . import answers_instance
+from .answer_models_instance import ProgressAnswer
 
 log = logging.getLogger("renku_spawner")
 _IDLE = 3600.0  # seconds; the pump waits for news and has no other reason to wake
@@ -71,7 +71,7 @@ class Reader:
             return
         for pair, future in asked.items():
             each = found.get(pair)
-            future.set_result(answers.progress(each.instance, each.usual, now) if each else gone(pair[1]))
+            future.set_result(answers_instance.progress(each.instance, each.usual, now) if each else gone(pair[1]))
 
 
 class Pump:
@@ -121,8 +121,8 @@ async def standing(parts: Parts, username: str, session: str) -> ProgressAnswer:
 
 
 async def all_standing(parts: Parts, username: str) -> list[ProgressAnswer]:
-    now = parts.now()
-    return [answers.progress(each.instance, each.usual, now) for each in await progress.all_of(parts, username)]
+    now, found = parts.now(), await progress.all_of(parts, username)
+    return [answers_instance.progress(each.instance, each.usual, now) for each in found]
 
 
 def gone(session: str) -> ProgressAnswer:

@@ -9,7 +9,7 @@ from tornado.iostream import StreamClosedError
 
 from ..domain.instance import Status
 from ..services import looks
-from .answer_models import ProgressAnswer
+from .answer_models_instance import ProgressAnswer
 from .base_api import RenkuAPIHandler
 from .operations import Operation
 from .pump import Listener, all_standing, listening, standing

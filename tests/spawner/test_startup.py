@@ -5,7 +5,7 @@ import sqlite3
 
 import httpx
 
-from renku_spawner import startup
+from renku_spawner import after_start
 from renku_spawner.app import Renku
 from renku_spawner.domain.instance import Status
 from renku_spawner.services import instances, runs
@@ -17,12 +17,12 @@ async def test_a_step_that_fails_keeps_nobody_from_the_others_and_is_tried_again
     hub = await renku_hub()
     session = await hub.session(await hub.project())
     await runs.begin(hub.parts, await instances.prepare(hub.parts, hub.person("alice"), session.id))
-    monkeypatch.setattr(startup, "_AGAIN", 0.1)
-    monkeypatch.setattr(startup, "_TRIES", 1000)
+    monkeypatch.setattr(after_start, "_AGAIN", 0.1)
+    monkeypatch.setattr(after_start, "_TRIES", 1000)
     renku = Renku.instance()
     other = sqlite3.connect(hub.parts.db.url.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("ALTER TABLE renku_instances RENAME TO elsewhere")
-    renku.tasks.append(asyncio.ensure_future(startup._after_start(hub.app, renku)))
+    renku.tasks.append(asyncio.ensure_future(after_start.go_on(hub.app, renku)))
     for step in ("to finish deletions", "to settle what was lost"):
         await until(lambda step=step: f"The attempt {step} failed (2 of 1000)" in caplog.text, seconds=30)
     other.execute("ALTER TABLE elsewhere RENAME TO renku_instances")
@@ -41,7 +41,7 @@ async def test_the_token_of_a_session_that_the_hub_does_not_know_any_more_is_rev
     assert [await is_good(hub, token) for token in (lost, other)] == [True, True]
     spawner.server = None
     hub.app.db.commit()
-    renku.tasks.append(asyncio.ensure_future(startup._after_start(hub.app, renku)))
+    renku.tasks.append(asyncio.ensure_future(after_start.go_on(hub.app, renku)))
     await hub.becomes(session, Status.FAILED, seconds=30)
     assert [await is_good(hub, token) for token in (lost, other)] == [False, True]
 

@@ -1,0 +1,151 @@
+"""What Renku does once the hub has started, and from then on beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from . import access_ends, metrics, prepulled
+from .app import Renku
+from .domain.instance import Instance
+from .services import environments, housekeeping, instances, pins, runs
+from .services.parts import Parts
+
+log = logging.getLogger("renku_spawner")
+_BREATH = 0.02  # seconds
+_AGAIN, _TRIES = 30.0, 3  # seconds between attempts, and how many of them
+
+
+async def go_on(hub: Any, renku: Renku) -> None:
+    """Bring the environments up to date, look after what the hub forgot, then tidy up now and then."""
+    try:
+        await _tried(
+            "environments", "to configure environments", partial(environments.configure, renku.parts, renku.configured)
+        )
+        await hub._start_future
+        await _tried("images", "to look at ready-made images", partial(pins.look_at_ready_made, renku.parts))
+        for task, what, work in _LATER:
+            renku.tasks.append(asyncio.ensure_future(_tried(task, what, partial(work, hub, renku))))
+        if renku.parts.gitlab is not None:
+            renku.tasks.append(asyncio.ensure_future(access_ends.forever(hub, renku.parts, renku.access_check)))
+        await _tried("routes", "to make routes", partial(_route_checked, hub))
+        await housekeeping.forever(renku.parts, timedelta(days=renku.launches_kept_days))
+    except asyncio.CancelledError:
+        await pins.close(renku.parts)
+        await _close_source(renku.parts)
+        raise
+
+
+async def _tried(task: str, what: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do one step, thrice if need be: whatever goes wrong in it, the others are done too."""
+    for tries in range(1, _TRIES + 1):
+        try:
+            await work()
+        except Exception:
+            metrics.failed(task)
+            log.exception("The attempt %s failed (%d of %d)", what, tries, _TRIES)
+        else:
+            metrics.done(task)
+            return
+        if tries < _TRIES:
+            await asyncio.sleep(_AGAIN)
+
+
+async def _close_source(parts: Parts) -> None:
+    await parts.source.close()
+    if parts.ci is not None:
+        await parts.ci.close()
+    if parts.gitlab is not None:
+        parts.gitlab.close()
+
+
+async def _route_checked(hub: Any) -> None:
+    """After a restart the hub makes routes when all servers are checked, and one that still
+    starts can take long: let those that are found running be reached before (recipe 2)."""
+    checking = _checking(hub)
+    while checking:
+        await asyncio.sleep(1)
+        left = _checking(hub)
+        if left != checking:
+            await hub.proxy.check_routes(hub.users, hub._service_map)
+        checking = left
+
+
+def _checking(hub: Any) -> int:
+    return sum(s.pending == "check" for user in hub.users.values() for s in user.spawners.values())
+
+
+async def _settle_forgotten(hub: Any, renku: Renku) -> None:
+    """What our records say runs and the hub does not know of ends, if it has not ended while the hub was away.
+
+    Between two of them is room for everybody else: they are many when records outlive their hub.
+    """
+    while not await _settled_all(hub, renku):
+        await asyncio.sleep(_AGAIN)
+
+
+async def _settled_all(hub: Any, renku: Renku) -> bool:
+    settled = True
+    async for page in runs.active(renku.parts):
+        known = {(user.name, name) for user in hub.users.values() for name, s in user.spawners.items() if s.active}
+        for instance in page:
+            if (instance.username, instance.session) not in known:
+                settled = await _settled(hub, renku, instance) and settled
+                await asyncio.sleep(_BREATH)
+        await asyncio.sleep(0)
+    return settled
+
+
+async def _settled(hub: Any, renku: Renku, instance: Instance) -> bool:
+    try:
+        await _settle(hub, renku, instance)
+    except Exception as error:
+        log.warning("The end of %s cannot be settled yet: %s", instance.session, error)
+        return False
+    return True
+
+
+async def _settle(hub: Any, renku: Renku, instance: Instance) -> None:
+    user = hub.users.get(instance.username)
+    spawner = user.spawners.get(instance.session) if user else None
+    if spawner is not None and spawner.active:  # it was started meanwhile
+        return
+    if user is not None:
+        spawner = user.spawners[instance.session]
+        await spawner.take_down(instance, now=True)
+        spawner.revoke()
+    await runs.fail(renku.parts, instance.username, instance.session, reason="lost")
+
+
+async def _finish_deletions(hub: Any, renku: Renku) -> None:
+    """What its owner has confirmed is seen through, also when the hub was killed in the middle of it."""
+    left = await instances.doomed(renku.parts)
+    while left:
+        left = [instance for instance in left if not await _deleted(hub, instance)]
+        if left:
+            await asyncio.sleep(_AGAIN)
+
+
+async def _deleted(hub: Any, instance: Instance) -> bool:
+    user = hub.users.get(instance.username)
+    if user is None:
+        return True
+    try:
+        spawner = user.spawners[instance.session]
+        await spawner.delete_forever()
+        spawner.revoke()
+    except Exception as error:
+        log.warning("The data of %s cannot be deleted yet: %s", instance.session, error)
+        return False
+    return True
+
+
+_LATER = (
+    ("deletions", "to finish deletions", _finish_deletions),
+    ("lost", "to settle what was lost", _settle_forgotten),
+    ("prepulling", "to keep images on the nodes", prepulled.keep),
+)

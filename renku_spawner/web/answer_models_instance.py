@@ -1,0 +1,69 @@
+"""What the API answers about one's own instances."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import Field
+
+from ..domain.instance import Status
+from .answer_base import Answer, ListAnswer
+
+
+class NoticeAnswer(Answer):
+    code: str
+    title: str
+    text: str
+
+
+class InstanceAnswer(Answer):
+    """One's own instance; seconds, and null where unknown."""
+
+    status: str = Field(examples=[str(status) for status in Status])
+    stage: str | None = None
+    stage_text: str | None = None
+    progress: int | None = Field(default=None, description="Percent of the usual time, 0 to 95")
+    elapsed: int | None = None
+    usual: float | None = None
+    reason: str | None = None
+    message: str | None = None
+    advice: str | None = None
+    url: str | None = None
+    resource_class: str | None = None
+    notices: list[NoticeAnswer] = []
+    started_at: datetime | None = None
+    last_activity: datetime | None = None
+    last_seen: datetime | None = None
+    paused_at: datetime | None = None
+    deleted_on: datetime | None = None
+    disk_used: int | None = None
+
+
+class MyInstanceAnswer(Answer):
+    """One's own instance; `project` is null where one may not see it (any more)."""
+
+    session: str
+    title: str
+    project: str | None
+    project_path: str | None
+    instance: InstanceAnswer
+
+
+class LogAnswer(Answer):
+    lines: list[str]
+
+
+class ProgressAnswer(Answer):
+    """The data of one server-sent event."""
+
+    session: str
+    status: str
+    stage: str | None
+    stage_text: str | None
+    progress: int | None
+    elapsed: int | None
+    usual: float | None
+
+
+class InstanceList(ListAnswer):
+    items: list[MyInstanceAnswer]

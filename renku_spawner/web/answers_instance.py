@@ -1,0 +1,47 @@
+"""One's own instances as answers of the API."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ..domain.instance import Instance, Status
+from . import words
+from .answer_models_instance import InstanceAnswer, NoticeAnswer, ProgressAnswer
+from .urls import Urls
+
+_SAME = ("reason", "message", "advice", "resource_class", "last_activity", "last_seen", "paused_at")
+
+
+def instance(found: Instance | None, usual: float | None, *, urls: Urls, now: datetime) -> InstanceAnswer:
+    if found is None:
+        return InstanceAnswer(status=str(Status.INACTIVE))
+    elapsed = found.elapsed(now) if found.active else None
+    launching = found.status is Status.LAUNCHING
+    opens = found.status is Status.RUNNING or (found.status is Status.UNKNOWN and found.ready_at is not None)
+    return InstanceAnswer(
+        status=str(found.status),
+        stage=str(found.observed) if launching else None,
+        stage_text=found.stage,
+        progress=words.progress(elapsed, usual) if launching else None,
+        elapsed=elapsed,
+        usual=usual if launching else None,
+        url=urls.open(found.session) if opens else None,
+        notices=[NoticeAnswer(code=n["code"], title=n["title"], text=n["text"]) for n in found.notices],
+        started_at=found.requested_at,
+        **{name: getattr(found, name) for name in _SAME},
+    )
+
+
+def progress(found: Instance, usual: float | None, now: datetime) -> ProgressAnswer:
+    """The data of one event."""
+    elapsed = found.elapsed(now) if found.active else None
+    launching = found.status is Status.LAUNCHING
+    return ProgressAnswer(
+        session=found.session,
+        status=str(found.status),
+        stage=str(found.observed) if launching else None,
+        stage_text=found.stage,
+        progress=words.progress(elapsed, usual) if launching else None,
+        elapsed=elapsed,
+        usual=usual if launching else None,
+    )
