@@ -9,7 +9,7 @@ from jupyterhub import orm
 from traitlets import Bool, Dict, Float, Integer, List, Set, Unicode, default
 from traitlets.config import LoggingConfigurable, SingletonConfigurable
 
-from . import events, image_settings, settings
+from . import events, image_settings, settings, volume_settings
 from .ci_settings import CiSettings
 from .domain.policy import Policy
 from .gitlab_login import HubTokens
@@ -18,9 +18,10 @@ from .image_settings import ImageSettings, own_environments
 from .services.parts import Parts
 from .store import migrate
 from .store.database import Database
+from .volume_settings import VolumeSettings
 
 
-class Renku(CiSettings, ImageSettings, GitLabSettings, SingletonConfigurable, LoggingConfigurable):
+class Renku(VolumeSettings, CiSettings, ImageSettings, GitLabSettings, SingletonConfigurable, LoggingConfigurable):
     """Settings of `c.Renku` and the parts made from them.
 
     The hub itself makes handlers and spawners, so both find the same parts through
@@ -221,6 +222,8 @@ class Renku(CiSettings, ImageSettings, GitLabSettings, SingletonConfigurable, Lo
             private_images=self.private_images,
             ci=self.ci_rules(),
             hook_secret=self.hook_secret(),
+            volumes=volume_settings.volumes(self.volumes),
+            rclone_storage_class=volume_settings.storage_class(self.rclone_storage_class),
             local=bool(getattr(getattr(self.parent, "spawner_class", None), "local", False)),
         )
 

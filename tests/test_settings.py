@@ -143,6 +143,8 @@ WRONG_TRAITS = {
     "restart_on_change": "no",
     "image_big": "large",
     "image_checks_per_minute": 0,
+    "volumes": "reference",
+    "rclone_storage_class": 3,
 }
 
 

@@ -8,6 +8,7 @@ from .ci import CiRules
 from .hints import BIG
 from .image_policy import ImagePolicy
 from .resources import ResourceClass
+from .volume import Volume
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,8 @@ class Policy:
     ci: CiRules = field(default_factory=CiRules)
     hook_secret: str = field(default="", repr=False)  # empty: nobody tells us
     local: bool = False
+    volumes: tuple[Volume, ...] = ()
+    rclone_storage_class: str = ""  # empty: this cluster mounts no remotes
     git_credentials: str = "off"  # off | members | all: whose sessions get their own GitLab token for git (decision 32)
     push: bool = False  # whether that token may write to repositories
     private_images: bool = False  # whether images of a project's own GitLab registry may be private

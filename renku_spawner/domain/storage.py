@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from .access import Person
 from .storage_kinds import KINDS, Kind
 
 
@@ -128,27 +127,3 @@ class Mounted:
 
     storage: Storage
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Volume:
-    """A volume that an admin has declared: a claim in the sessions' namespace, an NFS export or, on one
-    machine, a directory. None in `users`, `groups` and `projects` (paths) stands for everybody."""
-
-    name: str
-    description: str = ""
-    claim: str | None = None
-    nfs: tuple[str, str] | None = None  # server, path
-    directory: str | None = None
-    users: frozenset[str] | None = None
-    groups: frozenset[str] | None = None
-    projects: frozenset[str] | None = None
-    read_only: bool = False
-
-    def usable(self, person: Person, project_path: str) -> bool:
-        """Whether *person* may use it in the project: a user or group that is listed, if any is, and a
-        project that is listed, if any is."""
-        everybody = self.users is None and self.groups is None
-        known = person.name in (self.users or ()) or not person.groups.isdisjoint(self.groups or ())
-        here = self.projects is None or project_path.casefold() in {path.casefold() for path in self.projects}
-        return here and (everybody or known)

@@ -22,9 +22,11 @@ from renku_spawner.gitlab_login import RenkuGitLabOAuthenticator
 from renku_spawner.hub import ADMIN_ROLE
 from renku_spawner.image_settings import PolicySetting, own_environments
 from renku_spawner.spawner import RenkuSpawner
+from renku_spawner.volume_settings import VolumeSetting
 from tests.chart.rendered import CHART, HELMS, SETS, changed, rendered
 from tests.fakes.spawning import Hub
 from tests.test_settings import WRONG_CLASSES, WRONG_ENVIRONMENTS
+from tests.test_volume_settings import VOLUME, WRONG_VOLUMES
 
 # Not for the chart to say, and why.
 ELSEWHERE = {
@@ -38,6 +40,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "environments": settings.EnvironmentSetting,
     "resourceClasses": settings.ClassSetting,
     "policy": PolicySetting,
+    "volumes": VolumeSetting,
 }
 ENVIRONMENT = {"key": "python", "name": "Python", "image": "quay.io/jupyter/scipy-notebook:2026-11-02"}
 CLASS = {"name": "small", "cpu": "1", "memory": "2Gi"}
@@ -45,6 +48,8 @@ CLASS = {"name": "small", "cpu": "1", "memory": "2Gi"}
 
 def part(name: str) -> dict[str, Any]:
     """The schema of one object that has the keys of a setting."""
+    if name == "volumes":
+        return SCHEMA["storages"]["properties"]["volumes"]["items"]
     return SCHEMA["images"]["properties"]["policy"] if name == "policy" else SCHEMA[name]["items"]
 
 
@@ -187,6 +192,7 @@ WRONG = [
     for name, right, rows in (
         ("environments", ENVIRONMENT, WRONG_ENVIRONMENTS),
         ("resourceClasses", CLASS, WRONG_CLASSES),
+        ("volumes", VOLUME, WRONG_VOLUMES),
     )
     for change, said in rows
     if re.match(r"(entry 1: )?'", said) and not any(each in f"{said} {change}" for each in ALONE)
@@ -197,7 +203,8 @@ WRONG = [
 def test_what_the_hub_would_refuse_the_schema_refuses_before(name: str, entry: dict[str, Any]) -> None:
     schema = jsonschema.Draft7Validator(part(name))
     assert list(schema.iter_errors(entry))
-    assert not list(schema.iter_errors(ENVIRONMENT if name == "environments" else CLASS))
+    right = {"environments": ENVIRONMENT, "resourceClasses": CLASS, "volumes": VOLUME}
+    assert not list(schema.iter_errors(right[name]))
 
 
 def test_every_level_of_ours_refuses_what_it_does_not_know() -> None:

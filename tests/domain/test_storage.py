@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 
-from renku_spawner.domain.access import Person
 from renku_spawner.domain.errors import Invalid
 from renku_spawner.domain.session import Configuration
-from renku_spawner.domain.storage import Credentials, Mounted, NewStorage, Outcome, Storage, Volume
+from renku_spawner.domain.storage import Credentials, Mounted, NewStorage, Outcome, Storage
 from renku_spawner.domain.storage_checks import check, secrets
 from renku_spawner.domain.storage_kinds import KINDS, USUAL, Form
 
@@ -169,20 +168,3 @@ def test_a_session_gets_all_storages_or_those_chosen_and_an_old_one_keeps_its_fi
     assert Configuration(storages=("gauges", "gone")).mounts(both) == both[1:]
     prints = {session(configuration=Configuration(storages=s)).fingerprint for s in (None, (), ("era5",))}
     assert len(prints) == 3
-
-
-@pytest.mark.parametrize(
-    ("limits", "usable"),
-    [
-        ({}, True),
-        ({"users": frozenset({"ada"})}, True),
-        ({"users": frozenset({"bob"})}, False),
-        ({"users": frozenset({"bob"}), "groups": frozenset({"klima"})}, True),
-        ({"groups": frozenset()}, False),
-        ({"projects": frozenset({"Ada/Climate"})}, True),
-        ({"projects": frozenset({"bob/x"}), "users": frozenset({"ada"})}, False),
-    ],
-)
-def test_a_volume_is_for_those_whom_an_admin_lists(limits: dict[str, Any], usable: bool) -> None:
-    ada = Person(name="ada", groups=frozenset({"klima"}))
-    assert Volume(name="v", claim="c", **limits).usable(ada, "ada/climate") is usable

@@ -34,6 +34,8 @@
   "registry_proxy" .images.registryProxy
   "image_checks_per_minute" .images.checksPerMinute
   "image_big" .images.big
+  "volumes" .storages.volumes
+  "rclone_storage_class" .storages.rcloneStorageClass
 -}}
 {{- range $limit, $number := dict "running" .limits.running "kept" .limits.kept "per_project" .limits.perProject "writes_per_minute" .limits.writesPerMinute -}}
   {{- if not (kindIs "invalid" $number) }}{{ $_ := set $said.session_limits $limit $number }}{{ end -}}
