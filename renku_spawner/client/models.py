@@ -7,11 +7,6 @@ from ..web.answer_models import (
     ConfigurationAnswer,
     EnvironmentAnswer,
     EnvironmentList,
-    InstanceAnswer,
-    InstanceList,
-    LogAnswer,
-    MyInstanceAnswer,
-    ProgressAnswer,
     ProjectAnswer,
     ProjectEntryAnswer,
     ProjectList,
@@ -39,6 +34,7 @@ from ..web.answer_models_admin import (
 )
 from ..web.answer_models_environment import ReadyMadeAnswer
 from ..web.answer_models_image import BuiltImageList, CheckedAnswer, SoftwareAnswer
+from ..web.answer_models_instance import InstanceAnswer, InstanceList, LogAnswer, MyInstanceAnswer, ProgressAnswer
 from ..web.bodies import (
     BuiltBody,
     ConfigurationBody,
