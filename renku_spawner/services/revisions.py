@@ -7,6 +7,7 @@ from ..domain.access import Action, Person
 from ..domain.environment import Environment, Kind, NewRevision, Revision, RunConfiguration
 from ..domain.errors import Conflict, Invalid
 from ..domain.instance import Instance
+from ..domain.project import Project
 from ..domain.reasons import sentence
 from ..domain.running import NewImage
 from ..domain.session import Session, SessionChange
@@ -15,7 +16,7 @@ from ..domain.verdict import Verdict
 from ..store.database import Clash, Lost, Transaction
 from . import built, images, permission, pins, sessions
 from .parts import Parts, read, write
-from .sessions import changed, of
+from .sessions import Work, changed, of
 
 
 async def history(parts: Parts, person: Person, ref: str, session_id: str) -> list[Revision]:
@@ -47,13 +48,23 @@ async def choose(
     """
     project = await parts.source.get(person, ref, Action.WRITE)
     session = await read(parts, lambda tx: of(tx, project, session_id))
+    try:
+        return await write(parts, await choosing(parts, person, project, session, revision, digest))
+    except Clash:
+        raise changed(session) from None
+
+
+async def choosing(
+    parts: Parts, person: Person, project: Project, session: Session, revision: int | str, digest: str | None = None
+) -> Work:
+    """What does it in a transaction, when everybody who knows something of it has been asked. Raises as `choose`."""
     chosen = await read(parts, lambda tx: _named(tx, session, revision))
     if chosen is not None:
         await _require_content(parts, person, session.environment, chosen)
     new = await _newer(parts, person, session, revision) if chosen is None else None
 
     def work(tx: Transaction) -> Session:
-        present = of(tx, project, session_id)
+        present = of(tx, project, session.id)
         wanted = _named(tx, present, revision) or _made(tx, parts, person, present, revision, new)
         _require_known_content(wanted, present.revision)
         _require_looked_at(wanted, digest)
@@ -64,10 +75,7 @@ async def choose(
         except Lost:
             raise changed(present) from None
 
-    try:
-        return await write(parts, work)
-    except Clash:
-        raise changed(session) from None
+    return work
 
 
 async def dismiss(parts: Parts, person: Person, ref: str, session_id: str, digest: str) -> Session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..domain import names, text, variables
@@ -17,6 +18,8 @@ from . import built, images, replacement
 from .parts import Parts, read, write
 from .replacement import Replacement
 
+Work = Callable[[Transaction], Session]
+
 
 async def add(parts: Parts, person: Person, ref: str, new: NewSession) -> Session:
     """Add a ready-made environment or an image (also one that CI has built) to a project; the first
@@ -28,6 +31,11 @@ async def add(parts: Parts, person: Person, ref: str, new: NewSession) -> Sessio
         Conflict: `title_taken`.
     """
     project = await parts.source.get(person, ref, Action.WRITE)
+    return await write(parts, await adding(parts, person, project, new))
+
+
+async def adding(parts: Parts, person: Person, project: Project, new: NewSession) -> Work:
+    """What adds it in a transaction, when everybody who knows something of it has been asked. Raises as `add`."""
     configuration = checked(parts.policy, project, new.configuration)
     description = text.description(new.description)
     own = await _own(parts, person, project, new)
@@ -42,11 +50,12 @@ async def add(parts: Parts, person: Person, ref: str, new: NewSession) -> Sessio
             tx, project.id, environment=environment, revision=environment.revision, title=title,
             description=description, configuration=configuration, by=person.name, now=parts.now(),
         )  # fmt: skip
-        if new.default or project.default_session is None:
+        present = tx.projects.get(project.id)  # another one may have become the default in this very transaction
+        if new.default or present is None or present.default_session is None:
             tx.projects.set_default(project.id, session.id)
         return session
 
-    return await write(parts, work)
+    return work
 
 
 async def _own(
@@ -138,6 +147,11 @@ async def change(parts: Parts, person: Person, ref: str, session_id: str, change
         Conflict: `title_taken`, or `changed` with the newer version in `details`.
     """
     project = await parts.source.get(person, ref, Action.WRITE)
+    return await write(parts, await changing(parts, person, project, session_id, change))
+
+
+async def changing(parts: Parts, person: Person, project: Project, session_id: str, change: SessionChange) -> Work:
+    """What edits it in a transaction, likewise. Raises as `change`."""
     cleaned = SessionChange(
         version=change.version,
         title=None if change.title is None else text.title(change.title),
@@ -156,7 +170,7 @@ async def change(parts: Parts, person: Person, ref: str, session_id: str, change
         except Lost:
             raise changed(session) from None
 
-    return await write(parts, work)
+    return work
 
 
 async def _instead(
@@ -169,52 +183,6 @@ async def _instead(
     if session.version != change.version:
         raise changed(session)
     return await replacement.asked(parts, person, session, change.image)
-
-
-async def remove(parts: Parts, person: Person, ref: str, session_id: str, *, new_default: str | None = None) -> Session:
-    """Take a session out of its project; people keep the data they have in it.
-
-    Removing the default names its successor; without one it is the oldest that
-    remains (decision 2).
-
-    Raises:
-        NotFound, Forbidden.
-        Invalid: at `new_default`, a session that is not in the project.
-    """
-    project = await parts.source.get(person, ref, Action.WRITE)
-
-    def work(tx: Transaction) -> Session:
-        session = of(tx, project, session_id)
-        present = tx.projects.get(project.id)
-        tx.sessions.delete(session.id, parts.now())
-        if present and present.default_session == session.id:
-            tx.projects.set_default(project.id, _successor(tx, project, session, new_default))
-        return session
-
-    return await write(parts, work)
-
-
-def _successor(tx: Transaction, project: Project, session: Session, wanted: str | None) -> str | None:
-    if wanted is None:
-        oldest = tx.sessions.oldest(project.id, but=session.id)
-        return oldest.id if oldest else None
-    heir = tx.sessions.get(wanted)
-    if heir is None or heir.project != project.id or heir.id == session.id:
-        sentence = "There is no such session in this project."
-        raise Invalid(sentence, fields={"new_default": sentence})
-    return heir.id
-
-
-async def make_default(parts: Parts, person: Person, ref: str, session_id: str) -> Session:
-    """Let the project's one button start this session."""
-    project = await parts.source.get(person, ref, Action.WRITE)
-
-    def work(tx: Transaction) -> Session:
-        session = of(tx, project, session_id)
-        tx.projects.set_default(project.id, session.id)
-        return session
-
-    return await write(parts, work)
 
 
 def of(tx: Transaction, project: Project, session_id: str) -> Session:

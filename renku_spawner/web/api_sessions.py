@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..domain.instance import Status
-from ..services import looks, projects, revisions, sessions
+from ..services import looks, projects, removal, revisions, sessions
 from . import actions, answers, reading, throttle
 from .answer_models import RevisionList, SessionAnswer, SessionList
 from .answer_models_instance import InstanceAnswer, LogAnswer
@@ -77,7 +77,7 @@ class Session(OfSession):
 
     async def delete(self, ref: str, session_id: str) -> None:
         heir = self.body(RemovalBody).new_default
-        await sessions.remove(self.parts, self.person, self.ref(ref), session_id, new_default=heir)
+        await removal.remove(self.parts, self.person, self.ref(ref), session_id, new_default=heir)
         self.set_status(204)
 
 

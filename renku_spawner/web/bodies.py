@@ -12,6 +12,7 @@ from ..domain.errors import Invalid
 from ..domain.project import Member, NewProject, ProjectChange
 from ..domain.repository import NewRepository
 from ..domain.running import NewBuilt, NewImage, RunChoice
+from ..domain.said import WORDS
 from ..domain.session import Configuration, NewSession, SessionChange
 
 Text = Annotated[str, Field(max_length=40_000)]
@@ -29,18 +30,6 @@ class Body(BaseModel):
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_WORDS = {
-    "missing": "This is required.",
-    "extra_forbidden": "There is no such field.",
-    "string_type": "A text, please.",
-    "int_type": "A whole number, please.",
-    "bool_type": "true or false, please.",
-    "list_type": "A list, please.",
-    "dict_type": "An object, please.",
-    "model_type": "An object, please.",
-    "string_too_long": "This text is too long.",
-    "string_pattern_mismatch": "This is not an id.",
-}
 _KINDS = {"int", "constrained-str"}  # how pydantic calls the two kinds that `revision` may be
 
 
@@ -54,7 +43,7 @@ def check(model: type[Model], values: dict[str, Any]) -> Model:
         return model.model_validate(values)
     except ValidationError as error:
         problems = error.errors(include_input=False, include_url=False, include_context=False)
-    fields = {_name(p["loc"]): _WORDS.get(p["type"], f"{p['msg']}.") for p in problems}
+    fields = {_name(p["loc"]): WORDS.get(p["type"], f"{p['msg']}.") for p in problems}
     raise Invalid("Some fields are not right.", fields=fields) from None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..domain.access import Action
-from ..services import build_news, installed, looks, pins, revisions, sessions
+from ..services import build_news, installed, looks, pins, removal, revisions, sessions
 from . import actions, forms, views_built, views_gitlab, views_installed, views_session
 from .base_page import RenkuHandler
 from .forms import ActionForm, ConfirmForm, DismissalForm, RevisionForm
@@ -89,7 +89,7 @@ class SessionRemoval(OfSession):
         form = self.filled(ConfirmForm)
         project = await self.project(ref, Action.WRITE)
         form.check((await looks.view(self.parts, self.person, project.id, session_id)).session.title)
-        await sessions.remove(self.parts, self.person, project.id, session_id, new_default=form.new_default)
+        await removal.remove(self.parts, self.person, project.id, session_id, new_default=form.new_default)
         self.go(self.urls.project(project.path), "removed")
 
 
@@ -98,7 +98,7 @@ class SessionDefault(OfSession):
 
     async def post(self, ref: str, session_id: str) -> None:
         self.filled(ActionForm)
-        await sessions.make_default(self.parts, self.person, self.ref(ref), session_id)
+        await removal.make_default(self.parts, self.person, self.ref(ref), session_id)
         self.back(ref, session_id)
 
 
