@@ -139,7 +139,7 @@ _KINDS = (
             Option(name="account", label="Storage account", required=True),
             _credential("key", "Access key"),
         ),
-        fixed={"env_auth": "false", "use_msi": "false"},
+        fixed={"use_msi": "false"},
         needs=(frozenset({"key"}),),
         path_label="Container and folder",
         path_required=True,

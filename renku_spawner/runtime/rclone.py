@@ -1,0 +1,131 @@
+"""Runs rclone on a storage: how it is configured, and what it says when it lists a folder.
+
+Nothing of a credential is in a command line: a remote is configured by the environment of its process
+(https://rclone.org/docs/#config-file), and no configuration of the machine is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import re
+import secrets as random
+import shutil
+import signal
+from collections.abc import Mapping
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from ..domain.storage import Outcome, Storage
+from ..domain.storage_kinds import Form, Option
+
+REMOTE = "storage"  # what the remote is called in the environment
+LOOK_SECONDS = 10.0
+_SAID_LIMIT = 64 * 1024  # bytes of what it writes that are read
+_END = 2.0  # seconds between asking it to end and ending it
+# Known to everybody: rclone obscures passwords against a glance over the shoulder (fs/config/obscure/obscure.go).
+_KNOWN_KEY = bytes.fromhex("9c935b48730a554d6bfd7c63c886a92bd390198eb8128afbf4de162b8b95f638")
+_FLAGS = (
+    "--max-depth=1", "--retries=1", "--low-level-retries=1", "--contimeout=5s", "--timeout=8s", "--ask-password=false",
+    "--log-level=ERROR", "--no-check-dest", "--transfers=1", "--checkers=1",
+)  # fmt: skip
+_NOT_FOUND = 3  # https://rclone.org/docs/#exit-code
+# What backends say, and what it means; the first that is found counts.
+_SAYINGS = (
+    (
+        Outcome.NOT_FOUND,
+        "NoSuchBucket|directory not found|ContainerNotFound|no_such_bucket|404 Not Found|status code: 404",
+    ),
+    (
+        Outcome.DENIED,
+        "AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|AuthenticationFailed|AuthorizationFailure|unauthorized|"
+        "bad_auth_token|status code: 40[13]|40[13] (?:Forbidden|Unauthorized)|unable to authenticate|permission denied",
+    ),
+)
+
+
+def program() -> str | None:
+    """Where rclone is on this machine, None without it."""
+    return shutil.which("rclone")
+
+
+def obscured(secret: str) -> str:
+    """As `rclone obscure` makes it, for the options that rclone reads in no other form."""
+    start = random.token_bytes(16)
+    encryptor = Cipher(algorithms.AES(_KNOWN_KEY), modes.CTR(start)).encryptor()
+    sealed = start + encryptor.update(secret.encode()) + encryptor.finalize()
+    return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+
+
+def options(storage: Storage, secrets: Mapping[str, str]) -> dict[str, str]:
+    """The configuration of the remote that *storage* is, with *secrets* in it; empty for a volume."""
+    kind = storage.of_kind
+    if not kind.rclone:
+        return {}
+    known = {option.name: option for option in kind.credentials}
+    sealed = {name: _written(known[name], value) for name, value in secrets.items() if name in known}
+    return {"type": kind.rclone, **kind.fixed, **storage.settings, **sealed}
+
+
+def _written(option: Option, value: str) -> str:
+    if option.obscured:
+        return obscured(value)
+    return value.replace("\n", "\\n") if option.form is Form.KEY else value  # rclone's sftp reads it back
+
+
+def environment(options: Mapping[str, str], *, proxy: str = "") -> dict[str, str]:
+    """The whole environment of an rclone that knows one remote, `storage:`, and nothing else.
+
+    *proxy* takes all requests that are made by HTTP.
+    """
+    said = {f"RCLONE_CONFIG_{REMOTE.upper()}_{name.upper()}": value for name, value in options.items()}
+    ways = {"http_proxy": proxy, "https_proxy": proxy} if proxy else {}
+    nowhere = {"RCLONE_CONFIG": os.devnull, "HOME": "/nonexistent", "LC_ALL": "C.UTF-8"}
+    return {"PATH": os.environ.get("PATH", os.defpath), **nowhere, **ways, **said}
+
+
+async def look(options: Mapping[str, str], path: str, *, seconds: float = LOOK_SECONDS, proxy: str = "") -> Outcome:
+    """List the folder *path* of the remote; nothing of what is in it is kept.
+
+    `not_checked` where there is no rclone, `slow` when it is not done after *seconds*.
+    """
+    rclone = program()
+    if rclone is None:
+        return Outcome.NOT_CHECKED
+    process = await asyncio.create_subprocess_exec(
+        rclone, "lsf", *_FLAGS, "--", f"{REMOTE}:{path}",
+        env=environment(options, proxy=proxy), cwd="/", start_new_session=True,
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(seconds):
+            said = await _said(process)
+            code = await process.wait()
+    except TimeoutError:
+        return Outcome.SLOW
+    finally:
+        await _end(process)
+    return Outcome.FINE if code == 0 else _outcome(code, said)
+
+
+async def _said(process: asyncio.subprocess.Process) -> str:
+    """The beginning of what it complains about; the rest is read, so that it never waits, and left out."""
+    assert process.stderr is not None
+    said = bytearray()
+    while chunk := await process.stderr.read(_SAID_LIMIT):
+        said += chunk[: _SAID_LIMIT - len(said)]
+    return said.decode(errors="replace")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        async with asyncio.timeout(_END):
+            await process.wait()
+
+
+def _outcome(code: int, said: str) -> Outcome:
+    if code == _NOT_FOUND:
+        return Outcome.NOT_FOUND
+    return next((outcome for outcome, words in _SAYINGS if re.search(words, said)), Outcome.UNREACHABLE)

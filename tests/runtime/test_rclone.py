@@ -1,0 +1,100 @@
+"""rclone, from Debian, against servers of its own: what a look at a storage finds."""
+
+import asyncio
+import json
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from renku_spawner.domain.storage import Credentials, Outcome, Storage
+from renku_spawner.domain.storage_kinds import KINDS
+from renku_spawner.runtime import rclone
+from tests.fixtures.ports import free_port
+from tests.fixtures.remotes import PASSWORD, USER, served
+
+
+def storage(kind: str, **settings: str) -> Storage:
+    return Storage(
+        id="storageaaaaa", project="projectaaaaa", position=0, directory="data", kind=kind, settings=settings, path="",
+        credentials=Credentials.PROJECT, read_only=True, created_by="ada", created_at=datetime.now(UTC),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Storage]]:
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "sub").mkdir()
+    with served("webdav", folder) as webdav, served("sftp", folder) as sftp:
+        yield {
+            "webdav": storage("webdav", url=f"http://127.0.0.1:{webdav}"),
+            "sftp": storage("sftp", host="127.0.0.1", port=str(sftp)),
+        }
+
+
+def keys(password: str = PASSWORD) -> dict[str, str]:
+    return {"user": USER, "pass": password}
+
+
+@pytest.mark.parametrize("kind", ["webdav", "sftp"])
+async def test_a_look_tells_what_is_there(servers: dict[str, Storage], kind: str) -> None:
+    right, wrong = rclone.options(servers[kind], keys()), rclone.options(servers[kind], keys("guessed"))
+    looks = (rclone.look(right, ""), rclone.look(right, "sub"), rclone.look(right, "gone"), rclone.look(wrong, ""))
+    assert await asyncio.gather(*looks) == [Outcome.FINE, Outcome.FINE, Outcome.NOT_FOUND, Outcome.DENIED]
+
+
+async def test_a_server_that_is_not_there_and_one_that_never_answers_are_told_apart() -> None:
+    dead = rclone.options(storage("webdav", url=f"http://127.0.0.1:{free_port()}"), keys())
+    assert await rclone.look(dead, "") is Outcome.UNREACHABLE
+    closing = asyncio.Event()
+
+    async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await closing.wait()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    mute = rclone.options(storage("webdav", url=f"http://127.0.0.1:{port}"), keys())
+    assert await rclone.look(mute, "", seconds=1) is Outcome.SLOW
+    closing.set()
+    server.close()
+    await server.wait_closed()
+
+
+async def test_without_rclone_nothing_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert await rclone.look({"type": "webdav"}, "") is Outcome.NOT_CHECKED
+
+
+def test_rclone_knows_every_option_and_reads_back_what_is_obscured() -> None:
+    said = subprocess.run(["rclone", "config", "providers"], capture_output=True, check=True).stdout
+    known = {each["Name"]: {option["Name"] for option in each["Options"]} for each in json.loads(said)}
+    for kind in KINDS.values():
+        if kind.rclone:
+            assert {*kind.fixed, *(option.name for option in kind.options)} <= known[kind.rclone]
+    password = "pass wörd+\\n"
+    shown = subprocess.run(["rclone", "reveal", rclone.obscured(password)], capture_output=True, check=True)
+    assert shown.stdout.decode().rstrip("\n") == password
+    assert rclone.obscured(password) != rclone.obscured(password)
+
+
+def test_a_remote_is_configured_by_the_environment_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of the hub")
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/run/agent")
+    made = rclone.environment(rclone.options(storage("s3", provider="AWS"), {"secret_access_key": "s3cret"}))
+    assert made["RCLONE_CONFIG_STORAGE_SECRET_ACCESS_KEY"] == "s3cret"
+    assert made["RCLONE_CONFIG_STORAGE_ENV_AUTH"] == "false"
+    assert not {"AWS_SECRET_ACCESS_KEY", "SSH_AUTH_SOCK"} & made.keys()
+    assert rclone.options(storage("volume", volume="x"), {}) == {}
+
+
+async def test_a_private_key_opens_what_a_password_would(servers: dict[str, Storage], tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    with served("sftp", tmp_path, f"--authorized-keys={key}.pub") as port:
+        opened = rclone.options(
+            storage("sftp", host="127.0.0.1", port=str(port)), {"user": USER, "key_pem": key.read_text()}
+        )
+        assert await rclone.look(opened, "") is Outcome.FINE
