@@ -32,7 +32,7 @@ class Guard:
     *hosts* and *plain_http* are `host` (any port) or `host:port`. A listed host may have
     private addresses; one in *plain_http* is asked by http instead of https. *proxy*
     (`http://host:port`) is connected to in place of all others, and looks names up itself.
-    *resolve* stands in for the system's resolver.
+    *ports* are others than 443 of public hosts. *resolve* stands in for the system's resolver.
 
     Raises:
         ValueError: an entry that is no host, or a proxy that is no http address.
@@ -44,11 +44,13 @@ class Guard:
         hosts: Iterable[str] = (),
         plain_http: Iterable[str] = (),
         proxy: str = "",
+        ports: Iterable[int] = (),
         resolve: Resolve | None = None,
     ) -> None:
         self._plain = frozenset(map(_listed, plain_http))
         self._hosts = frozenset(map(_listed, hosts)) | self._plain
         self.proxy = _proxy(proxy)
+        self._ports = frozenset({443, *ports})
         self._threads = ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="registry-names")
         self._resolve = resolve or self._ask_the_system
         self._private: deque[tuple[str, int]] = deque(maxlen=_REMEMBERED)
@@ -75,7 +77,7 @@ class Guard:
         if url.scheme == "http" and not _in(self._plain, host, url.port):
             raise NotAllowed(f"{host[:100]} would be asked without encryption")
         if not _in(self._hosts, host, url.port):
-            _check_foreign(host, url.port)
+            self._check_foreign(host, url.port)
 
     async def vet(self, host: str, port: int = 443) -> tuple[str, ...]:
         """The addresses of *host* to which we may connect, at least one; looked up once.
@@ -87,7 +89,7 @@ class Guard:
         host = normal(host)
         listed = _in(self._hosts, host, port)
         if not listed:
-            _check_foreign(host, port)
+            self._check_foreign(host, port)
         return await self._vetted(host, port, listed=listed)
 
     async def connectable(self, host: str, port: int) -> tuple[str, ...]:
@@ -113,6 +115,14 @@ class Guard:
         if address and (public(address) or self._is_listed(str(address), port)):
             return socket.socket(family, kind, proto)
         raise PermissionError(f"No connection to {host} port {port}")
+
+    def _check_foreign(self, host: str, port: int | None) -> None:
+        """Judge a host that no admin has listed."""
+        address = literal(host)
+        if port not in self._ports:
+            raise NotAllowed(f"port {port} is not asked")
+        if not (public(address) if address else public_name(host)):
+            raise NotAllowed(f"{host[:100]} is not a public host")
 
     def _is_listed(self, address: str, port: int) -> bool:
         proxy = bool(self.proxy and (address, port) == (normal(self.proxy.raw_host or ""), self.proxy.port))
@@ -178,12 +188,3 @@ def _proxy(text: str) -> URL | None:
 
 def _in(listed: frozenset[_Pair], host: str, port: int | None) -> bool:
     return (host, None) in listed or (host, port) in listed
-
-
-def _check_foreign(host: str, port: int | None) -> None:
-    """Judge a host that no admin has listed."""
-    address = literal(host)
-    if port != 443:
-        raise NotAllowed(f"port {port} is not asked")
-    if not (public(address) if address else public_name(host)):
-        raise NotAllowed(f"{host[:100]} is not a public host")

@@ -64,6 +64,13 @@ class Wire:
                 sent.pop("Authorization", None)
         raise Unreachable("sent us on and on")
 
+    async def once(
+        self, method: str, url: URL, *, headers: Mapping[str, str], limit: int, body: bytes | None = None
+    ) -> Answer:
+        """Follow nothing: where the answer leads to is not asked. Raises as `ask`."""
+        self._guard.check(url)
+        return await self._try(method, url, headers, limit, body)
+
     async def close(self) -> None:
         if self._made:
             await self._made.close()
