@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,13 @@ pytest_plugins = [
 
 ROOT = Path(__file__).parents[1]
 ALONE = "tests/faults/"
+# The files that take longest, one worker each: begun last, they would be all that still runs at the end.
+LONGEST = (
+    "tests/store/test_migrations.py", "tests/cluster/test_restart.py", "tests/built/test_images.py",
+    "tests/web/test_matrix.py", "tests/bench/test_bench.py", "tests/web/test_requests.py", "tests/test_install.py",
+    "tests/web/test_script.py", "tests/browser/test_every_page.py", "tests/web/test_hostile.py",
+    "tests/test_wheel.py", "tests/browser/test_main_job.py",
+)  # fmt: skip
 
 
 def pytest_configure() -> None:
@@ -38,12 +46,14 @@ def pytest_configure() -> None:
         raise pytest.UsageError(f"SQLAlchemy {wanted} is wanted, but {sqlalchemy.__version__} is in use.")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what has bars of time and kills processes: it runs when nothing else does."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Mark what has bars of time and kills processes: it runs when nothing else does. The longest files come first."""
     for item in items:
         if item.nodeid.startswith(ALONE):
             item.add_marker("alone")
+    yield
+    items.sort(key=lambda item: item.nodeid.partition("::")[0] not in LONGEST)
 
 
 def pytest_report_header() -> str:
