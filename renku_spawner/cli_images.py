@@ -8,12 +8,11 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from traitlets import TraitError
 from traitlets.config import Config, PyFileConfigLoader
 
-from . import cli_cluster
+from . import cli_cluster, cli_database
 from .app import Renku
 from .domain import image, probed
 from .domain.image import Image
@@ -30,27 +29,13 @@ _HOW = """{key}: the image has no list of its packages. Where sessions are pods,
   renku-spawner images probe {key} --digest {digest} --report report.txt"""
 
 
-def add(commands: Any) -> None:
-    """The commands' places on the command line."""
-    images = commands.add_parser("images", help="what is installed in the images of ready-made environments")
-    steps = images.add_subparsers(required=True)
-    looks = steps.add_parser("probe", help="take it from the images' own lists, or say how to look into them")
-    looks.add_argument("environments", nargs="*", metavar="ENVIRONMENT", help="keys of the settings; all if left out")
-    looks.add_argument("--config", default="jupyterhub_config.py", help="the hub's configuration")
-    looks.add_argument("--pod", action="store_true", help="look into the others by a pod each on the hub's cluster")
-    looks.add_argument("--report", help="keep what the script has printed in one environment's image (- is stdin)")
-    looks.add_argument("--digest", help="of the image that --report is about; the present one if left out")
-    looks.set_defaults(do=_probe)
-    steps.add_parser("script", help="print the script that looks into an image").set_defaults(do=_script)
-
-
-def _script(_parsed: argparse.Namespace) -> None:
+def script(_parsed: argparse.Namespace) -> None:
     shell, python = probe.scripts()
     print(f"set -- {shlex.quote(python)} /\n{shell}", end="")
 
 
-def _probe(parsed: argparse.Namespace) -> None:
-    """Raises ValueError, OSError, OutOfDate: the message is for the admin."""
+def probe_images(parsed: argparse.Namespace) -> None:
+    """Raises Ended, ValueError, OSError: the message is for the admin."""
     file = Path(parsed.config).resolve()
     try:
         config = PyFileConfigLoader(file.name, path=str(file.parent)).load_config()
@@ -60,7 +45,9 @@ def _probe(parsed: argparse.Namespace) -> None:
     chosen = _chosen(renku.configured, parsed.environments)
     if (parsed.report or parsed.digest) and len(chosen) != 1:
         raise ValueError("A report is about one environment: please name it.")
-    if failed := asyncio.run(_all(renku, config, chosen, parsed)):
+    with cli_database.in_words():
+        failed = asyncio.run(_all(renku, config, chosen, parsed))
+    if failed:
         sys.exit(failed)
 
 

@@ -21,19 +21,19 @@ class Connected:
         self.close()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.hub!r}, '…')"
+        return f"{type(self).__name__}({self.url!r}, '…')"
 
     def close(self) -> None:
         self._wire.close()
 
     @property
-    def hub(self) -> str:
+    def url(self) -> str:
         """The hub's address, without a slash at its end."""
         return self._wire.api.removesuffix("/hub/api")
 
     def address(self, path: str) -> str:
         """Where a browser opens *path*, as an answer gives it: `url` of an instance, or a whole address."""
-        parts = urlsplit(self.hub)
+        parts = urlsplit(self.url)
         return path if urlsplit(path).netloc else f"{parts.scheme}://{parts.netloc}/{path.lstrip('/')}"
 
     def whoami(self) -> str:

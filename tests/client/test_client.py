@@ -4,14 +4,8 @@ import pytest
 
 from renku_spawner.client import Client, HubAway, NotAllowed, NotFound, NotUnderstood, Refused, models
 from renku_spawner.client.tail import fresh
-from tests.faults.own_hub import OwnHub, own_hub
+from tests.faults.own_hub import OwnHub
 from tests.fixtures.ports import free_port
-
-
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory):
-    with own_hub(tmp_path_factory.mktemp("hub")) as hub:
-        yield hub
 
 
 @pytest.fixture
@@ -34,7 +28,7 @@ def test_a_program_makes_a_project_and_a_session_starts_reads_pauses_and_deletes
     *_, told = client.until_settled("alice/climate", made.id)
     assert told.status == "running"
     assert [each.session for each in client.mine()] == [made.id]
-    assert client.address(client.session(project.id, made.id).instance.url or "").startswith(client.hub)
+    assert client.address(client.session(project.id, made.id).instance.url or "").startswith(client.url)
     assert client.pause(made.id).status in ("stopping", "paused")
     *_, told = client.until_settled("alice/climate", made.id)
     assert told.status == "paused"
@@ -87,7 +81,7 @@ def test_a_hub_that_is_away_is_said_in_words_without_the_token():
     ],
 )
 def test_any_address_of_a_hub_will_do(url: str, api: str):
-    assert Client(url, "").hub == api.removesuffix("/hub/api")
+    assert Client(url, "").url == api.removesuffix("/hub/api")
 
 
 @pytest.mark.parametrize(

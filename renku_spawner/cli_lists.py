@@ -1,0 +1,59 @@
+"""`renku-spawner projects | sessions`: what there is, and how one's own stands."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from . import cli_base, cli_reach
+from .cli_show import listed
+from .client.models import MyInstanceAnswer, ProjectEntryAnswer, SessionAnswer
+
+
+def add(commands: Any) -> None:
+    """The commands' places on the command line."""
+    projects = cli_base.add(commands, "projects", _projects, "the projects that you may see")
+    projects.add_argument("--search", default="", metavar="WORDS", help="only those with this in their words")
+    sessions = cli_base.add(commands, "sessions", _sessions, "your sessions in all projects, or those of one project")
+    sessions.add_argument("project", nargs="?", metavar="PROJECT", help="its path or id, such as ada/climate")
+    for each in (projects, sessions):
+        each.add_argument("--json", action="store_true", help="as the API gives them")
+
+
+def _projects(parsed: argparse.Namespace) -> None:
+    with cli_reach.connected(parsed) as hub:
+        found = list(hub.projects(parsed.search))
+    listed(parsed, found, map(_project, found), empty="There are no projects that you may see.")
+
+
+def _project(each: ProjectEntryAnswer) -> dict[str, Any]:
+    status = each.instance.status if each.default_session else ""
+    return {"path": each.path, "title": each.title, "role": each.role, "sessions": each.sessions, "default": status}
+
+
+def _sessions(parsed: argparse.Namespace) -> None:
+    with cli_reach.connected(parsed) as hub:
+        if parsed.project:
+            of = list(hub.sessions(parsed.project))
+            listed(parsed, of, map(_session, of), empty="This project has no sessions yet.")
+        else:
+            mine = list(hub.mine())
+            listed(parsed, mine, map(_mine, mine), empty="None of your sessions runs or keeps files.")
+
+
+def _session(each: SessionAnswer) -> dict[str, Any]:
+    named = f"{each.title} (default)" if each.is_default else each.title
+    environment = each.environment
+    return {"id": each.id, "title": named, "environment": environment.name, "status": each.instance.status}
+
+
+def _mine(each: MyInstanceAnswer) -> dict[str, Any]:
+    instance = each.instance
+    return {
+        "id": each.session,
+        "session": f"{each.project_path}:{each.title}" if each.project_path else each.title,
+        "status": instance.status,
+        "since": instance.paused_at if instance.status == "paused" else instance.started_at,
+        "class": instance.resource_class,
+        "why": instance.message,
+    }
