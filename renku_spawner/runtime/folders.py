@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import disks
 from .walk import Total, total
 
 _ID = re.compile(r"[a-z][a-z0-9]{11}")  # of a claim, as domain.names makes them
@@ -77,7 +78,8 @@ class Folders:
         return total(self.of(claim).work)
 
     def remove(self, claim: str) -> None:
-        """Delete the folder with all that is in it, read-only directories too; nothing that a link points to.
+        """Delete the folder with all that is in it, read-only directories too; nothing that a link points to or that is
+        mounted there.
 
         It is gone for everybody at once; what a killed removal left over goes with the next one. End the instance's
         processes first. Raises OSError if something cannot be deleted, NotADirectoryError for a link.
@@ -85,16 +87,21 @@ class Folders:
         path = self.of(claim).path
         if path.is_symlink():
             raise NotADirectoryError(f"{path} is a link")
+        disks.clear(path)
         if path.exists():
             path.rename(self.root / f"{_DYING}{claim}-{secrets.token_hex(4)}")
         with _one_at_a_time:  # two removals would take each other's folders from under their hands
             for left in self.root.glob(f"{_DYING}*"):
                 if not left.is_symlink():
+                    disks.clear(left)
                     _delete(left)
 
 
 def _delete(top: Path) -> None:
-    """Empty and delete a folder: each folder found in it is moved to its top first, so that no depth is too deep."""
+    """Empty and delete a folder: each folder found in it is moved to its top first, so that no depth is too deep.
+
+    The kernel moves no mount point, so that nothing in what is mounted can be deleted.
+    """
     root = _open(str(top), None)
     try:
         while names := [entry.name for entry in os.scandir(root)]:

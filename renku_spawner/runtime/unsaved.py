@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic
 
 from .git_view import Unreadable, View, view
-from .walk import Total, total
+from .walk import Total, disk_of, total
 
 _SUBMODULES = "It has submodules, which are not looked into."
 _IN_ALL = 20.0  # seconds for all repositories together
@@ -48,9 +48,11 @@ def unsaved(work: Path, directories: Iterable[str], *, seconds: float = 10.0, in
 
 
 def repositories(work: Path) -> list[str]:
-    """Name the top directories of *work* that look like repositories, whether a project knows them or not."""
+    """Name the top directories of *work* that look like repositories, whether a project knows them or not; what is
+    mounted there is a storage."""
     try:
-        return sorted(path.name for path in work.iterdir() if not path.is_symlink() and os.path.lexists(path / ".git"))
+        own = [path for path in work.iterdir() if disk_of(str(path)) == disk_of(str(work)) and not path.is_symlink()]
+        return sorted(path.name for path in own if os.path.lexists(path / ".git"))
     except OSError:
         return []
 

@@ -1,4 +1,4 @@
-"""Count what lies in a folder that somebody else fills: bounded, and never through a link."""
+"""Count what lies in a folder that somebody else fills: bounded, never through a link or into what is mounted."""
 
 import os
 from collections.abc import Collection
@@ -21,7 +21,7 @@ def total(top: Path, *, skip: Collection[str] = (), entries: int = 200_000, seco
 
     A file with several names counts once.
     """
-    walk = _Walk(entries, monotonic() + seconds)
+    walk = _Walk(entries, monotonic() + seconds, disk_of(str(top)))
     walk.folders = [str(top)]
     while walk.folders and walk.goes_on():
         folder = walk.folders.pop()
@@ -29,9 +29,17 @@ def total(top: Path, *, skip: Collection[str] = (), entries: int = 200_000, seco
     return Total(files=walk.files, bytes=walk.bytes, complete=walk.complete and not walk.folders)
 
 
+def disk_of(path: str) -> int | None:
+    """The number of the file system that *path* is on, None if it cannot be had; links are not followed."""
+    try:
+        return os.lstat(path).st_dev
+    except OSError:  # also a mount whose server has died
+        return None
+
+
 class _Walk:
-    def __init__(self, entries: int, end: float) -> None:
-        self.left, self.end = entries, end
+    def __init__(self, entries: int, end: float, disk: int | None) -> None:
+        self.left, self.end, self.disk = entries, end, disk
         self.files = self.bytes = 0
         self.complete = True
         self.folders: list[str] = []
@@ -55,7 +63,8 @@ class _Walk:
 
     def _count(self, entry: os.DirEntry[str]) -> None:
         if entry.is_dir(follow_symlinks=False):
-            self.folders.append(entry.path)
+            if disk_of(entry.path) in (self.disk, None):  # what cannot be told cannot be entered either
+                self.folders.append(entry.path)
             return
         stat = entry.stat(follow_symlinks=False)
         self.files += 1

@@ -1,0 +1,177 @@
+"""Storages of real servers in a working directory of this machine, mounted with FUSE, and folders linked to."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from renku_spawner.domain.storage import Outcome
+from renku_spawner.runtime import contents, disks, mounts, rclone, walk
+from renku_spawner.runtime.folders import Folder, Folders
+from renku_spawner.runtime.mounts import Mount, NotMounted
+from tests.fixtures.remotes import PASSWORD, USER, s3, served, slow
+
+CLAIM = "claimaaaaaaa"
+FIXED = {"env_auth": "false", "no_check_bucket": "true", "provider": "Other"}
+
+
+@pytest.fixture(scope="module")
+def remotes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Mount]]:
+    """What is mounted of each server, by kind; in each there is `june.txt`."""
+    folder = tmp_path_factory.mktemp("served")
+    (folder / "era5").mkdir()
+    (folder / "era5" / "june.txt").write_text("19.2 C\n")
+    keys = {"user": USER, "pass": rclone.obscured(PASSWORD)}
+    with ExitStack() as servers:
+        webdav, sftp = (servers.enter_context(served(kind, folder)) for kind in ("webdav", "sftp"))
+        bucket = servers.enter_context(s3(tmp_path_factory.mktemp("s3")))
+        found = {
+            "webdav": {"type": "webdav", "url": f"http://127.0.0.1:{webdav}", **keys},
+            "sftp": {"type": "sftp", "host": "127.0.0.1", "port": str(sftp), "shell_type": "none", **keys},
+            "s3": {"type": "s3", **FIXED, **vars(bucket)},
+        }
+        paths = {"s3": "climate/era5"}
+        yield {kind: Mount(directory=kind, path=paths.get(kind, "era5"), options=o) for kind, o in found.items()}
+
+
+@pytest.fixture
+async def folder(tmp_path: Path) -> AsyncIterator[Folder]:
+    found = Folders(tmp_path / "root").create(CLAIM)
+    yield found
+    await mounts.clear(found)
+
+
+def changed(wanted: Mount, **said: object) -> Mount:
+    return Mount(**{**vars(wanted), **said})  # type: ignore[arg-type]
+
+
+async def test_each_remote_is_read_and_nothing_can_be_written_to_it(remotes: dict[str, Mount], folder: Folder) -> None:
+    found = await asyncio.gather(*(mounts.mount(folder, each) for each in remotes.values()))
+    assert found == [Outcome.FINE] * 3
+    for kind in remotes:
+        assert (folder.work / kind / "june.txt").read_text() == "19.2 C\n"
+        with pytest.raises(OSError, match="Read-only file system"):
+            (folder.work / kind / "july.txt").write_text("no")
+    (folder.work / "mine.txt").write_text("own")
+    seen = contents.look(folder.work)
+    assert (seen.total.files, seen.loose.files, seen.unsaved) == (1, 1, []), "a storage is not what would be lost"
+    assert walk.total(folder.path).complete
+    await mounts.clear(folder)
+    assert sorted(path.name for path in folder.work.iterdir()) == ["mine.txt"]
+    assert not _rclones(folder)
+
+
+async def test_what_is_written_just_before_a_pause_is_there_afterwards(
+    remotes: dict[str, Mount], folder: Folder
+) -> None:
+    wanted = [changed(remotes[kind], read_only=False) for kind in ("sftp", "s3")]
+    await asyncio.gather(*(mounts.mount(folder, each) for each in wanted))
+    for each in wanted:
+        (folder.work / each.directory / f"{each.directory}.txt").write_text("mine")
+    await mounts.clear(folder)
+    shutil.rmtree(folder.path / "storages")  # what it may have kept on this machine
+    await asyncio.gather(*(mounts.mount(folder, each) for each in wanted))
+    for each in wanted:
+        assert (folder.work / each.directory / f"{each.directory}.txt").read_text() == "mine"
+
+
+async def test_a_remote_that_cannot_be_opened_says_why_and_leaves_nothing(
+    remotes: dict[str, Mount], folder: Folder
+) -> None:
+    sftp, bucket, webdav = remotes["sftp"], remotes["s3"], remotes["webdav"]
+    wrong = changed(sftp, options={**sftp.options, "pass": rclone.obscured("guessed")})
+    refused = changed(bucket, options={**bucket.options, "secret_access_key": "guessed"})
+    nowhere = changed(webdav, options={**webdav.options, "url": "http://127.0.0.1:1"})
+    for wanted, said in (
+        (wrong, Outcome.DENIED), (refused, Outcome.DENIED), (changed(bucket, path="vanished"), Outcome.NOT_FOUND),
+        (changed(webdav, path="gone"), Outcome.NOT_FOUND), (nowhere, Outcome.UNREACHABLE),
+    ):  # fmt: skip
+        with pytest.raises(NotMounted) as problem:
+            await mounts.mount(folder, wanted)
+        assert str(problem.value) == said.words
+    assert list(folder.work.iterdir()) == []
+    assert not _rclones(folder)
+
+
+async def test_a_slow_remote_is_mounted_all_the_same(
+    remotes: dict[str, Mount], folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = remotes["webdav"].options
+    monkeypatch.setattr(mounts, "LOOK_SECONDS", 0.3)
+    with slow(int(options["url"].rsplit(":", 1)[1]), 1.0) as port:
+        wanted = changed(remotes["webdav"], options={**options, "url": f"http://127.0.0.1:{port}"})
+        assert await mounts.mount(folder, wanted) is Outcome.SLOW
+        text = await asyncio.to_thread((folder.work / "webdav" / "june.txt").read_text)
+        assert text == "19.2 C\n"
+        await mounts.clear(folder)
+
+
+async def test_a_folder_with_odd_owners_is_read_through_its_links_and_never_emptied(
+    folder: Folder, tmp_path: Path
+) -> None:
+    """As an NFS export looks: nested, of people whom this machine does not know, with links that lead nowhere."""
+    export = tmp_path / "export"
+    (export / "a" / "b").mkdir(parents=True)
+    (export / "a" / "b" / "deep.txt").write_text("deep")
+    (export / "link.txt").symlink_to(export / "a" / "b" / "deep.txt")
+    (export / "dangling").symlink_to("nowhere")
+    os.chown(export / "a" / "b" / "deep.txt", 54321, 54321)
+    (export / "a" / "b" / "deep.txt").chmod(0o444)
+    options = {"type": "local", "copy_links": "true"}
+    await mounts.mount(folder, Mount(directory="read", path=str(export), options=options))
+    mounts.link(folder, "write", export)
+    for name in ("read", "write"):
+        assert (folder.work / name / "link.txt").read_text() == "deep"
+        assert (folder.work / name / "a" / "b" / "deep.txt").read_text() == "deep"
+    with pytest.raises(OSError, match="Read-only"):
+        (folder.work / "read" / "a" / "b" / "deep.txt").unlink()
+    seen = contents.look(folder.work)
+    assert (seen.total.files, seen.total.complete) == (1, True), "the link itself, and nothing behind it"
+    Folders(tmp_path / "root").remove(CLAIM)
+    assert not folder.path.exists()
+    assert (export / "a" / "b" / "deep.txt").read_text() == "deep"
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "../out", "/etc", "a/../../out", "a/b"])
+async def test_a_hostile_name_of_a_directory_does_nothing(folder: Folder, name: str, tmp_path: Path) -> None:
+    with pytest.raises(NotMounted):
+        mounts.link(folder, name, tmp_path)
+    assert list(folder.work.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["--config=/etc/passwd", "$(id)", "a\nb", "x,type=local:/etc", ":local:/etc"])
+async def test_a_hostile_path_is_only_a_path_in_its_remote(
+    remotes: dict[str, Mount], folder: Folder, path: str
+) -> None:
+    with pytest.raises(NotMounted) as problem:
+        await mounts.mount(folder, changed(remotes["webdav"], path=path))
+    assert str(problem.value) == Outcome.NOT_FOUND.words
+
+
+async def test_what_somebody_has_under_that_name_stays(folder: Folder, tmp_path: Path) -> None:
+    (folder.work / "data").mkdir()
+    (folder.work / "data" / "mine.txt").write_text("own")
+    (folder.work / "link").symlink_to(tmp_path)
+    for name in ("data", "link"):
+        with pytest.raises(NotMounted, match=f"something else called {name}"):
+            mounts.link(folder, name, tmp_path)
+    await mounts.clear(folder)
+    assert (folder.work / "data" / "mine.txt").read_text() == "own"
+    assert (folder.work / "link").is_symlink()
+
+
+async def test_a_mount_whose_server_has_died_is_taken_away(folder: Folder, tmp_path: Path) -> None:
+    (tmp_path / "export").mkdir()
+    await mounts.mount(folder, Mount(directory="a", path=str(tmp_path / "export"), options={"type": "local"}))
+    (child,) = _rclones(folder)
+    os.kill(child, 9)
+    await mounts.clear(folder)
+    assert (disks.below(folder.work), list(folder.work.iterdir())) == ([], [])
+
+
+def _rclones(folder: Folder) -> list[int]:
+    return [each.pid for each in mounts._processes(folder)]
