@@ -63,6 +63,7 @@ docs: $(DONE)/packages  ## write what is generated, and the documentation as bui
 	$(BIN)/python -m tests.docs.values
 	$(BIN)/python -m tests.docs.monitoring
 	$(BIN)/python docs/api.py
+	$(BIN)/python docs/cli.py
 	$(BIN)/python docs/troubleshooting.py
 	$(BIN)/sphinx-build -W --keep-going -q -c docs . build/docs
 

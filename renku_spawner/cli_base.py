@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -13,9 +14,9 @@ Do = Callable[[argparse.Namespace], None]
 
 
 class Exit(IntEnum):
-    """Exit statuses, for scripts; docs/cli.md has them as a table."""
+    """Exit statuses, for scripts; 0 is that it was done. `EXITS` has them in words."""
 
-    FAILED = 1  # something went wrong, for which there is no other number
+    FAILED = 1
     USAGE = 2
     NOT_FOUND = 3
     REFUSED = 4
@@ -23,6 +24,18 @@ class Exit(IntEnum):
     SESSION_FAILED = 6
     LOG_IN = 7
     INTERRUPTED = 130
+
+
+EXITS = {
+    Exit.FAILED: "something went wrong, for which there is no other number",
+    Exit.USAGE: "the command was typed wrong, a name fits several sessions, or nobody was there to confirm",
+    Exit.NOT_FOUND: "there is no such thing, or you may not see it",
+    Exit.REFUSED: "you may not do this, or it does not go together with what is there",
+    Exit.AWAY: "the hub cannot be reached, or is too busy; worth another try",
+    Exit.SESSION_FAILED: "the session does not run: its start failed or was cancelled",
+    Exit.LOG_IN: "nobody is logged in, or the hub does not know the token any more",
+    Exit.INTERRUPTED: "Ctrl-C",
+}
 
 
 class Ended(Exception):
@@ -60,3 +73,13 @@ def group(commands: Any, name: str, text: str) -> Any:
     """A command that has commands of its own, which are added to what this returns."""
     parser = commands.add_parser(name, help=text, description=f"{text[:1].upper()}{text[1:]}.")
     return parser.add_subparsers(required=True, metavar="COMMAND")
+
+
+def confirm(word: str, why: str) -> None:
+    """Go on when somebody has typed *word*. Raises Ended."""
+    if not sys.stdin.isatty():
+        raise Ended("Nobody is there to confirm it; with --yes nobody is asked.", Exit.USAGE)
+    print(why, file=sys.stderr)
+    print(f"Type {word} to go on: ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip() != word:
+        raise Ended("That was something else. Nothing has been done.", Exit.REFUSED)

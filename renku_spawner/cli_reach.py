@@ -12,7 +12,6 @@ from .cli_keep import Login
 from .client import Busy, Client, ClientError, HubAway, NotAllowed, NotFound, Refused
 
 _STATUSES: dict[type[ClientError], Exit] = {
-    NotFound: Exit.NOT_FOUND,
     NotAllowed: Exit.REFUSED,
     Refused: Exit.REFUSED,
     Busy: Exit.AWAY,
@@ -26,12 +25,18 @@ _BORROWED = (
 
 
 @contextmanager
-def connected(parsed: argparse.Namespace) -> Iterator[Client]:
-    """The hub where one is logged in. Raises Ended: what the hub does not do, with what helps."""
+def connected(parsed: argparse.Namespace, *, hidden: str = "") -> Iterator[Client]:
+    """The hub where one is logged in; *hidden* is what it means if the hub denies that there is what is asked for.
+
+    Raises:
+        Ended: what the hub does not do, with what helps.
+    """
     login = login_of(parsed.environ)
     try:
         with Client(login.url, login.token) as client:
             yield client
+    except NotFound as problem:
+        raise Ended(hidden or problem.message, Exit.REFUSED if hidden else Exit.NOT_FOUND) from None
     except ClientError as problem:
         raise ended(problem, login) from None
 

@@ -17,6 +17,7 @@ from .client import Client
 from .client.models import InstanceAnswer
 
 _NAMED = "its id, or project/path:title"
+_FOR_GOOD = "Everything in its /work is deleted for good. Push or download first what you need."
 _PAUSABLE = ("running", "launching")
 
 
@@ -115,18 +116,9 @@ def _delete(parsed: argparse.Namespace) -> None:
     with cli_reach.connected(parsed) as hub:
         found = cli_find.mine(hub, parsed.session)
         if not parsed.yes:
-            _require_word(found.title)
+            cli_base.confirm(safe(found.title), _FOR_GOOD)
         hub.delete_data(found.id)
         print(f"The files of {safe(found.title)} are deleted.")
-
-
-def _require_word(title: str) -> None:
-    """Raises Ended unless somebody has typed the title."""
-    if not sys.stdin.isatty():
-        raise Ended("Nobody is there to confirm it; with --yes nobody is asked.", Exit.USAGE)
-    print("Everything in its /work will be deleted for good. Push or download what you need first.", file=sys.stderr)
-    if input(f"Type its title to delete ({safe(title)}): ").strip() != title:
-        raise Ended("That is not its title. Nothing was deleted.", Exit.REFUSED)
 
 
 # ---- open ---------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from types import ModuleType
 
 import pytest
 
+from renku_spawner.cli_completion import SHELLS, script
 from renku_spawner.domain.reasons import REASONS, Group
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -19,13 +20,18 @@ def tool(name: str) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["api", "troubleshooting"])
+@pytest.mark.parametrize("name", ["api", "cli", "troubleshooting"])
 def test_a_page_is_current(name: str) -> None:
     assert tool(name).page() == (DOCS / f"{name}.md").read_text(), "please run: make docs"
 
 
 def test_the_document_of_openapi_is_current() -> None:  # that it is valid is tested on a live hub
     assert (DOCS / "openapi.json").read_text() == tool("api").openapi(), "please run: make docs"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_what_completes_commands_in_a_shell_is_current(shell: str) -> None:
+    assert tool("cli").completion(shell) == script(shell).read_text(), "please run: make docs"
 
 
 def test_every_reason_says_what_an_admin_does_and_no_other_stands_there() -> None:
