@@ -139,6 +139,7 @@ ADMIN = {
     "stopped_by_hub": "Set `JupyterHub.cleanup_servers` to `False` if sessions should go on while the hub is away. Otherwise a service or an admin has stopped it by the hub's own API or page.",
     "access_revoked": "Nothing; if many are told so at once, look at GitLab's answers to the hub.",
     "deleted_by_user": NOTHING,
+    "deleted_expired": "The audit log says when its data went into the trash, and when for good.",
 }  # fmt: skip
 
 

@@ -29,6 +29,7 @@ STATUSES = tuple(status for status in Status if status is not Status.INACTIVE)
 CALLED = ("gitlab", "registry", "kubernetes")
 OUTCOMES = ("ok", "refused", "busy", "no_answer", "skipped")
 NEIGHBOURS = ("database", *CALLED)
+EXPIRY_STEPS = ("trashed", "brought_back", "deleted")
 CACHES = ("access", "projects", "ci", "image", "facts")
 TASKS = (
     "environments", "images", "deletions", "lost", "routes", "access", "tidying", "counting", "beside", "prepulling",
@@ -71,6 +72,8 @@ reconnects = _counter(
 )
 calls = _counter("calls", "Calls to a neighbour, by how they came out", "to", "outcome")
 call_seconds = _histogram("call_seconds", "Time of a call to a neighbour", "to", buckets=(0.1, 0.3, 1, 3, 10))
+warnings = _counter("expiry_warnings", "Warnings that data will be deleted, by whether they were told", "told")
+expirations = _counter("expired_data", "Data of paused sessions that went into the trash, or for good", "step")
 away = _gauge("neighbour_away", "1 while a neighbour does not answer", "neighbour")
 lookups = _counter("cache_lookups", "Questions that a cache could answer (hit) or not (miss)", "cache", "result")
 database_seconds = _histogram(
@@ -97,6 +100,8 @@ def _in_advance() -> None:
         (calls, product(CALLED, OUTCOMES)),
         (call_seconds, product(CALLED)),
         (away, product(NEIGHBOURS)),
+        (warnings, product(("yes", "no"))),
+        (expirations, product(EXPIRY_STEPS)),
         (lookups, product(CACHES, ("hit", "miss"))),
         (task_success, product(TASKS)),
         (task_failures, product(TASKS)),
@@ -213,3 +218,13 @@ def done(task: str) -> None:
 
 def failed(task: str) -> None:
     task_failures.labels(task).inc()
+
+
+def warned(*, told: bool) -> None:
+    """Somebody was to be told that data will be deleted."""
+    warnings.labels("yes" if told else "no").inc()
+
+
+def expired(step: str) -> None:
+    """One of EXPIRY_STEPS was taken with somebody's data."""
+    expirations.labels(step).inc()

@@ -14,6 +14,8 @@ from typing import Any
 
 from .status import ACTIVE, STAGES, Desired, Observed, Status, status_of
 
+EXPIRED = "deleted_expired"  # why data go that were not used for long; stands there from when they shall go
+
 
 @dataclass(frozen=True, kw_only=True)
 class Instance:
@@ -54,6 +56,11 @@ class Instance:
     last_seen: datetime | None = None
     paused_at: datetime | None = None
     spent: Mapping[str, float] | None = None
+    kept_from: datetime | None = None  # this and what follows: see `expiry`
+    deleted_on: datetime | None = None
+    warned: int = 0
+    trashed_until: datetime | None = None
+    look_at: datetime | None = None
 
     @property
     def status(self) -> Status:
@@ -173,10 +180,11 @@ def given_up(instance: Instance) -> Instance:
     return replace(instance, last_activity=None) if instance.disk_lost else instance
 
 
-def forgotten(instance: Instance, *, now: datetime, ended_reason: str = "deleted_by_user") -> Instance:
+def forgotten(instance: Instance, *, now: datetime, ended_reason: str | None = None) -> Instance:
     """Its data are deleted; what remains is an inactive session."""
     ended = stopped(instance, now=now)
+    why = EXPIRED if instance.ended_reason == EXPIRED else "deleted_by_user"
     return replace(
         ended, claim=None, reason=None, message=None, advice=None, notices=(), paused_at=None,
-        last_activity=None, ended_reason=ended_reason,
+        last_activity=None, ended_reason=ended_reason or why,
     )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from .ci import CiRules
+from .expiry import Expiry
 from .hints import BIG
 from .image_policy import ImagePolicy
 from .resources import ResourceClass
@@ -31,6 +32,7 @@ class Policy:
     archived_resume_days: int = 30
     ci: CiRules = field(default_factory=CiRules)
     hook_secret: str = field(default="", repr=False)  # empty: nobody tells us
+    expiry: Expiry = field(default_factory=Expiry)
     local: bool = False
     volumes: tuple[Volume, ...] = ()
     rclone_storage_class: str = ""  # empty: this cluster mounts no remotes

@@ -114,6 +114,7 @@ _TABLE = (
     Reason("stopped_by_hub", Group.ENDED, "Paused from outside: the hub was shut down, or another page stopped it.", ""),
     Reason("access_revoked", Group.ENDED, "Paused because your access to the project ended.", "Your files are kept: delete them here, or ask a member of the project to let you in again."),
     Reason("deleted_by_user", Group.ENDED, "You deleted its data.", ""),
+    Reason("deleted_expired", Group.ENDED, "Its data were deleted, as announced: it was paused for long.", ""),
     # Notices, which change no status
     Reason("image_unverified", Group.IMAGE, "The image {image} could not be checked: its registry does not answer.", "It may still work; the check is repeated."),
     Reason("pulling", Group.IMAGE, "The image {image} is being downloaded.", "The first time on a machine takes longest."),

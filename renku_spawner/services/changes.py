@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from ..domain import expiry
 from ..domain.errors import Unavailable
 from ..domain.instance import Desired, Instance
 from ..store.database import Lost, Transaction
@@ -56,7 +57,7 @@ async def change(
         new = to(old) if old else None
         if old is None or new is None or new is old:
             return old, old
-        saved = tx.instances.save(old, new)
+        saved = put(parts, tx, old, new)
         beside(tx, old, saved)
         return old, saved
 
@@ -65,6 +66,11 @@ async def change(
         after(parts, before, saved)
     tell(parts, saved)
     return saved
+
+
+def put(parts: Parts, tx: Transaction, old: Instance, new: Instance) -> Instance:
+    """*new* in the place of *old*, with the dates on which its data expire. Raises Lost, Clash."""
+    return tx.instances.save(old, expiry.dated(new, parts.policy.expiry, parts.now()))
 
 
 async def stubbornly(parts: Parts, work: Callable[[Transaction], T]) -> T:

@@ -21,6 +21,7 @@ from ..remote.cache import Cache
 from ..store.database import Database, Transaction
 from ..store.patience import patiently
 from .news import News
+from .post import Post
 from .prepuller import Prepulling
 from .pulse import Pulse
 
@@ -46,7 +47,8 @@ class Parts:
     registries are not asked (`git` likewise, of repositories), `gitlab` None where projects
     do not live there; `looks` are the questions to registries under way, and `unread` are
     digests whose list of packages could not be read (see `pins`); `pulse` knows
-    whether the database answers; `emit` tells the hub's event log of an `audit` or a `launch`, when it is stored.
+    whether the database answers; `emit` tells the hub's event log of an `audit` or a `launch`, when it is stored;
+    `post` reaches people who do not look at the hub.
     """
 
     db: Database
@@ -66,6 +68,7 @@ class Parts:
     known: dict[str, datetime | None] = field(default_factory=dict)
     pulse: Pulse = field(default_factory=Pulse)
     emit: Callable[[str, Mapping[str, Any]], None] = _to_nobody
+    post: tuple[Post, ...] = ()
 
     @cached_property
     def ci(self) -> Ci | None:

@@ -59,7 +59,7 @@ async def begin(parts: Parts, spec: SessionSpec) -> Instance:
             revision=spec.revision, fingerprint=spec.fingerprint, resource_class=spec.resource_class.name,
             url=None, notices=told.of_start(spec), deadline=now + timedelta(seconds=parts.policy.start_timeout),
         )  # fmt: skip
-        saved = tx.instances.save(old, new)
+        saved = changes.put(parts, tx, old, new)
         tx.launches.add(_launch(saved))
         return saved
 

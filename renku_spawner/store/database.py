@@ -18,6 +18,7 @@ from .. import metrics
 from .audit import AuditStore
 from .builds import BuildStore
 from .environments import EnvironmentStore
+from .expiry import ExpiryStore
 from .faults import Busy, Clash, Lost, translated
 from .images import ImageStore
 from .instances import InstanceStore
@@ -69,6 +70,10 @@ class Transaction:
     @cached_property
     def instances(self) -> InstanceStore:
         return InstanceStore(self._statements)
+
+    @cached_property
+    def expiry(self) -> ExpiryStore:
+        return ExpiryStore(self._statements)
 
     @cached_property
     def launches(self) -> LaunchStore:

@@ -198,6 +198,7 @@ def whole(row: Sequence[Any]) -> Instance:
     values["desired"] = Desired(values["desired"])
     values["observed"] = Observed(values["observed"])
     values["notices"] = tuple(values["notices"])
+    values["warned"] = values["warned"] or 0
     return Instance(**values)
 
 
@@ -213,6 +214,7 @@ def _written(instance: Instance) -> dict[str, Any]:
         "desired": instance.desired.value,
         "observed": instance.observed.value,
         "notices": [dict(notice) for notice in instance.notices],
+        "warned": instance.warned or None,
         "active": instance.active,
         "listed": instance.status is not Status.INACTIVE,
     }

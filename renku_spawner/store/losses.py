@@ -19,13 +19,18 @@ WORDS = {
     "renku_sessions.dismissed": "newer images that an editor did not want to hear of",
     "renku_launches.stages": "times that the steps of a start took",
     "renku_instances.spent": "times that the steps of starts under way took so far",
+    "renku_rounds": "times at which all was last well; what has not expired yet has its whole time again",
     "renku_storages": "storages of projects, with the credentials that are kept for them",
     "renku_storage_credentials": "credentials that people keep for storages",
     "renku_sessions.storages": "choices of storages that sessions get",
     "renku_environments.archived_at": "days on which environments were archived",
 }
 # What an upgrade works out again from what stays, or begins anew: a version only tells two edits apart.
-DERIVED = {"renku_launches.environment", "renku_environments.version"}
+# What expires has its whole time again; nothing goes before its time.
+DERIVED = {
+    "renku_launches.environment", "renku_environments.version", "renku_instances.kept_from",
+    "renku_instances.deleted_on", "renku_instances.trashed_until", "renku_instances.look_at", "renku_instances.warned",
+}  # fmt: skip
 
 
 def stored(connection: Connection) -> Stored:

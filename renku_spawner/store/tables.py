@@ -6,9 +6,9 @@ from sqlalchemy import Index, Table
 
 from . import tables_data
 from .columns import flag, json, living, long, maybe, metadata, number, time, to, word, words
-from .tables_runs import instances, launches
+from .tables_runs import instances, launches, rounds
 
-__all__ = ["instances", "launches", "metadata", "tables_data"]  # importing this file makes all tables known
+__all__ = ["instances", "launches", "metadata", "rounds", "tables_data"]  # importing this file makes all tables known
 
 # `folded_*` are what counts as equal, whatever the case; `search` is what a search looks through.
 # `default_session` and `current_revision` have no foreign key: the tables would need each other to exist first.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Index, Table, Text
+from sqlalchemy import Column, Float, Index, Integer, Table, Text
 
 from .columns import flag, json, long, maybe, metadata, number, only, time, to, word, words
 
@@ -29,6 +29,8 @@ instances = Table(
     *(time(name, nullable=True) for name in ("requested_at", "stage_at", "deadline", "ready_at")),
     *(time(name, nullable=True) for name in ("last_activity", "last_seen", "paused_at")),
     json("spent", nullable=True),  # seconds in each stage of the start under way
+    *(time(name, nullable=True) for name in ("kept_from", "deleted_on", "trashed_until", "look_at")),  # domain.expiry
+    Column("warned", Integer),
     flag("active"),  # derived from the others at each save, for the indexes
     flag("listed"),
     Index("uq_renku_instances_session", "session", "username", unique=True),
@@ -43,6 +45,17 @@ instances = Table(
     Index("ix_renku_instances_latest", "listed", "requested_at", "id"),
     only("ix_renku_instances_latest_active", "requested_at", "id", sqlite="active = 1", postgresql="active"),
     only("ix_renku_instances_latest_failed", "requested_at", "id", where="reason IS NOT NULL"),
+    # For the rounds over what expires: what is due, and what was announced.
+    only("ix_renku_instances_due", "look_at", "id", where="look_at IS NOT NULL"),
+    only("ix_renku_instances_warned", "id", where="warned > 0"),
+)
+
+rounds = Table(  # when all was last well, of what is looked at again and again
+    "renku_rounds",
+    metadata,
+    word("name", primary_key=True),
+    time("at"),
+    long("said"),
 )
 
 launches = Table(

@@ -151,12 +151,12 @@ CREATE TABLE renku_instances (
 	last_seen DATETIME, 
 	paused_at DATETIME, 
 	active BOOLEAN NOT NULL, 
-	listed BOOLEAN NOT NULL, spent JSON, 
+	listed BOOLEAN NOT NULL, spent JSON, kept_from DATETIME, deleted_on DATETIME, trashed_until DATETIME, look_at DATETIME, warned INTEGER, 
 	CONSTRAINT pk_renku_instances PRIMARY KEY (id), 
 	CONSTRAINT fk_renku_instances_session FOREIGN KEY(session) REFERENCES renku_sessions (id)
 );
-INSERT INTO "renku_instances" VALUES('ju5g4q4l36er','soidg36j6oh5','alice','xvfss5jtbxx5','dugo274pafhs',NULL,'stopped','absent',7,'bj57xmq7573c','pxgm2j4afa4f','d4a7unzqwwye','63cedb9559c748cc','small',NULL,NULL,NULL,NULL,'stopped_by_user','[]','2026-11-24 12:00:07.000000','2026-11-24 12:00:12.000000',NULL,'2026-11-24 12:00:11.000000','2026-11-24 12:00:11.000000','2026-11-24 12:00:11.000000','2026-11-24 12:00:13.000000',0,1,NULL);
-INSERT INTO "renku_instances" VALUES('ro6isf2kit2y','v6qzt6z3msra','carol','nfz7h37zq26b','dugo274pafhs',NULL,'stopped','absent',3,'tmphcrwjau7i','zjmyagyedwwb','d4a7unzqwwye','4347426080d4dfc2','small',NULL,'crash_exit','The program ended with code 1.','See the last lines of its log.','crash_exit','[]','2026-11-24 12:00:16.000000','2026-11-24 12:00:17.000000',NULL,NULL,NULL,'2026-11-24 12:00:17.000000','2026-11-24 12:00:18.000000',0,1,NULL);
+INSERT INTO "renku_instances" VALUES('ju5g4q4l36er','soidg36j6oh5','alice','xvfss5jtbxx5','dugo274pafhs',NULL,'stopped','absent',7,'bj57xmq7573c','pxgm2j4afa4f','d4a7unzqwwye','63cedb9559c748cc','small',NULL,NULL,NULL,NULL,'stopped_by_user','[]','2026-11-24 12:00:07.000000','2026-11-24 12:00:17.000000',NULL,'2026-11-24 12:00:15.000000','2026-11-24 12:00:15.000000','2026-11-24 12:00:15.000000','2026-11-24 12:00:19.000000',0,1,NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "renku_instances" VALUES('ro6isf2kit2y','v6qzt6z3msra','carol','nfz7h37zq26b','dugo274pafhs',NULL,'stopped','absent',3,'tmphcrwjau7i','zjmyagyedwwb','d4a7unzqwwye','4347426080d4dfc2','small',NULL,'crash_exit','The program ended with code 1.','See the last lines of its log.','crash_exit','[]','2026-11-24 12:00:23.000000','2026-11-24 12:00:25.000000',NULL,NULL,NULL,'2026-11-24 12:00:25.000000','2026-11-24 12:00:27.000000',0,1,NULL,NULL,NULL,NULL,NULL,NULL);
 CREATE TABLE renku_launches (
 	id VARCHAR NOT NULL, 
 	session VARCHAR NOT NULL, 
@@ -176,9 +176,9 @@ CREATE TABLE renku_launches (
 	CONSTRAINT pk_renku_launches PRIMARY KEY (id)
 );
 INSERT INTO "renku_launches" VALUES('bj57xmq7573c','soidg36j6oh5','xvfss5jtbxx5','alice','d4a7unzqwwye','d4a7unzqwwye','small','ended','stopped_by_user',NULL,'Jupyter Server is running
-','2026-11-24 12:00:07.000000','2026-11-24 12:00:11.000000','2026-11-24 12:00:14.000000',4.0,'dugo274pafhs','{"creating": 1.0, "preparing": 1.0, "starting": 1.0, "waiting": 1.0}');
+','2026-11-24 12:00:07.000000','2026-11-24 12:00:15.000000','2026-11-24 12:00:21.000000',8.0,'dugo274pafhs','{"creating": 2.0, "preparing": 2.0, "starting": 2.0, "waiting": 2.0}');
 INSERT INTO "renku_launches" VALUES('tmphcrwjau7i','v6qzt6z3msra','nfz7h37zq26b','carol','d4a7unzqwwye','d4a7unzqwwye','small','failed','crash_exit','The program ended with code 1.','ImportError
-','2026-11-24 12:00:16.000000',NULL,'2026-11-24 12:00:19.000000',NULL,'dugo274pafhs','{"creating": 1.0, "waiting": 3.0}');
+','2026-11-24 12:00:23.000000',NULL,'2026-11-24 12:00:29.000000',NULL,'dugo274pafhs','{"creating": 2.0, "waiting": 5.0}');
 CREATE TABLE renku_members (
 	project VARCHAR NOT NULL, 
 	kind VARCHAR NOT NULL, 
@@ -270,6 +270,12 @@ CREATE TABLE renku_revisions (
 	CONSTRAINT fk_renku_revisions_environment FOREIGN KEY(environment) REFERENCES renku_environments (id)
 );
 INSERT INTO "renku_revisions" VALUES('d4a7unzqwwye','dugo274pafhs',1,'quay.io/jupyter/scipy-notebook:2026-11-02','quay.io/jupyter/scipy-notebook','2026-11-02',NULL,'{}','{"default_url": "/lab", "port": 8888, "command": [], "arguments": [], "working_directory": "/work", "uid": null, "gid": null, "image_user": false, "group": null}',NULL,'the hub''s configuration','2026-11-24 12:00:00.000000',NULL);
+CREATE TABLE renku_rounds (
+	name VARCHAR NOT NULL, 
+	at DATETIME NOT NULL, 
+	said TEXT NOT NULL, 
+	CONSTRAINT pk_renku_rounds PRIMARY KEY (name)
+);
 CREATE TABLE renku_sessions (
 	id VARCHAR NOT NULL, 
 	project VARCHAR NOT NULL, 
@@ -499,6 +505,8 @@ CREATE INDEX ix_renku_audit_actor ON renku_audit (actor, at, id);
 CREATE INDEX ix_renku_audit_action ON renku_audit (action, at, id);
 CREATE INDEX ix_renku_instances_latest_active ON renku_instances (requested_at, id) WHERE active = 1;
 CREATE INDEX ix_renku_instances_latest_failed ON renku_instances (requested_at, id) WHERE reason IS NOT NULL;
+CREATE INDEX ix_renku_instances_due ON renku_instances (look_at, id) WHERE look_at IS NOT NULL;
+CREATE INDEX ix_renku_instances_warned ON renku_instances (id) WHERE warned > 0;
 CREATE UNIQUE INDEX uq_renku_storages_directory ON renku_storages (project, folded_directory);
 CREATE INDEX ix_renku_storages_page ON renku_storages (project, position, id);
 CREATE INDEX ix_renku_storage_credentials_mine ON renku_storage_credentials (username);

@@ -11,7 +11,7 @@ from renku_spawner.domain import reasons
 from renku_spawner.domain.reasons import REASONS, Group
 
 CODES = sorted(REASONS)
-ENDED = {"cancelled", "stopped_by_user", "stopped_by_admin", "stopped_by_hub", "deleted_by_user"}
+ENDED = {"cancelled", "stopped_by_user", "stopped_by_admin", "stopped_by_hub", "deleted_by_user", "deleted_expired"}
 FIELDS = sorted({f for r in REASONS.values() for _, f, *_ in string.Formatter().parse(r.text + r.advice) if f})
 
 

@@ -56,6 +56,7 @@ def seed(url: str) -> None:
         tx.images.note(sighting())
         tx.builds.note(newest())
         tx.audit.add(at=NOW, actor="a", username="b", action="c", subject="d", detail={"e": 1})
+        tx.expiry.note("expiry", NOW, "60 7 []")
     with db.engine.begin() as connection:
         for statement in SEEDS:
             connection.execute(text(statement), {"project": made.id, "now": NOW})

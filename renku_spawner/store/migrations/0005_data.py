@@ -1,4 +1,4 @@
-"""Storages of projects, what people keep to open them, and which storages a session gets.
+"""Storages of projects and what people keep to open them, storages of sessions, dates on which data expire.
 
 Revision ID: 0005
 """
@@ -17,18 +17,40 @@ TIME = sa.DateTime(timezone=True)
 # Columns that tables of before gain: table, name, type. Added in this order, removed in the opposite one.
 COLUMNS = [
     ("renku_sessions", "storages", sa.JSON()),
+    ("renku_instances", "kept_from", TIME),
+    ("renku_instances", "deleted_on", TIME),
+    ("renku_instances", "trashed_until", TIME),
+    ("renku_instances", "look_at", TIME),
+    ("renku_instances", "warned", sa.Integer()),
+]
+# Indexes over columns above: name, table, columns, of which rows.
+INDEXES = [
+    ("ix_renku_instances_due", "renku_instances", ["look_at", "id"], "look_at IS NOT NULL"),
+    ("ix_renku_instances_warned", "renku_instances", ["id"], "warned > 0"),
 ]
 
 
 def upgrade() -> None:
     for table, name, kind in COLUMNS:
         op.add_column(table, sa.Column(name, kind, nullable=True))
+    for name, table, columns, where in INDEXES:
+        op.create_index(name, table, columns, sqlite_where=sa.text(where), postgresql_where=sa.text(where))
     _storages()
+    op.create_table(
+        "renku_rounds",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("at", TIME, nullable=False),
+        sa.Column("said", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_renku_rounds"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("renku_rounds")
     op.drop_table("renku_storage_credentials")
     op.drop_table("renku_storages")
+    for name, table, _, _ in reversed(INDEXES):
+        op.drop_index(name, table)
     for table, name, _ in reversed(COLUMNS):
         op.drop_column(table, name)
 
