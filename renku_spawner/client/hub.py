@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from . import calls, models
 from .admin import Admin
+from .documents import Documents
 from .instances import Instances
 
 
-class Client(Instances, Admin):
+class Client(Instances, Documents, Admin):
     """One user at one hub.
 
     *url* is the hub's address, or that of any of its pages; *token* one of JupyterHub, made on the hub's page

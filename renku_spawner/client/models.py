@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..as_code.model import DocumentPart
 from ..web.answer_health import HealthAnswer, NeighbourAnswer
 from ..web.answer_models import (
     ConfigurationAnswer,
@@ -32,6 +33,7 @@ from ..web.answer_models_admin import (
     OrphansAnswer,
     RemovedAnswer,
 )
+from ..web.answer_models_code import DifferenceAnswer, PlanAnswer, StepAnswer
 from ..web.answer_models_environment import ReadyMadeAnswer
 from ..web.answer_models_image import BuiltImageList, CheckedAnswer, SoftwareAnswer
 from ..web.answer_models_instance import InstanceAnswer, InstanceList, LogAnswer, MyInstanceAnswer, ProgressAnswer
@@ -75,7 +77,9 @@ __all__ = [
     "ClaimList",
     "ConfigurationAnswer",
     "ConfigurationBody",
+    "DifferenceAnswer",
     "DismissalBody",
+    "DocumentPart",
     "EnvironmentAnswer",
     "EnvironmentBody",
     "EnvironmentChangeBody",
@@ -97,6 +101,7 @@ __all__ = [
     "OrphansAnswer",
     "OrphansBody",
     "PauseBody",
+    "PlanAnswer",
     "ProgressAnswer",
     "ProjectAnswer",
     "ProjectBody",
@@ -121,5 +126,6 @@ __all__ = [
     "SoftwareAnswer",
     "StartBody",
     "StateBody",
+    "StepAnswer",
     "SuccessorBody",
 ]

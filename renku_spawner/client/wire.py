@@ -77,6 +77,20 @@ class Wire:
         with self._sent(call.method, self._address(call, path), params=_said(query or {}), **sent) as response:
             return answered.read(call.answer, response)
 
+    def text(self, call: Call[Any], accept: str, **path: str) -> str:
+        """What the hub answers in another form than JSON. Raises ClientError."""
+        with self._sent(call.method, self._address(call, path), headers={"Accept": accept}) as response:
+            answered.check(response)
+            return response.content.decode("utf-8", "replace")
+
+    def send(
+        self, call: Call[Answer], body: bytes, kind: str, query: Mapping[str, Any] | None = None, **path: str
+    ) -> Answer:
+        """What the hub answers to *body* of that content type. Raises ClientError."""
+        more = {"data": body, "headers": {"Content-Type": kind}, "params": _said(query or {})}
+        with self._sent(call.method, self._address(call, path), **more) as response:
+            return answered.read(call.answer, response)
+
     def pages(self, call: Call[Answer], query: Mapping[str, Any] | None = None, **path: str) -> Iterator[Answer]:
         """The parts of a list, each asked for when the one before is used up. Raises ClientError."""
         asked = _said({"limit": self.most, **(query or {})})

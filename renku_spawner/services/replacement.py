@@ -86,7 +86,7 @@ def store(tx: Transaction, parts: Parts, person: Person, session: Session, wante
 
 
 def runs_just_that(present: Revision, typed: str, run: RunChoice) -> bool:
-    return _is_same(present, typed) and _as_a_form_says(run) == _as_a_form_says(run_of(present))
+    return _is_same(present, typed) and as_a_form_says(run) == as_a_form_says(run_of(present))
 
 
 def _is_same(revision: Revision, typed: str) -> bool:
@@ -97,7 +97,7 @@ def _suggested(revision: Revision) -> RunConfiguration:
     return images.suggested(facts.from_json(revision.facts), pins.image_of(revision))
 
 
-def _as_a_form_says(choice: RunChoice) -> RunChoice:
+def as_a_form_says(choice: RunChoice) -> RunChoice:
     """A form cannot say that there shall be no command where the image would get one, nor say no."""
     return replace(choice, command=choice.command or None, image_user=choice.image_user or None)
 

@@ -20,7 +20,7 @@ from .urls import query
 class RenkuAPIHandler(Handler, APIHandler):
     """A call of the API: JSON in, JSON out; tokens, or a cookie with the XSRF token."""
 
-    kinds = ("application/json",)
+    kinds: ClassVar[tuple[str, ...]] = ("application/json",)
     calls: ClassVar[Mapping[str, Operation]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

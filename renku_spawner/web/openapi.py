@@ -126,7 +126,7 @@ def _operation(id: str, call: Operation, refs: dict[Any, Any]) -> dict[str, Any]
             {"name": p.name, "in": "query", "schema": {"type": p.kind}, "description": p.text} for p in call.query
         ]
     if call.body and call.body is not Nothing:
-        described["requestBody"] = {"content": {"application/json": {"schema": refs[call.body]}}}
+        described["requestBody"] = {"content": _content(refs[call.body], yaml=call.yaml)}
     return described
 
 
@@ -146,8 +146,13 @@ def _good(status: int, call: Operation, refs: dict[Any, Any]) -> dict[str, Any]:
         return {"description": text, "content": {"text/event-stream": {"schema": {"type": "string"}}}}
     if status != 204:
         schema = refs[call.answer] if call.answer else {"type": "object"}
-        said["content"] = {"application/json": {"schema": schema}}
+        said["content"] = _content(schema, yaml=call.yaml and call.body is None)
     return said
+
+
+def _content(schema: Any, *, yaml: bool) -> dict[str, Any]:
+    kinds = ("application/json", "application/yaml") if yaml else ("application/json",)
+    return {kind: {"schema": schema} for kind in kinds}
 
 
 def _bad(status: int, refs: dict[Any, Any]) -> dict[str, Any]:

@@ -26,6 +26,10 @@ REPOSITORY = Parameter(
 BRANCH = Parameter("branch", "One of its branches; the default one if left out")
 KEYWORD = Parameter("keyword", "Only environments with this keyword")
 STATE = Parameter("state", "Only for admins: draft, active, deprecated, archived, or all")
+DRY_RUN = Parameter("dry_run", "Only say what would change", "boolean")
+PRUNE = Parameter(
+    "prune", "Remove the sessions that are not in it too, unless other people have data in them", "boolean"
+)
 LINES = Parameter("lines", "How many lines at most, 1 to 1000; usually 200", "integer")
 
 
@@ -35,7 +39,7 @@ class Operation:
 
     `scope` is what a token needs, `statuses` are what it answers when all is well
     (several where that tells something), `errors` what it may answer besides 403, 404
-    and 405; `stream` marks server-sent events.
+    and 405; `stream` marks server-sent events, `yaml` what is taken or given as YAML, too.
     """
 
     summary: str
@@ -46,3 +50,4 @@ class Operation:
     query: tuple[Parameter, ...] = ()
     errors: tuple[int, ...] = ()
     stream: bool = False
+    yaml: bool = False

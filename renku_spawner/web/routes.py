@@ -12,6 +12,7 @@ from jupyterhub.handlers.static import CacheControlStaticFilesHandler
 
 from . import (
     api_admin,
+    api_code,
     api_environments,
     api_git,
     api_health,
@@ -106,6 +107,8 @@ API: tuple[Route, ...] = (
     Route("api_project", rf"api/renku/projects/{NAME}", api_projects.Project),
     Route("api_member", rf"api/renku/projects/{NAME}/members/{NAME}", api_projects.Member),
     Route("api_sessions", rf"api/renku/projects/{NAME}/sessions", api_sessions.Sessions),
+    Route("api_export", rf"api/renku/projects/{NAME}/export", api_code.Export),
+    Route("api_apply", rf"api/renku/projects/{NAME}/apply", api_code.Apply),
     Route("api_session", rf"api/renku/projects/{NAME}/sessions/{ID}", api_sessions.Session),
     Route("api_session_start", rf"api/renku/projects/{NAME}/sessions/{ID}/start", api_sessions.Start),
     Route("api_session_pause", rf"api/renku/projects/{NAME}/sessions/{ID}/pause", api_sessions.Pause),

@@ -119,6 +119,8 @@ API = """
 /api/renku/projects/{project}/sessions/{session}/packages  GET     403 404 200 200 200 404  403 200 200 200 200 200  200 200 200 403
 /api/renku/projects/{project}/sessions/{session}/successor POST    403 404 403 422 422 404  403 403 403 422 422 403  403 403 422 403
 /api/renku/projects/{project}/sessions/{session}/dismissal POST    403 404 403 200 200 404  403 403 403 200 200 403  403 403 200 403
+/api/renku/projects/{project}/export                       GET     403 404 200 200 200 404  403 200 200 200 200 200  200 200 200 403
+/api/renku/projects/{project}/apply                        POST    403 404 403 200 200 404  403 403 403 200 200 403  403 403 200 403
 /api/renku/projects/{project}/images                       GET     403 404 403 422 422 404  403 403 403 422 422 403  422 422 422 403
 /api/renku/gitlab-hook                                     POST    404 404 404 404 404 404  404 404 404 404 404 404  404 404 404 404
 /api/renku/images/check                                    POST    403 422 422 422 422 422  403 422 422 422 422 422  422 422 422 403
@@ -209,6 +211,7 @@ SENT: dict[tuple[str, str], dict[str, object]] = {
     ("/api/renku/projects", "POST"): {"path": "{namespace}/{fresh}", "title": "New"},
     ("/api/renku/projects/{project}", "PATCH"): {"version": 3, "visibility": "private"},
     ("/api/renku/projects/{project}/sessions", "POST"): {"environment": "{environment}"},
+    ("/api/renku/projects/{project}/apply", "POST"): {"version": 1},
     ("/api/renku/images/check", "POST"): {"image": "nginx"},
     ("/api/renku/git-credential", "POST"): {"protocol": "https", "host": "gitlab.example.org", "path": "a/b.git"},
     ("/api/renku/projects/{project}/sessions/{session}", "PATCH"): {"version": 1, "title": "X"},

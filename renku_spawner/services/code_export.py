@@ -1,0 +1,53 @@
+"""A project's sessions as a document, for whoever may see the project."""
+
+from __future__ import annotations
+
+from ..domain import as_code, variables
+from ..domain.access import Action, Person
+from ..domain.as_code import Document, FromRepository, OwnImage, ReadyMade, Source
+from ..domain.environment import Kind
+from ..domain.project import Project
+from ..domain.session import Session
+from ..store.database import Transaction
+from .parts import Parts, read
+from .replacement import run_of
+
+MOST = 10_000  # sessions of one project
+
+
+async def export(parts: Parts, person: Person, ref: str) -> tuple[Project, Document]:
+    """The project, and all of its sessions in their order. Raises NotFound."""
+    project = await parts.source.get(person, ref, Action.READ)
+    return project, described(project, await read(parts, lambda tx: all_of(tx, project)))
+
+
+def all_of(tx: Transaction, project: Project) -> list[Session]:
+    return tx.sessions.of_project(project.id, limit=MOST)[0]
+
+
+def described(project: Project, sessions: list[Session]) -> Document:
+    """The same document for the same sessions: what it says can be applied, and then changes nothing."""
+    written = (
+        as_code.written(each, source(project, each), default=each.id == project.default_session) for each in sessions
+    )
+    secret = {each.title: variables.look_secret(each.configuration.variables) for each in sessions}
+    return Document(sessions=tuple(written), left_out={title: tuple(names) for title, names in secret.items() if names})
+
+
+def source(project: Project, session: Session) -> Source:
+    """What *session* runs, down to the content where that is known."""
+    environment, revision = session.environment, session.revision
+    if environment.ready_made:
+        return ReadyMade(name=environment.key or environment.name, digest=revision.digest)
+    run = run_of(revision)
+    if environment.kind is Kind.EXTERNAL:
+        return OwnImage(image=revision.canonical, digest=revision.digest, name=environment.name, run=run)
+    built = revision.built
+    return FromRepository(
+        directory=as_code.directory_of(built.url, project.repositories) if built else "",
+        branch=built.ref if built else None,
+        image=revision.image,
+        digest=revision.digest,
+        name=environment.name,
+        run=run,
+    )

@@ -1,0 +1,331 @@
+"""A project's sessions as a document: exported, looked at, and applied all at once or not at all."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from renku_spawner.as_code.model import document
+from renku_spawner.as_code.reading import read
+from renku_spawner.as_code.writing import as_yaml
+from renku_spawner.domain.access import Person, Role, Visibility
+from renku_spawner.domain.as_code import Document
+from renku_spawner.domain.curation import NewReadyMade, ReadyMadeChange
+from renku_spawner.domain.environment import Environment, State
+from renku_spawner.domain.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
+from renku_spawner.domain.policy import Policy
+from renku_spawner.domain.project import Member, NewProject, Project, ProjectChange
+from renku_spawner.domain.repository import NewRepository
+from renku_spawner.domain.resources import Requirements, ResourceClass
+from renku_spawner.domain.running import NewImage, RunChoice
+from renku_spawner.domain.session import Configuration, NewSession, Session, SessionChange
+from renku_spawner.registry.client import Client
+from renku_spawner.registry.guard import Guard
+from renku_spawner.services import code_export, code_plan, curation, instances, projects, revisions, runs, sessions
+from renku_spawner.services.code_plan import Plan
+from renku_spawner.services.code_step import Kind
+from renku_spawner.services.parts import Parts
+from tests.fixtures.registry import Registry, registry
+
+__all__ = ["registry"]
+ROOT, ADA, BOB, EVE = Person(name="root", admin=True), Person(name="ada"), Person(name="bob"), Person(name="eve")
+CLASS = ResourceClass(name="small", cpu="4", memory="8Gi", disk="50Gi")
+PYTHON = NewReadyMade(name="Python", image="quay.io/a/python:1", state=State.ACTIVE)
+ADD, CHANGE, SAME, REMOVE, LEAVE = Kind.ADD, Kind.CHANGE, Kind.SAME, Kind.REMOVE, Kind.LEAVE
+
+
+@pytest.fixture
+def house(parts: Parts) -> Parts:
+    return replace(parts, policy=Policy(classes=(CLASS,)))
+
+
+async def project(house: Parts, **more: Any) -> Project:
+    said = {"path": "ada/climate", "title": "Climate", "visibility": Visibility.PUBLIC} | more
+    made = await projects.create(house, ADA, NewProject(**said))
+    members = (Member(kind="user", name="ada", role=Role.OWNER), Member(kind="user", name="bob", role=Role.EDITOR))
+    return await projects.change(house, ADA, made.id, ProjectChange(version=made.version, members=members))
+
+
+async def python(house: Parts) -> Environment:
+    return await curation.add(house, ROOT, PYTHON)
+
+
+def described(text: str) -> Document:
+    return document(read(f"version: 1\nsessions:\n{text}".encode()))
+
+
+def one(title: str = "Analysis", environment: str = "ready_made: Python", more: str = "") -> str:
+    return f"- title: {title}\n  environment: {{{environment}}}\n{more}"
+
+
+def kinds(plan: Plan) -> list[tuple[str, Kind]]:
+    return [(step.title, step.kind) for step in plan.steps]
+
+
+def said(plan: Plan) -> dict[str, tuple[str, str]]:
+    return {each.field: (each.old, each.new) for step in plan.steps for each in step.differences}
+
+
+async def there(house: Parts, where: Project) -> list[Session]:
+    with house.db.read() as tx:
+        return tx.sessions.of_project(where.id)[0]
+
+
+async def exported(house: Parts, where: Project) -> str:
+    return as_yaml((await code_export.export(house, EVE, where.id))[1])
+
+
+def of_file(text: str) -> Document:
+    return document(read(text.encode()))
+
+
+async def look(house: Parts, where: Project, wanted: Document, **more: Any) -> Plan:
+    return await code_plan.plan(house, ADA, where.id, wanted, **more)
+
+
+async def do(house: Parts, where: Project, wanted: Document, **more: Any) -> Plan:
+    return await code_plan.apply(house, ADA, where.id, wanted, **more)
+
+
+async def test_what_is_exported_makes_the_same_project_and_then_changes_nothing(house: Parts) -> None:
+    await python(house)
+    clones = (NewRepository(url="https://example.org/code.git"), NewRepository(url="https://example.org/data.git"))
+    first = await project(house, repositories=clones)
+    needs = Requirements(cpu="2", memory="4Gi", disk="5Gi")
+    wanted = Configuration(needs=needs, repositories=("code",), variables={"MODE": "yes", "A": ""})
+    with house.db.read() as tx:
+        offered = tx.environments.offered()[0].id
+    await sessions.add(house, ADA, first.id, NewSession(environment=offered, title="One", description="Two\n\nlines"))
+    run = RunChoice(port=9000, command=("jupyter", "lab"), default_url="/x")
+    own = NewImage(image="quay.io/x/y:3", name="Mine", run=run)
+    await sessions.add(house, ADA, first.id, NewSession(image=own, title="Two", configuration=wanted, default=True))
+    text = await exported(house, first)
+    second = await project(house, path="ada/copy", repositories=clones)
+    done = await code_plan.apply(house, BOB, second.id, of_file(text))
+    assert kinds(done) == [("One", ADD), ("Two", ADD)]
+    assert await exported(house, second) == text
+    for where in (first, second):
+        again = await code_plan.apply(house, BOB, where.id, of_file(text))
+        assert (kinds(again), again.changes) == ([("One", SAME), ("Two", SAME)], False)
+    _, two = await there(house, second)
+    assert (two.configuration, two.environment.name, two.revision.run.port) == (wanted, "Mine", 9000)
+    assert (await projects.show(house, ADA, second.id)).default_session == two.id
+
+
+async def test_the_first_of_several_becomes_the_default_where_there_is_none(house: Parts) -> None:
+    await python(house)
+    where = await project(house)
+    await do(house, where, described(one("A") + one("B")))
+    assert (await projects.show(house, ADA, where.id)).default_session == (await there(house, where))[0].id
+
+
+async def test_only_what_is_said_changes_and_a_look_changes_nothing(house: Parts) -> None:
+    made = await python(house)
+    where = await project(house)
+    old = NewSession(
+        environment=made.id, title="Analysis", description="Old", configuration=Configuration(variables={"A": "1"})
+    )
+    before = await sessions.add(house, ADA, where.id, old)
+    wanted = described(one("ANALYSIS", more="  configuration: {cpu: 2, variables: {B: 2}}\n") + one("New"))
+    planned = await look(house, where, wanted)
+    assert await there(house, where) == [before]
+    assert kinds(planned) == [("ANALYSIS", CHANGE), ("New", ADD)]
+    changed = {
+        "title": ("Analysis", "ANALYSIS"),
+        "cpu": ("500m", "2"),
+        "variables.A": ("1", ""),
+        "variables.B": ("", "2"),
+    }
+    assert said(planned) == changed | {
+        "environment": ("", "Python"),
+        "needs": ("", "0.5 CPU, 1 GiB memory, 1 GiB disk"),
+    }
+    await do(house, where, wanted)
+    after, _ = await there(house, where)
+    assert (after.title, after.description, after.configuration.variables) == ("ANALYSIS", "Old", {"B": "2"})
+    assert after.version == before.version + 1
+
+
+async def test_a_session_that_was_called_otherwise_is_renamed_once(house: Parts) -> None:
+    await python(house)
+    where = await project(house)
+    await do(house, where, described(one("Old")))
+    (before,) = await there(house, where)
+    renamed = described(one("New", more="  was: old\n"))
+    assert said(await do(house, where, renamed)) == {"title": ("Old", "New")}
+    assert kinds(await do(house, where, renamed)) == [("New", SAME)]
+    assert [each.id for each in await there(house, where)] == [before.id]
+    twice = await code_plan.plan(
+        house, ADA, where.id, described(one("A", more="  was: New\n") + one("B", more="  was: New\n"))
+    )
+    assert list(twice.refused) == ["sessions.1"]
+
+
+async def test_what_is_not_named_stays_and_goes_only_when_nobody_else_has_data_in_it(house: Parts) -> None:
+    await python(house)
+    where = await project(house)
+    await do(house, where, described(one("A") + one("B") + one("C")))
+    _, used, own = await there(house, where)
+    for person, session in ((EVE, used), (ADA, own)):
+        await runs.begin(house, await instances.prepare(house, person, session.id))
+        await runs.stop(house, person.name, session.id, ended_reason="stopped_by_user")
+        await runs.stopped(house, person.name, session.id)
+    kept = described(one("D"))
+    assert kinds(await look(house, where, kept)) == [
+        ("D", ADD),
+        ("A", LEAVE),
+        ("B", LEAVE),
+        ("C", LEAVE),
+    ]
+    done = await do(house, where, kept, prune=True)
+    assert kinds(done) == [("D", ADD), ("A", REMOVE), ("B", LEAVE), ("C", REMOVE)]
+    assert "Other people have data in it" in done.steps[2].notes[0]
+    assert [each.title for each in await there(house, where)] == ["B", "D"]
+    assert (await projects.show(house, ADA, where.id)).default_session == used.id
+
+
+async def test_a_variable_that_looks_secret_is_in_no_file_and_survives_an_apply(house: Parts) -> None:
+    made = await python(house)
+    where = await project(house)
+    configuration = Configuration(variables={"API_TOKEN": "hunter2", "A": "1"})
+    await sessions.add(house, ADA, where.id, NewSession(environment=made.id, title="S", configuration=configuration))
+    text = await exported(house, where)
+    assert "hunter2" not in text
+    assert "API_TOKEN of session 1" in text
+    assert not (await do(house, where, of_file(text))).changes
+    other = text.replace("A: '1'", "A: '2'")
+    assert said(await do(house, where, of_file(other))) == {"variables.A": ("1", "2")}
+    assert (await there(house, where))[0].configuration.variables == {"API_TOKEN": "hunter2", "A": "2"}
+    new = described(one("S", more="  configuration: {variables: {API_TOKEN: swordfish}}\n"))
+    planned = await look(house, where, new)
+    assert "swordfish" not in repr([(step.differences, step.notes) for step in planned.steps])
+    assert "API_TOKEN: everybody in the project can read" in planned.steps[0].notes[0]
+
+
+async def test_who_may_not_change_the_project_is_told_and_changes_nothing(house: Parts) -> None:
+    await python(house)
+    where, hidden = await project(house), await project(house, path="ada/hidden", visibility=Visibility.PRIVATE)
+    wanted = described(one())
+    planned = await code_plan.plan(house, EVE, where.id, wanted)
+    assert planned.forbidden
+    assert kinds(planned) == [("Analysis", ADD)]
+    with pytest.raises(Forbidden):
+        await code_plan.apply(house, EVE, where.id, wanted)
+    for call in (code_plan.plan, code_plan.apply):
+        with pytest.raises(NotFound):
+            await call(house, EVE, hidden.id, wanted)
+    with pytest.raises(NotFound):
+        await code_export.export(house, EVE, hidden.id)
+    assert await there(house, where) == []
+
+
+NO_DIGEST = f"'sha256:{'0' * 64}'"
+REFUSED = {
+    "an environment that is not offered": (one(environment="ready_made: R"), "environment.ready_made"),
+    "a content that it never had": (one(environment=f"ready_made: Python, digest: {NO_DIGEST}"), "environment.digest"),
+    "an image that is none": (one(environment="image: A B"), "environment.image"),
+    "a port": (one(environment="image: quay.io/a/b, run: {port: 0}"), "environment.run.port"),
+    "CI where there is none": (one(environment="repository: {directory: x}"), "environment.repository"),
+    "too much": (one(more="  configuration: {memory: 64Gi}\n"), "configuration.memory"),
+    "an odd size": (one(more="  configuration: {disk: 1Gib}\n"), "configuration.disk"),
+    "a directory": (one(more="  configuration: {repositories: [x]}\n"), "configuration.repositories"),
+    "a variable": (one(more="  configuration: {variables: {PATH: x}}\n"), "configuration.variables"),
+    "a session that runs something else": (one("There", "image: quay.io/a/b"), "environment.image"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "path"), REFUSED.values(), ids=REFUSED)
+async def test_nothing_is_done_where_one_thing_cannot_be(house: Parts, text: str, path: str) -> None:
+    await python(house)
+    where = await project(house)
+    await do(house, where, described(one("There")))
+    wanted = described(one("Good") + text)
+    planned = await look(house, where, wanted)
+    assert list(planned.refused) == [f"sessions.1.{path}"]
+    with pytest.raises(Invalid) as refusal:
+        await do(house, where, wanted)
+    assert refusal.value.fields == planned.refused
+    assert [each.title for each in await there(house, where)] == ["There"]
+
+
+async def test_an_admins_limit_is_seen_before_anything_is_written(house: Parts) -> None:
+    await python(house)
+    where = await project(house)
+    house = replace(house, policy=replace(house.policy, sessions_per_project=2))
+    await do(house, where, described(one("A")))
+    three = described(one("B") + one("C"))
+    planned = await look(house, where, three)
+    assert planned.refused == {"sessions.1": "An admin allows 2 sessions in a project."}
+    assert (await do(house, where, three, prune=True)).changes
+    assert [each.title for each in await there(house, where)] == ["B", "C"]
+
+
+async def test_whoever_was_faster_wins_and_nothing_is_half_done(house: Parts) -> None:
+    await python(house)
+    where = await project(house)
+    await do(house, where, described(one("A") + one("B")))
+    _, second = await there(house, where)
+
+    async def meanwhile(_: Plan) -> None:
+        await sessions.change(
+            house, BOB, where.id, second.id, SessionChange(version=second.version, description="mine")
+        )
+
+    both = described(one("A", more="  description: x\n") + one("B", more="  description: x\n") + one("C"))
+    with pytest.raises(Conflict) as told:
+        await do(house, where, both, before=meanwhile)
+    assert told.value.code == "changed"
+    assert [(each.title, each.description) for each in await there(house, where)] == [("A", ""), ("B", "mine")]
+
+
+async def test_an_image_is_pinned_to_its_content_and_goes_back(house: Parts, registry: Registry) -> None:
+    client = Client(Guard(plain_http=[registry.host]), ("linux/amd64",))
+    house, asked = replace(house, registry=client), []
+    try:
+        where, name = await project(house), f"{registry.host}/as-code/own"
+        old = registry.push("as-code/own", "1", config={"User": "1000"})
+        await code_plan.apply(
+            house, ADA, where.id, described(one("S", f"image: '{name}:1'")), count=lambda: asked.append(1)
+        )
+        (session,) = await there(house, where)
+        assert (session.revision.digest, len(asked)) == (old, 1)
+        new = registry.push("as-code/own", "1", config={"User": "1001"})
+        assert not (await look(house, where, described(one("S", f"image: '{name}:1'")))).changes
+        for digest, number in ((new, 2), (old, 1), (new, 2)):
+            wanted = described(one("S", f"image: '{name}:1', digest: '{digest}'"))
+            assert (await do(house, where, wanted)).changes
+            assert not (await do(house, where, wanted)).changes
+            (session,) = await there(house, where)
+            assert (session.revision.digest, session.revision.number) == (digest, number)
+        text = await exported(house, where)
+        assert f"image: {name}:1\n    digest: {new}" in text
+        assert not (await do(house, where, of_file(text))).changes
+        other = described(one("S", f"image: '{name}:1', digest: '{new}', run: {{port: 9000}}"))
+        assert said(await do(house, where, other)) == {"run.port": ("as the image says", "9000")}
+
+        def enough() -> None:
+            raise TooMany("Enough.")
+
+        with pytest.raises(TooMany):
+            await look(house, where, described(one("T", f"image: '{name}:1'")), count=enough)
+    finally:
+        await client.close()
+
+
+async def test_a_ready_made_environment_is_taken_at_the_content_that_is_named(house: Parts) -> None:
+    made = await python(house)
+    digests = [f"sha256:{n * 64}" for n in "ab"]
+    for version, digest in enumerate(digests, 1):
+        await curation.change(
+            house, ROOT, made.id, ReadyMadeChange(version=version, image=f"quay.io/a/python@{digest}")
+        )
+    where = await project(house)
+    older = described(one("S", f"ready_made: python, digest: '{digests[0]}'"))
+    await do(house, where, older)
+    (session,) = await there(house, where)
+    assert session.revision.digest == digests[0]
+    newer = described(one("S", f"ready_made: {made.id}, digest: '{digests[1]}'"))
+    assert [*said(await do(house, where, newer))] == ["image"]
+    await revisions.choose(house, ADA, where.id, session.id, 2)
+    assert not (await look(house, where, older)).changes
+    assert not (await look(house, where, described(one("S")))).changes, "never updated by itself"
