@@ -37,7 +37,7 @@ class Connected:
         return path if urlsplit(path).netloc else f"{parts.scheme}://{parts.netloc}/{path.lstrip('/')}"
 
     def whoami(self) -> str:
-        """The name of the token's user; empty if the token may not know."""
+        """The name of the token's user."""
         return self._wire.whoami()
 
     def health(self) -> models.HealthAnswer:

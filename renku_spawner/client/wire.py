@@ -15,7 +15,7 @@ from urllib3.util import Retry
 
 from . import answered
 from .calls import Answer, Call
-from .errors import HubAway, NotUnderstood
+from .errors import HubAway, NotAllowed, NotUnderstood
 
 CONNECT = 5.0  # seconds
 ANSWER = 60.0  # seconds between two bytes of an answer; a start is answered when it is let through
@@ -114,10 +114,10 @@ class Wire:
                     yield answered.model(call.answer, line.removeprefix(b"data: "))
 
     def whoami(self) -> str:
-        """The name of the token's user, as the hub says it; empty if the token may not ask. Raises ClientError."""
+        """The name of the token's user, which the hub tells to every token that it knows. Raises ClientError."""
         with self._sent("GET", f"{self.api}/user") as response:
-            if response.status_code == 403 and b"scope" in response.content:
-                return ""
+            if response.status_code in (401, 403):
+                raise NotAllowed("The hub does not know this token.", status=response.status_code, code="credentials")
             answered.check(response)
             return str(answered.plain(response).get("name", ""))
 

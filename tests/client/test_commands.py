@@ -1,66 +1,38 @@
 """`renku-spawner` as people and scripts use it, against a real hub."""
 
-import io
-import json
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from renku_spawner.cli import main
 from renku_spawner.client import Client, models
-from tests.faults.own_hub import OwnHub
-
-HOSTILE = "Ice\x1b]0;owned\x07 \u202eand\x1b[2J snow"
-
-
-@dataclass
-class Done:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        assert self.code == 0, self.err
-        return json.loads(self.out)
-
+from tests.client.typed import Done, typed
+from tests.faults.own_hub import ADMIN_TOKEN, OwnHub
+from tests.fixtures.ports import free_port
 
 Run = Callable[..., Done]
 
 
-def typed(*arguments: str, stdin: str = "", environ: dict[str, str]) -> Done:
-    """What somebody types, without a process of its own, since that takes a while."""
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        for name in ("JUPYTERHUB_API_TOKEN", "JUPYTERHUB_API_URL", "DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
-            patch.delenv(name, raising=False)
-        for name, value in environ.items():
-            patch.setenv(name, value)
-        patch.setattr("sys.stdin", io.StringIO(stdin))
-        try:
-            main(list(arguments))
-        except SystemExit as end:
-            code = int(end.code or 0)
-    assert "Traceback" not in err.getvalue()
-    return Done(code, out.getvalue(), err.getvalue())
+def environ_of(folder: Path) -> dict[str, str]:
+    return {"XDG_CONFIG_HOME": str(folder), "TERM": "xterm"}
+
+
+def login_file(folder: Path) -> Path:
+    return folder / "renku-spawner" / "login.json"
+
+
+def logged_in(hub: OwnHub, name: str, folder: Path) -> Run:
+    """`renku-spawner` of somebody who has logged in."""
+    environ = environ_of(folder)
+    done = typed("login", hub.url, stdin=f"{hub.token(name)}\n", environ=environ)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(f"You are logged in at {hub.url.removesuffix('/hub/')} as {name}.")
+    return lambda *arguments, **more: typed(*arguments, environ=environ, **more)
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def run(hub: OwnHub, home: Path) -> Run:
-    """`renku-spawner` of alice, who has logged in."""
-    environ = {"XDG_CONFIG_HOME": str(home)}
-    logged_in = typed("login", hub.url, stdin=f"{hub.alice()}\n", environ=environ)
-    assert (logged_in.code, logged_in.err) == (0, "")
-    return lambda *arguments, stdin="": typed(*arguments, stdin=stdin, environ=environ)
+def run(hub: OwnHub, tmp_path: Path) -> Run:
+    return logged_in(hub, "alice", tmp_path)
 
 
 @pytest.fixture
@@ -70,33 +42,180 @@ def client(hub: OwnHub):
 
 
 @pytest.fixture
-def session(client: Client, request: pytest.FixtureRequest):
-    """A session in a project of its own, with nothing left of it behind the test."""
-    path = f"alice/{request.node.name.replace('_', '-')[:30].strip('-').lower()}"
-    project = client.add_project(models.ProjectBody(path=path, title="Project"))
-    [environment] = client.environments()
-    made = client.add_session(project.id, models.SessionBody(environment=environment.id, title="Explore"))
-    yield made
-    for each in client.mine():
-        client.delete_data(each.session)
+def path(client: Client, request: pytest.FixtureRequest) -> str:
+    """A project of its own for the test, with a session."""
+    path = f"alice/{request.node.name.replace('_', '-')[5:35].strip('-').lower()}"
+    client.add_project(models.ProjectBody(path=path, title="Project"))
+    environment = next(client.environments())
+    client.add_session(path, models.SessionBody(environment=environment.id, title="Explore"))
+    return path
 
 
-def test_a_session_is_started_by_its_name_shown_followed_paused_and_deleted(run: Run, session, client: Client):
-    path = client.project(session.project).path
+def test_a_session_is_started_by_its_name_shown_paused_and_deleted(run: Run, path: str, client: Client):
+    [session] = client.sessions(path)
     started = run("start", f"{path}:explore")
-    assert (started.code, started.out) == (0, client.address(client.session(path, session.id).instance.url) + "\n")
+    instance = client.session(path, session.id).instance
+    assert (started.code, started.out) == (0, client.address(instance.url or "") + "\n")
     assert started.err.startswith("Explore: ")
     assert run("open", session.id).out == started.out
     [row] = run("sessions", "--json").json
     assert (row["session"], row["instance"]["status"]) == (session.id, "running")
     assert run("sessions").out.splitlines()[1].split()[:3] == [session.id, f"{path}:Explore", "running"]
+    assert "\x1b[32mrunning\x1b[0m" in run("sessions", terminal=True).out
     assert run("start", path, "--json").json["status"] == "running"
-    assert run("logs", "Explore").code == 0
+    assert run("logs", "Expl").code == 0
     assert run("pause", session.id).out in ("Explore: stopping\n", "Explore: paused\n")
     [*_] = client.until_settled(session.project, session.id)
     assert run("open", "Explore").code == 4
     assert run("pause", "--all").err == "Nothing of yours runs.\n"
     asked = run("delete-data", session.id)
     assert (asked.code, "--yes" in asked.err) == (2, True)
-    assert run("delete-data", session.id, "--yes").out == "The files of Explore are deleted.\n"
+    assert run("delete-data", session.id, stdin="explore\n", terminal=True).code == 4
+    done = run("delete-data", session.id, stdin="Explore\n", terminal=True)
+    assert (done.code, done.out) == (0, "The files of Explore are deleted.\n")
     assert run("delete-data", session.id, "--yes").code == 3
+
+
+def test_a_start_that_fails_says_why_and_what_it_printed(run: Run, path: str, client: Client):
+    [session] = client.sessions(path)
+    change = models.ConfigurationBody(variables={"TINY_EXIT": "3"})
+    client.change_session(path, session.id, models.SessionChangeBody(version=session.version, configuration=change))
+    done = run("start", path, terminal=True)
+    assert (done.code, done.out) == (6, "")
+    assert done.err.splitlines()[-1].endswith(f"What it printed: renku-spawner logs {session.id}")
+    client.delete_data(session.id)
+
+
+def test_what_several_fit_is_listed_and_nothing_is_done(run: Run, path: str, client: Client):
+    environment = next(client.environments())
+    client.add_session(path, models.SessionBody(environment=environment.id, title="Expand"))
+    done = run("start", f"{path}:Exp")
+    assert (done.code, done.out) == (2, "")
+    assert "may be any of several sessions. There are: Explore (" in done.err
+    assert run("start", f"{path}:Nothing").code == 3
+    assert run("start", "a2a2a2a2a2a2").code == 3
+    assert run("start", "Explore").code == 2
+    assert run("start", "alice/nowhere").code == 3
+    assert run("sessions", "alice/nowhere").code == 3
+    assert list(client.mine()) == []
+
+
+def test_a_class_that_there_is_not_is_refused_in_the_words_of_the_hub(run: Run, path: str):
+    done = run("start", path, "--class", "gigantic")
+    assert (done.code, done.out) == (4, "")
+    assert done.err.startswith("renku-spawner: ")
+    assert "gigantic" in done.err
+
+
+def test_projects_are_listed_and_searched(run: Run, path: str):
+    slug = path.partition("/")[2]
+    assert [row["path"] for row in run("projects", "--search", slug, "--json").json] == [path]
+    head, row = run("projects", "--search", slug).out.splitlines()
+    assert head.split() == ["PATH", "TITLE", "ROLE", "SESSIONS", "DEFAULT"]
+    assert row.split() == [path, "Project", "owner", "1", "inactive"]
+    nothing = run("projects", "--search", "xyzzy")
+    assert (nothing.code, nothing.out) == (0, "")
+    assert run("projects", "--search", "xyzzy", "--json").json == []
+
+
+# ---- the login ----------------------------------------------------------------------------------
+
+
+def test_the_token_is_kept_where_nobody_else_reads_it(hub: OwnHub, run: Run, tmp_path: Path):
+    file = login_file(tmp_path)
+    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert [each.name for each in file.parent.iterdir()] == ["login.json"]
+    file.chmod(0o640)
+    refused = run("projects")
+    assert (refused.code, "Others can read" in refused.err) == (7, True)
+    file.rename(tmp_path / "elsewhere")
+    file.symlink_to(tmp_path / "elsewhere")
+    assert run("projects").code == 7
+    assert run("logout").code == 0
+    assert not file.is_symlink()
+    assert "renku-spawner login" in run("projects").err
+
+
+def test_a_login_with_a_wrong_token_keeps_nothing(hub: OwnHub, tmp_path: Path):
+    done = typed("login", hub.url, stdin="wrong-token-1234\n", environ=environ_of(tmp_path))
+    assert (done.code, done.out) == (7, "")
+    assert "wrong-token-1234" not in done.err
+    assert typed("login", hub.url, stdin="\n", environ=environ_of(tmp_path)).code == 2
+    assert typed("login", "http://hub.example.org", stdin="abc\n", environ=environ_of(tmp_path)).code == 4
+    assert not login_file(tmp_path).exists()
+
+
+def test_a_token_that_was_revoked_says_to_log_in_again(hub: OwnHub, tmp_path: Path):
+    run = logged_in(hub, "carol", tmp_path)
+    [token] = hub.ask("GET", "users/carol/tokens", token=ADMIN_TOKEN).json()["api_tokens"]
+    hub.ask("DELETE", f"users/carol/tokens/{token['id']}", token=ADMIN_TOKEN)
+    done = run("projects")
+    assert (done.code, done.out) == (7, "")
+    assert f"renku-spawner login {hub.url.removesuffix('/hub/')}" in done.err
+
+
+def test_a_token_that_may_only_read_starts_nothing(hub: OwnHub, path: str, tmp_path: Path):
+    made = hub.ask("POST", "users/alice/tokens", {"scopes": ["custom:renku:read"]}, token=hub.alice())
+    environ = {"JUPYTERHUB_API_URL": f"{hub.url}api", "JUPYTERHUB_API_TOKEN": made.json()["token"]}
+    assert typed("sessions", path, environ=environ_of(tmp_path) | environ).code == 0
+    done = typed("start", path, environ=environ_of(tmp_path) | environ)
+    assert (done.code, done.err) == (4, "renku-spawner: This needs the scope custom:renku:launch.\n")
+
+
+def test_a_session_says_what_its_own_token_may_not_do(hub: OwnHub, tmp_path: Path):
+    made = hub.ask("POST", "users/alice/tokens", {"scopes": ["users:activity!user"]}, token=hub.alice())
+    inside = environ_of(tmp_path) | {
+        "JUPYTERHUB_API_URL": f"{hub.url}api",
+        "JUPYTERHUB_API_TOKEN": made.json()["token"],
+        "JUPYTERHUB_SERVICE_PREFIX": "/user/alice/a2a2a2a2a2a2/",
+    }
+    done = typed("projects", environ=inside)
+    assert (done.code, "The token of a session may not do this." in done.err) == (4, True)
+    assert typed("login", hub.url, stdin=f"{hub.alice()}\n", environ=inside).code == 0
+    assert typed("projects", environ=inside).code == 0
+
+
+def test_a_hub_that_is_away_has_a_status_of_its_own(tmp_path: Path):
+    port = free_port()
+    environ = {"JUPYTERHUB_API_URL": f"http://127.0.0.1:{port}/hub/api", "JUPYTERHUB_API_TOKEN": "s3cret"}
+    done = typed("projects", environ=environ_of(tmp_path) | environ)
+    assert (done.code, done.out) == (5, "")
+    assert done.err == f"renku-spawner: 127.0.0.1:{port} cannot be reached. Please try again in a while.\n"
+
+
+# ---- admins -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command", ["instances list", "instances pause bob a2a2a2a2a2a2", "orphans", "environments list --state all"]
+)
+def test_what_is_for_admins_is_refused_to_others(run: Run, command: str):
+    done = run(*command.split())
+    assert (done.code, done.out) == (4, "")
+
+
+def test_an_admin_sees_and_pauses_what_others_run(hub: OwnHub, run: Run, path: str, client: Client, tmp_path: Path):
+    assert run("start", path).code == 0
+    root = logged_in(hub, "root", tmp_path / "root")
+    [row] = root("instances", "list", "--owner", "alice", "--json").json
+    assert (row["username"], row["status"], row["project_path"]) == ("alice", "running", path)
+    assert root("instances", "pause", "alice", row["session"]).code == 0
+    [*_] = client.until_settled(path, row["session"])
+    assert root("instances", "list", "--status", "paused").out.splitlines()[1].split()[0] == "alice"
+    client.delete_data(row["session"])
+
+
+def test_an_admin_lists_and_archives_environments(hub: OwnHub, tmp_path: Path):
+    root = logged_in(hub, "root", tmp_path)
+    listed = root("environments", "list", "--state", "all")
+    assert listed.out.splitlines()[1].split()[1:3] == ["Python", "active"]
+    assert root("environments", "archive", "Nothing").code == 3
+    configured = root("environments", "archive", "python", "--message", "Old")
+    assert (configured.code, "configuration" in configured.err) == (4, True)
+
+
+def test_an_admin_removes_orphans_after_a_word(hub: OwnHub, tmp_path: Path):
+    root = logged_in(hub, "root", tmp_path)
+    none = root("orphans", "--kind", "folder")
+    assert (none.code, none.out, none.err) == (0, "", "There are no orphans.\n")
+    assert root("orphans", "--remove").err == "There is nothing that can be removed.\n"

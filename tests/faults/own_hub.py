@@ -31,6 +31,7 @@ c.JupyterHub.cookie_secret_file = "{folder}/cookie_secret"
 c.JupyterHub.authenticator_class = "dummy"
 c.DummyAuthenticator.password = "renku"
 c.Authenticator.allow_all = True
+c.Authenticator.admin_users = {{"root"}}
 c.JupyterHub.activity_resolution = 3600  # seconds; the hub's own notes of who was here wait for locks
 c.JupyterHub.services = [dict(name="test", api_token="{token}")]
 c.JupyterHub.load_roles = [
@@ -152,12 +153,16 @@ class OwnHub:
             return client.get(path).raise_for_status().text
 
     def alice(self) -> str:
-        if "alice" not in self.tokens:
-            self.ask("POST", "users/alice", token=ADMIN_TOKEN)
-            made = self.ask("POST", "users/alice/tokens", {}, token=ADMIN_TOKEN)
+        return self.token("alice")
+
+    def token(self, name: str) -> str:
+        """A token of somebody with all their rights; `root` is an admin."""
+        if name not in self.tokens:
+            self.ask("POST", f"users/{name}", token=ADMIN_TOKEN)
+            made = self.ask("POST", f"users/{name}/tokens", {}, token=ADMIN_TOKEN)
             assert made.status_code == 201, made.text
-            self.tokens["alice"] = made.json()["token"]
-        return self.tokens["alice"]
+            self.tokens[name] = made.json()["token"]
+        return self.tokens[name]
 
     def project(self, slug: str = "climate", **more: Any) -> str:
         body = {"path": f"alice/{slug}", "title": slug, **more}

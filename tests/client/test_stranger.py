@@ -1,0 +1,170 @@
+"""Servers that are none, or that mean harm: what they say is told in words and does nothing to a terminal."""
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from renku_spawner.cli_show import log_line, safe, table
+from renku_spawner.client import Busy, Client, ClientError, HubAway, NotUnderstood, Refused, models
+from tests.client.stranger import Stranger, stranger
+from tests.client.typed import Done, Terminal, typed
+
+HOSTILE = "Ice\x1b]0;owned\x07 \u202eand\x1b[2J\r\n\x9b31m snow"
+BUSY = {"status": 503, "code": "hub_busy", "message": "Many sessions are starting."}
+
+
+@pytest.fixture
+def server() -> Iterator[Stranger]:
+    with stranger() as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: Stranger) -> Iterator[Client]:
+    with Client(server.url, "s3cret") as client:
+        yield client
+
+
+def run(server: Stranger, folder: Path, *arguments: str, **more: Any) -> Done:
+    environ = {"JUPYTERHUB_API_URL": f"{server.url}/hub/api", "JUPYTERHUB_API_TOKEN": "s3cret", "TERM": "xterm"}
+    return typed(*arguments, environ=environ | {"XDG_CONFIG_HOME": str(folder)}, **more)
+
+
+def mine(title: str) -> dict[str, Any]:
+    instance = models.InstanceAnswer(status="failed", message=HOSTILE)
+    one = models.MyInstanceAnswer(
+        session="a2a2a2a2a2a2", title=title, project=None, project_path=None, instance=instance
+    )
+    return models.InstanceList(items=[one]).model_dump(mode="json")
+
+
+def harmless(text: str) -> bool:
+    """Nothing but what is seen, the ends of lines, and our own colours."""
+    return all(line.isprintable() for line in re.sub(r"\x1b\[\d+m", "", text).split("\n"))
+
+
+def test_a_title_neither_moves_the_cursor_nor_hides_anything(server: Stranger, tmp_path: Path):
+    server.answers = [(200, {}, mine(HOSTILE))]
+    shown = run(server, tmp_path, "sessions", terminal=True)
+    assert (shown.code, len(shown.out.splitlines()), harmless(shown.out)) == (0, 2, True)
+    assert "Ice\\x1b]0;owned\\x07 \\u202eand" in shown.out
+    piped = run(server, tmp_path, "sessions", "--json")
+    assert (piped.out.isascii(), piped.json[0]["title"]) == (True, HOSTILE)
+    refused = run(server, tmp_path, "open", "a2a2a2a2a2a2", terminal=True)
+    assert (refused.code, harmless(refused.err)) == (4, True)
+
+
+def test_an_error_of_the_hub_does_nothing_to_a_terminal_either(server: Stranger, tmp_path: Path):
+    said = {"status": 409, "code": "changed", "message": HOSTILE, "fields": {"title\x1b[2J": HOSTILE}}
+    server.answers = [(409, {}, said)]
+    done = run(server, tmp_path, "projects", terminal=True)
+    assert (done.code, harmless(done.err)) == (4, True)
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("plain\ttext ü 你好", "plain\ttext ü 你好"),
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x1b]8;;http://evil\x07link\x1b]8;;\x07", "link"),
+        ("\x1b]0;title\x1b\\gone", "gone"),
+        ("\x1bPq…\x1b\\sixel", "sixel"),
+        ("a\x1bcb\x1b(0c\x9b2Jd\x08", "abc\\x9b2Jd\\x08"),
+        ("\x1b", ""),
+        ("\x1b]52;c;Y2F0", ""),
+    ],
+)
+def test_what_a_session_prints_does_nothing_to_a_terminal_and_is_whole_in_a_pipe(line: str, shown: str):
+    assert log_line(line, Terminal()) == shown
+    assert log_line(line, io.StringIO()) == line
+
+
+def test_columns_stand_below_each_other_whatever_is_in_them(capsys: pytest.CaptureFixture[str]):
+    table([{"a": "你好", "b": "x", "c": ""}, {"a": "e\u0301", "b": "y", "c": None}])
+    assert capsys.readouterr().out == "A     B\n你好  x\ne\u0301     y\n"
+
+
+def test_no_colours_where_nobody_wants_them(server: Stranger, tmp_path: Path):
+    server.answers = [(200, {}, mine("Ice"))]
+    assert "\x1b[31mfailed" in run(server, tmp_path, "sessions", terminal=True).out
+    environ = {"JUPYTERHUB_API_URL": f"{server.url}/hub/api", "JUPYTERHUB_API_TOKEN": "x", "TERM": "xterm"}
+    for more in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        assert "\x1b" not in typed("sessions", environ=environ | more, terminal=True).out
+
+
+def test_a_call_is_made_again_when_the_hub_says_when(server: Stranger, client: Client):
+    good = models.ResourceClassList(items=[]).model_dump(mode="json")
+    server.answers = [(503, {"Retry-After": "0"}, BUSY), (429, {"Retry-After": "0"}, BUSY), (200, {}, good)]
+    assert client.resource_classes() == []
+    assert len(server.asked) == 3
+
+
+def test_a_hub_that_stays_busy_is_given_up(server: Stranger, client: Client, tmp_path: Path):
+    server.answers = [(503, {"Retry-After": "0"}, BUSY)]
+    with pytest.raises(Busy, match="Many sessions are starting") as busy:
+        client.start("a/b", "a2a2a2a2a2a2")
+    assert (len(server.asked), busy.value.retry_after, busy.value.code) == (4, 0, "hub_busy")
+    assert run(server, tmp_path, "projects").code == 5
+
+
+def test_without_a_word_of_when_nothing_is_sent_twice(server: Stranger, client: Client):
+    server.answers = [(503, {}, b"<h1>Service unavailable</h1>")]
+    with pytest.raises(HubAway, match="The hub behind 127"):
+        client.start("a/b", "a2a2a2a2a2a2")
+    assert len(server.asked) == 1
+
+
+def test_the_token_goes_nowhere_but_to_the_address_it_was_given_for(
+    server: Stranger, client: Client, monkeypatch, tmp_path
+):
+    with stranger() as other:
+        other.answers = [(200, {}, {})]
+        server.answers = [(302, {"Location": f"{other.url}/hub/api/renku/projects"}, b"")]
+        with pytest.raises(NotUnderstood, match=rf"leads on to {re.escape(other.url)}"):
+            list(client.projects())
+        page = models.ProjectList(items=[], next=f"{other.url}/hub/api/renku/projects?after=x").model_dump(mode="json")
+        last = models.ProjectList(items=[]).model_dump(mode="json")
+        server.answers = [(200, {}, page), (200, {}, last)]
+        assert list(client.projects()) == []
+        assert other.asked == []
+    assert server.asked[-1][1] == "/hub/api/renku/projects?limit=100&after=x"
+
+
+def test_a_netrc_does_not_take_the_tokens_place(server: Stranger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password other\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    server.answers = [(200, {}, models.ResourceClassList(items=[]).model_dump(mode="json"))]
+    Client(server.url, "s3cret").resource_classes()
+    assert server.asked[0][2] == "token s3cret"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (200, b"<html>Welcome</html>", NotUnderstood),
+        (200, b'{"items": [{"id": 1}]}', NotUnderstood),
+        (200, b"[]", NotUnderstood),
+        (404, b"<html>Not here</html>", NotUnderstood),
+        (500, {"status": 500, "code": "internal", "message": "Something went wrong."}, HubAway),
+        (502, b"Bad gateway", HubAway),
+        (400, {"status": 400, "code": "malformed", "message": "No."}, Refused),
+        (418, {"message": ["not", "a", "text"], "fields": ["x"]}, Refused),
+    ],
+)
+def test_what_is_no_answer_of_a_hub_is_told_apart(
+    server: Stranger, client: Client, status: int, body: object, kind: type[ClientError]
+):
+    server.answers = [(status, {}, body)]
+    with pytest.raises(kind) as problem:
+        list(client.projects())
+    assert str(problem.value)
+
+
+def test_what_is_written_out_can_be_read_back():
+    assert safe("a\x00\x1b\u2028\u202e\U000e0001b") == "a\\x00\\x1b\\u2028\\u202e\\U000e0001b"
+    assert safe("👩\u200d💻 é") == "👩\u200d💻 é"
