@@ -137,6 +137,8 @@ ADMIN = {
     "stopped_by_user": NOTHING,
     "stopped_by_admin": NOTHING,
     "stopped_by_hub": "Set `JupyterHub.cleanup_servers` to `False` if sessions should go on while the hub is away. Otherwise a service or an admin has stopped it by the hub's own API or page.",
+    "culled_idle": "Nobody used it for as long as `Renku.idle_pause`, its class or its environment says ([idle](idle.md)). The signals are those by which use would have been noticed; busy programs in images without our extension show only where the use of processors is read.",
+    "culled_age": "It ran for as long as `Renku.run_time_max` says.",
     "access_revoked": "Nothing; if many are told so at once, look at GitLab's answers to the hub.",
     "deleted_by_user": NOTHING,
     "deleted_expired": "The audit log says when its data went into the trash, and when for good.",

@@ -9,36 +9,14 @@ from typing import Any
 from . import metrics
 from .domain.errors import RenkuError
 from .domain.instance import Instance
+from .hub_door import HubDoor
 from .people import person_of
 from .services import runs
 from .services.parts import Parts
 from .web import servers
 
 REASON = "access_revoked"
-_PATIENCE = 30.0  # seconds for one stop, before the next is looked at
 log = logging.getLogger("renku_spawner")
-
-
-class _Door:
-    """What `servers.pause` needs of a handler, where nobody has asked for a page."""
-
-    def __init__(self, hub: Any) -> None:
-        self._hub = hub
-
-    async def stop_single_user(self, user: Any, name: str) -> None:
-        """As the hub's own handlers do it: no longer reached, then stopped."""
-        spawner = user.spawners[name]
-        spawner._stop_pending = True
-        spawner._stop_future = asyncio.ensure_future(self._stop(user, spawner))
-        await asyncio.wait({spawner._stop_future}, timeout=_PATIENCE)
-
-    async def _stop(self, user: Any, spawner: Any) -> None:
-        try:
-            await self._hub.proxy.delete_user(user, spawner.name)
-            await user.stop(spawner.name)
-        finally:
-            spawner._stop_future = None
-            spawner._stop_pending = False
 
 
 async def forever(hub: Any, parts: Parts, pause: float) -> None:
@@ -68,7 +46,7 @@ async def _looked_at(hub: Any, parts: Parts, instance: Instance) -> bool:
         return False
     log.info("Pausing %s of %s, who may no longer see the project", instance.session, instance.username)
     try:
-        await servers.pause(_Door(hub), user, parts, instance.session, ended_reason=REASON)
+        await servers.pause(HubDoor(hub), user, parts, instance.session, ended_reason=REASON)
     except RenkuError as problem:
         log.warning("The session %s could not be paused yet: %s", instance.session, problem)
         return False

@@ -9,10 +9,11 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from . import access_ends, metrics, prepulled
+from . import access_ends, listening, metrics, prepulled
 from .app import Renku
 from .domain.instance import Instance
-from .services import environments, housekeeping, instances, pins, runs
+from .hub_door import Hand
+from .services import environments, housekeeping, instances, pins, rounds, runs
 from .services.parts import Parts
 
 log = logging.getLogger("renku_spawner")
@@ -27,6 +28,7 @@ async def go_on(hub: Any, renku: Renku) -> None:
             "environments", "to configure environments", partial(environments.configure, renku.parts, renku.configured)
         )
         await hub._start_future
+        renku.tasks.append(asyncio.ensure_future(_go_round(hub, renku)))
         await _tried("images", "to look at ready-made images", partial(pins.look_at_ready_made, renku.parts))
         for task, what, work in _LATER:
             renku.tasks.append(asyncio.ensure_future(_tried(task, what, partial(work, hub, renku))))
@@ -38,6 +40,12 @@ async def go_on(hub: Any, renku: Renku) -> None:
         await pins.close(renku.parts)
         await _close_source(renku.parts)
         raise
+
+
+async def _go_round(hub: Any, renku: Renku) -> None:
+    """What happens by itself, from when on it is heard who uses what."""
+    listening.begin(hub, renku)
+    await rounds.forever(renku.parts, Hand(hub, renku), renku.rounds_interval)
 
 
 async def _tried(task: str, what: str, work: Callable[[], Awaitable[None]]) -> None:

@@ -14,6 +14,7 @@ from .ci_settings import CiSettings
 from .domain.policy import Policy
 from .gitlab_login import HubTokens
 from .gitlab_settings import GitLabSettings
+from .idle_settings import IdleSettings
 from .image_settings import ImageSettings, own_environments
 from .services.parts import Parts
 from .store import migrate
@@ -21,7 +22,15 @@ from .store.database import Database
 from .volume_settings import VolumeSettings
 
 
-class Renku(VolumeSettings, CiSettings, ImageSettings, GitLabSettings, SingletonConfigurable, LoggingConfigurable):
+class Renku(
+    CiSettings,
+    GitLabSettings,
+    IdleSettings,
+    ImageSettings,
+    VolumeSettings,
+    SingletonConfigurable,
+    LoggingConfigurable,
+):
     """Settings of `c.Renku` and the parts made from them.
 
     The hub itself makes handlers and spawners, so both find the same parts through
@@ -203,8 +212,10 @@ class Renku(VolumeSettings, CiSettings, ImageSettings, GitLabSettings, Singleton
 
     def _policy(self) -> Policy:
         limits = settings.limits(self.session_limits)
+        classes = settings.resource_classes(self.resource_classes)
+        self.idle_of_each("resource_classes", [(each.name, each.idle_pause) for each in classes])
         return Policy(
-            classes=settings.resource_classes(self.resource_classes),
+            classes=classes,
             one_active_per_environment=self.one_active_per_environment,
             running_per_user=limits.running,
             kept_per_user=limits.kept,
@@ -217,6 +228,7 @@ class Renku(VolumeSettings, CiSettings, ImageSettings, GitLabSettings, Singleton
             image_checks_per_minute=self.image_checks_per_minute,
             start_timeout=settings.timeouts(start_timeout=self.start_timeout, start_timeout_max=self.start_timeout_max),
             archived_resume_days=self.archived_resume_days,
+            idle=self.idle_rules(),
             git_credentials=self.git_credentials,
             push=self.push,
             private_images=self.private_images,

@@ -21,7 +21,7 @@ from .gate import admit
 from .patience import no_longer_awaited, unless_stopped
 from .revoking import Revoking
 from .runner import Runner
-from .services import runs
+from .services import runs, use
 
 
 class SessionSpawner(Revoking, Runner, Spawner):
@@ -152,7 +152,7 @@ class SessionSpawner(Revoking, Runner, Spawner):
     async def _note_use(self, instance: Instance) -> None:
         """The hub hears of activity from the server and from its proxy."""
         if used := self.orm_spawner.last_activity:
-            await runs.used(self.renku.parts, instance, used.replace(tzinfo=UTC))
+            await use.used(self.renku.parts, instance, used.replace(tzinfo=UTC))
 
     async def _note_end(self, instance: Instance, status: int) -> None:
         """It ended by itself: keep why, then clean up."""

@@ -70,6 +70,7 @@ class ClassSetting(Setting):
     gpu_resource: str = Field("nvidia.com/gpu", pattern=_RESOURCE)
     node_selector: dict[Annotated[str, Field(pattern=_LABEL_KEY)], Annotated[str, Field(pattern=_LABEL_VALUE)]] = {}
     tolerations: list[TolerationSetting] = []
+    idle_pause: int | None = Field(None, ge=0, le=366 * 86_400)
 
 
 class EnvironmentSetting(Setting):

@@ -17,7 +17,7 @@ WRONG_CLASSES = [
     (
         {"cpus": "1"},
         "entry 1: 'cpus' is not known; known are name, cpu, memory, gpu, disk, description, users, groups, "
-        "gpu_resource, node_selector, tolerations.",
+        "gpu_resource, node_selector, tolerations, idle_pause.",
     ),
     ({"user": ["alice"]}, "'user' is not known"),
     ({"name": ""}, "'name'"),
@@ -39,6 +39,7 @@ WRONG_CLASSES = [
     ({"users": "alice"}, "'users'"),
     ({"groups": "staff"}, "'groups'"),
     ({"gpu_resource": "gpu"}, "'gpu_resource'"),
+    ({"idle_pause": -1}, "'idle_pause'"),
     ({"gpu_resource": "Nvidia.com/gpu"}, "'gpu_resource'"),
     ({"gpu_resource": "nvidia.com/gpu\n"}, "'gpu_resource'"),
     ({"node_selector": "gpu"}, "'node_selector'"),
@@ -142,6 +143,11 @@ WRONG_TRAITS = {
     "archived_resume_days": -1,
     "restart_on_change": "no",
     "image_big": "large",
+    "idle_pause": -1,
+    "idle_warning": 59,
+    "keep_awake_max": "a day",
+    "run_time_max": -1,
+    "rounds_interval": 0,
     "image_checks_per_minute": 0,
     "volumes": "reference",
     "rclone_storage_class": 3,
@@ -232,6 +238,21 @@ def test_hosts_are_taken_with_and_without_a_port() -> None:
 def test_no_start_is_given_up_before_it_may_stand_still(tmp_path: Path) -> None:
     text = said(lambda: renku(tmp_path, start_timeout=600, start_timeout_max=300))
     assert text == "Renku.start_timeout (600) is longer than Renku.start_timeout_max (300)."
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"idle_pause": 600}, "Renku.idle_pause (600) has to be longer than Renku.idle_warning (600)."),
+        ({"run_time_max": 60}, "Renku.run_time_max (60) has to be longer than Renku.idle_warning (600)."),
+        (
+            {"resource_classes": [CLASS | {"idle_pause": 300}]},
+            "Renku.resource_classes: idle_pause of 'small' (300) has to be longer than Renku.idle_warning (600).",
+        ),
+    ],
+)
+def test_nothing_pauses_within_its_own_warning(wrong: dict[str, Any], sentence: str, tmp_path: Path) -> None:
+    assert said(lambda: renku(tmp_path, **wrong)) == sentence
 
 
 @pytest.mark.parametrize("setting", sorted(Renku.class_trait_names(config=True)))

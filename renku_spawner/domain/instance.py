@@ -25,7 +25,9 @@ class Instance:
     active instance per environment, project and user (decision 1). `claim` names the
     volume (a folder locally), `run` the present or last start, `notices` are
     `{code, title, text}` that hold for that run, `spent` are the seconds that the start
-    under way has been in the stages that it has left.
+    under way has been in the stages that it has left. The rounds look at it at `due_at`;
+    `idle_pause` are the seconds that its environment says (see `idle`); what its own server
+    last reported it did at `reported_at`, of the `disk_used` (bytes) at `disk_used_at`.
     """
 
     id: str
@@ -61,6 +63,12 @@ class Instance:
     warned: int = 0
     trashed_until: datetime | None = None
     look_at: datetime | None = None
+    due_at: datetime | None = None
+    awake_until: datetime | None = None
+    idle_pause: int | None = None
+    reported_at: datetime | None = None
+    disk_used: int | None = None
+    disk_used_at: datetime | None = None
 
     @property
     def status(self) -> Status:
@@ -90,7 +98,7 @@ class Instance:
 def begun(instance: Instance, *, run: str, claim: str, now: datetime, one_active: bool, **started: Any) -> Instance:
     """A start is asked for: the intent, stored before anything outside is called.
 
-    *started* are `revision`, `fingerprint`, `resource_class`, `url`, `notices` and `deadline`.
+    *started* are `revision`, `fingerprint`, `resource_class`, `url`, `notices`, `deadline` and `idle_pause`.
     """
     return replace(
         instance,
@@ -109,6 +117,9 @@ def begun(instance: Instance, *, run: str, claim: str, now: datetime, one_active
         last_seen=now,
         paused_at=None,
         spent=None,
+        due_at=None,
+        awake_until=None,
+        reported_at=None,
         **{"notices": (), **started},
     )
 
@@ -136,7 +147,14 @@ def ready(instance: Instance, *, url: str, now: datetime) -> Instance:
     if instance.desired is not Desired.RUNNING:
         return instance
     return replace(
-        instance, observed=Observed.READY, url=url, ready_at=now, last_seen=now, last_activity=now, spent=None
+        instance,
+        observed=Observed.READY,
+        url=url,
+        ready_at=now,
+        last_seen=now,
+        last_activity=now,
+        spent=None,
+        due_at=now,
     )
 
 
@@ -151,13 +169,14 @@ def sighted(instance: Instance, *, seen: bool, now: datetime, notices: tuple[Map
     return replace(instance, observed=Observed.READY, notices=notices, last_seen=now)
 
 
-def stopping(instance: Instance, *, ended_reason: str, now: datetime) -> Instance:
-    """It shall stop; the volume stays. One that is not active has nothing to stop."""
+def stopping(instance: Instance, *, ended_reason: str, now: datetime, **said: Any) -> Instance:
+    """It shall stop; the volume stays. One that is not active has nothing to stop. *said* are `message`, `advice`
+    and when the rounds see to it (`due_at`)."""
     if not instance.active:
         return instance
     return replace(
         instance, desired=Desired.STOPPED, observed=Observed.TERMINATING, ended_reason=ended_reason, stage_at=now,
-        spent=stages(instance, now),
+        spent=stages(instance, now), **{"due_at": None, **said},
     )  # fmt: skip
 
 
@@ -165,7 +184,7 @@ def stopped(instance: Instance, *, now: datetime) -> Instance:
     """Nothing of it runs any more."""
     return replace(
         instance, slot=None, desired=Desired.STOPPED, observed=Observed.ABSENT, url=None, deadline=None, paused_at=now,
-        spent=None,
+        spent=None, due_at=None, awake_until=None,
     )  # fmt: skip
 
 
@@ -186,5 +205,5 @@ def forgotten(instance: Instance, *, now: datetime, ended_reason: str | None = N
     why = EXPIRED if instance.ended_reason == EXPIRED else "deleted_by_user"
     return replace(
         ended, claim=None, reason=None, message=None, advice=None, notices=(), paused_at=None,
-        last_activity=None, ended_reason=ended_reason or why,
+        last_activity=None, ended_reason=ended_reason or why, disk_used=None, disk_used_at=None,
     )  # fmt: skip

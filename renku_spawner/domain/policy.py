@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from .ci import CiRules
 from .expiry import Expiry
 from .hints import BIG
+from .idle_rules import IdleRules
 from .image_policy import ImagePolicy
 from .resources import ResourceClass
 from .volume import Volume
@@ -30,6 +31,7 @@ class Policy:
     image_checks_per_minute: int = 30  # of one user
     start_timeout: int = 300
     archived_resume_days: int = 30
+    idle: IdleRules = field(default_factory=IdleRules)
     ci: CiRules = field(default_factory=CiRules)
     hook_secret: str = field(default="", repr=False)  # empty: nobody tells us
     expiry: Expiry = field(default_factory=Expiry)

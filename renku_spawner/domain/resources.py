@@ -45,7 +45,8 @@ class ResourceClass:
     """A size offered by admins; `users` and `groups` say who may use it, None is everybody.
 
     On a cluster `gpu` counts devices of `gpu_resource`, and `node_selector` and
-    `tolerations` (fields named as in Kubernetes) say on which machines it runs.
+    `tolerations` (fields named as in Kubernetes) say on which machines it runs. After
+    `idle_pause` seconds without use it is paused; None is as everywhere, 0 never.
     """
 
     name: str
@@ -59,6 +60,7 @@ class ResourceClass:
     gpu_resource: str = "nvidia.com/gpu"
     node_selector: Mapping[str, str] = field(default_factory=dict, hash=False)
     tolerations: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
+    idle_pause: int | None = None
 
     def numbers(self) -> Mapping[str, Decimal]:
         return _numbers(self.cpu, self.memory, self.gpu, self.disk)

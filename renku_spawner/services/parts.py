@@ -20,6 +20,7 @@ from ..registry.git import GitServers
 from ..remote.cache import Cache
 from ..store.database import Database, Transaction
 from ..store.patience import patiently
+from .hearing import Hearing
 from .news import News
 from .post import Post
 from .prepuller import Prepulling
@@ -47,8 +48,9 @@ class Parts:
     registries are not asked (`git` likewise, of repositories), `gitlab` None where projects
     do not live there; `looks` are the questions to registries under way, and `unread` are
     digests whose list of packages could not be read (see `pins`); `pulse` knows
-    whether the database answers; `emit` tells the hub's event log of an `audit` or a `launch`, when it is stored;
-    `post` reaches people who do not look at the hub.
+    whether the database answers, `hearing` whether the use of sessions is heard of; `emit` tells
+    the hub's event log of an `audit` or a `launch`, when it is stored; `post` reaches people who
+    do not look at the hub.
     """
 
     db: Database
@@ -67,6 +69,7 @@ class Parts:
     unread: Cache[bool] = field(default_factory=lambda: Cache(1000, monotonic))
     known: dict[str, datetime | None] = field(default_factory=dict)
     pulse: Pulse = field(default_factory=Pulse)
+    hearing: Hearing = field(default_factory=Hearing)
     emit: Callable[[str, Mapping[str, Any]], None] = _to_nobody
     post: tuple[Post, ...] = ()
 

@@ -18,7 +18,7 @@ from ..domain.session import SessionSpec
 from ..store.database import Clash, Transaction
 from . import changes, outcomes
 from .instances import already_running, no_session
-from .parts import Parts, read, write
+from .parts import Parts, read
 
 _PAGE = 200  # instances, some 5 ms
 
@@ -110,13 +110,6 @@ async def ready(parts: Parts, instance: Instance, url: str) -> Instance | None:
             tx.launches.change(old.run, outcome="running", ready_at=now, stages=steps.stages(old, now))
 
     return await changes.step(parts, instance, lambda old: steps.ready(old, url=url, now=now), record, outcomes.ready)
-
-
-async def used(parts: Parts, instance: Instance, last_activity: datetime) -> None:
-    """Its owner worked in it; kept to the minute, so that looking at it does not write each time."""
-    before = instance.last_activity
-    if before is None or last_activity - before >= timedelta(minutes=1):
-        await write(parts, lambda tx: tx.instances.touch(instance.session, instance.username, last_activity))
 
 
 async def sighted(

@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from .. import metrics
 from .audit import AuditStore
 from .builds import BuildStore
+from .due import DueStore
 from .environments import EnvironmentStore
 from .expiry import ExpiryStore
 from .faults import Busy, Clash, Lost, translated
@@ -74,6 +75,10 @@ class Transaction:
     @cached_property
     def expiry(self) -> ExpiryStore:
         return ExpiryStore(self._statements)
+
+    @cached_property
+    def due(self) -> DueStore:
+        return DueStore(self._statements)
 
     @cached_property
     def launches(self) -> LaunchStore:

@@ -23,6 +23,10 @@ WORDS = {
     "renku_storages": "storages of projects, with the credentials that are kept for them",
     "renku_storage_credentials": "credentials that people keep for storages",
     "renku_sessions.storages": "choices of storages that sessions get",
+    "renku_instances.awake_until": "times until which people keep sessions awake",
+    "renku_instances.idle_pause": "times after which environments pause what runs of them",
+    "renku_instances.reported_at": "times of what sessions last reported; they do again after the next upgrade",
+    "renku_instances.disk_used": "sizes of people's data; sessions report them again after the next upgrade",
     "renku_environments.archived_at": "days on which environments were archived",
 }
 # What an upgrade works out again from what stays, or begins anew: a version only tells two edits apart.
@@ -30,6 +34,7 @@ WORDS = {
 DERIVED = {
     "renku_launches.environment", "renku_environments.version", "renku_instances.kept_from",
     "renku_instances.deleted_on", "renku_instances.trashed_until", "renku_instances.look_at", "renku_instances.warned",
+    "renku_instances.due_at", "renku_instances.disk_used_at",
 }  # fmt: skip
 
 

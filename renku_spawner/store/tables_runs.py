@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, Table, Text
 
 from .columns import flag, json, long, maybe, metadata, number, only, time, to, word, words
 
@@ -29,6 +29,12 @@ instances = Table(
     *(time(name, nullable=True) for name in ("requested_at", "stage_at", "deadline", "ready_at")),
     *(time(name, nullable=True) for name in ("last_activity", "last_seen", "paused_at")),
     json("spent", nullable=True),  # seconds in each stage of the start under way
+    time("due_at", nullable=True),  # when the rounds look at it next
+    time("awake_until", nullable=True),
+    Column("idle_pause", Integer),  # seconds, of its environment
+    time("reported_at", nullable=True),
+    Column("disk_used", BigInteger),  # bytes
+    time("disk_used_at", nullable=True),
     *(time(name, nullable=True) for name in ("kept_from", "deleted_on", "trashed_until", "look_at")),  # domain.expiry
     Column("warned", Integer),
     flag("active"),  # derived from the others at each save, for the indexes
@@ -39,6 +45,7 @@ instances = Table(
     Index("ix_renku_instances_listed", "username", "listed", "requested_at", "id"),
     Index("ix_renku_instances_desired", "desired", "username", "id"),
     Index("ix_renku_instances_project", "project"),
+    only("ix_renku_instances_idle", "due_at", "id", where="due_at IS NOT NULL"),
     # For the operator's page: everybody's, the latest first, and which claims are on record.
     Index("ix_renku_instances_claim", "claim"),
     Index("ix_renku_instances_ended", "ended_reason", "requested_at", "id"),

@@ -28,6 +28,11 @@
   "stop_grace" .sessions.stopGrace
   "api_rate" .sessions.apiRate
   "allow_plain_servers" .sessions.allowPlainServers
+  "idle_pause" .idle.pause
+  "idle_warning" .idle.warning
+  "keep_awake_max" .idle.keepAwakeMax
+  "run_time_max" .idle.runTimeMax
+  "rounds_interval" .idle.roundsInterval
   "image_policy" .images.policy
   "platforms" .images.platforms
   "registries_asked" .images.registriesAsked

@@ -17,6 +17,12 @@ TIME = sa.DateTime(timezone=True)
 # Columns that tables of before gain: table, name, type. Added in this order, removed in the opposite one.
 COLUMNS = [
     ("renku_sessions", "storages", sa.JSON()),
+    ("renku_instances", "due_at", TIME),
+    ("renku_instances", "awake_until", TIME),
+    ("renku_instances", "idle_pause", sa.Integer()),
+    ("renku_instances", "reported_at", TIME),
+    ("renku_instances", "disk_used", sa.BigInteger()),
+    ("renku_instances", "disk_used_at", TIME),
     ("renku_instances", "kept_from", TIME),
     ("renku_instances", "deleted_on", TIME),
     ("renku_instances", "trashed_until", TIME),
@@ -25,6 +31,7 @@ COLUMNS = [
 ]
 # Indexes over columns above: name, table, columns, of which rows.
 INDEXES = [
+    ("ix_renku_instances_idle", "renku_instances", ["due_at", "id"], "due_at IS NOT NULL"),
     ("ix_renku_instances_due", "renku_instances", ["look_at", "id"], "look_at IS NOT NULL"),
     ("ix_renku_instances_warned", "renku_instances", ["id"], "warned > 0"),
 ]

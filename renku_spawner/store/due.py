@@ -1,0 +1,45 @@
+"""Which instances the rounds have to look at by now: found by an index, however many run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import bindparam, or_, select, true, update
+
+from ..domain.instance import Instance
+from .instances import FIELDS, whole
+from .statements import Statements
+from .tables import instances
+from .types import UTCDateTime
+
+_I = instances.c
+_NOW = bindparam("now", type_=UTCDateTime)
+_DUE = (
+    select(*(_I[name] for name in FIELDS)).where(_I.due_at <= _NOW).order_by(_I.due_at, _I.id).limit(bindparam("most"))
+)
+# Whoever has changed it meanwhile has said anew when it is due.
+_POSTPONE = (
+    update(instances)
+    .where(_I.id == bindparam("key"), _I.generation == bindparam("seen"))
+    .values(due_at=bindparam("at", type_=UTCDateTime))
+)
+_ALL = update(instances).where(_I.active == true(), or_(_I.due_at.is_(None), _I.due_at > _NOW)).values(due_at=_NOW)
+
+
+class DueStore:
+    def __init__(self, statements: Statements) -> None:
+        self._db = statements
+
+    def idle(self, now: datetime, limit: int) -> list[Instance]:
+        """Those to look at by *now*, the longest due first."""
+        return [whole(row) for row in self._db.rows(_DUE, now=now, most=limit)]
+
+    def postpone(self, to: Iterable[tuple[Instance, datetime | None]]) -> None:
+        """When to look at these next, None for not again while they run as they do; no step of their lives."""
+        rows = [{"key": each.id, "seen": each.generation, "at": at} for each, at in to]
+        self._db.run_each(_POSTPONE, rows)
+
+    def look_at_all(self, now: datetime) -> None:
+        """Look at everything that is active: the rules may have changed, or the clock."""
+        self._db.run(_ALL, now=now)
