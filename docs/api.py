@@ -1,4 +1,4 @@
-"""Writes docs/api.md and docs/openapi.json from the handlers' own description of the API; a test keeps them current."""
+"""Writes docs/api.md, openapi.json and sessions.schema.json from what the handlers say; a test keeps them current."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from renku_spawner.as_code.model import DocumentPart
 from renku_spawner.web import routes
 from renku_spawner.web.openapi import document
 from renku_spawner.web.scopes import SCOPES
@@ -107,6 +108,13 @@ def _type(field: dict[str, Any]) -> str:
     return str(field.get("format") or field.get("type") or "any")
 
 
+def schema() -> str:
+    """Of the file that docs/sessions-as-code.md is about."""
+    made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **DocumentPart.model_json_schema()}
+    return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
+
+
 if __name__ == "__main__":
     PAGE.write_text(page())
     PAGE.with_name("openapi.json").write_text(openapi())
+    PAGE.with_name("sessions.schema.json").write_text(schema())

@@ -56,6 +56,11 @@ no other begins so. `start` with only a project's path starts its default sessio
 prints its address. With `--no-wait` it returns at once; `--open` shows it in a browser. Ctrl-C ends the waiting, not the
 start. `delete-data` wants the title typed, or `--yes`.
 
+## Sessions as code
+
+`export` prints the sessions of a project as YAML, `apply` makes a project what such a file says; see
+[sessions as code](sessions-as-code.md).
+
 ## In scripts
 
 All that lists has `--json`: the entries as [the API](api.md) gives them. Results go to stdout, all else to stderr; there are

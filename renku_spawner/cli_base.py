@@ -23,6 +23,7 @@ class Exit(IntEnum):
     AWAY = 5
     SESSION_FAILED = 6
     LOG_IN = 7
+    CHANGES = 8
     INTERRUPTED = 130
 
 
@@ -34,6 +35,7 @@ EXITS = {
     Exit.AWAY: "the hub cannot be reached, or is too busy; worth another try",
     Exit.SESSION_FAILED: "the session does not run: its start failed or was cancelled",
     Exit.LOG_IN: "nobody is logged in, or the hub does not know the token any more",
+    Exit.CHANGES: "`apply --dry-run --exit-code`: something would change",
     Exit.INTERRUPTED: "Ctrl-C",
 }
 

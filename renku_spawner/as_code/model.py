@@ -137,6 +137,7 @@ class DocumentPart(Part):
     model_config = ConfigDict(title="Sessions of a Renku project")
 
     version: Literal[1]
+    project: Word | None = Field(default=None, description="From which it was written; it can be applied to any other")
     sessions: list[SessionPart] = Field(default=[], max_length=SESSIONS_LIMIT)
 
 
@@ -160,7 +161,7 @@ def document(read: Read) -> Document:
     if wrong:
         raise _wrong(wrong, read.lines)
     try:
-        return as_code.checked(Document(sessions=tuple(found)))
+        return as_code.checked(Document(sessions=tuple(found), project=part.project))
     except Invalid as refused:
         raise _wrong(refused.fields, read.lines) from None
 

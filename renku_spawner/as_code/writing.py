@@ -54,7 +54,8 @@ def as_json(document: Document) -> str:
 
 def plain(document: Document) -> dict[str, Any]:
     """The document as lists, objects, texts and numbers, in the order in which they are written."""
-    return {"version": VERSION, "sessions": [_session(each) for each in document.sessions]}
+    sessions = [_session(each) for each in document.sessions]
+    return _said(version=VERSION, project=document.project, sessions=sessions)
 
 
 def _session(each: Described) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Wire:
         self._timeout = (CONNECT, timeout)
         self._session = requests.Session()
         self._session.auth = Token(token)
-        self._session.headers["User-Agent"] = "renku-spawner"
+        self._session.headers.update({"User-Agent": "renku-spawner", "Accept": "application/json"})
         waits = Patience(
             total=3, connect=1, read=False, status_forcelist=(), allowed_methods=None, raise_on_status=False
         )

@@ -50,8 +50,8 @@ function _shtab_renku_spawner_using
   test "$_shtab_renku_spawner_cmdpath" = "$argv"
 end
 
-set -g _shtab_renku_spawner_commands login logout projects sessions start pause logs delete-data open environments 'environments list' 'environments add' 'environments archive' 'environments probe' instances 'instances list' 'instances pause' orphans db 'db upgrade' 'db check' 'db downgrade' images 'images probe' 'images script' demo completion
-set -g _shtab_renku_spawner_opts_with_value --class --config --description --digest --keyword --kind --lines --message --owner --project --reason --report --search --state --status --successor --url -n
+set -g _shtab_renku_spawner_commands login logout projects sessions start pause logs delete-data open export apply environments 'environments list' 'environments add' 'environments archive' 'environments probe' instances 'instances list' 'instances pause' orphans db 'db upgrade' 'db check' 'db downgrade' images 'images probe' 'images script' demo completion
+set -g _shtab_renku_spawner_opts_with_value --class --config --description --digest --file --keyword --kind --lines --message --owner --project --reason --report --search --state --status --successor --url -f -n
 
 complete -c renku-spawner -e
 complete -c renku-spawner -f
@@ -89,6 +89,16 @@ complete -c renku-spawner -n '_shtab_renku_spawner_using delete-data' -l yes -d 
 complete -c renku-spawner -n '_shtab_renku_spawner_using; and test $_shtab_renku_spawner_npos -eq 0' -a open -d 'Show your session in a browser.'
 complete -c renku-spawner -n '_shtab_renku_spawner_using open' -s h -l help -d 'show this help message and exit'
 complete -c renku-spawner -n '_shtab_renku_spawner_using open' -l print -d 'print its address only'
+complete -c renku-spawner -n '_shtab_renku_spawner_using; and test $_shtab_renku_spawner_npos -eq 0' -a export -d 'Print the sessions of a project as YAML, to be kept in git.'
+complete -c renku-spawner -n '_shtab_renku_spawner_using export' -s h -l help -d 'show this help message and exit'
+complete -c renku-spawner -n '_shtab_renku_spawner_using export' -l json -d 'as JSON'
+complete -c renku-spawner -n '_shtab_renku_spawner_using; and test $_shtab_renku_spawner_npos -eq 0' -a apply -d 'Make a project'"'"'s sessions what a file says, and show what changes.'
+complete -c renku-spawner -n '_shtab_renku_spawner_using apply' -s h -l help -d 'show this help message and exit'
+complete -c renku-spawner -n '_shtab_renku_spawner_using apply' -s f -l file -xka "(__fish_complete_path (commandline -ct))" -d 'the file, as export prints it (- is stdin)'
+complete -c renku-spawner -n '_shtab_renku_spawner_using apply' -l dry-run -d 'only show what would change'
+complete -c renku-spawner -n '_shtab_renku_spawner_using apply' -l exit-code -d 'with --dry-run: exit with 8 if something would change'
+complete -c renku-spawner -n '_shtab_renku_spawner_using apply' -l prune -d 'remove the other sessions, too, unless other people have data in them'
+complete -c renku-spawner -n '_shtab_renku_spawner_using apply' -l json -d 'what changes as the API gives it'
 complete -c renku-spawner -n '_shtab_renku_spawner_using; and test $_shtab_renku_spawner_npos -eq 0' -a environments -d 'Ready-made environments.'
 complete -c renku-spawner -n '_shtab_renku_spawner_using environments' -s h -l help -d 'show this help message and exit'
 complete -c renku-spawner -n '_shtab_renku_spawner_using environments; and test $_shtab_renku_spawner_npos -eq 0' -a list -d 'Those that are offered; for admins also the others.'

@@ -10,11 +10,13 @@
 
 _shtab_renku_spawner_commands() {
   local _commands=(
+    apply:'Make a project'"'"'s sessions what a file says, and show what changes.'
     completion:'Print what lets your shell complete these commands.'
     db:'Renku'"'"'s tables in the hub'"'"'s database.'
     delete-data:'Delete the files of your session for good.'
     demo:'A hub on this machine, with people and projects.'
     environments:'Ready-made environments.'
+    export:'Print the sessions of a project as YAML, to be kept in git.'
     images:'What is installed in the images of ready-made environments.'
     instances:'Everybody'"'"'s sessions; that you looked is on record.'
     login:'Remember a hub and a token of yours, which is asked for.'
@@ -72,6 +74,19 @@ _shtab_renku_spawner_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_renku_spawner_defaults_added=0
+
+_shtab_renku_spawner_apply_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  {-f,--file}"[the file, as export prints it (- is stdin)]:file:_files"
+  "--dry-run[only show what would change]"
+  "--exit-code[with --dry-run\: exit with 8 if something would change]"
+  "--prune[remove the other sessions, too, unless other people have data in them]"
+  "--json[what changes as the API gives it]"
+  ":if left out, the one that the file names:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_renku_spawner_apply_defaults_added=0
 
 _shtab_renku_spawner_completion_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -181,6 +196,15 @@ _shtab_renku_spawner_environments_probe_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_renku_spawner_environments_probe_defaults_added=0
+
+_shtab_renku_spawner_export_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--json[as JSON]"
+  ":its path or id, such as ada\/climate:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_renku_spawner_export_defaults_added=0
 
 _shtab_renku_spawner_images_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -340,11 +364,13 @@ _shtab_renku_spawner() {
       (( CURRENT += 1 ))
       curcontext="${curcontext%:*:*}:_shtab_renku_spawner-$line[1]:"
       case $line[1] in
+        apply) _arguments -C -s $_shtab_renku_spawner_apply_options ;;
         completion) _arguments -C -s $_shtab_renku_spawner_completion_options ;;
         db) _shtab_renku_spawner_db ;;
         delete-data) _arguments -C -s $_shtab_renku_spawner_delete_data_options ;;
         demo) _arguments -C -s $_shtab_renku_spawner_demo_options ;;
         environments) _shtab_renku_spawner_environments ;;
+        export) _arguments -C -s $_shtab_renku_spawner_export_options ;;
         images) _shtab_renku_spawner_images ;;
         instances) _shtab_renku_spawner_instances ;;
         login) _arguments -C -s $_shtab_renku_spawner_login_options ;;

@@ -91,10 +91,11 @@ class Described:
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """A project's sessions in their order; `left_out` says which variables of which session a document that was
-    written by us does not have."""
+    """A project's sessions in their order. `project` is the path of the one that they were written from; `left_out`
+    says which variables of which session a document that was written by us does not have."""
 
     sessions: tuple[Described, ...] = ()
+    project: str | None = None
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 

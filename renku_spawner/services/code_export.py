@@ -31,7 +31,8 @@ def described(project: Project, sessions: list[Session]) -> Document:
         as_code.written(each, source(project, each), default=each.id == project.default_session) for each in sessions
     )
     secret = {each.title: variables.look_secret(each.configuration.variables) for each in sessions}
-    return Document(sessions=tuple(written), left_out={title: tuple(names) for title, names in secret.items() if names})
+    left_out = {title: tuple(names) for title, names in secret.items() if names}
+    return Document(sessions=tuple(written), project=project.path, left_out=left_out)
 
 
 def source(project: Project, session: Session) -> Source:

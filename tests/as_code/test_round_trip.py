@@ -69,7 +69,7 @@ def documents(draw: st.DrawFn) -> Document:
     found = draw(st.lists(sessions, max_size=3, unique_by=lambda each: text.folded(each.title)))
     if found and draw(st.booleans()):
         found[0] = replace(found[0], default=True)
-    return Document(sessions=tuple(found))
+    return Document(sessions=tuple(found), project=draw(maybe))
 
 
 @given(documents())

@@ -29,6 +29,10 @@ def test_the_document_of_openapi_is_current() -> None:  # that it is valid is te
     assert (DOCS / "openapi.json").read_text() == tool("api").openapi(), "please run: make docs"
 
 
+def test_the_schema_of_sessions_as_code_is_current() -> None:
+    assert (DOCS / "sessions.schema.json").read_text() == tool("api").schema(), "please run: make docs"
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 def test_what_completes_commands_in_a_shell_is_current(shell: str) -> None:
     assert tool("cli").completion(shell) == script(shell).read_text(), "please run: make docs"
