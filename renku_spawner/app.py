@@ -9,17 +9,18 @@ from jupyterhub import orm
 from traitlets import Bool, Dict, Float, Integer, List, Set, Unicode, default
 from traitlets.config import LoggingConfigurable, SingletonConfigurable
 
-from . import events, image_settings, settings, volume_settings
+from . import events, image_settings, settings
 from .ci_settings import CiSettings
 from .domain.policy import Policy
 from .gitlab_login import HubTokens
 from .gitlab_settings import GitLabSettings
 from .idle_settings import IdleSettings
 from .image_settings import ImageSettings, own_environments
+from .keeper import HubKeeper
 from .services.parts import Parts
+from .storage_settings import StorageSettings
 from .store import migrate
 from .store.database import Database
-from .volume_settings import VolumeSettings
 
 
 class Renku(
@@ -27,7 +28,7 @@ class Renku(
     GitLabSettings,
     IdleSettings,
     ImageSettings,
-    VolumeSettings,
+    StorageSettings,
     SingletonConfigurable,
     LoggingConfigurable,
 ):
@@ -192,6 +193,8 @@ class Renku(
             groups_of=self._groups_of,
             registry=registry,
             git=self.git_servers(settings.hosts(self.repository_hosts)),
+            relay=self.relay(),
+            keeper=HubKeeper(),
             emit=events.emitter(self.parent),
         )
 
@@ -234,8 +237,7 @@ class Renku(
             private_images=self.private_images,
             ci=self.ci_rules(),
             hook_secret=self.hook_secret(),
-            volumes=volume_settings.volumes(self.volumes),
-            rclone_storage_class=volume_settings.storage_class(self.rclone_storage_class),
+            **self.storage_policy(),
             local=bool(getattr(getattr(self.parent, "spawner_class", None), "local", False)),
         )
 

@@ -168,12 +168,12 @@ def limits(entry: Mapping[str, Any]) -> LimitsSetting:
     return read
 
 
-def hosts(entries: Iterable[str]) -> frozenset[str]:
-    """The hosts of `Renku.repository_hosts`. Raises SettingError."""
+def hosts(entries: Iterable[str], *, name: str = "repository_hosts") -> frozenset[str]:
+    """The hosts of a setting. Raises SettingError."""
     for entry in sorted(entries):
         if not _HOST.fullmatch(entry):
             raise SettingError(
-                f"Renku.repository_hosts: {entry!r} is neither `host` nor `host:port` in lower case, without https://."
+                f"Renku.{name}: {entry!r} is neither `host` nor `host:port` in lower case, without https://."
             )
     return frozenset(entries)
 

@@ -10,6 +10,7 @@ from .hints import BIG
 from .idle_rules import IdleRules
 from .image_policy import ImagePolicy
 from .resources import ResourceClass
+from .storage_kinds import USUAL
 from .volume import Volume
 
 
@@ -37,6 +38,8 @@ class Policy:
     expiry: Expiry = field(default_factory=Expiry)
     local: bool = False
     volumes: tuple[Volume, ...] = ()
+    storage_kinds: tuple[str, ...] = USUAL
+    storage_check: bool = False  # whether the hub looks into storages before they are saved
     rclone_storage_class: str = ""  # empty: this cluster mounts no remotes
     git_credentials: str = "off"  # off | members | all: whose sessions get their own GitLab token for git (decision 32)
     push: bool = False  # whether that token may write to repositories

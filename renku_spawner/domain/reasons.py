@@ -54,6 +54,8 @@ _TABLE = (
     Reason("class_too_small", Group.POLICY, "The session asks for more than the class {resource_class} offers.", "Choose a larger one."),
     Reason("class_none", Group.POLICY, "None of your classes has {needs}.", "Ask an admin."),
     Reason("disk_shrink", Group.POLICY, "Your disk has {size}, and a disk cannot be made smaller.", "Keep the size, or delete your data and start anew."),
+    Reason("storage_credentials", Group.POLICY, "Your own credentials are needed for {storages}.", "Enter them on the session's page, or start it without."),
+    Reason("storage_unavailable", Group.VOLUME, "The storage {storages} cannot be had: {why}.", "Ask an editor of the project, or start the session without it."),
     # While launching
     Reason("command_not_found", Group.CRASH, "The program {program} does not exist.", "The environment lacks what a session needs; tell an admin."),
     Reason("command_not_executable", Group.CRASH, "The program {program} cannot be executed.", "The environment lacks what a session needs; tell an admin."),

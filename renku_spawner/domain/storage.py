@@ -73,10 +73,10 @@ class NewStorage:
 
 @dataclass(frozen=True, kw_only=True)
 class StorageChange:
-    """What an edit changes; None leaves a field as it is. `version` is the one that the editor saw (decision 16)."""
+    """What an edit changes; None leaves a field as it is, also the directory: sessions know it by that.
+    `version` is the one that the editor saw (decision 16)."""
 
     version: int
-    directory: str | None = None
     settings: Mapping[str, str] | None = None
     path: str | None = None
     credentials: Credentials | None = None

@@ -16,6 +16,7 @@ from ..domain.reasons import sentence
 from ..domain.resources import ResourceClass, fitting
 from ..domain.session import Session, SessionSpec
 from ..store.database import Transaction
+from . import mounts
 from .parts import Parts, read
 
 
@@ -61,6 +62,7 @@ async def prepare(parts: Parts, person: Person, session_id: str, resource_class:
         resource_class=chosen,
         needs=session.configuration.needs,
         repositories=session.configuration.chosen(project.repositories),
+        storages=await mounts.for_start(parts, person, session),
         variables=session.configuration.variables,
         run=_run(session.revision),
         own_image=session.environment.kind is not Kind.DEFAULT,

@@ -17,10 +17,13 @@ from ..gitlab.client import GitLab
 from ..projects.source import ProjectSource
 from ..registry.client import Client
 from ..registry.git import GitServers
+from ..registry.guard import Guard
+from ..registry.relay import Relay
 from ..remote.cache import Cache
 from ..store.database import Database, Transaction
 from ..store.patience import patiently
 from .hearing import Hearing
+from .keeping import Keeper, NoKeeper, Once
 from .news import News
 from .post import Post
 from .prepuller import Prepulling
@@ -44,7 +47,8 @@ class Parts:
     `workspace` is the folder below which instances live on this machine, None on a
     cluster; `groups` gives the names of all the hub's groups as they are now, and
     `groups_of` those of one user;
-    `known` remembers which people were seen (see `people`); `registry` is None where
+    `relay` is how storages are asked, `keeper` encrypts what people entrust to the hub and `once` holds
+    what they do not want to be kept; `known` remembers which people were seen (see `people`); `registry` is None where
     registries are not asked (`git` likewise, of repositories), `gitlab` None where projects
     do not live there; `looks` are the questions to registries under way, and `unread` are
     digests whose list of packages could not be read (see `pins`); `pulse` knows
@@ -65,6 +69,9 @@ class Parts:
     registry: Client | None = None
     gitlab: GitLab | None = None
     git: GitServers | None = None
+    relay: Relay = field(default_factory=lambda: Relay(Guard()))
+    keeper: Keeper = field(default_factory=NoKeeper)
+    once: Once = field(default_factory=Once)
     looks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     unread: Cache[bool] = field(default_factory=lambda: Cache(1000, monotonic))
     known: dict[str, datetime | None] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from ..domain.project import Member, NewProject, Project, ProjectChange, Project
 from ..domain.repository import Repository
 from ..store.database import Clash, Lost, Transaction
 from .parts import Parts, read, write
-from .repositories import chosen, placed
+from .repositories import chosen, placed, refuse_beside
 
 MEMBERS_LIMIT = 200
 
@@ -85,6 +85,7 @@ async def change(parts: Parts, person: Person, ref: str, change: ProjectChange) 
 
     def work(tx: Transaction) -> Project:
         _check_default(tx, project, change.default_session)
+        refuse_beside(repositories or (), [storage.directory for storage in tx.storages.of_project(project.id)])
         try:
             return tx.projects.change(project, change, repositories=repositories, now=parts.now())
         except Clash:
@@ -141,7 +142,12 @@ async def delete(parts: Parts, person: Person, ref: str) -> None:
     """Delete a project; instances stay their owners' to stop, to save and to delete."""
     project = await parts.source.get(person, ref, Action.MANAGE)
     _require_ours(project)
-    await write(parts, lambda tx: tx.projects.delete(project.id, parts.now()))
+
+    def work(tx: Transaction) -> None:
+        tx.projects.delete(project.id, parts.now())
+        tx.storages.wipe(project.id)
+
+    await write(parts, work)
 
 
 async def others_have_data(parts: Parts, person: Person, ref: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from urllib.parse import quote, urlsplit
 
 from ..domain import names
@@ -115,6 +115,18 @@ def _refuse_twice(directories: Sequence[str]) -> None:
     if len(set(folded)) < len(folded):
         sentence = "Another repository has this directory already; capitals make no difference."
         raise Invalid(sentence, fields={"directory": sentence})
+
+
+def refuse_beside(repositories: Sequence[Repository], storages: Collection[str]) -> None:
+    """Storages lie beside repositories; *storages* are their directories.
+
+    Raises:
+        Invalid: at `repositories.<n>.directory`.
+    """
+    folded = {directory.casefold() for directory in storages}
+    for number, repository in enumerate(repositories):
+        if repository.directory.casefold() in folded:
+            raise _at(number, _wrong("directory", "A storage of the project has this directory already."))
 
 
 async def check(parts: Parts, person: Person, new: Repository) -> None:

@@ -42,6 +42,7 @@ async def adding(parts: Parts, person: Person, project: Project, new: NewSession
 
     def work(tx: Transaction) -> Session:
         _check_count(tx, parts.policy, project)
+        require_storages(tx, project.id, configuration)
         environment = (
             tx.environments.add(*own, by=person.name, now=parts.now()) if own else _ready_made(tx, new.environment)
         )
@@ -118,8 +119,17 @@ def checked(policy: Policy, project: Project, configuration: Configuration) -> C
     return Configuration(
         needs=needs,
         repositories=None if chosen is None else tuple(dict.fromkeys(chosen)),
+        storages=None if configuration.storages is None else tuple(dict.fromkeys(configuration.storages)),
         variables=variables.check(configuration.variables),
     )
+
+
+def require_storages(tx: Transaction, project: str, configuration: Configuration | None) -> None:
+    """Raises Invalid: at `storages`, unless the project has what a session is to get."""
+    chosen = configuration.storages if configuration else None
+    if chosen and not set(chosen) <= {storage.directory for storage in tx.storages.of_project(project)}:
+        sentence = "The project has no storage in one of these directories."
+        raise Invalid(sentence, fields={"storages": sentence})
 
 
 def warnings(policy: Policy, configuration: Configuration) -> list[str]:
@@ -162,6 +172,7 @@ async def changing(parts: Parts, person: Person, project: Project, session_id: s
 
     def work(tx: Transaction) -> Session:
         session = of(tx, project, session_id)
+        require_storages(tx, project.id, cleaned.configuration)
         try:
             revision = replacement.store(tx, parts, person, session, instead) if instead else None
             return tx.sessions.change(session, cleaned, parts.now(), revision)

@@ -32,6 +32,7 @@ from .sessions import SessionStore
 from .software import SoftwareStore
 from .sourced import SourcedStore
 from .statements import Statements
+from .storages import StorageStore
 from .usage import UsageStore
 
 __all__ = ["Busy", "Clash", "Database", "Lost", "Transaction"]
@@ -67,6 +68,10 @@ class Transaction:
     @cached_property
     def sessions(self) -> SessionStore:
         return SessionStore(self._statements, self._revisions)
+
+    @cached_property
+    def storages(self) -> StorageStore:
+        return StorageStore(self._statements)
 
     @cached_property
     def instances(self) -> InstanceStore:

@@ -22,6 +22,8 @@ _CLASHES = {
     "uq_renku_environments_key": "key",
     "pk_renku_images": "image",
     "pk_renku_builds": "build",
+    "uq_renku_storages_directory": "storage",
+    "pk_renku_storage_credentials": "storage",
 }
 _LOCKED = {5, 6}  # SQLITE_BUSY and SQLITE_LOCKED, https://sqlite.org/rescode.html
 # Serialization failure, deadlock, lock not available; https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -37,7 +39,7 @@ class Busy(Exception):
 class Clash(Exception):
     """It would be the same as something that is there.
 
-    `what` is one of `path`, `title`, `directory`, `slot`, `instance`, `revision`, `image`, `build` and `key`.
+    `what` is one of `path`, `title`, `directory`, `slot`, `instance`, `revision`, `image`, `build`, `storage`, `key`.
     """
 
     def __init__(self, what: str) -> None:

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from sqlalchemy import BindParameter, bindparam, delete, insert, select, update
 
 from .statements import Statements
-from .tables import instances, launches, members, people
+from .tables import members, people
+from .tables_data import storage_credentials
+from .tables_runs import instances, launches
 
 _NAME: BindParameter[str] = bindparam("person")
 _KNOWN = select(people.c.name, people.c.since).where(people.c.name == _NAME)
@@ -15,6 +17,9 @@ _INSERT = insert(people)
 _SET = update(people).where(people.c.name == _NAME).values(since=bindparam("at"))
 _FORGET_MEMBER = delete(members).where(
     members.c.kind == "user", members.c.name == _NAME, members.c.added_at < bindparam("at")
+)
+_FORGET_KEPT = delete(storage_credentials).where(
+    storage_credentials.c.username == _NAME, storage_credentials.c.kept_at < bindparam("at")
 )
 _RENAME = [
     update(table).where(table.c.username == _NAME).values(username=bindparam("former"))
@@ -35,7 +40,7 @@ class PeopleStore:
         """Remember that the hub made user *name* at *since*.
 
         When an older user of that name is known, that one is gone: memberships from
-        before are removed, instances and launches stay with the former person, under
+        before are removed, with credentials for storages; instances and launches stay with the former person, under
         a name that no user can have. True if that happened.
         """
         row = self._db.row(_KNOWN, person=name)
@@ -47,7 +52,8 @@ class PeopleStore:
         self._db.run(_SET, person=name, at=since)
         if row[1] is None:
             return False
-        self._db.run(_FORGET_MEMBER, person=name, at=since)
+        for forget in (_FORGET_MEMBER, _FORGET_KEPT):
+            self._db.run(forget, person=name, at=since)
         former = f"{name} (before {since.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ})"
         for rename in _RENAME:
             self._db.run(rename, person=name, former=former)

@@ -26,7 +26,7 @@ _S, _E, _P = sessions.c, environments.c, projects.c
 _OWN = (
     _S.id, _S.project, _S.revision, _S.title, _S.description, _S.cpu, _S.memory, _S.gpu, _S.disk,
     raw(_S.repositories), raw(_S.variables), _S.created_by, _S.created_at, _S.deleted_at, _S.version, _S.position,
-    _S.dismissed,
+    _S.dismissed, raw(_S.storages),
 )  # fmt: skip
 _WHOLE = select(*_OWN, *ENVIRONMENT).select_from(sessions).join(environments, _E.id == _S.environment)
 _KEY: BindParameter[str] = bindparam("key")
@@ -215,6 +215,7 @@ def _session(row: Sequence[Any], revisions: Mapping[str, Revision]) -> Session:
         configuration=Configuration(
             needs=Requirements(cpu=row[5], memory=row[6], gpu=row[7], disk=row[8]),
             repositories=None if row[9] is None else tuple(json.loads(row[9])),
+            storages=None if row[17] is None else tuple(json.loads(row[17])),
             variables={} if row[10] == "{}" else json.loads(row[10]),
         ),
         created_by=row[11],
@@ -229,7 +230,7 @@ def _session(row: Sequence[Any], revisions: Mapping[str, Revision]) -> Session:
 def _written(session: Session) -> dict[str, Any]:
     """The columns that an edit changes, with those that are made from them."""
     configuration = session.configuration
-    chosen = configuration.repositories
+    chosen, mounted = configuration.repositories, configuration.storages
     return {
         "title": session.title,
         "folded_title": folded(session.title),
@@ -240,5 +241,6 @@ def _written(session: Session) -> dict[str, Any]:
         "gpu": configuration.needs.gpu,
         "disk": configuration.needs.disk,
         "repositories": None if chosen is None else list(chosen),
+        "storages": None if mounted is None else list(mounted),
         "variables": dict(configuration.variables),
     }

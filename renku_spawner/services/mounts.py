@@ -1,0 +1,103 @@
+"""Which storages a start gets, and what opens them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from ..domain.access import Person
+from ..domain.errors import Refused
+from ..domain.reasons import sentence
+from ..domain.session import Session
+from ..domain.storage import Credentials, Mounted, Storage
+from ..domain.volume import Volume
+from ..runtime import rclone
+from .keeping import Unreadable
+from .parts import Parts, read
+
+
+async def for_start(
+    parts: Parts, person: Person, session: Session, *, without: Collection[str] = ()
+) -> tuple[Mounted, ...]:
+    """The storages that *person*'s start of *session* mounts, with what opens them; *without* are directories
+    that it leaves out.
+
+    Raises:
+        Refused: `storage_credentials`, with the storages for which the person has to enter theirs in
+            `details`, or `storage_unavailable` with the one that cannot be had.
+    """
+    chosen = [s for s in await of_session(parts, session) if s.directory not in without]
+    lacking = await missing(parts, person, chosen)
+    if lacking:
+        raise _refused("storage_credentials", lacking)
+    return tuple([await _mounted(parts, person, storage) for storage in chosen])
+
+
+async def of_session(parts: Parts, session: Session) -> tuple[Storage, ...]:
+    """Those of its project's that the session gets."""
+    there = await read(parts, lambda tx: tx.storages.of_project(session.project))
+    return session.configuration.mounts(there)
+
+
+async def missing(parts: Parts, person: Person, storages: Collection[Storage]) -> list[Storage]:
+    """Those for which *person* has to enter credentials of their own first."""
+    asked = [s for s in storages if s.credentials is Credentials.USER]
+    kept = await read(parts, lambda tx: tx.storages.kept(person.name, [s.id for s in asked])) if asked else {}
+    return [s for s in asked if s.id not in kept and parts.once.get(person.name, s) is None]
+
+
+async def _mounted(parts: Parts, person: Person, storage: Storage) -> Mounted:
+    if storage.kind not in parts.policy.storage_kinds:
+        raise _refused("storage_unavailable", [storage], why="storages of this kind are not allowed here any more")
+    if storage.kind == "volume":
+        return Mounted(storage=_volume(parts, person, storage))
+    try:
+        secrets = await opened(parts, person, storage)
+    except Unreadable:
+        code = "storage_credentials" if storage.credentials is Credentials.USER else "storage_unavailable"
+        raise _refused(code, [storage], why="its credentials have to be entered again") from None
+    return Mounted(storage=storage, options=rclone.options(storage, secrets))
+
+
+def _volume(parts: Parts, person: Person, storage: Storage) -> Storage:
+    """As the volume's admin has it: who may use it now, and whether anybody may write."""
+    found = volume(parts, person, storage.project, storage.settings["volume"])
+    if found is None:
+        raise _refused("storage_unavailable", [storage], why="its volume is not there, or not for you")
+    return replace(storage, read_only=storage.read_only or found.read_only)
+
+
+def volume(parts: Parts, person: Person, project: str, name: str) -> Volume | None:
+    """The volume of that name, if *person* may use it in the project."""
+    return next((v for v in parts.policy.volumes if v.name == name and v.usable(person, project)), None)
+
+
+async def opened(parts: Parts, person: Person, storage: Storage) -> Mapping[str, str]:
+    """The credentials that open it for *person*. Raises Unreadable."""
+    if storage.credentials is Credentials.NONE:
+        return {}
+    if storage.credentials is Credentials.PROJECT:
+        sealed = (await read(parts, lambda tx: tx.storages.secrets([storage.id]))).get(storage.id)
+        return await _open(parts, storage.id, sealed)
+    held = parts.once.get(person.name, storage)
+    if held is not None:
+        return held
+    kept = (await read(parts, lambda tx: tx.storages.kept(person.name, [storage.id]))).get(storage.id)
+    return await _open(parts, own(storage, person), kept)
+
+
+async def _open(parts: Parts, owner: str, sealed: str | None) -> dict[str, str]:
+    if sealed is None:
+        raise Unreadable
+    return await parts.keeper.open(owner, sealed)
+
+
+def own(storage: Storage, person: Person) -> str:
+    """For whom a person's own credentials are sealed."""
+    return f"{storage.id}/{person.name}"
+
+
+def _refused(code: str, storages: Collection[Storage], *, why: str = "") -> Refused:
+    names = [storage.directory for storage in storages]
+    said = sentence(code, storages=", ".join(names), why=why)
+    return Refused(said, code=code, details={"storages": names})

@@ -1,0 +1,171 @@
+"""Storages of projects, and what people keep to open them. Secrets come encrypted and go encrypted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BindParameter, bindparam, delete, func, insert, select, update
+
+from ..domain.storage import Credentials, Look, Outcome, Storage
+from ..domain.text import folded
+from .faults import Lost
+from .statements import Statements
+from .tables_data import storage_credentials, storages
+
+_S, _C = storages.c, storage_credentials.c
+_FIELDS = (
+    _S.id, _S.project, _S.position, _S.directory, _S.kind, _S.settings, _S.path, _S.credentials, _S.read_only,
+    _S.created_by, _S.created_at, _S.version, _S.secret.is_not(None), _S.checked,
+)  # fmt: skip
+_KEY: BindParameter[str] = bindparam("key")
+_NAME: BindParameter[str] = bindparam("person")
+_OF_PROJECT = select(*_FIELDS).where(_S.project == _KEY).order_by(_S.position, _S.id)
+_GET = select(*_FIELDS).where(_S.id == _KEY)
+_SECRETS = select(_S.id, _S.secret).where(_S.id.in_(bindparam("keys", expanding=True)), _S.secret.is_not(None))
+_NEXT = select(func.coalesce(func.max(_S.position), 0) + 1).where(_S.project == _KEY)
+_INSERT = insert(storages)
+_CHANGE = update(storages).where(_S.id == _KEY, _S.version == bindparam("seen"))
+_NOTE = update(storages).where(_S.id == _KEY, _S.version == bindparam("seen")).values(checked=bindparam("found"))
+_DELETE = delete(storages).where(_S.id == _KEY)
+_THERE = select(_S.id).where(_S.project == _KEY)
+_WIPE = update(storages).where(_S.project == _KEY).values(secret=None)
+_WIPE_KEPT = delete(storage_credentials).where(_C.storage.in_(_THERE))
+_KEPT = select(_C.storage, _C.secret).where(_C.username == _NAME, _C.storage.in_(bindparam("keys", expanding=True)))
+_MINE = select(_C.storage, _C.kept_at, _S.directory, _S.project).join(storages).where(_C.username == _NAME)
+_KEEP = insert(storage_credentials)
+_RENEW = update(storage_credentials).where(_C.storage == _KEY, _C.username == _NAME)
+_FORGET = delete(storage_credentials).where(_C.storage == _KEY, _C.username == _NAME)
+_FORGET_ALL_OF = delete(storage_credentials).where(_C.storage == _KEY)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """That a person keeps credentials for a storage."""
+
+    storage: str
+    directory: str
+    project: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """An encrypted secret, or None to store none."""
+
+    secret: str | None = field(repr=False)
+
+
+class StorageStore:
+    def __init__(self, statements: Statements) -> None:
+        self._db = statements
+
+    def of_project(self, project: str) -> list[Storage]:
+        """In the order in which they were added."""
+        return [_storage(row) for row in self._db.rows(_OF_PROJECT, key=project)]
+
+    def get(self, id: str) -> Storage | None:
+        row = self._db.row(_GET, key=id)
+        return _storage(row) if row else None
+
+    def add(self, storage: Storage, sealed: Sealed) -> Storage:
+        """At the end of the project's. Raises Clash: `storage`."""
+        position = self._db.value(_NEXT, key=storage.project)
+        fixed = {"id": storage.id, "project": storage.project, "kind": storage.kind, "position": position}
+        made = {"created_by": storage.created_by, "created_at": storage.created_at, "secret": sealed.secret}
+        self._db.run(_INSERT, **fixed, **made, version=1, **_written(storage))
+        return self._there(storage.id)
+
+    def change(self, storage: Storage, seen: int, sealed: Sealed | None) -> Storage:
+        """Store *storage*, and another secret unless *sealed* is None; what is not each user's own is forgotten.
+
+        Raises:
+            Lost: somebody changed it since version *seen*.
+            Clash: `storage`.
+        """
+        values = {**_written(storage), "version": seen + 1} | ({"secret": sealed.secret} if sealed else {})
+        if not self._db.run(_CHANGE.values(values), key=storage.id, seen=seen):
+            raise Lost
+        if storage.credentials is not Credentials.USER:
+            self._db.run(_FORGET_ALL_OF, key=storage.id)
+        return self._there(storage.id)
+
+    def note(self, storage: Storage, look: Look) -> None:
+        """What a look has found, unless the storage has changed meanwhile."""
+        self._db.run(_NOTE, key=storage.id, seen=storage.version, found=_as_json(look))
+
+    def remove(self, id: str) -> bool:
+        """With all credentials for it; whether it was there."""
+        self._db.run(_FORGET_ALL_OF, key=id)
+        return bool(self._db.run(_DELETE, key=id))
+
+    def wipe(self, project: str) -> None:
+        """Forget all credentials for what the project has: its own, and those of its people."""
+        self._db.run(_WIPE_KEPT, key=project)
+        self._db.run(_WIPE, key=project)
+
+    def secrets(self, ids: Iterable[str]) -> dict[str, str]:
+        """The projects' own, encrypted, by storage."""
+        return {row[0]: row[1] for row in self._some(_SECRETS, ids)}
+
+    def kept(self, username: str, ids: Iterable[str]) -> dict[str, str]:
+        """What *username* keeps for those storages, encrypted, by storage."""
+        return {row[0]: row[1] for row in self._some(_KEPT, ids, person=username)}
+
+    def mine(self, username: str) -> list[Kept]:
+        rows = self._db.rows(_MINE, person=username)
+        return [Kept(storage=row[0], at=row[1], directory=row[2], project=row[3]) for row in rows]
+
+    def keep(self, id: str, username: str, sealed: str, now: datetime) -> None:
+        """Raises Clash: `storage`, when the same person keeps two at once."""
+        values = {"secret": sealed, "kept_at": now}
+        if not self._db.run(_RENEW.values(values), key=id, person=username):
+            self._db.run(_KEEP, storage=id, username=username, **values)
+
+    def forget(self, id: str, username: str) -> bool:
+        """Whether there was anything."""
+        return bool(self._db.run(_FORGET, key=id, person=username))
+
+    def forget_all(self, id: str) -> None:
+        """What all people keep for a storage, which is then somewhere else."""
+        self._db.run(_FORGET_ALL_OF, key=id)
+
+    def _some(self, statement: Any, ids: Iterable[str], **values: str) -> Sequence[Sequence[Any]]:
+        keys = sorted(ids)
+        return self._db.rows(statement, keys=keys, **values) if keys else ()
+
+    def _there(self, id: str) -> Storage:
+        found = self.get(id)
+        if found is None:
+            raise Lost
+        return found
+
+
+def _storage(row: Sequence[Any]) -> Storage:
+    names = [column.name for column in _FIELDS[:12]]
+    values = dict(zip(names, row, strict=False))
+    values["credentials"] = Credentials(values["credentials"])
+    return Storage(**values, kept=bool(row[12]), checked=_look(row[13]))
+
+
+def _look(found: dict[str, str] | None) -> Look | None:
+    return Look(outcome=Outcome(found["outcome"]), at=datetime.fromisoformat(found["at"])) if found else None
+
+
+def _as_json(look: Look | None) -> dict[str, str] | None:
+    return {"outcome": str(look.outcome), "at": look.at.isoformat()} if look else None
+
+
+def _written(storage: Storage) -> dict[str, Any]:
+    """The columns that an edit changes, with those that are made from them."""
+    return {
+        "directory": storage.directory,
+        "folded_directory": folded(storage.directory),
+        "settings": dict(storage.settings),
+        "path": storage.path,
+        "credentials": str(storage.credentials),
+        "read_only": storage.read_only,
+        "checked": _as_json(storage.checked),
+    }

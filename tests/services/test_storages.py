@@ -1,0 +1,263 @@
+"""Storages of a project: who may add them, what is looked into, and where credentials are and are not."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from jupyterhub.crypto import CryptKeeper
+
+from renku_spawner.domain.access import Person, Role
+from renku_spawner.domain.environment import NewEnvironment
+from renku_spawner.domain.errors import Conflict, Forbidden, Invalid, NotFound, Refused
+from renku_spawner.domain.policy import Policy
+from renku_spawner.domain.project import Member, NewProject, ProjectChange
+from renku_spawner.domain.repository import NewRepository
+from renku_spawner.domain.resources import ResourceClass
+from renku_spawner.domain.session import Configuration, NewSession, SessionChange
+from renku_spawner.domain.storage import Credentials, NewStorage, Outcome, Storage, StorageChange
+from renku_spawner.domain.volume import Volume
+from renku_spawner.keeper import HubKeeper
+from renku_spawner.registry.guard import Guard
+from renku_spawner.registry.relay import Relay
+from renku_spawner.services import instances, mounts, projects, sessions, storage_credentials, storages
+from renku_spawner.services.parts import Parts
+from tests.fixtures.remotes import PASSWORD, USER, served
+from tests.store.made import revision
+
+ADA, BOB, CAROL, DAVE = (Person(name=name) for name in ("ada", "bob", "carol", "dave"))
+PATH = "ada/climate"
+KEYS = {"user": USER, "pass": PASSWORD}
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "sub").mkdir()
+    with served("webdav", folder) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def keys() -> Iterator[CryptKeeper]:
+    yield CryptKeeper.instance(keys=[os.urandom(32)])
+    CryptKeeper.clear_instance()
+
+
+@pytest.fixture
+async def parts(parts: Parts, keys: CryptKeeper) -> AsyncIterator[Parts]:
+    policy = Policy(
+        classes=(ResourceClass(name="small", cpu="1", memory="2Gi", disk="10Gi"),),
+        storage_check=True,
+        volumes=(
+            Volume(name="gauges", claim="gauges", groups=frozenset({"klima"})),
+            Volume(name="all", claim="all", read_only=False),
+        ),
+    )
+    relay = Relay(Guard(hosts=["127.0.0.1"], plain_http=["127.0.0.1"], ports=[22]))
+    made = replace(parts, policy=policy, relay=relay, keeper=HubKeeper())
+    new = NewProject(path=PATH, title="Climate", repositories=(NewRepository(url="https://git.example.org/a/Code"),))
+    project = await projects.create(made, ADA, new)
+    people = [("ada", Role.OWNER), ("bob", Role.EDITOR), ("carol", Role.VIEWER)]
+    members = tuple(Member(kind="user", name=name, role=role) for name, role in people)
+    await projects.change(made, ADA, PATH, ProjectChange(version=project.version, members=members))
+    yield made
+    await relay.close()
+
+
+def dav(url: str, **more: Any) -> NewStorage:
+    usual = {"kind": "webdav", "directory": "era5", "settings": {"url": url}, "credentials": Credentials.PROJECT}
+    return NewStorage(**usual | {"secrets": KEYS} | more)
+
+
+async def refused(call: Any, what: type[Exception] = Invalid) -> Any:
+    with pytest.raises(what) as refusal:
+        await call
+    return refusal.value
+
+
+def stored(parts: Parts) -> str:
+    """Everything in the database, as bytes would be found in it."""
+    with parts.db.engine.connect() as connection:
+        tables = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        return str([connection.exec_driver_sql(f"SELECT * FROM {name}").fetchall() for (name,) in tables])
+
+
+async def test_an_editor_adds_a_storage_that_opens_and_nobody_sees_what_opens_it(parts: Parts, url: str) -> None:
+    made = await storages.add(parts, BOB, PATH, dav(url, path="sub"))
+    assert made.checked and made.checked.outcome is Outcome.FINE
+    assert (made.kept, made.version, made.words) == (True, 1, "WebDAV, read only")
+    assert await storages.listed(parts, CAROL, PATH) == [made]
+    assert PASSWORD not in stored(parts) + repr(made)
+    with parts.db.read() as tx:
+        [event] = tx.audit.recent(1)
+    assert (event.actor, event.action, event.subject) == ("bob", "storage added", "ada/climate/era5")
+
+
+async def test_others_may_not(parts: Parts, url: str) -> None:
+    await refused(storages.add(parts, CAROL, PATH, dav(url)), Forbidden)
+    await refused(storages.add(parts, DAVE, PATH, dav(url)), NotFound)
+    await refused(storages.listed(parts, DAVE, PATH), NotFound)
+    made = await storages.add(parts, ADA, PATH, dav(url))
+    await refused(storages.remove(parts, CAROL, PATH, made.id), Forbidden)
+    await refused(storages.change(parts, CAROL, PATH, made.id, StorageChange(version=1)), Forbidden)
+    await refused(storages.look(parts, CAROL, PATH, made.id), Forbidden)
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({"secrets": {**KEYS, "pass": "guessed"}}, "secrets"),
+        ({"path": "gone"}, "path"),
+        ({"settings": {"url": "http://169.254.169.254/latest"}}, "settings"),
+        ({"settings": {"url": "https://10.96.0.1/"}}, "settings"),
+        ({"settings": {"url": "https://kubernetes.default.svc/"}}, "settings"),
+        ({"directory": "code"}, "directory"),
+        ({"kind": "volume", "settings": {"volume": "gauges"}, "credentials": Credentials.NONE}, "settings.volume"),
+    ],
+)
+async def test_what_surely_cannot_be_had_is_not_stored(
+    parts: Parts, url: str, more: dict[str, Any], field: str
+) -> None:
+    secrets = {} if more.get("kind") == "volume" else KEYS
+    assert field in (await refused(storages.add(parts, ADA, PATH, dav(url, **{"secrets": secrets} | more)))).fields
+    assert await storages.listed(parts, ADA, PATH) == []
+
+
+async def test_a_volume_is_had_by_those_whom_an_admin_lists(parts: Parts) -> None:
+    klima = replace(ADA, groups=frozenset({"klima"}))
+    new = NewStorage(kind="volume", directory="gauges", settings={"volume": "gauges"}, read_only=False)
+    assert "read_only" in (await refused(storages.add(parts, klima, PATH, new))).fields
+    made = await storages.add(parts, klima, PATH, replace(new, read_only=True))
+    assert made.checked and made.checked.outcome is Outcome.NOT_CHECKED
+
+
+async def test_repositories_and_storages_never_share_a_directory(parts: Parts, url: str) -> None:
+    await storages.add(parts, ADA, PATH, dav(url))
+    project = await projects.show(parts, ADA, PATH)
+    more = (NewRepository(url="https://git.example.org/a/ERA5"),)
+    change = ProjectChange(version=project.version, repositories=more)
+    assert list((await refused(projects.change(parts, ADA, PATH, change))).fields) == ["repositories.0.directory"]
+    assert "directory" in (await refused(storages.add(parts, ADA, PATH, dav(url, directory="ERA5")))).fields
+
+
+async def test_credentials_stay_where_they_were_entered_for(parts: Parts, url: str) -> None:
+    made = await storages.add(parts, ADA, PATH, dav(url))
+    elsewhere = StorageChange(version=1, settings={"url": f"{url}/sub"})
+    assert "secrets" in (await refused(storages.change(parts, BOB, PATH, "era5", elsewhere))).fields
+    moved = await storages.change(parts, BOB, PATH, "era5", replace(elsewhere, secrets=KEYS))
+    kept = await storages.change(parts, BOB, PATH, "era5", StorageChange(version=2, path="", read_only=False))
+    assert (moved.version, kept.version, kept.read_only, kept.kept) == (2, 3, False, True)
+    stale = await refused(storages.change(parts, BOB, PATH, made.id, StorageChange(version=1)), Conflict)
+    assert stale.details["version"] == 3
+
+
+async def test_a_hub_without_a_key_keeps_no_credentials(parts: Parts, url: str, keys: CryptKeeper) -> None:
+    keys.keys = []
+    assert "credentials" in (await refused(storages.add(parts, ADA, PATH, dav(url)))).fields
+
+
+async def session(parts: Parts, **configuration: Any) -> str:
+    with parts.db.write() as tx:
+        environment = tx.environments.add(NewEnvironment(name="Python"), revision(), by="admin", now=parts.now())
+    new = NewSession(environment=environment.id, configuration=Configuration(**configuration))
+    return (await sessions.add(parts, ADA, PATH, new)).id
+
+
+async def test_a_start_mounts_what_the_session_gets_with_what_opens_it(parts: Parts, url: str) -> None:
+    await storages.add(parts, ADA, PATH, dav(url, path="sub"))
+    await storages.add(parts, ADA, PATH, NewStorage(kind="volume", directory="all", settings={"volume": "all"}))
+    spec = await instances.prepare(parts, CAROL, await session(parts))
+    assert [(m.storage.directory, m.storage.path) for m in spec.storages] == [("era5", "sub"), ("all", "")]
+    options = spec.storages[0].options
+    assert (options["type"], options["url"], options["user"]) == ("webdav", url, USER)
+    assert PASSWORD not in repr(spec) + str(options)
+    chosen = await session(parts, storages=("all", "all"))
+    assert [m.storage.directory for m in (await instances.prepare(parts, CAROL, chosen)).storages] == ["all"]
+    change = SessionChange(version=1, configuration=Configuration(storages=("gone",)))
+    assert list((await refused(sessions.change(parts, ADA, PATH, chosen, change))).fields) == ["storages"]
+
+
+async def test_what_cannot_be_had_any_more_is_named_and_can_be_left_out(parts: Parts, keys: CryptKeeper) -> None:
+    await storages.add(parts, ADA, PATH, NewStorage(kind="volume", directory="all", settings={"volume": "all"}))
+    id = await session(parts)
+    gone = replace(parts, policy=replace(parts.policy, volumes=()))
+    refusal = await refused(instances.prepare(gone, CAROL, id), Refused)
+    assert (refusal.code, refusal.details) == ("storage_unavailable", {"storages": ["all"]})
+    with parts.db.read() as tx:
+        there = tx.sessions.get(id)
+    assert there
+    assert await mounts.for_start(gone, CAROL, there, without=["all"]) == ()
+
+
+async def test_each_user_enters_their_own_which_are_kept_if_they_want(
+    parts: Parts, url: str, keys: CryptKeeper
+) -> None:
+    await storages.add(parts, ADA, PATH, dav(url, credentials=Credentials.USER, secrets={}))
+    id = await session(parts)
+    refusal = await refused(instances.prepare(parts, CAROL, id), Refused)
+    assert (refusal.code, refusal.details) == ("storage_credentials", {"storages": ["era5"]})
+
+    wrong = storage_credentials.enter(parts, CAROL, PATH, id, {"era5": {**KEYS, "pass": "guessed"}}, keep=True)
+    assert list((await refused(wrong)).fields) == ["era5.secrets"]
+    short = storage_credentials.enter(parts, CAROL, PATH, id, {"era5": {"user": "ada"}}, keep=True)
+    assert list((await refused(short)).fields) == ["era5.pass"]
+    done = await storage_credentials.enter(parts, CAROL, PATH, id, {"era5": KEYS}, keep=True)
+    assert (len(done.storages), done.missing) == (1, [])
+    assert (await instances.prepare(parts, CAROL, id)).storages[0].options["user"] == USER
+    await refused(instances.prepare(parts, BOB, id), Refused)
+    assert PASSWORD not in stored(parts)
+
+    [kept] = await storage_credentials.mine(parts, CAROL)
+    await refused(storage_credentials.forget(parts, BOB, kept.storage), NotFound)
+    await storage_credentials.forget(parts, CAROL, kept.storage)
+    await refused(instances.prepare(parts, CAROL, id), Refused)
+
+    await storage_credentials.enter(parts, CAROL, PATH, id, {"era5": KEYS}, keep=False)
+    assert await storage_credentials.mine(parts, CAROL) == []
+    assert (await instances.prepare(parts, CAROL, id)).storages
+    keys.keys = []
+    unkept = storage_credentials.enter(parts, CAROL, PATH, id, {"era5": KEYS}, keep=True)
+    assert list((await refused(unkept)).fields) == ["keep"]
+
+
+async def test_what_people_keep_goes_with_the_address_the_project_and_the_person(parts: Parts, url: str) -> None:
+    made = await storages.add(parts, ADA, PATH, dav(url, credentials=Credentials.USER, secrets={}))
+    id = await session(parts)
+
+    async def kept_by(person: Person) -> int:
+        return len(await storage_credentials.mine(parts, person))
+
+    async def enter(person: Person, *, keep: bool = True) -> None:
+        await storage_credentials.enter(parts, person, PATH, id, {"era5": KEYS}, keep=keep)
+        assert (await instances.prepare(parts, person, id)).storages
+
+    for keep in (True, False):
+        await enter(CAROL, keep=keep)
+        with parts.db.read() as tx:
+            there: Storage | None = tx.storages.get(made.id)
+        assert there
+        away = {"url": f"{url}/sub"} if keep else {"url": url}
+        await storages.change(parts, BOB, PATH, made.id, StorageChange(version=there.version, settings=away))
+        await refused(instances.prepare(parts, CAROL, id), Refused)
+    await enter(CAROL)
+    with parts.db.write() as tx:
+        tx.people.seen("carol", parts.now())
+        tx.people.seen("carol", parts.now().replace(year=2027))
+    assert await kept_by(CAROL) == 0
+    await enter(BOB)
+    await projects.delete(parts, ADA, PATH)
+    assert await kept_by(BOB) == 0
+
+
+async def test_a_sealed_secret_is_for_its_own_storage(parts: Parts, url: str) -> None:
+    first = await storages.add(parts, ADA, PATH, dav(url))
+    second = await storages.add(parts, ADA, PATH, dav(url, directory="other"))
+    with parts.db.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE renku_storages SET secret = (SELECT secret FROM renku_storages WHERE id = ?) WHERE id = ?",
+            (first.id, second.id),
+        )
+    refusal = await refused(instances.prepare(parts, ADA, await session(parts)), Refused)
+    assert refusal.details == {"storages": ["other"]}
