@@ -151,6 +151,9 @@ WRONG_TRAITS = {
     "image_checks_per_minute": 0,
     "volumes": "reference",
     "rclone_storage_class": 3,
+    "storage_kinds": [3],
+    "storage_hosts": [3],
+    "storage_check": "perhaps",
 }
 
 
@@ -233,6 +236,12 @@ def test_a_host_that_would_never_match_is_refused(host: str) -> None:
 def test_hosts_are_taken_with_and_without_a_port() -> None:
     right = {"gitlab.internal", "gitlab.internal:8443", "127.0.0.1:8003", "localhost", "::1"}
     assert settings.hosts(right) == right
+
+
+def test_a_kind_of_storages_that_nobody_knows_is_named(tmp_path: Path) -> None:
+    assert "no kind 'ftp'; known are volume, s3" in said(lambda: renku(tmp_path, storage_kinds=["s3", "ftp"]))
+    assert said(lambda: renku(tmp_path, storage_kinds=["s3", "s3"])) == "Renku.storage_kinds: 's3' stands there twice."
+    assert said(lambda: renku(tmp_path, storage_hosts={"https://x"})).startswith("Renku.storage_hosts: 'https://x'")
 
 
 def test_no_start_is_given_up_before_it_may_stand_still(tmp_path: Path) -> None:

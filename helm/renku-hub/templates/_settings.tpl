@@ -41,6 +41,9 @@
   "image_big" .images.big
   "volumes" .storages.volumes
   "rclone_storage_class" .storages.rcloneStorageClass
+  "storage_kinds" .storages.kinds
+  "storage_hosts" .storages.hosts
+  "storage_check" .storages.check
 -}}
 {{- range $limit, $number := dict "running" .limits.running "kept" .limits.kept "per_project" .limits.perProject "writes_per_minute" .limits.writesPerMinute -}}
   {{- if not (kindIs "invalid" $number) }}{{ $_ := set $said.session_limits $limit $number }}{{ end -}}
