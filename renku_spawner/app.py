@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jupyterhub import orm
 from traitlets import Bool, Dict, Float, Integer, List, Set, Unicode, default
 from traitlets.config import LoggingConfigurable, SingletonConfigurable
 
-from . import events, image_settings, settings
+from . import events, image_settings, people, settings
 from .ci_settings import CiSettings
 from .domain.policy import Policy
 from .gitlab_login import HubTokens
@@ -189,8 +189,8 @@ class Renku(
             gitlab=gitlab,
             policy=self._policy(),
             workspace=self.folder,
-            groups=self._groups,
-            groups_of=self._groups_of,
+            groups=partial(people.groups, self.parent),
+            groups_of=partial(people.groups_of, self.parent),
             registry=registry,
             git=self.git_servers(settings.hosts(self.repository_hosts)),
             relay=self.relay(),
@@ -202,16 +202,6 @@ class Renku(
     def folder(self) -> Path:
         """Where instances live on this machine."""
         return Path(self.workspace).resolve()
-
-    def _groups(self) -> list[str]:
-        """The hub's groups; none on the command line, where there is no hub."""
-        session = getattr(self.parent, "db", None)
-        return [name for (name,) in session.query(orm.Group.name)] if session else []
-
-    def _groups_of(self, name: str) -> list[str]:
-        session = getattr(self.parent, "db", None)
-        user = orm.User.find(session, name) if session else None
-        return [group.name for group in user.groups] if user else []
 
     def _policy(self) -> Policy:
         limits = settings.limits(self.session_limits)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC
 from typing import Any
 
+from jupyterhub import orm
+
 from .domain.access import Person
 
 
@@ -17,3 +19,16 @@ def person_of(user: Any) -> Person:
         admin=bool(user.admin),
         since=created.replace(tzinfo=UTC) if created else None,
     )
+
+
+def groups(hub: Any) -> list[str]:
+    """The names of the hub's groups as they are now; none on the command line, where there is no hub."""
+    session = getattr(hub, "db", None)
+    return [name for (name,) in session.query(orm.Group.name)] if session else []
+
+
+def groups_of(hub: Any, name: str) -> list[str]:
+    """Those of one user."""
+    session = getattr(hub, "db", None)
+    user = orm.User.find(session, name) if session else None
+    return [group.name for group in user.groups] if user else []
