@@ -106,6 +106,11 @@ ADMIN = {
     "volume_attach": "If it does not end within minutes: remove the VolumeAttachment of a node that is gone.",
     "volume_mount": "Look at the pod's events and at the CSI driver on the node.",
     "volume_resize": "Use a storage class with `allowVolumeExpansion`, and see that the quota has room.",
+    "data_mount_failed": "Read the message. On a cluster look at the pod's events, at the claim's, and at csi-rclone's pod on the node; for a volume, at its claim in the namespace of the sessions. On one machine try `rclone lsf` by hand.",
+    "storages_left_out": NOTHING,
+    "storage_not_here": "On one machine: install `rclone` and `fuse3`, and let the hub's user open `/dev/fuse`. On a cluster: set `Renku.rclone_storage_class`. A volume with a `directory` is for one machine alone.",
+    "storage_slow": "Nothing if it is far away; otherwise see whether this machine reaches it.",
+    "storage_unprotected": "Install `rclone` and `fuse3`, by which folders are mounted read-only.",
     "clone_disk_full": NOTHING,
     "clone_in_the_way": NOTHING,
     # crash

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 from jupyterhub.spawner import SpawnException
 
@@ -29,11 +30,21 @@ class SessionSpawnError(SpawnException):
 
 
 class LaunchFailed(Exception):
-    """A start came to an end by itself; `reason` is a code of the closed table, `values` fill its words."""
+    """A start came to an end by itself; `reason` is a code of the closed table, `values` fill its words.
+
+    `failed_storages` are directories of those without which the next start might succeed.
+    """
+
+    failed_storages: tuple[str, ...] = ()
 
     def __init__(self, reason: str, **values: object) -> None:
         super().__init__(reason)
         self.reason, self.values = reason, values
+
+    def because_of(self, storages: tuple[str, ...]) -> Self:
+        """The same failure, for which these are the reason."""
+        self.failed_storages = storages
+        return self
 
 
 def too_late(instance: Instance | None, *, limit: int, image: str) -> LaunchFailed:

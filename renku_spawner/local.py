@@ -14,6 +14,7 @@ from jupyterhub.traitlets import Command
 from jupyterhub.utils import random_port
 from traitlets import Integer, default
 
+from . import local_storages
 from .answering import Answering
 from .domain import reasons
 from .domain.instance import STAGES, Instance, Observed
@@ -22,7 +23,7 @@ from .domain.session import SessionSpec
 from .environ import session_variables
 from .failures import LaunchFailed
 from .registry.guard import Guard
-from .runtime import contents, folder_inventory, home, logs, process, repositories
+from .runtime import contents, folder_inventory, home, logs, mounts, process, repositories
 from .runtime.contents import Look
 from .runtime.folders import Folder, Folders
 from .runtime.launcher import NO_ROOM
@@ -62,6 +63,7 @@ class RenkuLocalSpawner(SessionSpawner, SimpleLocalProcessSpawner):
         folder = self._folder(instance)
         if not self._is_ours(folder):
             await process.stop(folder.path, grace=self.renku.stop_grace)  # left over by an earlier run
+            await mounts.clear(folder)
             await asyncio.to_thread(folder.log.unlink, missing_ok=True)  # an early failure must not tell that run's
             await self._make_home(spec, instance)
             instance = await self._prepare(spec, instance, folder)
@@ -92,8 +94,9 @@ class RenkuLocalSpawner(SessionSpawner, SimpleLocalProcessSpawner):
         return current
 
     async def _prepare(self, spec: SessionSpec, instance: Instance, folder: Folder) -> Instance:
-        """Clone what is missing; a repository that fails is told and does not keep the session from starting."""
+        """Storages, then repositories: one of these that fails is told and does not keep the session from starting."""
         instance = await self._stage(instance, Observed.PREPARING)
+        storages = await local_storages.provide(self.renku.parts.policy, spec, folder)
         rows = [vars(repository) for repository in spec.repositories]
         credentials = spec.git.gitlab if spec.git and spec.git.credentials else None
         passed = {"PATH", "LANG", "LC_ALL", *(("JUPYTERHUB_API_URL", _TOKEN) if credentials else ())}
@@ -102,7 +105,7 @@ class RenkuLocalSpawner(SessionSpawner, SimpleLocalProcessSpawner):
             vet, timeout = way_out.through(guard), self.renku.clone_timeout
             results = await repositories.clone(folder, rows, env=env, vet=vet, timeout=timeout, credentials=credentials)
         notices = _notices(spec, results)
-        return await self._stage(instance, Observed.STARTING, notices=(*instance.notices, *notices))
+        return await self._stage(instance, Observed.STARTING, notices=(*instance.notices, *storages, *notices))
 
     async def _run(self, spec: SessionSpec, instance: Instance, folder: Folder) -> Instance:
         self.port = random_port()
@@ -171,6 +174,7 @@ class RenkuLocalSpawner(SessionSpawner, SimpleLocalProcessSpawner):
     async def take_down(self, instance: Instance, *, now: bool = False) -> None:
         folder = self._folder(instance)
         await process.stop(folder.path, grace=0.5 if now else self.renku.stop_grace)
+        await mounts.clear(folder)  # what nothing has open any more
         await asyncio.to_thread(home.forget_token, folder)
 
     async def contents(self, instance: Instance) -> Look:

@@ -106,8 +106,8 @@ class SessionSpawner(Revoking, Runner, Spawner):
         raise SessionSpawnError(sentence(failure.reason, **failure.values), reason=failure.reason)
 
     async def _record_failure(self, failure: LaunchFailed, log: str) -> None:
-        of, why = (self.renku.parts, self.user.name, self.name), failure.reason
-        await runs.fail(*of, reason=why, log=log, values=failure.values)
+        of, storages = (self.renku.parts, self.user.name, self.name), failure.failed_storages
+        await runs.fail(*of, reason=failure.reason, log=log, values=failure.values, storages=storages)
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """The stages, for the hub's own pending page."""

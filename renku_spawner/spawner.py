@@ -140,7 +140,7 @@ class RenkuSpawner(ClaimedSpawner):
 
     def refined(self, failure: LaunchFailed, log: str) -> LaunchFailed:
         found = crashes.with_log(Failure(code=failure.reason, values=failure.values), log, Asked(image=""))
-        return LaunchFailed(found.code, **found.values)
+        return LaunchFailed(found.code, **found.values).because_of(failure.failed_storages)
 
     def see_off(self, instance: Instance) -> None:
         """Its pod may still be there, or even end just now (S7)."""

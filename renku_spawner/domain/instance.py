@@ -28,6 +28,8 @@ class Instance:
     under way has been in the stages that it has left. The rounds look at it at `due_at`;
     `idle_pause` are the seconds that its environment says (see `idle`); what its own server
     last reported it did at `reported_at`, of the `disk_used` (bytes) at `disk_used_at`.
+    `without_storages` are directories of those that the present run, or else the next one,
+    leaves out; `failed_storages` are those without which the next one might succeed.
     """
 
     id: str
@@ -69,6 +71,8 @@ class Instance:
     reported_at: datetime | None = None
     disk_used: int | None = None
     disk_used_at: datetime | None = None
+    without_storages: tuple[str, ...] = ()
+    failed_storages: tuple[str, ...] = ()
 
     @property
     def status(self) -> Status:
@@ -120,6 +124,7 @@ def begun(instance: Instance, *, run: str, claim: str, now: datetime, one_active
         due_at=None,
         awake_until=None,
         reported_at=None,
+        failed_storages=(),
         **{"notices": (), **started},
     )
 
@@ -184,14 +189,22 @@ def stopped(instance: Instance, *, now: datetime) -> Instance:
     """Nothing of it runs any more."""
     return replace(
         instance, slot=None, desired=Desired.STOPPED, observed=Observed.ABSENT, url=None, deadline=None, paused_at=now,
-        spent=None, due_at=None, awake_until=None,
+        spent=None, due_at=None, awake_until=None, without_storages=(),
     )  # fmt: skip
 
 
-def failed(instance: Instance, *, reason: str, message: str, advice: str, now: datetime) -> Instance:
-    """It ended by itself or never came up; stays failed until somebody acts (decision 14)."""
-    ended = stopped(instance, now=now)
-    return replace(ended, reason=reason, message=message, advice=advice, ended_reason=reason)
+def failed(
+    instance: Instance, *, reason: str, message: str, advice: str, now: datetime, storages: tuple[str, ...] = ()
+) -> Instance:
+    """It ended by itself or never came up; stays failed until somebody acts (decision 14).
+
+    *storages* are directories of those that it failed for.
+    """
+    ended, without = stopped(instance, now=now), instance.without_storages
+    return replace(
+        ended, reason=reason, message=message, advice=advice, ended_reason=reason,
+        failed_storages=tuple(dict.fromkeys([*without, *storages])) if storages else (),
+    )  # fmt: skip
 
 
 def given_up(instance: Instance) -> Instance:
@@ -205,5 +218,5 @@ def forgotten(instance: Instance, *, now: datetime, ended_reason: str | None = N
     why = EXPIRED if instance.ended_reason == EXPIRED else "deleted_by_user"
     return replace(
         ended, claim=None, reason=None, message=None, advice=None, notices=(), paused_at=None,
-        last_activity=None, ended_reason=ended_reason or why, disk_used=None, disk_used_at=None,
+        last_activity=None, ended_reason=ended_reason or why, disk_used=None, disk_used_at=None, failed_storages=(),
     )  # fmt: skip

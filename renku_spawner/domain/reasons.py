@@ -94,6 +94,7 @@ _TABLE = (
     Reason("volume_pending", Group.VOLUME, "The disk could not be created: {message}", "Try again; if it happens again, tell an admin."),
     Reason("volume_attach", Group.VOLUME, "The disk is still attached to another machine.", "This often ends by itself; else try again later."),
     Reason("volume_mount", Group.VOLUME, "The disk could not be mounted: {message}", "Try again; if it happens again, tell an admin."),
+    Reason("data_mount_failed", Group.VOLUME, "The storage {storages} could not be mounted: {message}", "Start without it, or ask an editor of the project to check it and its credentials."),
     Reason("in_the_way", Group.PLATFORM, "Something else on the cluster has the name {name}, which this session needs.", "Tell an admin."),
     Reason("config_error", Group.PLATFORM, "Part of the session's configuration is missing: {message}", "Try again; if it happens again, tell an admin."),
     Reason("create_error", Group.CRASH, "The container could not be created: {message}", "Ask an editor of the project to check its command and folders."),
@@ -128,6 +129,10 @@ _TABLE = (
     Reason("node_silent", Group.PLATFORM, "The machine of the session does not answer.", "It may come back by itself; your files are kept."),
     Reason("volume_resize", Group.VOLUME, "The disk could not be enlarged: {message}", "The session has the disk as it was; tell an admin."),
     Reason("stuck_terminating", Group.PLATFORM, "Stopping takes longer than usual.", "Nothing is lost; it ends by itself or is forced."),
+    Reason("storages_left_out", Group.VOLUME, "Started without {storages}.", "The next start has all storages again."),
+    Reason("storage_not_here", Group.VOLUME, "The storage {storages} is not available here: {why}.", "The session has everything else."),
+    Reason("storage_slow", Group.VOLUME, "The storage {storages} is slow: listing it took longer than {limit}.", "It may still work; files in it come when they come."),
+    Reason("storage_unprotected", Group.VOLUME, "The storage {storages} is read-only, and nothing keeps you from writing to it here.", "Please do not: other people read the same files."),
     # A repository that is missing does not keep a session from starting
     Reason("clone_failed", Group.NETWORK, "The repository {directory} could not be cloned: {message}", "It is tried again at the next start."),
     Reason("clone_auth", Group.PERMISSION, "You have no read access to the repository {directory}: {message}", "Ask its owners; it is tried again at the next start."),

@@ -108,6 +108,7 @@ class SessionSpec:
     `own_image` is somebody's, not an admin's; it is `unverified` if it starts although no
     registry has said that it is there and public. `started_by` is an admin who started it
     for its owner, None for the owner.
+    `storages` are those that it gets, `without` are directories of those that its owner leaves out.
     `variables` are the session's own; values are literal and never pass through
     `str.format`. `git` is what git inside knows of the owner, None where there is no GitLab; `pull`
     is the host of the registry where the image is downloaded with the owner's own token.
@@ -129,6 +130,7 @@ class SessionSpec:
     variables: Mapping[str, str]
     run: RunConfiguration
     storages: tuple[Mounted, ...] = ()
+    without: tuple[str, ...] = ()
     started_by: str | None = None
     digest: str | None = None
     own_image: bool = False

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from ..domain import image_user, names, retirement, text
+from ..domain import names, text
 from ..domain.access import Action, Person
-from ..domain.environment import Kind, Revision, RunConfiguration
-from ..domain.errors import Invalid, NotFound, Refused, RenkuError, Unavailable, not_found
+from ..domain.environment import Kind
+from ..domain.errors import NotFound, Refused, RenkuError, Unavailable, not_found
 from ..domain.instance import Instance
 from ..domain.policy import Policy
 from ..domain.project import Project
 from ..domain.reasons import sentence
-from ..domain.resources import ResourceClass, fitting
 from ..domain.session import Session, SessionSpec
 from ..store.database import Transaction
-from . import mounts
+from . import leaving, mounts
 from .parts import Parts, read
+from .taking import class_of, refused, require_offered, run_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +31,16 @@ class MyInstance:
     project: Project | None
 
 
-async def prepare(parts: Parts, person: Person, session_id: str, resource_class: str | None = None) -> SessionSpec:
-    """What a start of *session_id* by *person* would run, decided now.
+async def prepare(
+    parts: Parts,
+    person: Person,
+    session_id: str,
+    resource_class: str | None = None,
+    *,
+    without: Collection[str] | None = None,
+) -> SessionSpec:
+    """What a start of *session_id* by *person* would run, decided now; *without* are directories of storages that it
+    leaves out, None for what is on record.
 
     Every entry comes through here: page, API, the hub's own API and links. All is
     computed from the database and the settings; nothing from the request but the
@@ -44,8 +52,9 @@ async def prepare(parts: Parts, person: Person, session_id: str, resource_class:
     """
     session = await _session(parts, person, session_id)
     project = await _project(parts, person, session.project)
-    await _require_offered(parts, person, session)
-    chosen = _class(parts.policy, person, session, resource_class)
+    without = await leaving.recorded(parts, person, session_id) if without is None else without
+    await require_offered(parts, person, session)
+    chosen = class_of(parts.policy, person, session, resource_class)
     await read(parts, lambda tx: _check_limits(tx, parts.policy, person, session))
     return SessionSpec(
         session=session.id,
@@ -62,31 +71,12 @@ async def prepare(parts: Parts, person: Person, session_id: str, resource_class:
         resource_class=chosen,
         needs=session.configuration.needs,
         repositories=session.configuration.chosen(project.repositories),
-        storages=await mounts.for_start(parts, person, session),
+        storages=await mounts.for_start(parts, person, session, without=without),
+        without=await mounts.left_out(parts, session, without),
         variables=session.configuration.variables,
-        run=_run(session.revision),
+        run=run_of(session.revision),
         own_image=session.environment.kind is not Kind.DEFAULT,
     )
-
-
-async def _require_offered(parts: Parts, person: Person, session: Session) -> None:
-    """What is archived is only resumed, and only for some days (decision 37)."""
-    if session.environment.offered:
-        return
-    mine = await read(parts, lambda tx: tx.instances.get(session.id, person.name))
-    days = parts.policy.archived_resume_days
-    if refusal := retirement.refusal(session.environment, mine, parts.now(), days):
-        code, said = refusal
-        raise Refused(said, code=code)
-
-
-def _run(revision: Revision) -> RunConfiguration:
-    """As whom it runs: what an editor has chosen was possible with the image that was there then."""
-    try:
-        image_user.check(revision.run, revision.facts)
-    except Invalid:
-        raise refused("image_root", image=revision.canonical) from None
-    return image_user.applied(revision)
 
 
 async def _session(parts: Parts, person: Person, session_id: str) -> Session:
@@ -109,24 +99,6 @@ async def _project(parts: Parts, person: Person, project_id: str) -> Project:
 def no_session() -> NotFound:
     """Absent and hidden are told in the same words."""
     return NotFound(sentence("not_found"))
-
-
-def _class(policy: Policy, person: Person, session: Session, wanted: str | None) -> ResourceClass:
-    """The class that was asked for, or the smallest that fits (decision 4)."""
-    needs = session.configuration.needs
-    usable = fitting(policy.classes, person, needs)
-    if wanted is None:
-        if not usable:
-            raise refused("class_none", needs=needs.words)
-        return usable[0]
-    named = next((c for c in policy.classes if c.name == wanted), None)
-    if named is None:
-        raise refused("class_gone", resource_class=text.one_line(wanted, limit=50))
-    if not named.usable(person):
-        raise refused("class_forbidden", resource_class=named.name)
-    if named not in usable:
-        raise refused("class_too_small", resource_class=named.name)
-    return named
 
 
 def _check_limits(tx: Transaction, policy: Policy, person: Person, session: Session) -> None:
@@ -164,10 +136,6 @@ def already_running(tx: Transaction, other: Instance) -> Refused:
         code="already_running",
         details={"session": other.session, "title": title, "project": other.project},
     )
-
-
-def refused(code: str, **values: object) -> Refused:
-    return Refused(sentence(code, **values), code=code)
 
 
 async def mine(

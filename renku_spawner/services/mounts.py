@@ -33,6 +33,12 @@ async def for_start(
     return tuple([await _mounted(parts, person, storage) for storage in chosen])
 
 
+async def left_out(parts: Parts, session: Session, without: Collection[str]) -> tuple[str, ...]:
+    """The directories of those that the session would get and a start does *without*."""
+    chosen = await of_session(parts, session) if without else ()
+    return tuple(storage.directory for storage in chosen if storage.directory in without)
+
+
 async def of_session(parts: Parts, session: Session) -> tuple[Storage, ...]:
     """Those of its project's that the session gets."""
     there = await read(parts, lambda tx: tx.storages.of_project(session.project))

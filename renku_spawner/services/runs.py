@@ -149,11 +149,13 @@ async def stopped(parts: Parts, username: str, session_id: str, *, log: str = ""
 
 
 async def fail(
-    parts: Parts, username: str, session_id: str, *, reason: str, log: str = "", values: Mapping[str, object] = {}
-) -> Instance | None:
+    parts: Parts, username: str, session_id: str, *, reason: str, log: str = "", values: Mapping[str, object] = {},
+    storages: tuple[str, ...] = (),
+) -> Instance | None:  # fmt: skip
     """It ended by itself or never came up: kept with its reason until somebody acts.
 
-    A stop that was asked for is no failure, however the program ended.
+    A stop that was asked for is no failure, however the program ended. *storages* are directories of those that
+    it failed for.
     """
     now = parts.now()
     message, advice = words(reason, **values)
@@ -163,7 +165,7 @@ async def fail(
             return old
         if old.desired is not Desired.RUNNING:
             return steps.stopped(old, now=now)
-        return steps.failed(old, reason=reason, message=message, advice=advice, now=now)
+        return steps.failed(old, reason=reason, message=message, advice=advice, now=now, storages=storages)
 
     return await _ended(parts, username, session_id, change, log)
 

@@ -23,6 +23,7 @@ from .types import UTCDateTime
 _I = instances.c
 FIELDS = tuple(field.name for field in fields(Instance))
 _FIXED = {"id", "session", "username", "project", "generation"}
+_TUPLES = ("notices", "without_storages", "failed_storages")
 _WHOLE = select(*(_I[name] for name in FIELDS))
 _SESSION: BindParameter[str] = bindparam("in_session")
 _USER: BindParameter[str] = bindparam("of_user")
@@ -197,8 +198,9 @@ def whole(row: Sequence[Any]) -> Instance:
     values = dict(zip(FIELDS, row, strict=True))
     values["desired"] = Desired(values["desired"])
     values["observed"] = Observed(values["observed"])
-    values["notices"] = tuple(values["notices"])
     values["warned"] = values["warned"] or 0
+    for name in _TUPLES:
+        values[name] = tuple(values[name] or ())
     return Instance(**values)
 
 
@@ -215,6 +217,8 @@ def _written(instance: Instance) -> dict[str, Any]:
         "observed": instance.observed.value,
         "notices": [dict(notice) for notice in instance.notices],
         "warned": instance.warned or None,
+        "without_storages": list(instance.without_storages) or None,
+        "failed_storages": list(instance.failed_storages) or None,
         "active": instance.active,
         "listed": instance.status is not Status.INACTIVE,
     }

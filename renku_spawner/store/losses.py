@@ -27,6 +27,8 @@ WORDS = {
     "renku_instances.idle_pause": "times after which environments pause what runs of them",
     "renku_instances.reported_at": "times of what sessions last reported; they do again after the next upgrade",
     "renku_instances.disk_used": "sizes of people's data; sessions report them again after the next upgrade",
+    "renku_instances.without_storages": "storages that sessions which run were started without",
+    "renku_instances.failed_storages": "storages that starts failed for",
     "renku_environments.archived_at": "days on which environments were archived",
 }
 # What an upgrade works out again from what stays, or begins anew: a version only tells two edits apart.

@@ -37,6 +37,7 @@ instances = Table(
     time("disk_used_at", nullable=True),
     *(time(name, nullable=True) for name in ("kept_from", "deleted_on", "trashed_until", "look_at")),  # domain.expiry
     Column("warned", Integer),
+    *(json(name, nullable=True) for name in ("without_storages", "failed_storages")),  # directories
     flag("active"),  # derived from the others at each save, for the indexes
     flag("listed"),
     Index("uq_renku_instances_session", "session", "username", unique=True),

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from .. import metrics
 from ..domain.access import Role
 from ..domain.instance import Instance
 from ..domain.session import Session, SessionChange
-from ..services import data, instances, looks, operating, revisions, runs, sessions
+from ..services import data, instances, leaving, looks, operating, revisions, runs, sessions
 from ..services.looks import SessionPage
 from . import servers, throttle
 from .bodies_image import RevisionBody
 from .visitor import require_log_in
 
 
-async def start(handler: Any, session_id: str, resource_class: str | None, *, empty_disk: bool = False) -> bool:
+async def start(
+    handler: Any,
+    session_id: str,
+    resource_class: str | None,
+    *,
+    empty_disk: bool = False,
+    without: Collection[str] = (),
+) -> bool:
     """Start or resume it; whether that is under way (True) or it ran already (False).
 
-    *empty_disk*: its owner knows that the disk is gone, and wants another one.
+    *empty_disk*: its owner knows that the disk is gone, and wants another one. *without*: directories of storages
+    that this start leaves out.
     """
+    parts, person = handler.parts, handler.person
     with metrics.refusals():
-        spec = await instances.prepare(handler.parts, handler.person, session_id, resource_class or None)
+        spec = await instances.prepare(parts, person, session_id, resource_class or None, without=without)
     await require_log_in(handler, handler.current_user)  # last: what a source was asked just now answers this too
     if empty_disk:
-        await data.give_up(handler.parts, handler.person, session_id)
+        await data.give_up(parts, person, session_id)
+    await leaving.leave_out(parts, person, session_id, without)
     return await servers.start(handler, handler.current_user, spec, resource_class or None)
 
 

@@ -37,6 +37,8 @@ class InstanceAnswer(Answer):
     paused_at: datetime | None = None
     deleted_on: datetime | None = None
     disk_used: int | None = None
+    without_storages: list[str] = Field(default=[], description="Directories of storages that the run leaves out")
+    failed_storages: list[str] = Field(default=[], description="Those without which the next start might succeed")
 
 
 class MyInstanceAnswer(Answer):

@@ -28,6 +28,8 @@ def instance(found: Instance | None, usual: float | None, *, urls: Urls, now: da
         url=urls.open(found.session) if opens else None,
         notices=[NoticeAnswer(code=n["code"], title=n["title"], text=n["text"]) for n in found.notices],
         started_at=found.requested_at,
+        without_storages=list(found.without_storages) if found.active else [],
+        failed_storages=list(found.failed_storages),
         **{name: getattr(found, name) for name in _SAME},
     )
 

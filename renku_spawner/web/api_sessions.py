@@ -92,7 +92,8 @@ class Start(OfSession):
     async def post(self, ref: str, session_id: str) -> None:
         wanted = self.body(StartBody)
         await self.view(ref, session_id)
-        await actions.start(self, session_id, wanted.resource_class, empty_disk=wanted.empty_disk)
+        chosen, empty, without = wanted.resource_class, wanted.empty_disk, wanted.without_storages
+        await actions.start(self, session_id, chosen, empty_disk=empty, without=without)
         view = await self.view(ref, session_id)
         self.answer(self.answers.instance(view.instance, view.usual), 200 if view.status is Status.RUNNING else 202)
 

@@ -14,6 +14,7 @@ from ..domain.repository import NewRepository
 from ..domain.running import NewBuilt, NewImage, RunChoice
 from ..domain.said import WORDS
 from ..domain.session import Configuration, NewSession, SessionChange
+from ..domain.storage_checks import STORAGES_LIMIT
 
 Text = Annotated[str, Field(max_length=40_000)]
 Word = Annotated[str, Field(max_length=300)]
@@ -235,3 +236,6 @@ class RemovalBody(Body):
 class StartBody(Body):
     resource_class: Word | None = Field(default=None, description="null: the smallest class that fits")
     empty_disk: bool = Field(default=False, description="After `volume_lost`: start with a new, empty disk")
+    without_storages: list[Word] = Field(
+        default=[], max_length=STORAGES_LIMIT, description="Directories of storages that this start leaves out"
+    )

@@ -11,6 +11,7 @@ from ..domain.project import Member, NewProject, ProjectChange
 from ..domain.repository import NewRepository, Repository
 from ..domain.resources import Requirements
 from ..domain.session import Configuration, NewSession, Session, SessionChange
+from ..domain.storage_checks import STORAGES_LIMIT
 from .bodies import Body, MemberBody, Quantity, Text, Word
 
 _USUAL = Requirements()
@@ -26,7 +27,14 @@ class ActionForm(Body):
     back: Text = ""
     resource_class: Word | None = None
     empty_disk: Literal["", "yes"] = ""
+    without_storages: Text = ""  # directories, in which there are no commas
     path: Text = ""
+
+    @property
+    def start(self) -> dict[str, Any]:
+        """What a start shall do otherwise than usual."""
+        without = [name for name in self.without_storages.split(",") if name]
+        return {"empty_disk": bool(self.empty_disk), "without": without[:STORAGES_LIMIT]}
 
 
 class ProjectForm(Body):

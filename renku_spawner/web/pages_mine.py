@@ -54,7 +54,7 @@ class InstanceResume(OfInstance):
 
     async def post(self, session_id: str) -> None:
         form = self.filled(ActionForm)
-        await actions.start(self, session_id, form.resource_class, empty_disk=bool(form.empty_disk))
+        await actions.start(self, session_id, form.resource_class, **form.start)
         await self.returns(session_id)
 
 

@@ -126,7 +126,7 @@ class SessionStart(OfSession):
     async def post(self, ref: str, session_id: str) -> None:
         form = self.filled(ActionForm)
         view = await looks.view(self.parts, self.person, self.ref(ref), session_id)
-        await actions.start(self, session_id, form.resource_class, empty_disk=bool(form.empty_disk))
+        await actions.start(self, session_id, form.resource_class, **form.start)
         self.back(ref, session_id, view.session.project)
 
 
@@ -159,7 +159,7 @@ class LaunchPage(RenkuHandler):
         if view is None:
             self.none_yet(ref)
             return
-        await actions.start(self, view.session.id, form.resource_class, empty_disk=bool(form.empty_disk))
+        await actions.start(self, view.session.id, form.resource_class, **form.start)
         self.go(query(self.urls.session(ref, view.session.id), path=form.path))
 
     async def _meant(self, ref: str, session_id: str | None) -> tuple[Any, looks.SessionView | None]:

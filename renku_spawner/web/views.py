@@ -36,6 +36,7 @@ _MAYBE = (
     "message",
     "advice",
     "disk_lost",
+    "without",
     "class_name",
     "update",
     "succession",
@@ -107,7 +108,12 @@ def _paused(instance: Instance, usual: float | None, frame: Frame) -> View:
 
 
 def _failed(instance: Instance, usual: float | None, frame: Frame) -> View:
-    return {"message": instance.message, "advice": instance.advice, "disk_lost": instance.disk_lost}
+    return {
+        "message": instance.message,
+        "advice": instance.advice,
+        "disk_lost": instance.disk_lost,
+        "without": list(instance.failed_storages),
+    }
 
 
 def _between(instance: Instance, usual: float | None, frame: Frame) -> View:

@@ -28,6 +28,8 @@ COLUMNS = [
     ("renku_instances", "trashed_until", TIME),
     ("renku_instances", "look_at", TIME),
     ("renku_instances", "warned", sa.Integer()),
+    ("renku_instances", "without_storages", sa.JSON()),
+    ("renku_instances", "failed_storages", sa.JSON()),
 ]
 # Indexes over columns above: name, table, columns, of which rows.
 INDEXES = [
