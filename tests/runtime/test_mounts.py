@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -171,6 +172,30 @@ async def test_a_mount_whose_server_has_died_is_taken_away(folder: Folder, tmp_p
     os.kill(child, 9)
     await mounts.clear(folder)
     assert (disks.below(folder.work), list(folder.work.iterdir())) == ([], [])
+
+
+_MAKER = """
+import asyncio, os, sys
+from renku_spawner.runtime import mounts
+from renku_spawner.runtime.folders import Folders
+folder = Folders(mounts.Path(sys.argv[1])).of(sys.argv[2])
+asyncio.run(mounts.mount(folder, mounts.Mount(directory="a", path=sys.argv[3], options={"type": "local"})))
+os.kill(os.getpid(), 9)
+"""
+
+
+async def test_a_mount_outlives_a_hub_that_is_killed_and_the_next_one_takes_it_away(
+    folder: Folder, tmp_path: Path
+) -> None:
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "a.txt").write_text("there")
+    command = [sys.executable, "-c", _MAKER, str(folder.path.parent), CLAIM, str(tmp_path / "export")]
+    killed = await asyncio.create_subprocess_exec(*command)
+    assert await killed.wait() == -9
+    assert (folder.work / "a" / "a.txt").read_text() == "there"
+    assert len(_rclones(folder)) == 1
+    await mounts.clear(folder)
+    assert (disks.below(folder.work), list(folder.work.iterdir()), _rclones(folder)) == ([], [], [])
 
 
 def _rclones(folder: Folder) -> list[int]:
