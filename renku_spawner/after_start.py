@@ -9,11 +9,12 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from . import access_ends, listening, metrics, prepulled
+from . import access_ends, expires, listening, metrics, prepulled
 from .app import Renku
 from .domain.instance import Instance
 from .hub_door import Hand
 from .services import environments, housekeeping, instances, pins, rounds, runs
+from .services.expiry import Expiring
 from .services.parts import Parts
 
 log = logging.getLogger("renku_spawner")
@@ -45,7 +46,11 @@ async def go_on(hub: Any, renku: Renku) -> None:
 async def _go_round(hub: Any, renku: Renku) -> None:
     """What happens by itself, from when on it is heard who uses what."""
     listening.begin(hub, renku)
-    await rounds.forever(renku.parts, Hand(hub, renku), renku.rounds_interval)
+    expiring = Expiring(renku.parts, expires.ExpiryDoor(hub, renku.parts))
+    try:
+        await rounds.forever(renku.parts, Hand(hub, renku), renku.rounds_interval, expiring)
+    finally:
+        expiring.end()
 
 
 async def _tried(task: str, what: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -65,6 +70,8 @@ async def _tried(task: str, what: str, work: Callable[[], Awaitable[None]]) -> N
 
 async def _close_source(parts: Parts) -> None:
     await parts.source.close()
+    for post in parts.post:
+        await post.close()
     if parts.ci is not None:
         await parts.ci.close()
     if parts.gitlab is not None:

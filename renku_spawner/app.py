@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from traitlets import Bool, Dict, Float, Integer, List, Set, Unicode, default
-from traitlets.config import LoggingConfigurable, SingletonConfigurable
+from traitlets.config import SingletonConfigurable
 
 from . import events, image_settings, people, settings
 from .ci_settings import CiSettings
 from .domain.policy import Policy
+from .expiry_settings import ExpirySettings
 from .gitlab_login import HubTokens
 from .gitlab_settings import GitLabSettings
 from .idle_settings import IdleSettings
@@ -24,14 +25,8 @@ from .store.database import Database
 
 
 class Renku(
-    CiSettings,
-    GitLabSettings,
-    IdleSettings,
-    ImageSettings,
-    StorageSettings,
-    SingletonConfigurable,
-    LoggingConfigurable,
-):
+    CiSettings, ExpirySettings, GitLabSettings, IdleSettings, ImageSettings, StorageSettings, SingletonConfigurable
+):  # fmt: skip
     """Settings of `c.Renku` and the parts made from them.
 
     The hub itself makes handlers and spawners, so both find the same parts through
@@ -196,6 +191,7 @@ class Renku(
             relay=self.relay(),
             keeper=HubKeeper(),
             emit=events.emitter(self.parent),
+            post=self.posts(),
         )
 
     @property
@@ -209,6 +205,8 @@ class Renku(
         self.idle_of_each("resource_classes", [(each.name, each.idle_pause) for each in classes])
         return Policy(
             classes=classes,
+            expiry=self.expiry(classes),
+            price=self.priced(),
             one_active_per_environment=self.one_active_per_environment,
             running_per_user=limits.running,
             kept_per_user=limits.kept,

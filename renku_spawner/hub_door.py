@@ -14,10 +14,10 @@ _PATIENCE = 30.0  # seconds for one stop, before the next is looked at
 
 
 class HubDoor:
-    """What `servers.pause` needs of a handler, where nobody has asked for a page."""
+    """What the door to the hub needs of a handler, where nobody has asked for a page."""
 
     def __init__(self, hub: Any) -> None:
-        self._hub = hub
+        self._hub, self.log = hub, hub.log
 
     async def stop_single_user(self, user: Any, name: str) -> None:
         """As the hub's own handlers do it: no longer reached, then stopped."""

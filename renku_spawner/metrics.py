@@ -33,7 +33,7 @@ EXPIRY_STEPS = ("trashed", "brought_back", "deleted")
 CACHES = ("access", "projects", "ci", "image", "facts")
 TASKS = (
     "environments", "images", "deletions", "lost", "routes", "access", "tidying", "counting", "beside", "prepulling",
-    "rounds",
+    "rounds", "expiry",
 )  # fmt: skip
 
 

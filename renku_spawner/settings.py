@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from .domain import image, resources, text
 from .domain.environment import RunConfiguration
 from .domain.errors import Invalid
+from .domain.expiry import LEAST_DAYS
 from .domain.resources import Requirements, ResourceClass
 from .services.environments import Configured
 
@@ -71,6 +72,14 @@ class ClassSetting(Setting):
     node_selector: dict[Annotated[str, Field(pattern=_LABEL_KEY)], Annotated[str, Field(pattern=_LABEL_VALUE)]] = {}
     tolerations: list[TolerationSetting] = []
     idle_pause: int | None = Field(None, ge=0, le=366 * 86_400)
+    expire_paused_days: int | None = Field(None, ge=0, le=36_500)
+
+    @field_validator("expire_paused_days")
+    @classmethod
+    def _long_enough(cls, value: int | None) -> int | None:
+        if value and value < LEAST_DAYS:
+            raise ValueError(f"0 is never, and {LEAST_DAYS} days are the least")
+        return value
 
 
 class EnvironmentSetting(Setting):

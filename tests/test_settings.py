@@ -17,7 +17,7 @@ WRONG_CLASSES = [
     (
         {"cpus": "1"},
         "entry 1: 'cpus' is not known; known are name, cpu, memory, gpu, disk, description, users, groups, "
-        "gpu_resource, node_selector, tolerations, idle_pause.",
+        "gpu_resource, node_selector, tolerations, idle_pause, expire_paused_days.",
     ),
     ({"user": ["alice"]}, "'user' is not known"),
     ({"name": ""}, "'name'"),
@@ -59,6 +59,11 @@ WRONG_CLASSES = [
         {"tolerations": [{"key": "gpu", "tolerationSeconds": 5}]},
         "'tolerations.0': tolerationSeconds go with the effect NoExecute.",
     ),
+]
+WRONG_CLASSES += [
+    ({"expire_paused_days": "60"}, "'expire_paused_days'"),
+    ({"expire_paused_days": 3}, "'expire_paused_days': 0 is never, and 4 days are the least."),
+    ({"expire_paused_days": -1}, "'expire_paused_days'"),
 ]
 WRONG_ENVIRONMENTS = [
     ({"colour": "red"}, "'colour' is not known"),
@@ -149,6 +154,17 @@ WRONG_TRAITS = {
     "run_time_max": -1,
     "rounds_interval": 0,
     "image_checks_per_minute": 0,
+    "expire_paused_days": -1,
+    "trash_days": 0,
+    "price": 0.08,
+    "mail_server": 25,
+    "mail_security": "ssl",
+    "mail_sender": 3,
+    "mail_username": 3,
+    "mail_password": 3,
+    "mail_address": 3,
+    "notice_url": 3,
+    "notice_secret": 3,
     "volumes": "reference",
     "rclone_storage_class": 3,
     "storage_kinds": [3],

@@ -9,6 +9,7 @@ from .expiry import Expiry
 from .hints import BIG
 from .idle_rules import IdleRules
 from .image_policy import ImagePolicy
+from .price import Price
 from .resources import ResourceClass
 from .storage_kinds import USUAL
 from .volume import Volume
@@ -36,6 +37,7 @@ class Policy:
     ci: CiRules = field(default_factory=CiRules)
     hook_secret: str = field(default="", repr=False)  # empty: nobody tells us
     expiry: Expiry = field(default_factory=Expiry)
+    price: Price | None = None
     local: bool = False
     volumes: tuple[Volume, ...] = ()
     storage_kinds: tuple[str, ...] = USUAL

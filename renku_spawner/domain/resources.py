@@ -61,6 +61,7 @@ class ResourceClass:
     node_selector: Mapping[str, str] = field(default_factory=dict, hash=False)
     tolerations: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
     idle_pause: int | None = None
+    expire_paused_days: int | None = None  # 0: never; None: as everywhere
 
     def numbers(self) -> Mapping[str, Decimal]:
         return _numbers(self.cpu, self.memory, self.gpu, self.disk)

@@ -100,6 +100,16 @@ class GitLab:
         found: list[Any] = await self._asked(name, work, within)
         return found
 
+    async def answers(self) -> bool:
+        """Whether it says anything at all, if only that it does not know us."""
+        try:
+            await self.get(None, "/version")
+        except Away:
+            return False
+        except (LogInAgain, Denied, Missing):
+            pass
+        return True
+
     @property
     def silent(self) -> float | None:
         """Seconds since GitLab last answered, as far as it is left alone for that; None while it is not."""

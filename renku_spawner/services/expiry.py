@@ -52,6 +52,26 @@ class Expiring:
     def __init__(self, parts: Parts, door: Door) -> None:
         self._parts, self._door = parts, door
         self._noted: datetime | None = None
+        self._look: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Begin a look, unless one is under way: letters take longer than a round may."""
+        if self._look is None or self._look.done():
+            self._look = asyncio.ensure_future(self._logged())
+
+    def end(self) -> None:
+        """Look no more."""
+        if self._look is not None:
+            self._look.cancel()
+
+    async def _logged(self) -> None:
+        """Whatever goes wrong is tried again in the next round."""
+        try:
+            await self.once()
+            metrics.done(NAME)
+        except Exception:
+            metrics.failed(NAME)
+            log.exception("What expires could not be looked at")
 
     async def once(self) -> None:
         """Take each step that is due. Raises Unavailable when the database is busy."""

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from .. import metrics
 from . import idling
+from .expiry import Expiring
 from .idling import Act
 from .parts import Parts, write
 
@@ -23,9 +24,10 @@ async def once(parts: Parts, now: datetime, act: Act, *, interval: float = 60.0)
     parts.hearing.end_round(now)
 
 
-async def forever(parts: Parts, act: Act, interval: float) -> None:
+async def forever(parts: Parts, act: Act, interval: float, expiring: Expiring) -> None:
     """A round every *interval* seconds; whatever goes wrong is tried again in the next one."""
     while True:
+        expiring.begin()
         try:
             await once(parts, parts.now(), act, interval=interval)
             metrics.done("rounds")

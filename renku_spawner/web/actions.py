@@ -11,7 +11,7 @@ from ..domain.instance import Instance
 from ..domain.session import Session, SessionChange
 from ..services import data, instances, leaving, looks, operating, revisions, runs, sessions
 from ..services.looks import SessionPage
-from . import servers, throttle
+from . import deletions, servers, throttle
 from .bodies_image import RevisionBody
 from .visitor import require_log_in
 
@@ -74,7 +74,7 @@ async def pause_for(handler: Any, username: str, session_id: str) -> Instance:
 
 async def delete(handler: Any, session_id: str) -> None:
     """Delete one's own instance and its files."""
-    await servers.delete(handler, handler.current_user, handler.parts, session_id)
+    await deletions.delete(handler, handler.current_user, handler.parts, session_id)
 
 
 async def log(handler: Any, session_id: str) -> str:

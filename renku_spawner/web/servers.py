@@ -16,7 +16,7 @@ from tornado.web import HTTPError
 
 from .. import beside, metrics
 from ..domain.errors import Invalid, Refused, Unavailable, not_found
-from ..domain.instance import Desired, Instance
+from ..domain.instance import Instance
 from ..domain.reasons import sentence
 from ..domain.session import SessionSpec
 from ..gate import require_room
@@ -24,11 +24,10 @@ from ..runtime.contents import Look
 from ..services import runs
 from ..services.orphans import Ground
 from ..services.parts import Parts
-from .stops import STOP_PATIENCE, has_failed, settled, still_stopping, until_stopped
+from .stops import STOP_PATIENCE, has_failed, settled, until_deleted, until_stopped
 
 _GATE_PATIENCE = 10.0  # seconds for the gate's answer, as long as the hub's own endpoints wait
 _CANCEL_PATIENCE = 0.4  # seconds for a start to end its steps; a pause answers within one (decision 18)
-_deletions: dict[tuple[str, str], asyncio.Task[None]] = {}  # by user and session, while they are under way
 
 
 async def start(handler: Any, user: Any, spec: SessionSpec, resource_class: str | None = None) -> bool:
@@ -43,7 +42,7 @@ async def start(handler: Any, user: Any, spec: SessionSpec, resource_class: str 
         Conflict: `stopping`, while it still stops or is deleted.
         Unavailable: `hub_busy`.
     """
-    await _until_deleted(user, spec.session)
+    await until_deleted(user, spec.session)
     with metrics.refusals():
         await require_room(handler, user, spec.session)
     spawner = user.get_or_create_spawner(spec.session, spec.display_name, replace_failed=True)
@@ -119,14 +118,14 @@ def _busy(error: HTTPError) -> Exception:
 
 async def pause(handler: Any, user: Any, parts: Parts, session_id: str, *, ended_reason: str) -> None:
     """Stop a session at whatever step it is; its files stay."""
-    if not await _is_stopped(handler, user, parts, session_id, ended_reason=ended_reason):
+    if not await is_stopped(handler, user, parts, session_id, ended_reason=ended_reason):
         rest = settled(user, parts, session_id)
         await asyncio.wait({rest}, timeout=STOP_PATIENCE)
         if rest.done():
             await rest
 
 
-async def _is_stopped(handler: Any, user: Any, parts: Parts, session_id: str, *, ended_reason: str) -> bool:
+async def is_stopped(handler: Any, user: Any, parts: Parts, session_id: str, *, ended_reason: str) -> bool:
     """Whether the hub, told that it shall stop, knows of a server that does."""
     await runs.stop(parts, user.name, session_id, ended_reason=ended_reason)
     spawner = user.spawners.get(session_id)
@@ -162,54 +161,6 @@ async def _stop_after_check(handler: Any, user: Any, spawner: Any) -> None:
         await asyncio.sleep(0.1)
     if spawner.ready:
         await handler.stop_single_user(user, spawner.name)
-
-
-async def delete(handler: Any, user: Any, parts: Parts, session_id: str) -> None:
-    """Stop it if it runs, then delete its data for good; the owner has confirmed that.
-
-    Raises:
-        Conflict: `stopping`, when that takes longer than somebody should wait; it goes on.
-        Unavailable: `cluster_unavailable`, likewise, when the cluster does not answer.
-    """
-    key = (user.name, session_id)
-    if key not in _deletions:
-        _deletions[key] = task = asyncio.ensure_future(_delete(handler, user, parts, session_id))
-        task.add_done_callback(lambda done: _deleted(handler, key, done))
-    task = _deletions[key]
-    await _until_deleted(user, session_id)
-    await task
-
-
-async def _until_deleted(user: Any, session_id: str) -> None:
-    """Wait for a deletion that is under way. Raises Conflict if it takes too long, Unavailable without a cluster."""
-    task = _deletions.get((user.name, session_id))
-    if task is not None:
-        await asyncio.wait({task}, timeout=STOP_PATIENCE)
-        if not task.done():
-            raise still_stopping(user.spawners.get(session_id))
-
-
-def _deleted(handler: Any, key: tuple[str, str], task: asyncio.Task[None]) -> None:
-    _deletions.pop(key, None)
-    if not task.cancelled() and (error := task.exception()):  # whoever asked may have gone by now
-        handler.log.warning("The data of %s:%s are not deleted: %s", *key, error)
-
-
-async def _delete(handler: Any, user: Any, parts: Parts, session_id: str) -> None:
-    for _ in ("as it is", "as the hub finds it in its check"):
-        if not await _is_stopped(handler, user, parts, session_id, ended_reason="stopped_by_user"):
-            await settled(user, parts, session_id)  # however long that takes: a late end would undo what follows
-        spawner = user.spawners.get(session_id)
-        while spawner is not None and spawner.pending in ("stop", "check"):
-            await asyncio.sleep(0.05)
-    marked = await runs.delete(parts, user.name, session_id)
-    if marked is None or marked.desired is not Desired.DELETED:
-        return
-    spawner = user.get_or_create_spawner(session_id, session_id)
-    await spawner.delete_forever()
-    handler.db.delete(spawner.orm_spawner)
-    user.spawners.pop(session_id, None)
-    handler.db.commit()
 
 
 def ground(user: Any) -> Ground:

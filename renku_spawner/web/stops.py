@@ -14,6 +14,7 @@ from ..services.parts import Parts
 
 STOP_PATIENCE = 2.0  # seconds for what must have ended before something else happens; all is answered in three
 _settling: dict[tuple[str, str], asyncio.Task[None]] = {}  # by user and session, while they are under way
+deletions: dict[tuple[str, str], asyncio.Task[None]] = {}  # likewise
 
 
 def settled(user: Any, parts: Parts, session_id: str) -> asyncio.Task[None]:
@@ -40,6 +41,15 @@ async def has_failed(spawner: Any) -> bool:
         return False
     instance = await spawner.recorded()
     return instance is not None and instance.reason is not None
+
+
+async def until_deleted(user: Any, session_id: str) -> None:
+    """Wait for a deletion that is under way. Raises Conflict if it takes too long, Unavailable without a cluster."""
+    task = deletions.get((user.name, session_id))
+    if task is not None:
+        await asyncio.wait({task}, timeout=STOP_PATIENCE)
+        if not task.done():
+            raise still_stopping(user.spawners.get(session_id))
 
 
 async def until_stopped(spawner: Any) -> None:

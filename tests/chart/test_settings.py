@@ -32,6 +32,8 @@ from tests.test_volume_settings import VOLUME, WRONG_VOLUMES
 ELSEWHERE = {
     "db_url": "Renku's tables stand in the hub's database",
     "webhook_secret": "a secret",
+    "mail_password": "a secret",
+    "notice_secret": "a secret",
     "allow_unisolated": "of the local spawner",
     "workspace": "of the local spawner",
 }
@@ -66,6 +68,7 @@ def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
         for key, text in done.one("ConfigMap", "renku-hub")["data"].items():
             (tmp_path / "config" / key).write_text(text.replace("/etc/renku", str(tmp_path)))
         (tmp_path / "secret" / ".dockerconfigjson").write_text('{"auths": {}}')
+        (tmp_path / "secret" / "Renku.notice_secret").write_text("x" * 40)
         (tmp_path / "secret" / "GitLabOAuthenticator.client_secret").write_text("told once\n")
         monkeypatch.setenv("RENKU_CONFIG_DIR", str(tmp_path))
         c = Config({"JupyterHub": {"spawner_class": "renku", "db_url": f"sqlite:///{tmp_path}/hub.sqlite"}})

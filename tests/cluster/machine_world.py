@@ -13,7 +13,7 @@ import httpx
 
 from renku_spawner.app import Renku
 from renku_spawner.domain.instance import Instance
-from renku_spawner.web import servers
+from renku_spawner.web import stops
 from tests.cluster import machine_model as model
 from tests.cluster.machine_clock import within
 from tests.cluster.machine_cluster import Cluster, runs
@@ -338,7 +338,7 @@ class World:
         found += (
             [f"{secrets} secrets for {len(self.cluster.pods())} pods"] if secrets != len(self.cluster.pods()) else []
         )
-        found += [f"{key} is still being deleted" for key in servers._deletions]
+        found += [f"{key} is still being deleted" for key in stops.deletions]
         return found + self.wrong_claims(shown) + self.wrong_routes(shown)
 
     def wrong_pod(self, pod: dict[str, Any], said: str) -> list[str]:

@@ -39,6 +39,15 @@
   "registry_proxy" .images.registryProxy
   "image_checks_per_minute" .images.checksPerMinute
   "image_big" .images.big
+  "expire_paused_days" .expiry.pausedDays
+  "trash_days" .expiry.trashDays
+  "price" .expiry.price
+  "mail_server" .expiry.mail.server
+  "mail_security" .expiry.mail.security
+  "mail_sender" .expiry.mail.sender
+  "mail_username" .expiry.mail.username
+  "mail_address" .expiry.mail.address
+  "notice_url" .expiry.noticeUrl
   "volumes" .storages.volumes
   "rclone_storage_class" .storages.rcloneStorageClass
   "storage_kinds" .storages.kinds

@@ -1,0 +1,61 @@
+"""Letters to a program that takes them, refuses them, or is not there."""
+
+import hashlib
+import hmac
+import json
+
+import pytest
+
+from renku_spawner.domain.letter import Undelivered
+from renku_spawner.post.webhook import PAUSES, Webhook
+from tests.fixtures.ports import free_port
+
+from .conftest import Receiver
+from .test_mail import LETTER
+
+SECRET = "s" * 16
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("renku_spawner.post.webhook.PAUSES", tuple(0 for _ in PAUSES))
+
+
+async def test_what_is_posted_is_signed_and_says_all(receiver: Receiver) -> None:
+    hook = Webhook(receiver.url, SECRET)
+    await hook.send(LETTER)
+    await hook.close()
+    ((headers, body),) = receiver.requests
+    signed = hmac.new(SECRET.encode(), headers["Renku-Timestamp"].encode() + b"." + body, hashlib.sha256).hexdigest()
+    assert headers["Renku-Signature"] == f"sha256={signed}"
+    said = json.loads(body)
+    assert (said["event"], said["user"]) == ("expiry_warning", "ada")
+    assert said["sessions"][0]["deleted_on"] == "2027-01-20T12:00:00+00:00"
+    assert SECRET not in f"{headers}{body!r}"
+
+
+@pytest.mark.parametrize(("answers", "asked"), [([503, 500], 3), ([503], 2), ([200], 1)])
+async def test_it_is_tried_three_times(receiver: Receiver, at_once: None, answers: list[int], asked: int) -> None:
+    receiver.answers = list(answers)
+    hook = Webhook(receiver.url, SECRET)
+    await hook.send(LETTER)
+    await hook.close()
+    assert len(receiver.requests) == asked
+    assert len({json.loads(body)["sessions"][0]["id"] for _, body in receiver.requests}) == 1
+
+
+@pytest.mark.parametrize("status", [500, 404, 302])
+async def test_what_is_not_taken_is_not_delivered(receiver: Receiver, at_once: None, status: int) -> None:
+    receiver.answers = [status] * 9
+    hook = Webhook(receiver.url, SECRET)
+    with pytest.raises(Undelivered, match=str(status)):
+        await hook.send(LETTER)
+    await hook.close()
+    assert len(receiver.requests) == 3
+
+
+async def test_a_program_that_is_away_is_no_delivery(at_once: None) -> None:
+    hook = Webhook(f"http://127.0.0.1:{free_port()}/hook", SECRET)
+    with pytest.raises(Undelivered):
+        await hook.send(LETTER)
+    await hook.close()
