@@ -84,6 +84,21 @@ for each in json.load(sys.stdin):
 
 A failed command says why in one sentence on stderr.
 
+## For admins
+
+`check` says before a hub starts whether it would, and whether what it needs answers: the settings of
+`jupyterhub_config.py`, the database, GitLab, the images of `Renku.environments` in their registries, and on a cluster each
+right of [helm/role.yaml](kubernetes.md). It runs where the hub runs, as the hub, and makes and changes nothing by itself;
+the exit status is 1 if something is not as it should be. Whether the proxy in front passes websockets on is not looked at.
+
+```sh
+renku-spawner check --config jupyterhub_config.py
+```
+
+`environments`, `instances` and `orphans` ask the hub over the API, and want a token of an admin of Renku: for everybody else
+they end with 4. `orphans --remove` shows what it removes and wants a word typed, or `--yes`. `environments probe` (the same
+as `images probe`), `db` and `demo` run where the hub runs.
+
 ## Completion
 
 ```sh

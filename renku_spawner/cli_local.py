@@ -21,6 +21,10 @@ def add(commands: Any) -> None:
     images = cli_base.group(commands, "images", "what is installed in the images of ready-made environments")
     add_probe(images)
     cli_base.add(images, "script", Later("cli_images", "script"), "print the script that looks into an image")
+    text = "whether this hub would start, and whether database, GitLab, registries and cluster are as they should be"
+    check = cli_base.add(commands, "check", Later("cli_check", "check"), text)
+    check.add_argument("--config", default="jupyterhub_config.py", help="the hub's configuration")
+    check.add_argument("--json", action="store_true", help="what was found as a list")
     demo = cli_base.add(commands, "demo", Later("cli_demo", "demo"), "a hub on this machine, with people and projects")
     demo.add_argument("--reset", action="store_true", help="throw the demo's data away and start over")
     demo.add_argument("--prepare", action="store_true", help="make the data, but start no hub")

@@ -50,7 +50,7 @@ function _shtab_renku_spawner_using
   test "$_shtab_renku_spawner_cmdpath" = "$argv"
 end
 
-set -g _shtab_renku_spawner_commands login logout projects sessions start pause logs delete-data open export apply environments 'environments list' 'environments add' 'environments archive' 'environments probe' instances 'instances list' 'instances pause' orphans db 'db upgrade' 'db check' 'db downgrade' images 'images probe' 'images script' demo completion
+set -g _shtab_renku_spawner_commands login logout projects sessions start pause logs delete-data open export apply environments 'environments list' 'environments add' 'environments archive' 'environments probe' instances 'instances list' 'instances pause' orphans db 'db upgrade' 'db check' 'db downgrade' images 'images probe' 'images script' check demo completion
 set -g _shtab_renku_spawner_opts_with_value --class --config --description --digest --file --keyword --kind --lines --message --owner --project --reason --report --search --state --status --successor --url -f -n
 
 complete -c renku-spawner -e
@@ -159,6 +159,10 @@ complete -c renku-spawner -n '_shtab_renku_spawner_using images probe' -l report
 complete -c renku-spawner -n '_shtab_renku_spawner_using images probe' -l digest -x -d 'of the image that --report is about; the present one if left out'
 complete -c renku-spawner -n '_shtab_renku_spawner_using images; and test $_shtab_renku_spawner_npos -eq 0' -a script -d 'Print the script that looks into an image.'
 complete -c renku-spawner -n '_shtab_renku_spawner_using images script' -s h -l help -d 'show this help message and exit'
+complete -c renku-spawner -n '_shtab_renku_spawner_using; and test $_shtab_renku_spawner_npos -eq 0' -a check -d 'Whether this hub would start, and whether database, GitLab, registries and cluster are as they should be.'
+complete -c renku-spawner -n '_shtab_renku_spawner_using check' -s h -l help -d 'show this help message and exit'
+complete -c renku-spawner -n '_shtab_renku_spawner_using check' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the hub'"'"'s configuration'
+complete -c renku-spawner -n '_shtab_renku_spawner_using check' -l json -d 'what was found as a list'
 complete -c renku-spawner -n '_shtab_renku_spawner_using; and test $_shtab_renku_spawner_npos -eq 0' -a demo -d 'A hub on this machine, with people and projects.'
 complete -c renku-spawner -n '_shtab_renku_spawner_using demo' -s h -l help -d 'show this help message and exit'
 complete -c renku-spawner -n '_shtab_renku_spawner_using demo' -l reset -d 'throw the demo'"'"'s data away and start over'

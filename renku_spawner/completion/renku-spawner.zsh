@@ -11,6 +11,7 @@
 _shtab_renku_spawner_commands() {
   local _commands=(
     apply:'Make a project'"'"'s sessions what a file says, and show what changes.'
+    check:'Whether this hub would start, and whether database, GitLab, registries and cluster are as they should be.'
     completion:'Print what lets your shell complete these commands.'
     db:'Renku'"'"'s tables in the hub'"'"'s database.'
     delete-data:'Delete the files of your session for good.'
@@ -87,6 +88,15 @@ _shtab_renku_spawner_apply_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_renku_spawner_apply_defaults_added=0
+
+_shtab_renku_spawner_check_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--config[the hub\'s configuration]:config:_files"
+  "--json[what was found as a list]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_renku_spawner_check_defaults_added=0
 
 _shtab_renku_spawner_completion_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -365,6 +375,7 @@ _shtab_renku_spawner() {
       curcontext="${curcontext%:*:*}:_shtab_renku_spawner-$line[1]:"
       case $line[1] in
         apply) _arguments -C -s $_shtab_renku_spawner_apply_options ;;
+        check) _arguments -C -s $_shtab_renku_spawner_check_options ;;
         completion) _arguments -C -s $_shtab_renku_spawner_completion_options ;;
         db) _shtab_renku_spawner_db ;;
         delete-data) _arguments -C -s $_shtab_renku_spawner_delete_data_options ;;

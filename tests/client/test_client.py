@@ -8,12 +8,6 @@ from tests.faults.own_hub import OwnHub
 from tests.fixtures.ports import free_port
 
 
-@pytest.fixture
-def client(hub: OwnHub):
-    with Client(hub.url, hub.alice()) as client:
-        yield client
-
-
 def test_a_program_makes_a_project_and_a_session_starts_reads_pauses_and_deletes(hub: OwnHub, client: Client):
     assert client.whoami() == "alice"
     project = client.add_project(models.ProjectBody(path="alice/climate", title="Climate"))

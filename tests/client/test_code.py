@@ -3,9 +3,7 @@
 from pathlib import Path
 
 from renku_spawner.client import Client
-from tests.client.test_commands import Run, client, home, run, session
-
-__all__ = ["client", "home", "run", "session"]
+from tests.client.typed import Run
 
 
 def test_sessions_go_into_a_file_and_come_back_from_it(run: Run, session, client: Client, tmp_path: Path) -> None:

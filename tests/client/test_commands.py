@@ -1,54 +1,14 @@
 """`renku-spawner` as people and scripts use it, against a real hub."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from renku_spawner.client import Client, models
-from tests.client.typed import Done, typed
+from tests.client.conftest import environ_of, logged_in, login_file
+from tests.client.typed import Run, typed
 from tests.faults.own_hub import ADMIN_TOKEN, OwnHub
 from tests.fixtures.ports import free_port
-
-Run = Callable[..., Done]
-
-
-def environ_of(folder: Path) -> dict[str, str]:
-    return {"XDG_CONFIG_HOME": str(folder), "TERM": "xterm"}
-
-
-def login_file(folder: Path) -> Path:
-    return folder / "renku-spawner" / "login.json"
-
-
-def logged_in(hub: OwnHub, name: str, folder: Path) -> Run:
-    """`renku-spawner` of somebody who has logged in."""
-    environ = environ_of(folder)
-    done = typed("login", hub.url, stdin=f"{hub.token(name)}\n", environ=environ)
-    assert (done.code, done.err) == (0, "")
-    assert done.out.startswith(f"You are logged in at {hub.url.removesuffix('/hub/')} as {name}.")
-    return lambda *arguments, **more: typed(*arguments, environ=environ, **more)
-
-
-@pytest.fixture
-def run(hub: OwnHub, tmp_path: Path) -> Run:
-    return logged_in(hub, "alice", tmp_path)
-
-
-@pytest.fixture
-def client(hub: OwnHub):
-    with Client(hub.url, hub.alice()) as client:
-        yield client
-
-
-@pytest.fixture
-def path(client: Client, request: pytest.FixtureRequest) -> str:
-    """A project of its own for the test, with a session."""
-    path = f"alice/{request.node.name.replace('_', '-')[5:35].strip('-').lower()}"
-    client.add_project(models.ProjectBody(path=path, title="Project"))
-    environment = next(client.environments())
-    client.add_session(path, models.SessionBody(environment=environment.id, title="Explore"))
-    return path
 
 
 def test_a_session_is_started_by_its_name_shown_paused_and_deleted(run: Run, path: str, client: Client):

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,9 @@ class Done:
     def json(self) -> Any:
         assert self.code == 0, self.err
         return json.loads(self.out)
+
+
+Run = Callable[..., Done]
 
 
 def typed(*arguments: str, environ: dict[str, str], stdin: str = "", terminal: bool = False) -> Done:

@@ -11,6 +11,7 @@ from .quantity import Quantity, parse
 Object = dict[str, Any]
 Rules = dict[str, dict[str, set[str]]]  # namespace ("*": all): resource ("*": all): verbs
 EVERYTHING: Rules = {"*": {"*": {"*"}}}
+REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 NO_RESIZE = (
     "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"
 )
@@ -34,6 +35,19 @@ def authorise(user: str, rules: Rules, verb: str, resource: str, namespace: str,
     )
     error.headers = {"X-Content-Type-Options": "nosniff"}
     raise error
+
+
+def reviewed(review: Object, rules: Rules) -> Object:
+    """What a SelfSubjectAccessReview says, which everybody may ask for."""
+    asked = review["spec"]["resourceAttributes"]
+    resource = "/".join(filter(None, (asked["resource"], asked.get("subresource"))))
+    try:
+        authorise("", rules, asked["verb"], resource, asked.get("namespace", ""), asked.get("name", ""))
+        status: Object = {"allowed": True, "reason": "RBAC: allowed by RoleBinding"}
+    except ApiError:
+        status = {"allowed": False}
+    said = {"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1", "metadata": {}}
+    return said | {"spec": review["spec"], "status": status}
 
 
 def living_namespace(store: Store, resource: str, namespace: str, name: str) -> None:

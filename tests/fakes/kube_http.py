@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from .kube_admission import authorise
+from .kube_admission import REVIEW, authorise, reviewed
 from .kube_daemons import APPLY, RESOURCE
 from .kube_errors import ApiError, no_such_path, not_allowed, plain
 from .kube_faults import Fault, Request
@@ -112,8 +112,8 @@ class Handler:
     async def answer(self, http: web.BaseRequest, request: Request, raw: bytes) -> web.StreamResponse:
         user = self.authenticate(http)
         request.user = "" if request.resource == "pods/log" else user
-        if http.path in PUBLIC:
-            return ok(VERSION) if http.path == "/version" else web.Response(text="ok")
+        if http.path in {*PUBLIC, REVIEW}:
+            return self.open_to_all(http.path, request.body, user)
         if not http.path.startswith(("/api/", "/apis/apps/")):
             raise plain(404, "404 page not found")
         self.authorise(user, request)
@@ -126,6 +126,11 @@ class Handler:
         if sub == "eviction":
             return self.evict(request)
         return await getattr(self, f"do_{request.verb}")(http, request, raw)
+
+    def open_to_all(self, path: str, body: Any, user: str) -> web.Response:
+        if path == REVIEW:
+            return ok(reviewed(body, self.cluster.rules.get(user, {})), 201)
+        return ok(VERSION) if path == "/version" else web.Response(text="ok")
 
     def authorise(self, user: str, request: Request) -> None:
         loading = asyncio.get_running_loop().time() < self.loading_until and user != "admin"

@@ -1,0 +1,113 @@
+"""`renku-spawner check`: each thing a hub needs is there, or is named in a sentence."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from renku_spawner.kube import rights
+from renku_spawner.store import migrate
+from tests.fakes.gitlab import FakeGitLab
+from tests.fakes.kube import FakeCluster
+from tests.fakes.spawning import use
+from tests.fixtures.ports import free_port
+from tests.fixtures.registry import Registry, registry
+from tests.test_cli import Done, run, set_revision
+
+from . import test_rights
+
+__all__ = ["registry"]
+
+CONFIG = """
+from renku_spawner import RenkuSpawner, install
+c.JupyterHub.spawner_class = RenkuSpawner
+c.JupyterHub.db_url = "sqlite:///hub.sqlite"
+c.RenkuSpawner.namespace = "sessions"
+c.Renku.projects = "gitlab"
+c.Renku.gitlab_url = "{gitlab}"
+c.GitLabOAuthenticator.client_id = "renku"
+c.GitLabOAuthenticator.client_secret = "secret"
+c.Renku.environments = [
+    {{"key": "there", "name": "There", "image": "{host}/check/there"}},
+    {{"key": "absent", "name": "Absent", "image": "{host}/check/absent"}},
+]
+c.Renku.image_policy = {{"plain_http": ["{host}"]}}
+{more}
+install(c)
+"""
+
+
+@pytest.fixture
+async def cluster(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeCluster]:
+    async with FakeCluster(speed=20) as made:
+        use(made, monkeypatch)
+        test_rights.with_the_role(made)
+        yield made
+
+
+def configure(folder: Path, registry: Registry, gitlab: str, more: str = "") -> None:
+    registry.push("check/there")
+    text = CONFIG.format(host=registry.host, gitlab=gitlab, more=more)
+    (folder / "jupyterhub_config.py").write_text(text)
+
+
+async def checked(folder: Path, *arguments: str) -> Done:
+    return await asyncio.to_thread(run, "check", *arguments, folder=folder, JUPYTERHUB_CRYPT_KEY="0" * 64)
+
+
+def test_the_table_of_rights_is_that_of_the_role() -> None:
+    table = {**rights.RIGHTS, **rights.OF_PREPULLER}
+    assert {name: set(verbs) for name, verbs in table.items()} == test_rights.rights()
+
+
+async def test_all_is_looked_at_and_told_in_words(cluster: FakeCluster, registry: Registry, tmp_path: Path) -> None:
+    with FakeGitLab() as gitlab:
+        configure(tmp_path, registry, gitlab.url)
+        fresh = await checked(tmp_path)
+        assert fresh.stdout.startswith("ok  database    There are no tables of Renku yet; the hub makes them")
+        assert fresh.stderr == "renku-spawner: Not as it should be: images.\n"
+        assert "ok  cluster     The hub has its rights in the namespace sessions.\n" in fresh.stdout
+        url = f"sqlite:///{tmp_path}/hub.sqlite"
+        assert migrate.current(url) is None
+        migrate.upgrade(url)
+        set_revision(tmp_path / "hub.sqlite", "0001")
+        cluster.rules["hub"]["sessions"]["pods"] -= {"delete"}
+        del cluster.rules["hub"]["sessions"]["pods/log"]
+        second = await checked(tmp_path)
+    lines = second.stdout.splitlines()
+    assert lines[0].startswith("no  database    Renku's tables are of revision 0001")
+    assert lines[2] == f"ok  gitlab      {gitlab.url} answers."
+    assert lines[3] == f"ok  images      there: {registry.host}/check/there:latest"
+    assert lines[4].startswith("no  images      ")
+    assert "may not: delete pods, get pods/log." in lines[5]
+    assert [request for request in cluster.requests if request.verb not in ("create", "get")] == []
+
+
+async def test_what_is_away_is_told_as_that(cluster: FakeCluster, registry: Registry, tmp_path: Path) -> None:
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    configure(tmp_path, registry, nowhere)
+    cluster.fault(lambda request: True, times=99, reset=True)
+    done = await checked(tmp_path)
+    assert f"no  gitlab      {nowhere} does not answer as a GitLab does." in done.stdout
+    assert "no  cluster     The cluster does not say what the hub may do there." in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("c.Renku.gitlab_urk = 1", "gitlab_urk"),
+        ("c.GitLabOAuthenticator.client_secret = ''", "c.GitLabOAuthenticator.client_secret is ''"),
+        ("c.JupyterHub.spawner_class = 'simple'", "cannot run sessions"),
+        ("raise RuntimeError('a slip')", "RuntimeError: a slip"),
+    ],
+)
+async def test_a_setting_that_keeps_the_hub_from_starting_is_named(
+    registry: Registry, tmp_path: Path, more: str, said: str
+) -> None:
+    configure(tmp_path, registry, "https://gitlab.example.org", more)
+    done = await checked(tmp_path)
+    assert done.returncode == 1
+    [line] = [line for line in done.stdout.splitlines() if " settings " in line]
+    assert line.startswith("no")
+    assert said in line
