@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from traitlets import Bool, Unicode
 
-from . import pod_contents, pod_inventory
+from . import pod_contents, pod_inventory, pod_storages
 from .domain.errors import Unavailable
 from .domain.instance import Instance, Observed
 from .domain.inventory import Inventory, Orphan
@@ -64,6 +64,8 @@ class ClaimedSpawner(WatchedSpawner):
             clone_timeout=self.renku.clone_timeout,
             stop_grace=max(1, round(self.renku.stop_grace)),
             hub=self.hub_label,
+            volumes=self.renku.parts.policy.volumes,
+            rclone_storage_class=self.renku.parts.policy.rclone_storage_class,
         )
 
     def _claim(self, instance: Instance) -> str:
@@ -76,7 +78,8 @@ class ClaimedSpawner(WatchedSpawner):
         claim = claims.work_claim(name, spec, self.pod_settings, storage_class=storage)
         expected = instance.last_activity is not None
         notice = await keep.keep(calls, claim, spec, expected=expected)
-        notices = (*instance.notices, *([notice.told()] if notice else []))
+        storages = pod_storages.notices(spec, self.pod_settings)
+        notices = (*instance.notices, *storages, *([notice.told()] if notice else []))
         staged = await runs.stage(self.renku.parts, instance, Observed.SCHEDULING, notices=notices)
         if staged is None:
             raise LaunchFailed("cancelled")

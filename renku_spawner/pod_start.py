@@ -22,12 +22,13 @@ from .kube.objects import Raw
 from .kube.settings import CLONE
 from .kube.verdict import Verdict, judge
 from .kube.watch import Watch
+from .pod_storages import Known
 from .services import runs
 from .services.parts import Parts
 
 _STEPS = {Observed.SCHEDULING, Observed.PULLING, Observed.PREPARING, Observed.STARTING, Observed.WAITING}
 _PATIENT = {Observed.SCHEDULING, Observed.PULLING}  # these may take long and say so
-_DISK = ("volume_pending", "volume_attach", "volume_mount")
+_DISK = ("volume_pending", "volume_attach", "volume_mount", "data_mount_failed")
 _ASK_AGAIN = 3.0  # seconds between two looks at the claim's events
 
 
@@ -45,6 +46,7 @@ class PodStart:
     timeout: float
     secret: str
     claim: str
+    storages: Known = field(default_factory=Known)
     stage: Observed = Observed.CREATING  # what is on record
     cloned: bool = False
     waits: tuple[Mapping[str, str], ...] = ()  # what it is told to wait for now
@@ -105,7 +107,7 @@ class PodStart:
         failure, now = look.verdict.failure, monotonic()
         if failure is not None and failure.code in _DISK and now > self.claim_asked:
             self.claim_asked = now + _ASK_AGAIN
-            self.claim_events = await self.calls.claim_events(self.claim)
+            self.claim_events = [*await self.calls.claim_events(self.claim), *await self.storages.look(self.calls)]
 
     async def _missing(self, stage: Observed) -> list[Mapping[str, str]]:
         """Once the files are there: what to tell of repositories that are not."""
@@ -117,7 +119,7 @@ class PodStart:
 
     def _asked(self) -> Asked:
         ours = frozenset({self.secret})
-        return asked(self.spec, ours=ours, now=datetime.now(UTC))
+        return asked(self.spec, ours=ours, now=datetime.now(UTC), storages=self.storages.names)
 
     def _further(self) -> None:
         self.end = monotonic() + self.timeout
@@ -125,7 +127,8 @@ class PodStart:
     def _give_up_if_final(self, look: Look) -> None:
         failure = look.verdict.failure
         if failure is not None and look.verdict.final:
-            raise LaunchFailed(failure.code, **failure.values)
+            because = (str(failure.values["storages"]),) if failure.code == "data_mount_failed" else ()
+            raise LaunchFailed(failure.code, **failure.values).because_of(because)
 
     def _give_up_if_late(self) -> None:
         if monotonic() > self.end:

@@ -9,7 +9,7 @@ from time import monotonic
 from jupyterhub.utils import maybe_future
 from traitlets import Bool, Unicode
 
-from . import beside, pod_look, pod_probe
+from . import beside, pod_look, pod_probe, pod_storages
 from .claimed import ANSWERS_WITHIN, ClaimedSpawner
 from .domain.instance import Desired, Instance, Observed
 from .domain.session import SessionSpec
@@ -23,6 +23,7 @@ from .kube.verdict import Failure, Verdict, judge
 from .kube.watch import Watch
 from .pod_pull import PullLogin
 from .pod_start import PodStart
+from .pod_storages import Known
 from .runtime import logs
 from .services import runs
 from .silence import Silence
@@ -87,6 +88,7 @@ class RenkuSpawner(ClaimedSpawner):
             parts=self.renku.parts, calls=calls, watch=watch, key=self.key, uid=uid, spec=spec,
             instance=instance, timeout=self.renku.start_timeout, secret=self._secret(instance),
             claim=self._claim(instance), stage=instance.observed,
+            storages=Known.of(spec, self.pod_settings, self._secret(instance)),
         )  # fmt: skip
         async with login.kept_good():
             look = await start.until_running()
@@ -112,6 +114,7 @@ class RenkuSpawner(ClaimedSpawner):
         await login.fetch()
         made = await calls.create_pod(pod, image=manifest.pinned(spec))
         await login.hand_over(made, run=instance.run or "", settings=settings)
+        await pod_storages.hand_over(calls, spec, settings, run=instance.run or "", secret=name, pod=made)
         values = secret.session_secret(base, spec, run=instance.run or "", name=name, settings=settings)
         await calls.create_secret(secret.owned(values, made))
         return made["metadata"]["uid"], instance

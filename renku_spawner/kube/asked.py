@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from ..domain import quantity
@@ -14,7 +15,8 @@ from .settings import NOTEBOOK
 class Asked:
     """`limit` is the memory limit in words, `program` what shall run, `gpu` the resource
     of the class; `ours` are the objects that we make after the pod, `making` those of
-    them that are not made yet."""
+    them that are not made yet; `storages` are directories by what the cluster calls their
+    claims and volumes."""
 
     image: str
     limit: str = ""
@@ -24,7 +26,12 @@ class Asked:
     was_ready: bool = False
     ours: frozenset[str] = frozenset()
     making: frozenset[str] = frozenset()
+    storages: Mapping[str, str] = field(default_factory=dict)
     now: datetime | None = None
+
+    def storage_in(self, said: str) -> str | None:
+        """The directory of the storage that a message is about."""
+        return next((directory for name, directory in self.storages.items() if name in said), None)
 
 
 def asked(spec: SessionSpec, **more: object) -> Asked:

@@ -25,7 +25,7 @@ from kubernetes_asyncio.client import (
 
 from ..domain import image
 from ..domain.session import SessionSpec
-from . import clone, environment, pull, security
+from . import clone, environment, pull, security, storages
 from .environment import literal
 from .labels import NETWORK, notes, run_labels
 from .resources import requirements
@@ -96,8 +96,9 @@ def _notebook(
     new.resources = requirements(spec)
     new.security_context = security.of_container(spec.run, settings)
     new.volume_mounts = [
-        *_without(container.volume_mounts, lambda mount: mount.name in _OURS or mount.mount_path in (WORK, _SHM)),
+        *_without(container.volume_mounts, _is_ours),
         _work_mount(),
+        *storages.mounts(spec, settings),
         V1VolumeMount(name=_SHM_VOLUME, mount_path=_SHM),
         *([pull.mount()] if spec.pull else []),
     ]
@@ -148,12 +149,20 @@ def _volumes(pod: V1PodSpec, spec: SessionSpec, *, claim: str, secret: str, sett
     work = V1PersistentVolumeClaimVolumeSource(claim_name=claim)
     memory = V1EmptyDirVolumeSource(medium="Memory", size_limit=settings.shm)
     return [
-        *_without(pod.volumes, lambda volume: volume.name in _OURS),
+        *_without(pod.volumes, _is_ours),
         V1Volume(name=_WORK_VOLUME, persistent_volume_claim=work),
         V1Volume(name=_SHM_VOLUME, empty_dir=memory),
         *([clone.volume(secret)] if spec.repositories else []),
         *([pull.volume(secret)] if spec.pull else []),
+        *storages.volumes(spec, settings, secret),
     ]
+
+
+def _is_ours(each: V1Volume | V1VolumeMount) -> bool:
+    """Whether a volume has a name of ours, or a mount a place of ours."""
+    place = getattr(each, "mount_path", "")
+    named = each.name in _OURS or each.name.startswith(f"{storages.VOLUME}-")
+    return named or place in (WORK, _SHM)
 
 
 def _work_mount() -> V1VolumeMount:

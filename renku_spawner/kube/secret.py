@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 from copy import deepcopy
+from typing import TypeVar
 
-from kubernetes_asyncio.client import V1ObjectMeta, V1OwnerReference, V1Pod, V1Secret
+from kubernetes_asyncio.client import V1ObjectMeta, V1OwnerReference, V1PersistentVolumeClaim, V1Pod, V1Secret
 
 from ..domain.session import SessionSpec
 from . import clone, environment, pull
@@ -14,6 +15,7 @@ from .objects import Raw, dig
 from .settings import PodSettings
 
 TOKEN = "JUPYTERHUB_API_TOKEN"
+Owned = TypeVar("Owned", V1Secret, V1PersistentVolumeClaim)
 
 
 def session_secret(pod: V1Pod, spec: SessionSpec, *, run: str, name: str, settings: PodSettings) -> V1Secret:
@@ -35,12 +37,12 @@ def session_secret(pod: V1Pod, spec: SessionSpec, *, run: str, name: str, settin
     )
 
 
-def owned(secret: V1Secret, pod: Raw) -> V1Secret:
-    """A copy of *secret* that is deleted together with *pod*, as the API server answered it."""
-    secret = deepcopy(secret)
+def owned(thing: Owned, pod: Raw) -> Owned:
+    """A copy of *thing* that is deleted together with *pod*, as the API server answered it."""
+    thing = deepcopy(thing)
     owner = V1OwnerReference(api_version="v1", kind="Pod", name=pod["metadata"]["name"], uid=pod["metadata"]["uid"])
-    secret.metadata.owner_references = [owner]
-    return secret
+    thing.metadata.owner_references = [owner]
+    return thing
 
 
 def token(secret: Raw | None) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..domain.volume import Volume
+
 WORK = "/work"
 NOTEBOOK = "notebook"  # the container that KubeSpawner makes
 CLONE = "clone"
@@ -16,7 +18,7 @@ class PodSettings:
     configuration says none (a numeric uid is needed always, decision 47).
 
     Times are in seconds. `hub` tells the pods of hubs that share a namespace apart and
-    is a valid label value.
+    is a valid label value. `rclone_storage_class` mounts remotes; empty: none are mounted.
     """
 
     clone_image: str
@@ -26,3 +28,5 @@ class PodSettings:
     stop_grace: int = 30
     shm: str = "1Gi"
     hub: str = ""
+    volumes: tuple[Volume, ...] = ()
+    rclone_storage_class: str = ""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from .asked import Asked
-from .objects import Raw, condition, matching, text, words
+from .objects import Raw, condition, dig, matching, text, words
 from .verdict import HEALS_OFTEN, Failure, Notice
 
 _CLAIM_GONE = re.compile(r'persistentvolumeclaim "[^"]*" not found|could not find v1\.PersistentVolumeClaim')
@@ -14,6 +14,7 @@ _CLAIM_WAITS = re.compile(r'unbound immediate PersistentVolumeClaims|persistentv
 _RESOURCES = re.compile(r"Insufficient (cpu|memory|ephemeral-storage|pods)|Too many pods")
 _OBJECT_GONE = re.compile(r'(secret|configmap) "[^"]*" not found|references non-existent (secret|config) key')
 _SHORTLY = 10.0  # a claim or Secret that is made beside the pod comes within moments
+_DATA = 60.0  # a storage that somebody far away may be slow with; its session can go on without it
 
 
 def machine(pod: Raw, events: Sequence[Raw], asked: Asked) -> Failure | None:
@@ -24,9 +25,9 @@ def machine(pod: Raw, events: Sequence[Raw], asked: Asked) -> Failure | None:
     if scheduled.get("status") != "False" or not message:
         return None
     if _CLAIM_GONE.search(message):
-        return Failure(code="volume_lost", after=_SHORTLY)
+        return _data(message, asked, after=3 * _SHORTLY) or Failure(code="volume_lost", after=_SHORTLY)
     code = _unschedulable(message, asked)
-    said = _claim(events) if code == "volume_pending" else None
+    said = _claim(events, asked) if code == "volume_pending" else None
     return said or Failure(code=code, values={"message": words(message)}, after=HEALS_OFTEN)
 
 
@@ -40,13 +41,21 @@ def _unschedulable(message: str, asked: Asked) -> str:
 
 def disk(events: Sequence[Raw], asked: Asked) -> Failure | None:
     """Why a volume is not there, as events tell while containers wait for it; also events of the claim."""
-    if said := _claim(events):
+    if said := _claim(events, asked):
         return said
     for event in matching(events, "FailedMount"):
-        return _not_mounted(text(event.get("message")), asked)
-    if matching(events, "FailedAttachVolume"):
-        return Failure(code="volume_attach", after=HEALS_OFTEN)
+        message = text(event.get("message"))
+        return _data(message, asked) or _not_mounted(message, asked)
+    for event in matching(events, "FailedAttachVolume"):
+        return _data(text(event.get("message")), asked) or Failure(code="volume_attach", after=HEALS_OFTEN)
     return None
+
+
+def _data(message: str, asked: Asked, *, about: str = "", after: float | None = None) -> Failure | None:
+    """That a storage cannot be mounted, if it is one that a message names, or is *about*."""
+    directory = asked.storage_in(about or message)
+    said = {"storages": directory, "message": words(message)}
+    return Failure(code="data_mount_failed", values=said, after=after or _DATA) if directory else None
 
 
 def resize(events: Sequence[Raw]) -> Notice | None:
@@ -57,10 +66,12 @@ def resize(events: Sequence[Raw]) -> Notice | None:
     return None
 
 
-def _claim(events: Sequence[Raw]) -> Failure | None:
-    """Why there is no disk for the claim, in the words of whoever should make it."""
+def _claim(events: Sequence[Raw], asked: Asked) -> Failure | None:
+    """Why there is no disk for a claim, in the words of whoever should make it."""
     for reason in ("ProvisioningFailed", "FailedBinding"):
         for event in matching(events, reason):
+            if data := _data(text(event.get("message")), asked, about=text(dig(event, "involvedObject", "name"))):
+                return data
             return Failure(code="volume_pending", values={"message": words(event.get("message"))}, after=HEALS_OFTEN)
     return None
 

@@ -58,6 +58,19 @@ def obscured(secret: str) -> str:
     return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
 
 
+def revealed(sealed: str) -> str:
+    """What `obscured` was given."""
+    known = base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4))
+    decryptor = Cipher(algorithms.AES(_KNOWN_KEY), modes.CTR(known[:16])).decryptor()
+    return (decryptor.update(known[16:]) + decryptor.finalize()).decode()
+
+
+def plain(storage: Storage, options: Mapping[str, str]) -> dict[str, str]:
+    """*options* of it with nothing obscured, for those who do that themselves."""
+    sealed = {option.name for option in storage.of_kind.options if option.obscured}
+    return {name: revealed(value) if name in sealed else value for name, value in options.items()}
+
+
 def options(storage: Storage, secrets: Mapping[str, str]) -> dict[str, str]:
     """The configuration of the remote that *storage* is, with *secrets* in it; empty for a volume."""
     kind = storage.of_kind

@@ -32,7 +32,10 @@ class Api:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.classes: dict[str, dict[str, bool]] = {"hostpath": {}, "wait": {"wait": True}, "growing": {"grow": True}}
+        self.classes: dict[str, dict[str, bool]] = {
+            "hostpath": {}, "wait": {"wait": True}, "growing": {"grow": True},
+            "csi-rclone-secret-annotation": {"secret": True},
+        }  # fmt: skip
         self.default_class = "hostpath"
 
     def read(self, raw: bytes, resource: str, query: Mapping[str, str]) -> tuple[Object, list[str]]:

@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from . import csi_rclone
 from .kube_store import KINDS, Change, stamp
 
 if TYPE_CHECKING:
@@ -63,7 +64,19 @@ class Controllers:
             text = "waiting for first consumer to be created before binding"
             self.event(claim, "WaitForFirstConsumer", text, component="persistentvolume-controller")
         else:
+            if can.get("secret"):
+                await self.wait_for_secret(claim)
             await self.bind(claim, {})
+
+    async def wait_for_secret(self, claim: Object) -> None:
+        """As the external provisioner of csi-rclone, whose class takes the Secret from the claim's annotation."""
+        namespace, name, told = claim["metadata"]["namespace"], csi_rclone.secret_name(claim) or "", False
+        while self.newest(claim) and self.store.find("secrets", namespace, name) is None:
+            if not told:
+                text = f'error getting secret {name} in namespace {namespace}: secrets "{name}" not found'
+                self.event(claim, "ProvisioningFailed", text, "Warning", component="csi-rclone")
+                told = True
+            await self.pause(0.5)
 
     async def bind(self, claim: Object, annotations: dict[str, str]) -> None:
         volume = f"pvc-{claim['metadata']['uid']}"

@@ -7,6 +7,7 @@ from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
+from . import csi_rclone
 from .kube_store import Store
 
 Object = dict[str, Any]
@@ -39,6 +40,7 @@ class Machine:
         if claim := volume.get("persistentVolumeClaim"):
             found = self.store.get("persistentvolumeclaims", self.namespace, claim["claimName"])
             folder = self.claims / found["metadata"]["uid"]
+            self.stage(found, folder)
         else:
             folder = self.own / "volumes" / volume["name"]
         folder.mkdir(parents=True, exist_ok=True)
@@ -46,6 +48,19 @@ class Machine:
             if kind in volume:
                 self.write(folder, volume, kind, resource, volume[kind][key])
         return folder
+
+    def stage(self, claim: Object, folder: Path) -> None:
+        """Of claims of csi-rclone: have what its driver has, once."""
+        name = csi_rclone.secret_name(claim)
+        if name is None or folder.exists():
+            return
+        folder.mkdir(parents=True)
+        try:
+            csi_rclone.stage(self.store.get("secrets", self.namespace, name), folder)
+        except csi_rclone.StageError as error:
+            folder.rmdir()
+            said = f'MountVolume.MountDevice failed for volume "{claim["spec"]["volumeName"]}" : {error}'
+            raise MountError(said) from None
 
     def write(self, folder: Path, volume: Object, kind: str, resource: str, name: str) -> None:
         found = self.store.find(resource, self.namespace, name)
