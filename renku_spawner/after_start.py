@@ -39,6 +39,7 @@ async def go_on(hub: Any, renku: Renku) -> None:
         await housekeeping.forever(renku.parts, timedelta(days=renku.launches_kept_days))
     except asyncio.CancelledError:
         await pins.close(renku.parts)
+        await renku.parts.offers.close()
         await _close_source(renku.parts)
         raise
 
@@ -76,6 +77,8 @@ async def _close_source(parts: Parts) -> None:
         await parts.ci.close()
     if parts.gitlab is not None:
         parts.gitlab.close()
+    if parts.git is not None:
+        await parts.git.close()
 
 
 async def _route_checked(hub: Any) -> None:

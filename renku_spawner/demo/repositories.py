@@ -15,6 +15,25 @@ from pathlib import Path
 from typing import Any
 
 _WHO = {"name": "Alice", "email": "alice@localhost"}
+_SESSIONS = """\
+# Offered to who may add sessions, while the project has none: docs/sessions-as-code.md.
+version: 1
+sessions:
+- title: Look around
+  default: true
+  description: "{title}: the notebook, with what it needs."
+  environment:
+    ready_made: jupyter-python
+- title: Compute
+  description: The same with more of everything.
+  environment:
+    ready_made: jupyter-python
+  configuration:
+    cpu: 1
+    memory: 2Gi
+    variables:
+      OMP_NUM_THREADS: 1
+"""
 _WHEN = "2026-01-12T09:00:00+0000"  # the same commits on every machine
 
 
@@ -81,6 +100,7 @@ def _analysis(name: str, title: str, column: str, unit: str) -> dict[str, str]:
         f'print(f"{{len(values)}} values, mean {{statistics.mean(values):.1f}} {unit}")',
     ]
     return {
+        ".renku/sessions.yaml": _SESSIONS.format(title=title),
         "README.md": f"# {title}\n\nOpen `analysis.ipynb`; it reads the data from `../{name}-data`.\n",
         "analysis.ipynb": _notebook(title, code),
     }
@@ -105,11 +125,13 @@ def _make(folder: Path, name: str, files: Mapping[str, str]) -> None:
         work, bare = Path(temporary, "work"), Path(temporary, "bare.git")
         _git("init", "--quiet", "--initial-branch=main", str(work))
         for path, text in files.items():
+            (work / path).parent.mkdir(exist_ok=True)
             (work / path).write_text(text, encoding="utf-8")
         _git("-C", str(work), "add", "--all")
         _git("-C", str(work), "commit", "--quiet", "--message", "Begin")
         _git("-C", str(work), "tag", "v1")
         _git("clone", "--quiet", "--bare", str(work), str(bare))
+        _git("-C", str(bare), "config", "uploadpack.allowFilter", "true")  # so that one file can be asked for
         os.rename(bare, folder / f"{name}.git")
 
 

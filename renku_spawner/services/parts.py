@@ -25,6 +25,7 @@ from ..store.patience import patiently
 from .hearing import Hearing
 from .keeping import Keeper, NoKeeper, Once
 from .news import News
+from .offers import Offers
 from .post import Post
 from .prepuller import Prepulling
 from .pulse import Pulse
@@ -51,7 +52,7 @@ class Parts:
     what they do not want to be kept; `known` remembers which people were seen (see `people`); `registry` is None where
     registries are not asked (`git` likewise, of repositories), `gitlab` None where projects
     do not live there; `looks` are the questions to registries under way, and `unread` are
-    digests whose list of packages could not be read (see `pins`); `pulse` knows
+    digests whose list of packages could not be read (see `pins`), `offers` what repositories describe; `pulse` knows
     whether the database answers, `hearing` whether the use of sessions is heard of; `emit` tells
     the hub's event log of an `audit` or a `launch`, when it is stored; `post` reaches people who
     do not look at the hub.
@@ -75,6 +76,7 @@ class Parts:
     looks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     unread: Cache[bool] = field(default_factory=lambda: Cache(1000, monotonic))
     known: dict[str, datetime | None] = field(default_factory=dict)
+    offers: Offers = field(default_factory=Offers)
     pulse: Pulse = field(default_factory=Pulse)
     hearing: Hearing = field(default_factory=Hearing)
     emit: Callable[[str, Mapping[str, Any]], None] = _to_nobody

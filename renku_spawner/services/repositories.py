@@ -136,14 +136,14 @@ async def check(parts: Parts, person: Person, new: Repository) -> None:
         Invalid: at `url` or `ref`.
         Away, LogInAgain: GitLab gives no answer.
     """
-    path = _path(parts.gitlab, new.url) if parts.gitlab else None
+    path = path_in(parts.gitlab, new.url) if parts.gitlab else None
     if parts.gitlab and path is not None:
         await _in_gitlab(parts.gitlab, person, path, new.ref)
     elif parts.git is not None:
         await _elsewhere(parts, new)
 
 
-def _path(gitlab: GitLab, url: str) -> str | None:
+def path_in(gitlab: GitLab, url: str) -> str | None:
     """The path of the project that *url* is in *gitlab*; None for other hosts."""
     here, there = urlsplit(gitlab.url), urlsplit(url)
     if (there.scheme, there.netloc.lower()) != (here.scheme, here.netloc.lower()):

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from ..domain import names
 from ..domain.access import Action
-from ..services import environments, looks, projects
+from ..domain.environment import Environment
+from ..services import code_offer, environments, looks, projects
+from . import views_code
 from . import views_projects as views
 from .base_page import RenkuHandler
 from .bodies import Nothing
@@ -22,6 +24,7 @@ from .forms import (
 )  # fmt: skip
 from .scopes import READ, WRITE
 from .urls import query
+from .views import View
 from .words import VISIBILITIES
 
 BLANK = {"title": "", "slug": "", "description": "", "visibility": "private", "repositories": ""}
@@ -74,9 +77,15 @@ class ProjectPage(RenkuHandler):
         found = await looks.project(self.parts, self.person, self.ref(ref), after=self.after(), search=search)
         if self.moved(ref, found.project.path):
             return
-        offered = [] if found.total or search else (await environments.offered(self.parts, self.person))[0]
         asked = {"search": search, "back": query("project", search=search, after=self.after())}
-        self.show("renku_project.html", "projects", **views.page(found, offered, self.person, self.frame, asked))
+        offered = await self._offered(found) if not (found.total or search) else ([], None)
+        self.show("renku_project.html", "projects", **views.page(found, *offered, self.person, self.frame, asked))
+
+    async def _offered(self, found: looks.ProjectPage) -> tuple[list[Environment], View | None]:
+        """What an empty project can get with a click."""
+        ready_made, _ = await environments.offered(self.parts, self.person)
+        looked = await code_offer.look(self.parts, self.person, found.project) if found.writes else None
+        return ready_made, views_code.offered(looked, found.project.path, self.urls) if looked else None
 
 
 class SettingsPage(RenkuHandler):

@@ -50,9 +50,15 @@ def head(project: Project, frame: Frame) -> View:
 
 
 def page(
-    found: ProjectPage, environments: Sequence[Environment], person: Person, frame: Frame, asked: Mapping[str, str]
+    found: ProjectPage,
+    environments: Sequence[Environment],
+    described: View | None,
+    person: Person,
+    frame: Frame,
+    asked: Mapping[str, str],
 ) -> View:
-    """Everything of renku_project.html; *asked* are the `search` and `back` of the request."""
+    """Everything of renku_project.html; *described* is what a repository offers, and *asked* are the `search` and
+    `back` of the request."""
     project, urls = found.project, frame.urls
     writes = found.writes
     cards = [card(view, project, frame, may_write=writes) for view in found.sessions]
@@ -72,6 +78,7 @@ def page(
         "next": query(address, search=search, after=found.next) if found.next else None,
         "count": words.counted(found.total, "session") if found.total else None,
         "environments": [offer(each, project.path, frame) for each in environments],
+        "described": described,
         "add_url": urls.sessions(project.path) if writes else None,
         "repositories": repositories(project.repositories),
         "members": members(project.members) if project.ours else [],

@@ -212,6 +212,18 @@ on("input", "[data-check]", (group) => {
   questions.set(group.dataset.renew, { timer, abort });
 });
 
+// ---- what was not known yet when the page was made: <div id="…" data-later> ---------------------
+
+async function later(tries = 4) {
+  const part = document.querySelector("[data-later]");
+  if (!part || !tries) return;
+  await new Promise((done) => { setTimeout(done, 1500); });
+  const fresh = (await load(location.href)).getElementById(part.id);
+  if (fresh) place(part, fresh);
+  await later(tries - 1);
+}
+later().catch(() => {});                                              // it is there when the page is loaded again
+
 // ---- at the start ------------------------------------------------------------------------------
 
 setInterval(() => {

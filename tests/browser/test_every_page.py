@@ -31,7 +31,7 @@ async def pages(person) -> tuple[Page, list[str]]:
     session = await card(page, TITLE).get_by_role("link", name=TITLE).first.get_attribute("href")
     assert session is not None
     identity = session.rpartition("/")[2]
-    below = ["", "/-/settings", "/-/delete", "/-/sessions/new"]
+    below = ["", "/-/settings", "/-/delete", "/-/sessions/new", "/-/sessions/described"]
     return page, [
         "hub/renku/projects",
         "hub/renku/projects/new",

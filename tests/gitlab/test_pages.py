@@ -20,6 +20,7 @@ __all__ = ["gitlab_hub", "lab", "renku_hub"]
 PATH = "klima/alpen/daily"
 PAGE = f"renku/projects/{PATH}"
 SETTINGS = f"{PAGE}/-/settings"
+DESCRIBED = "version: 1\nsessions:\n- title: From GitLab\n  environment: {ready_made: python}\n"
 
 
 class Site:
@@ -249,3 +250,20 @@ async def test_who_lost_access_reads_why_and_keeps_what_is_theirs(
     assert "Resume instead" not in page
     assert (await site.post(alice, doomed, confirm=session.title)).status_code == 303
     assert await site.hub.status(session) is Status.INACTIVE
+
+
+async def test_sessions_that_the_projects_own_repository_describes_are_offered_to_who_may_add_them(site: Site) -> None:
+    site.there.push("main", {".renku/sessions.yaml": DESCRIBED})
+    alice = await site.hub.visitor("alice")
+    page = words((await alice.get(PAGE)).text)
+    assert "daily describes 1 session From GitLab" in page
+    looked = (await alice.get(f"{PAGE}/-/sessions/described")).text
+    content = re.search(r'name="content" value="(\w+)"', looked)
+    assert content
+    added = await site.post(alice, f"{PAGE}/-/sessions/described", content=content[1])
+    assert added.status_code == 303
+    assert "describes" not in words((await alice.get(PAGE)).text)
+    await site.hub.join("bob")
+    bob = await site.hub.visitor("bob")
+    assert (await bob.get(f"{PAGE}/-/sessions/described")).status_code == 403
+    assert "From GitLab" in (await bob.get(f"{PAGE}/-/sessions.yaml")).text

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.web import examples_admin
+from tests.web import examples_admin, examples_code
 
 BASE = "/hub/"
 PROJECT = BASE + "renku/projects/alice/alpine-precipitation"
@@ -425,6 +425,7 @@ def project_page(**changed: Any) -> dict[str, Any]:
         "next": PROJECT + "?after=abc",
         "count": "10 sessions",
         "environments": [],
+        "described": None,
         "add_url": PROJECT + "/-/sessions",
         "repositories": REPOSITORIES,
         "members": [{"role": "owner", "names": "alice"}, {"role": "editor", "names": "bob"}],
@@ -842,8 +843,18 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
             keywords=[],
             next=None,
             environments=[environment(), environment(id="e2", name="Minimal", digest=None)],
+            described=examples_code.OFFERED,
         ),
     ),
+    "project-empty-broken": (
+        "renku_project.html",
+        project_page(sessions=[], default=None, keywords=[], next=None, described=examples_code.BROKEN),
+    ),
+    "project-empty-not-yet": (
+        "renku_project.html",
+        project_page(sessions=[], default=None, keywords=[], next=None, described=examples_code.NOT_YET),
+    ),
+    **examples_code.pages(ABOUT_PROJECT),
     "project-viewer": (
         "renku_project.html",
         project_page(

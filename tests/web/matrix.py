@@ -39,6 +39,9 @@ PAGES = """
 /renku/projects/{path}/-/delete                      POST    303 404 403 403 303 404  303 403 403 403 303 403  303
 /renku/projects/{path}/-/sessions/new                GET     302 404 403 200 200 404  302 403 403 200 200 403  302
 /renku/projects/{path}/-/sessions                    POST    303 404 403 303 303 404  303 403 403 303 303 403  303
+/renku/projects/{path}/-/sessions/described          GET     302 404 403 404 404 404  302 403 403 404 404 403  302
+/renku/projects/{path}/-/sessions/described          POST    303 404 403 404 404 404  303 403 403 404 404 403  303
+/renku/projects/{path}/-/sessions.yaml               GET     302 404 200 200 200 404  302 200 200 200 200 200  302
 /renku/projects/{path}/-/sessions/check              POST    303 404 403 200 200 404  303 403 403 200 200 403  303
 /renku/projects/{path}/-/sessions/{session}          GET     302 404 200 200 200 404  302 200 200 200 200 200  302
 /renku/projects/{path}/-/sessions/{session}/packages.cdx.json GET 302 404 200 200 200 404  302 200 200 200 200 200  302
@@ -187,6 +190,7 @@ SENT: dict[tuple[str, str], dict[str, object]] = {
     ("/renku/projects/{path}/-/members", "POST"): {"username": "erin", "role": "viewer"},
     ("/renku/projects/{path}/-/delete", "POST"): {"confirm": "{title}"},
     ("/renku/projects/{path}/-/sessions", "POST"): {"environment": "{environment}"},
+    ("/renku/projects/{path}/-/sessions/described", "POST"): {"content": "0"},
     ("/renku/projects/{path}/-/sessions/{session}/edit", "POST"): {"title": "X", "version": "1"},
     ("/renku/projects/{path}/-/sessions/{session}/delete", "POST"): {"confirm": "Explore"},
     ("/renku/projects/{path}/-/sessions/{session}/revision", "POST"): {"revision": "1"},
