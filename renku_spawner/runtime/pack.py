@@ -1,0 +1,261 @@
+"""Pack all that lies in a folder that somebody else fills: a tar in pieces, and never through a link.
+
+Links stay links. What no archive can hold, cannot be read, or belongs to another file system (a storage) is left out,
+and named in `left-out.txt` at the end. A file that changes meanwhile has the length that it had when it was begun.
+"""
+
+import errno
+import json
+import os
+import stat
+import tarfile
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+NAME = "work"  # of the folder in the archive
+LEFT_OUT = "left-out.txt"
+_PIECE = 1 << 20
+_LONGEST = 4000  # bytes of a path: no program unpacks much longer ones (PATH_MAX)
+_LINKS = 200_000  # files with several names that are remembered; further ones are packed by each name
+_PARTS = 10_000  # of a file with holes; one with more is packed with its holes filled
+_NAMED = 10_000  # of what is left out
+_OPEN_FOLDERS = 64  # at a time
+_BLOCK = 512
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_KINDS = {
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+class NotTaken(Exception):
+    """Nobody takes what is packed any more."""
+
+
+def pack(top: str, write: Callable[[bytes], None]) -> None:
+    """Give the archive of *top* to *write*, piece by piece.
+
+    Raises OSError if *top* itself cannot be read, and NotTaken if *write* raises OSError.
+    """
+    _Packer(top, write).run()
+
+
+class _Packer:
+    def __init__(self, top: str, write: Callable[[bytes], None]) -> None:
+        self._top, self._taken = top, write
+        self._device = os.stat(top, follow_symlinks=False).st_dev
+        self._chain: list[tuple[tuple[str, ...], int]] = []  # folders that are open, each inside of those before it
+        self._linked: dict[tuple[int, int], str] = {}
+        self._left_out: list[str] = []
+        self._more = 0
+
+    def run(self) -> None:
+        waiting: list[tuple[str, ...]] = [()]
+        try:
+            while waiting:
+                waiting += self._visit(waiting.pop())
+        finally:
+            self._close(0)
+        if self._left_out:
+            self._list_left_out()
+        self._write(bytes(2 * _BLOCK))  # the end of a tar
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._taken(data)
+        except OSError as error:  # which is no fault of the file that is being read
+            raise NotTaken(str(error)) from error
+
+    # ---- folders ---------------------------------------------------------------------------------
+
+    def _visit(self, path: tuple[str, ...]) -> list[tuple[str, ...]]:
+        """Pack what stands in a folder; return the folders in it."""
+        try:
+            folder = self._enter(path)
+        except OSError as error:
+            if not path:
+                raise
+            self._leave_out(path, error.strerror or "unreadable")
+            return []
+        seen = os.fstat(folder)
+        if seen.st_dev != self._device:
+            self._leave_out(path, "another file system, such as a storage")
+            return []
+        self._write(_header(_info(path, seen, tarfile.DIRTYPE)))
+        return [(*path, name) for name in _names(folder) if self._entry(folder, (*path, name))]
+
+    def _enter(self, path: tuple[str, ...]) -> int:
+        """Open a folder from the nearest one that is open, one step after the other, so that none is a link."""
+        known = len(self._chain)
+        while known and path[: len(self._chain[known - 1][0])] != self._chain[known - 1][0]:
+            known -= 1
+        self._close(known)
+        if not self._chain:
+            self._chain.append(((), os.open(self._top, _OPEN | os.O_DIRECTORY)))
+        for depth in range(len(self._chain[-1][0]), len(path)):
+            inner = os.open(path[depth], _OPEN | os.O_DIRECTORY, dir_fd=self._chain[-1][1])
+            self._chain.append((path[: depth + 1], inner))
+            if len(self._chain) > _OPEN_FOLDERS:
+                os.close(self._chain.pop(0)[1])
+        return self._chain[-1][1]
+
+    def _close(self, kept: int) -> None:
+        """All but those that *kept* others are inside of."""
+        while len(self._chain) > kept:
+            os.close(self._chain.pop()[1])
+
+    # ---- what is in them -------------------------------------------------------------------------
+
+    def _entry(self, folder: int, path: tuple[str, ...]) -> bool:
+        """Pack it, unless it is a folder: then that is the answer."""
+        if len(os.fsencode("/".join(path))) > _LONGEST:
+            self._leave_out(path, "its path is too long")
+            return False
+        try:
+            seen = os.stat(path[-1], dir_fd=folder, follow_symlinks=False)
+            if stat.S_ISDIR(seen.st_mode):
+                return True
+            self._pack(folder, path, seen)
+        except OSError as error:  # before anything of it was written
+            self._leave_out(path, error.strerror or "unreadable")
+        return False
+
+    def _pack(self, folder: int, path: tuple[str, ...], seen: os.stat_result) -> None:
+        if stat.S_ISLNK(seen.st_mode):
+            target = os.readlink(path[-1], dir_fd=folder)
+            self._write(_header(_info(path, seen, tarfile.SYMTYPE, link=target)))
+        elif not stat.S_ISREG(seen.st_mode):
+            self._leave_out(path, _KINDS.get(stat.S_IFMT(seen.st_mode), "no file"))
+        elif first := self._linked.get((seen.st_dev, seen.st_ino)):
+            self._write(_header(_info(path, seen, tarfile.LNKTYPE, link=first)))
+        else:
+            self._pack_file(folder, path)
+
+    def _pack_file(self, folder: int, path: tuple[str, ...]) -> None:
+        file = os.open(path[-1], _OPEN, dir_fd=folder)
+        try:
+            seen = os.fstat(file)
+            if not stat.S_ISREG(seen.st_mode):  # it has just become something else
+                self._leave_out(path, "it changed")
+                return
+            holes = seen.st_blocks * 512 < seen.st_size
+            parts = list(islice(_parts(file, seen.st_size), _PARTS)) if holes else []
+            if not holes or len(parts) == _PARTS:
+                parts = [(0, seen.st_size)]
+            whole = self._pack_parts(file, _info(path, seen, tarfile.REGTYPE), parts)
+        finally:
+            os.close(file)
+        if not whole:
+            self._leave_out(path, "it changed or could not be read to its end: what is missing is zeros")
+        if seen.st_nlink > 1 and len(self._linked) < _LINKS:
+            self._linked[seen.st_dev, seen.st_ino] = _shown(path)
+
+    def _pack_parts(self, file: int, info: tarfile.TarInfo, parts: list[tuple[int, int]]) -> bool:
+        """Write header and data; whether all could be read."""
+        size, map_ = sum(length for _, length in parts), b""
+        if size != info.size:
+            map_ = _as_sparse(info, parts)
+        info.size = size + len(map_)
+        self._write(_header(info) + map_)
+        whole = True
+        for start, length in parts:
+            whole = self._copy(file, start, length) and whole
+        self._write(bytes(-size % _BLOCK))
+        return whole
+
+    def _copy(self, file: int, start: int, length: int) -> bool:
+        """Write so many bytes, whatever becomes of the file; whether they are its own."""
+        left = length
+        while left:
+            data = _read(file, min(left, _PIECE), start + length - left)
+            if not data:
+                break
+            self._write(data)
+            left -= len(data)
+        lost = left
+        while left:
+            self._write(bytes(min(left, _PIECE)))
+            left -= min(left, _PIECE)
+        return not lost
+
+    # ---- what is not -----------------------------------------------------------------------------
+
+    def _leave_out(self, path: tuple[str, ...], why: str) -> None:
+        if path == ("lost+found",):  # what file systems keep for themselves
+            return
+        if len(self._left_out) >= _NAMED:
+            self._more += 1
+            return
+        # In quotes and on one line, whatever is in the name.
+        self._left_out.append(f"{json.dumps(_shown(path), ensure_ascii=False)}: {why}")
+
+    def _list_left_out(self) -> None:
+        more = [f"… and {self._more} more"] if self._more else []
+        text = "\n".join([*self._left_out, *more, ""]).encode("utf-8", "backslashreplace")
+        info = tarfile.TarInfo(LEFT_OUT)
+        info.size, info.mode = len(text), 0o600
+        self._write(_header(info) + text + bytes(-len(text) % _BLOCK))
+
+
+def _names(folder: int) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            yield entry.name
+
+
+def _shown(path: tuple[str, ...]) -> str:
+    return "/".join((NAME, *path))
+
+
+def _info(path: tuple[str, ...], seen: os.stat_result, kind: bytes, link: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(_shown(path))
+    info.type, info.linkname = kind, link
+    info.mode, info.mtime = seen.st_mode & 0o777, int(seen.st_mtime)
+    info.uid, info.gid = seen.st_uid, seen.st_gid
+    info.size = seen.st_size if kind == tarfile.REGTYPE else 0
+    return info
+
+
+def _header(info: tarfile.TarInfo) -> bytes:
+    """In the format of POSIX, which every program reads and whose names may be any bytes."""
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+
+
+def _as_sparse(info: tarfile.TarInfo, parts: list[tuple[int, int]]) -> bytes:
+    """Make it the header of a file with holes (GNU's format 1.0); return the map that comes before its data."""
+    info.pax_headers = {
+        "GNU.sparse.major": "1",
+        "GNU.sparse.minor": "0",
+        "GNU.sparse.name": info.name,
+        "GNU.sparse.realsize": str(info.size),
+    }
+    info.name = f"{NAME}/GNUSparseFile.0/{info.name.rpartition('/')[2]}"
+    listed = [*parts, (info.size, 0)]
+    numbers = [len(listed), *(number for part in listed for number in part)]
+    text = "".join(f"{number}\n" for number in numbers).encode()
+    return text + bytes(-len(text) % _BLOCK)
+
+
+def _parts(file: int, size: int) -> Iterator[tuple[int, int]]:
+    """Where a file has data: start and length."""
+    end = 0
+    while end < size:
+        try:
+            start = os.lseek(file, end, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            return  # nothing but a hole up to the end
+        end = min(os.lseek(file, start, os.SEEK_HOLE), size)
+        if start < end:
+            yield start, end - start
+
+
+def _read(file: int, count: int, start: int) -> bytes:
+    """Nothing at the end, and where the disk does not give it."""
+    try:
+        return os.pread(file, count, start)
+    except OSError:
+        return b""
