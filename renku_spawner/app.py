@@ -12,6 +12,7 @@ from traitlets.config import SingletonConfigurable
 from . import events, image_settings, people, settings
 from .ci_settings import CiSettings
 from .domain.policy import Policy
+from .download_settings import DownloadSettings
 from .expiry_settings import ExpirySettings
 from .gitlab_login import HubTokens
 from .gitlab_settings import GitLabSettings
@@ -25,7 +26,8 @@ from .store.database import Database
 
 
 class Renku(
-    CiSettings, ExpirySettings, GitLabSettings, IdleSettings, ImageSettings, StorageSettings, SingletonConfigurable
+    CiSettings, DownloadSettings, ExpirySettings, GitLabSettings, IdleSettings, ImageSettings, StorageSettings,
+    SingletonConfigurable,
 ):  # fmt: skip
     """Settings of `c.Renku` and the parts made from them.
 
@@ -220,6 +222,7 @@ class Renku(
             start_timeout=settings.timeouts(start_timeout=self.start_timeout, start_timeout_max=self.start_timeout_max),
             archived_resume_days=self.archived_resume_days,
             idle=self.idle_rules(),
+            downloads=self.downloads,
             git_credentials=self.git_credentials,
             push=self.push,
             private_images=self.private_images,

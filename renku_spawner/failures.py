@@ -9,9 +9,9 @@ from typing import Self
 from jupyterhub.spawner import SpawnException
 
 from . import metrics
-from .domain.errors import RenkuError
+from .domain.errors import RenkuError, Unavailable
 from .domain.instance import Instance, Observed
-from .domain.reasons import REASONS
+from .domain.reasons import REASONS, sentence
 
 
 class SessionSpawnError(SpawnException):
@@ -45,6 +45,20 @@ class LaunchFailed(Exception):
         """The same failure, for which these are the reason."""
         self.failed_storages = storages
         return self
+
+
+class CutOff(Exception):
+    """What has been sent of somebody's files is not all of them; the text says why, for the log."""
+
+
+def unreadable(error: Exception, *, begun: bool) -> Exception:
+    """What is raised when files cannot be read, or not any further."""
+    why = "reading them failed."
+    return (
+        CutOff(str(error))
+        if begun
+        else Unavailable(sentence("download_failed", message=why), retry_after=60, code="download_failed")
+    )
 
 
 def too_late(instance: Instance | None, *, limit: int, image: str) -> LaunchFailed:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,9 +22,9 @@ from .domain.instance import STAGES, Instance, Observed
 from .domain.inventory import Inventory, Orphan
 from .domain.session import SessionSpec
 from .environ import session_variables
-from .failures import LaunchFailed
+from .failures import LaunchFailed, unreadable
 from .registry.guard import Guard
-from .runtime import contents, folder_inventory, home, logs, mounts, process, repositories
+from .runtime import contents, folder_inventory, home, logs, mounts, packed, process, repositories
 from .runtime.contents import Look
 from .runtime.folders import Folder, Folders
 from .runtime.launcher import NO_ROOM
@@ -181,6 +182,16 @@ class RenkuLocalSpawner(SessionSpawner, SimpleLocalProcessSpawner):
         if instance.claim is None or not self.folders.exists(instance.claim):
             return Look()
         return Look(contents=await asyncio.to_thread(contents.look, self._folder(instance).work))
+
+    async def files(self, instance: Instance) -> AsyncGenerator[bytes, None]:
+        begun = False
+        try:
+            async with aclosing(packed.pieces(self._folder(instance).work)) as pieces:
+                async for piece in pieces:
+                    begun = True
+                    yield piece
+        except ChildProcessError as error:
+            raise unreadable(error, begun=begun) from None
 
     async def inventory(self) -> Inventory:
         return await asyncio.to_thread(folder_inventory.see, self.folders)

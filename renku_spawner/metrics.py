@@ -90,6 +90,9 @@ task_failures = _counter("task_failures", "Failures of work beside the requests"
 build = _gauge("build_info", "1, with the versions as labels", "version", "jupyterhub", "spawner")
 
 
+downloads = _counter("downloads", "Downloads of data: sent whole, cut off, or left by who asked", "outcome")
+
+
 def _in_advance() -> None:
     """Whoever draws a rate needs the zero before the first time."""
     combinations: list[tuple[Any, Iterable[tuple[str, ...]]]] = [
@@ -106,6 +109,7 @@ def _in_advance() -> None:
         (lookups, product(CACHES, ("hit", "miss"))),
         (task_success, product(TASKS)),
         (task_failures, product(TASKS)),
+        (downloads, product(("whole", "cut", "left"))),
     ]
     for metric, labels in combinations:
         for values in labels:
@@ -206,6 +210,11 @@ class Asking:
 def skipped(to: str) -> None:
     """A call was not made, since that neighbour is left alone for a while."""
     calls.labels(to, "skipped").inc()
+
+
+def downloaded(outcome: str) -> None:
+    """A download that had begun is over: `whole`, `cut` or `left`."""
+    downloads.labels(outcome).inc()
 
 
 def looked_up(cache: str, *, hit: bool) -> None:

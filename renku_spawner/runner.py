@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+
 from .domain.instance import Instance
 from .domain.inventory import Inventory, Orphan
 from .domain.session import SessionSpec
@@ -42,6 +44,13 @@ class Runner:
     async def contents(self, instance: Instance) -> Look:
         """What is in its volume, as far as that can be said within seconds."""
         return Look()
+
+    def files(self, instance: Instance) -> AsyncGenerator[bytes, None]:
+        """All that is in its volume while it rests, as tar.zst in pieces.
+
+        Raises Unavailable before the first piece, CutOff after it.
+        """
+        raise NotImplementedError
 
     def failure(self, instance: Instance, exit_code: int, log: str) -> LaunchFailed:
         """Why it ended with *exit_code*."""

@@ -34,6 +34,7 @@ class Policy:
     start_timeout: int = 300
     archived_resume_days: int = 30
     idle: IdleRules = field(default_factory=IdleRules)
+    downloads: int = 4  # of data, at a time; 0: none
     ci: CiRules = field(default_factory=CiRules)
     hook_secret: str = field(default="", repr=False)  # empty: nobody tells us
     expiry: Expiry = field(default_factory=Expiry)

@@ -120,6 +120,14 @@ _TABLE = (
     Reason("access_revoked", Group.ENDED, "Paused because your access to the project ended.", "Your files are kept: delete them here, or ask a member of the project to let you in again."),
     Reason("deleted_by_user", Group.ENDED, "You deleted its data.", ""),
     Reason("deleted_expired", Group.ENDED, "Its data were deleted, as announced: it was paused for long.", ""),
+    # Of a download of data, which changes no status
+    Reason("download_running", Group.POLICY, "The files of a session are downloaded while it rests.", "Pause it first."),
+    Reason("download_nothing", Group.POLICY, "There are no files of yours in this session.", "Start it to make some."),
+    Reason("download_yours", Group.POLICY, "You are downloading files already.", "Wait until that has ended, or cancel it."),
+    Reason("download_busy", Group.QUOTA, "{limit} people download their files just now, as many as an admin allows at a time.", "Try again in a few minutes."),
+    Reason("download_off", Group.POLICY, "Files are not downloaded from this hub's pages.", "Ask an admin."),
+    Reason("download_waits", Group.PLATFORM, "Your files are being made ready for the download.", "Try again in a moment."),
+    Reason("download_failed", Group.VOLUME, "Your files cannot be read now: {message}", "Try again later; if it happens again, tell an admin."),
     # Notices, which change no status
     Reason("image_unverified", Group.IMAGE, "The image {image} could not be checked: its registry does not answer.", "It may still work; the check is repeated."),
     Reason("pulling", Group.IMAGE, "The image {image} is being downloaded.", "The first time on a machine takes longest."),

@@ -4,7 +4,6 @@ Links stay links. What no archive can hold, cannot be read, or belongs to anothe
 and named in `left-out.txt` at the end. A file that changes meanwhile has the length that it had when it was begun.
 """
 
-import errno
 import json
 import os
 import stat
@@ -12,7 +11,8 @@ import tarfile
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-NAME = "work"  # of the folder in the archive
+from .tar import BLOCK, as_sparse, described, header, parts, shown
+
 LEFT_OUT = "left-out.txt"
 _PIECE = 1 << 20
 _LONGEST = 4000  # bytes of a path: no program unpacks much longer ones (PATH_MAX)
@@ -20,7 +20,6 @@ _LINKS = 200_000  # files with several names that are remembered; further ones a
 _PARTS = 10_000  # of a file with holes; one with more is packed with its holes filled
 _NAMED = 10_000  # of what is left out
 _OPEN_FOLDERS = 64  # at a time
-_BLOCK = 512
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _KINDS = {
     stat.S_IFSOCK: "a socket",
@@ -60,7 +59,7 @@ class _Packer:
             self._close(0)
         if self._left_out:
             self._list_left_out()
-        self._write(bytes(2 * _BLOCK))  # the end of a tar
+        self._write(bytes(2 * BLOCK))  # the end of a tar
 
     def _write(self, data: bytes) -> None:
         try:
@@ -83,7 +82,7 @@ class _Packer:
         if seen.st_dev != self._device:
             self._leave_out(path, "another file system, such as a storage")
             return []
-        self._write(_header(_info(path, seen, tarfile.DIRTYPE)))
+        self._write(header(described(path, seen, tarfile.DIRTYPE)))
         return [(*path, name) for name in _names(folder) if self._entry(folder, (*path, name))]
 
     def _enter(self, path: tuple[str, ...]) -> int:
@@ -125,11 +124,11 @@ class _Packer:
     def _pack(self, folder: int, path: tuple[str, ...], seen: os.stat_result) -> None:
         if stat.S_ISLNK(seen.st_mode):
             target = os.readlink(path[-1], dir_fd=folder)
-            self._write(_header(_info(path, seen, tarfile.SYMTYPE, link=target)))
+            self._write(header(described(path, seen, tarfile.SYMTYPE, link=target)))
         elif not stat.S_ISREG(seen.st_mode):
             self._leave_out(path, _KINDS.get(stat.S_IFMT(seen.st_mode), "no file"))
         elif first := self._linked.get((seen.st_dev, seen.st_ino)):
-            self._write(_header(_info(path, seen, tarfile.LNKTYPE, link=first)))
+            self._write(header(described(path, seen, tarfile.LNKTYPE, link=first)))
         else:
             self._pack_file(folder, path)
 
@@ -141,28 +140,28 @@ class _Packer:
                 self._leave_out(path, "it changed")
                 return
             holes = seen.st_blocks * 512 < seen.st_size
-            parts = list(islice(_parts(file, seen.st_size), _PARTS)) if holes else []
-            if not holes or len(parts) == _PARTS:
-                parts = [(0, seen.st_size)]
-            whole = self._pack_parts(file, _info(path, seen, tarfile.REGTYPE), parts)
+            found = list(islice(parts(file, seen.st_size), _PARTS)) if holes else []
+            if not holes or len(found) == _PARTS:
+                found = [(0, seen.st_size)]
+            whole = self._pack_parts(file, described(path, seen, tarfile.REGTYPE), found)
         finally:
             os.close(file)
         if not whole:
             self._leave_out(path, "it changed or could not be read to its end: what is missing is zeros")
         if seen.st_nlink > 1 and len(self._linked) < _LINKS:
-            self._linked[seen.st_dev, seen.st_ino] = _shown(path)
+            self._linked[seen.st_dev, seen.st_ino] = shown(path)
 
-    def _pack_parts(self, file: int, info: tarfile.TarInfo, parts: list[tuple[int, int]]) -> bool:
+    def _pack_parts(self, file: int, info: tarfile.TarInfo, found: list[tuple[int, int]]) -> bool:
         """Write header and data; whether all could be read."""
-        size, map_ = sum(length for _, length in parts), b""
+        size, map_ = sum(length for _, length in found), b""
         if size != info.size:
-            map_ = _as_sparse(info, parts)
+            map_ = as_sparse(info, found)
         info.size = size + len(map_)
-        self._write(_header(info) + map_)
+        self._write(header(info) + map_)
         whole = True
-        for start, length in parts:
+        for start, length in found:
             whole = self._copy(file, start, length) and whole
-        self._write(bytes(-size % _BLOCK))
+        self._write(bytes(-size % BLOCK))
         return whole
 
     def _copy(self, file: int, start: int, length: int) -> bool:
@@ -189,68 +188,20 @@ class _Packer:
             self._more += 1
             return
         # In quotes and on one line, whatever is in the name.
-        self._left_out.append(f"{json.dumps(_shown(path), ensure_ascii=False)}: {why}")
+        self._left_out.append(f"{json.dumps(shown(path), ensure_ascii=False)}: {why}")
 
     def _list_left_out(self) -> None:
         more = [f"… and {self._more} more"] if self._more else []
         text = "\n".join([*self._left_out, *more, ""]).encode("utf-8", "backslashreplace")
         info = tarfile.TarInfo(LEFT_OUT)
         info.size, info.mode = len(text), 0o600
-        self._write(_header(info) + text + bytes(-len(text) % _BLOCK))
+        self._write(header(info) + text + bytes(-len(text) % BLOCK))
 
 
 def _names(folder: int) -> Iterator[str]:
     with os.scandir(folder) as entries:
         for entry in entries:
             yield entry.name
-
-
-def _shown(path: tuple[str, ...]) -> str:
-    return "/".join((NAME, *path))
-
-
-def _info(path: tuple[str, ...], seen: os.stat_result, kind: bytes, link: str = "") -> tarfile.TarInfo:
-    info = tarfile.TarInfo(_shown(path))
-    info.type, info.linkname = kind, link
-    info.mode, info.mtime = seen.st_mode & 0o777, int(seen.st_mtime)
-    info.uid, info.gid = seen.st_uid, seen.st_gid
-    info.size = seen.st_size if kind == tarfile.REGTYPE else 0
-    return info
-
-
-def _header(info: tarfile.TarInfo) -> bytes:
-    """In the format of POSIX, which every program reads and whose names may be any bytes."""
-    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
-
-
-def _as_sparse(info: tarfile.TarInfo, parts: list[tuple[int, int]]) -> bytes:
-    """Make it the header of a file with holes (GNU's format 1.0); return the map that comes before its data."""
-    info.pax_headers = {
-        "GNU.sparse.major": "1",
-        "GNU.sparse.minor": "0",
-        "GNU.sparse.name": info.name,
-        "GNU.sparse.realsize": str(info.size),
-    }
-    info.name = f"{NAME}/GNUSparseFile.0/{info.name.rpartition('/')[2]}"
-    listed = [*parts, (info.size, 0)]
-    numbers = [len(listed), *(number for part in listed for number in part)]
-    text = "".join(f"{number}\n" for number in numbers).encode()
-    return text + bytes(-len(text) % _BLOCK)
-
-
-def _parts(file: int, size: int) -> Iterator[tuple[int, int]]:
-    """Where a file has data: start and length."""
-    end = 0
-    while end < size:
-        try:
-            start = os.lseek(file, end, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise
-            return  # nothing but a hole up to the end
-        end = min(os.lseek(file, start, os.SEEK_HOLE), size)
-        if start < end:
-            yield start, end - start
 
 
 def _read(file: int, count: int, start: int) -> bytes:

@@ -55,7 +55,7 @@ class Parts:
     digests whose list of packages could not be read (see `pins`), `offers` what repositories describe; `pulse` knows
     whether the database answers, `hearing` whether the use of sessions is heard of; `emit` tells
     the hub's event log of an `audit` or a `launch`, when it is stored; `post` reaches people who
-    do not look at the hub.
+    do not look at the hub; `downloads` are the names of those who download their data now.
     """
 
     db: Database
@@ -79,6 +79,7 @@ class Parts:
     offers: Offers = field(default_factory=Offers)
     pulse: Pulse = field(default_factory=Pulse)
     hearing: Hearing = field(default_factory=Hearing)
+    downloads: set[str] = field(default_factory=set)
     emit: Callable[[str, Mapping[str, Any]], None] = _to_nobody
     post: tuple[Post, ...] = ()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..services import instances
-from . import actions, reading
+from . import actions, downloading, reading
 from .answer_models_instance import InstanceAnswer, InstanceList, LogAnswer
 from .base_api import RenkuAPIHandler
 from .bodies import Nothing
@@ -41,6 +41,18 @@ class Pause(RenkuAPIHandler):
         await instances.one(self.parts, self.person, session_id)
         await actions.pause(self, session_id)
         self.answer(self.answers.instance(await instances.one(self.parts, self.person, session_id)), 202)
+
+
+class Files(RenkuAPIHandler):
+    calls = {
+        "get": Operation(
+            summary="All the files of your instance while it rests, as one; a token needs the right to launch",
+            scope=LAUNCH, file="application/zstd", errors=(409, 503),
+        )
+    }  # fmt: skip
+
+    async def get(self, session_id: str) -> None:
+        await downloading.send(self, session_id)
 
 
 class Instance(RenkuAPIHandler):

@@ -76,7 +76,7 @@ class Handler(Visitor):
     def initialize(self, *args: Any, **kwargs: Any) -> None:
         self._chunks = bytearray()
         self._whole = False
-        self._gone = asyncio.Event()
+        self.gone = asyncio.Event()
         self._refusal: Exception | None = None
 
     # ---- who asks, and may they ----------------------------------------------------------------
@@ -123,12 +123,12 @@ class Handler(Visitor):
             self.write(text)
             await self.flush()
             async with asyncio.timeout(LINGER):
-                await self._gone.wait()
+                await self.gone.wait()
         self.finish()
 
     def on_connection_close(self) -> None:
         super().on_connection_close()
-        self._gone.set()
+        self.gone.set()
 
     def refuse_stranger(self) -> NoReturn:
         raise NotImplementedError

@@ -40,6 +40,11 @@ def require_scope(handler: Any, scope: str) -> None:
         raise Forbidden(f"This needs the scope {scope}.", code="scope_missing")
 
 
+def require_own_site(handler: Any) -> None:
+    """For what is only read, and is work all the same. Raises Forbidden."""
+    _check_origin(handler)
+
+
 def _check_origin(handler: Any) -> None:
     """Other sites, also neighbours below the same domain, send no forms of ours (T5)."""
     headers = handler.request.headers

@@ -144,6 +144,8 @@ def _good(status: int, call: Operation, refs: dict[Any, Any]) -> dict[str, Any]:
     if call.stream:
         text = "Events `data: {json}` of ProgressAnswer; in silence `event: ping` every 8 s"
         return {"description": text, "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    if call.file:
+        return {"description": "The file", "content": {call.file: {"schema": {"type": "string", "format": "binary"}}}}
     if status != 204:
         schema = refs[call.answer] if call.answer else {"type": "object"}
         said["content"] = _content(schema, yaml=call.yaml and call.body is None)

@@ -39,7 +39,8 @@ class Operation:
 
     `scope` is what a token needs, `statuses` are what it answers when all is well
     (several where that tells something), `errors` what it may answer besides 403, 404
-    and 405; `stream` marks server-sent events, `yaml` what is taken or given as YAML, too.
+    and 405; `stream` marks server-sent events, `yaml` what is taken or given as YAML, too;
+    `file` is the type of what is no JSON.
     """
 
     summary: str
@@ -51,3 +52,4 @@ class Operation:
     errors: tuple[int, ...] = ()
     stream: bool = False
     yaml: bool = False
+    file: str | None = None

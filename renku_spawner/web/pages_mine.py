@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..services import instances
-from . import actions, servers, views_data, views_session
+from . import actions, downloading, server_files, views_data, views_session
 from .base_page import RenkuHandler
 from .forms import ActionForm, ConfirmForm
 from .scopes import LAUNCH, READ
@@ -58,6 +58,18 @@ class InstanceResume(OfInstance):
         await self.returns(session_id)
 
 
+class InstanceFiles(OfInstance):
+    """All the files of one's own instance, as one."""
+
+    scope = {"get": LAUNCH}
+
+    def page(self, session_id: str) -> str:
+        return self.urls.mine  # a log-in leads to where one sees what it is
+
+    async def get(self, session_id: str) -> None:
+        await downloading.send(self, session_id)
+
+
 class InstanceData(OfInstance):
     """Deletes the files of one's own instance, after its title was typed."""
 
@@ -68,7 +80,7 @@ class InstanceData(OfInstance):
 
     async def form(self, session_id: str, errors: Mapping[str, str]) -> None:
         found = await instances.whole(self.parts, self.person, session_id)
-        look = await servers.contents(self.current_user, found.instance)
+        look = await server_files.contents(self.current_user, found.instance)
         view = views_data.page(found, look, self.frame)
         values = {"confirm": self.fields.get("confirm", "")}
         self.show("renku_delete_data.html", "sessions", errors=errors, values=values, **view)

@@ -20,7 +20,6 @@ from ..domain.instance import Instance
 from ..domain.reasons import sentence
 from ..domain.session import SessionSpec
 from ..gate import require_room
-from ..runtime.contents import Look
 from ..services import runs
 from ..services.orphans import Ground
 from ..services.parts import Parts
@@ -182,12 +181,6 @@ async def require_disk(user: Any, instance: Instance, disk: str) -> None:
     if size := await spawner.too_large(instance, disk):
         sentence_ = sentence("disk_shrink", size=size)
         raise Invalid(sentence_, code="disk_shrink", fields={"disk": sentence_})
-
-
-async def contents(user: Any, instance: Instance) -> Look:
-    """What is in the files of one's own *instance*, as far as that can be said within seconds."""
-    spawner = user.get_or_create_spawner(instance.session, instance.session)
-    return cast(Look, await spawner.contents(instance))
 
 
 async def log(user: Any, instance: Instance) -> str:

@@ -40,15 +40,15 @@ class Stream(RenkuAPIHandler):
             self.write(text)
             await self.flush()
         except StreamClosedError:
-            self._gone.set()
-        return not self._gone.is_set()
+            self.gone.set()
+        return not self.gone.is_set()
 
     async def follow(self, listener: Listener, only: str | None = None) -> None:
         """Send what changes until the client goes, time is over, or the *only* session has settled."""
         self._listener, end = listener, monotonic() + LIFE
-        while not self._gone.is_set() and monotonic() < end:
+        while not self.gone.is_set() and monotonic() < end:
             told = [each for each in await listener.get(SILENCE) if only in (None, each.session)]
-            if self._gone.is_set() or not await self.send(told) or (only and settled(told)):
+            if self.gone.is_set() or not await self.send(told) or (only and settled(told)):
                 return
 
 

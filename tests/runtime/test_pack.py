@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from renku_spawner.runtime import pack, zst
+from renku_spawner.runtime import pack, tar, zst
 from renku_spawner.runtime.packed import command
 
 
@@ -32,13 +32,13 @@ def plain(archive: bytes) -> bytes:
 
 
 def entries(archive: bytes) -> dict[str, tarfile.TarInfo]:
-    with tarfile.open(fileobj=io.BytesIO(plain(archive))) as tar:
-        return {info.name: info for info in tar}
+    with tarfile.open(fileobj=io.BytesIO(plain(archive))) as opened:
+        return {info.name: info for info in opened}
 
 
 def left_out(archive: bytes) -> list[str]:
-    with tarfile.open(fileobj=io.BytesIO(plain(archive))) as tar:
-        file = tar.extractfile(pack.LEFT_OUT)
+    with tarfile.open(fileobj=io.BytesIO(plain(archive))) as opened:
+        file = opened.extractfile(pack.LEFT_OUT)
         assert file is not None
         return file.read().decode().splitlines()
 
@@ -93,7 +93,7 @@ def test_hostile_trees_come_back_as_they_are_and_what_cannot_is_named(work, tmp_
     archive = packed(work)
     assert len(archive) < 1_000_000, "the holes of a file are none of its bytes"
     found = entries(archive)
-    assert all(name == pack.LEFT_OUT or name.split("/")[0] == pack.NAME for name in found)
+    assert all(name == pack.LEFT_OUT or name.split("/")[0] == tar.NAME for name in found)
     assert (found["work/out"].linkname, found["work/etc"].linkname) == (str(outside), "/etc/passwd")
     assert not [name for name in found if "secret" in name]
     assert {info.linkname for info in found.values() if info.islnk()} <= {"work/note.txt", "work/..evil/again"}
@@ -130,9 +130,9 @@ def test_a_file_that_changes_meanwhile_keeps_its_length_and_the_archive_its_form
         written.extend(data)
 
     pack.pack(str(work), write)
-    with tarfile.open(fileobj=io.BytesIO(bytes(written))) as tar:
-        content = tar.extractfile("work/changing").read()
-        assert "work/changing" in tar.extractfile(pack.LEFT_OUT).read().decode()
+    with tarfile.open(fileobj=io.BytesIO(bytes(written))) as opened:
+        content = opened.extractfile("work/changing").read()
+        assert "work/changing" in opened.extractfile(pack.LEFT_OUT).read().decode()
     assert (len(content), content.rstrip(b"\0")) == (3 << 20, b"x" * (2 << 20))
 
 
@@ -148,9 +148,9 @@ def test_a_storage_and_what_cannot_be_read_are_left_out_by_name(work, monkeypatc
     monkeypatch.setattr(os, "fstat", elsewhere)
     written = bytearray()
     pack.pack(str(work), written.extend)
-    with tarfile.open(fileobj=io.BytesIO(bytes(written))) as tar:
-        assert sorted(tar.getnames()) == ["left-out.txt", "work", "work/kept", "work/note.txt"]
-        told = tar.extractfile(pack.LEFT_OUT).read().decode()
+    with tarfile.open(fileobj=io.BytesIO(bytes(written))) as opened:
+        assert sorted(opened.getnames()) == ["left-out.txt", "work", "work/kept", "work/note.txt"]
+        told = opened.extractfile(pack.LEFT_OUT).read().decode()
     assert told == '"work/storage": another file system, such as a storage\n'
 
 

@@ -1,0 +1,174 @@
+"""One's own files leave as one archive, in pieces and in time with who takes them; a part of it never looks whole."""
+
+import asyncio
+import io
+import os
+import secrets
+import tarfile
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import zstandard
+
+from renku_spawner import metrics
+from renku_spawner.domain.instance import Status
+from renku_spawner.runtime import packed
+from renku_spawner.runtime.folders import Folders
+from tests.fixtures.renku import until
+from tests.spawner import ways
+
+MB = 1 << 20
+
+
+def read_by(pid: str) -> int:
+    """Bytes that a process has read."""
+    return int(Path(f"/proc/{pid}/io").read_text().split()[1])
+
+
+def counted(outcome: str) -> float:
+    return metrics.downloads.labels(outcome)._value.get()
+
+
+def opened(archive: bytes) -> dict[str, bytes | None]:
+    made = zstandard.ZstdDecompressor().decompressobj()
+    plain = made.decompress(archive)
+    assert made.eof
+    with tarfile.open(fileobj=io.BytesIO(plain)) as tar:
+        return {info.name: (tar.extractfile(info).read() if info.isfile() else None) for info in tar}
+
+
+@pytest.fixture
+async def paused(renku_hub):
+    """A function that makes a hub and a paused session of alice with these files."""
+
+    async def make(title="Explore", files=(("note.txt", b"mine"),), **changes):
+        hub = await renku_hub(**changes)
+        session = await hub.session(await hub.project(), title)
+        assert (await ways.start(hub, session)).status_code in (200, 202)
+        await hub.becomes(session, Status.RUNNING)
+        await ways.pause(hub, session)
+        instance = await hub.becomes(session, Status.PAUSED)
+        work = Folders(hub.parts.workspace).of(instance.claim).work
+        for name, content in files:
+            (work / name).write_bytes(content)
+        return hub, session, work
+
+    return make
+
+
+def address(session) -> str:
+    return f"api/renku/sessions/{session.id}/data"
+
+
+async def test_its_owner_gets_all_of_it_and_nobody_else_anything(paused):
+    hub, session, _ = await paused('Größe: 2/3 "of" it')
+    visitor = await hub.visitor("alice")
+    before = counted("whole")
+    answer = await visitor.get(f"renku/sessions/{session.id}/data.tar.zst")
+    assert answer.status_code == 200
+    assert opened(answer.content)["work/note.txt"] == b"mine"
+    said = answer.headers
+    assert said["content-disposition"] == (
+        'attachment; filename="Groe- 2-3 -of- it.tar.zst"; '
+        "filename*=UTF-8''Gr%C3%B6%C3%9Fe-%202-3%20-of-%20it.tar.zst"
+    )
+    assert (said["content-type"], said["x-content-type-options"]) == ("application/zstd", "nosniff")
+    assert (said["cache-control"], "content-length" in said) == ("no-store", False)
+    assert counted("whole") == before + 1
+    with hub.parts.db.read() as tx:
+        found = tx.audit.recent(5)
+    assert [(e.actor, e.username, e.subject) for e in found if e.action == "download of data"] == [
+        ("alice", "alice", session.id)
+    ]
+    for other in ("bob", "admin"):
+        hub.user(other, admin=other == "admin")
+        assert (await hub.client(other).get(address(session))).status_code == 404
+    reading = hub.client("alice", scopes=["custom:renku:read"])
+    assert (await reading.get(address(session))).json()["code"] == "scope_missing"
+    foreign = await visitor.get(f"renku/sessions/{session.id}/data.tar.zst", headers={"Sec-Fetch-Site": "cross-site"})
+    assert foreign.status_code == 403
+
+
+async def test_it_must_rest_and_hold_something(paused):
+    hub, session, _ = await paused(Renku={"one_active_per_environment": False})
+    alice = hub.client("alice")
+    await ways.start(hub, session)
+    await hub.becomes(session, Status.RUNNING)
+    answer = await alice.get(address(session))
+    assert (answer.status_code, answer.json()["code"]) == (409, "download_running")
+    assert "Pause it first." in answer.json()["message"]
+    page = await (await hub.visitor("alice")).get(f"renku/sessions/{session.id}/data.tar.zst")
+    assert (page.status_code, "Pause it first." in page.text) == (409, True)
+    await ways.pause(hub, session)
+    await hub.becomes(session, Status.PAUSED)
+    hub.parts.policy.__dict__["downloads"] = 0
+    answer = await alice.get(address(session))
+    assert (answer.status_code, answer.json()["code"]) == (403, "download_off")
+
+
+@asynccontextmanager
+async def begun(hub, session, name="alice"):
+    """A download of which the first piece has come."""
+    async with hub.client(name).stream("GET", address(session), timeout=60) as answer:
+        assert answer.status_code == 200, await answer.aread()
+        pieces = answer.aiter_raw(65_536)
+        await anext(pieces)
+        yield pieces
+
+
+async def test_a_large_one_passes_through_in_pieces_one_per_person_and_ends_with_who_goes(paused):
+    hub, session, _ = await paused(files=[("large", secrets.token_bytes(50 * MB))])
+    size = 65_536
+    async with begun(hub, session) as pieces:
+        (packer,) = packers()
+        seen = -1
+        while (now := read_by(packer)) != seen:  # as long as nobody takes it, nobody brings it
+            seen = now
+            await asyncio.sleep(0.3)
+        assert seen < 20 * MB, f"{seen // MB} MB of it are somewhere between"
+        second = await hub.client("alice").get(address(session))
+        assert (second.status_code, second.json()["code"]) == (409, "download_yours")
+        async for piece in pieces:
+            size += len(piece)
+    assert size > 50 * MB
+    await until(lambda: not hub.parts.downloads)
+    left = counted("left")
+    async with begun(hub, session):
+        pass
+    await until(lambda: not hub.parts.downloads, why="the hub has noticed that she went")
+    assert counted("left") == left + 1
+    assert not packers()
+
+
+def packers() -> list[str]:
+    """Processes that pack."""
+    found = []
+    for folder in os.scandir("/proc"):
+        if folder.name.isdigit():
+            try:
+                if b"renku_alone" in Path(folder.path, "cmdline").read_bytes():
+                    found.append(folder.name)
+            except OSError:
+                continue
+    return found
+
+
+async def test_what_breaks_in_the_middle_is_broken_off_and_what_cannot_begin_is_said(paused, monkeypatch):
+    hub, session, _ = await paused(files=[("large", secrets.token_bytes(8 * MB))])
+    direct = httpx.AsyncClient(base_url=hub.app.hub.url, headers=hub.client("alice").headers, trust_env=False)
+    cut = counted("cut")
+    async with direct, direct.stream("GET", address(session)) as answer:
+        pieces = answer.aiter_raw()
+        await anext(pieces)
+        (packer,) = packers()
+        os.kill(int(packer), 9)
+        with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):
+            async for _ in pieces:
+                pass
+    assert counted("cut") == cut + 1
+    monkeypatch.setattr(packed, "command", lambda *_, **more: ("false",))
+    answer = await hub.client("alice").get(address(session))
+    assert (answer.status_code, answer.json()["code"]) == (503, "download_failed")
+    assert not hub.parts.downloads
