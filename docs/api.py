@@ -70,6 +70,8 @@ def _named(answer: dict[str, Any]) -> str:
     kinds = answer.get("content", {})
     if "text/event-stream" in kinds:
         return "server-sent events, `data:` is a [ProgressAnswer](#progressanswer)"
+    if kinds and "application/json" not in kinds:
+        return f"a file, `{next(iter(kinds))}`"
     return _type(kinds["application/json"]["schema"]) if kinds else "nothing"
 
 

@@ -62,7 +62,12 @@ ADMIN = {
     "image_never_pull": "Set `RenkuSpawner.image_pull_policy` to something other than `Never`, or bring the image to the nodes.",
     "image_rejected": "Look at the node's container runtime: it verifies signatures, or cannot read the image.",
     "clone_ref": NOTHING,
+    "download_running": NOTHING,
+    "download_nothing": NOTHING,
+    "download_yours": NOTHING,
+    "download_off": "Set `Renku.downloads` to more than 0, if people may download what is in their sessions.",
     # quota
+    "download_busy": "Raise `Renku.downloads`: each takes some MB of the hub's memory, and what the network between gives.",
     "limit_user": "Raise `running` of `Renku.session_limits` if it is too low.",
     "limit_kept": "Raise `kept` of `Renku.session_limits` if it is too low.",
     "limit_servers": "Raise `JupyterHub.named_server_limit_per_user`: it counts paused sessions too.",
@@ -82,6 +87,7 @@ ADMIN = {
     "lost": "Nothing after a restart of the machine or of the hub. If the hub was not away, look at its log.",
     "node_silent": "Look at the node: its kubelet does not answer.",
     "stuck_terminating": "If it lasts for more than some minutes, look at the node, and at volumes that cannot be detached.",
+    "download_waits": "Nothing, unless it lasts: then look at the pod `renku-download-…` in the namespace of the sessions.",
     # image
     "image_invalid": NOTHING,
     "image_not_found": "If it is a ready-made environment: correct it in `Renku.environments` or on the page of environments. Behind a mirror, see that the nodes find it there.",
@@ -111,6 +117,7 @@ ADMIN = {
     "storage_not_here": "On one machine: install `rclone` and `fuse3`, and let the hub's user open `/dev/fuse`. On a cluster: set `Renku.rclone_storage_class`. A volume with a `directory` is for one machine alone.",
     "storage_slow": "Nothing if it is far away; otherwise see whether this machine reaches it.",
     "storage_unprotected": "Install `rclone` and `fuse3`, by which folders are mounted read-only.",
+    "download_failed": "Look at the hub's log. On a cluster a pod of `RenkuSpawner.clone_image` reads the files: see that it can be pulled, that its Python is 3.10 or newer and finds `zstandard` or the library libzstd, and that a NetworkPolicy lets the hub reach port 8080 of pods with the label `renku.io/download`.",
     "clone_disk_full": NOTHING,
     "clone_in_the_way": NOTHING,
     # crash

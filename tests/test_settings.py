@@ -165,6 +165,7 @@ WRONG_TRAITS = {
     "mail_address": 3,
     "notice_url": 3,
     "notice_secret": 3,
+    "downloads": -1,
     "volumes": "reference",
     "rclone_storage_class": 3,
     "storage_kinds": [3],

@@ -125,7 +125,15 @@ class RenkuHandler(Handler):
     def frame(self) -> Frame:
         inside = inside_of(self.search("path")) or ""
         gitlab = self.parts.gitlab.url if self.parts.gitlab else None
-        return Frame(urls=self.urls, now=self.parts.now(), local=self.parts.policy.local, inside=inside, gitlab=gitlab)
+        policy = self.parts.policy
+        return Frame(
+            urls=self.urls,
+            now=self.parts.now(),
+            local=policy.local,
+            inside=inside,
+            gitlab=gitlab,
+            downloads=policy.downloads > 0,
+        )
 
     def show(self, template: str, nav: str = "", **view: Any) -> None:
         self.write(self.shown(template, nav, **view))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ..domain import download
 from ..domain.environment import Environment, Revision
 from ..domain.instance import Instance, Status
 from ..domain.project import Project
@@ -57,6 +58,7 @@ class Frame:
     local: bool = False
     inside: str = ""
     gitlab: str | None = None
+    downloads: bool = True
 
 
 # ---- one's own instance ------------------------------------------------------------------------
@@ -140,8 +142,10 @@ _SHOWN = {
 def brief(id: str, title: str, page: str, instance: Instance | None, frame: Frame, usual: float | None = None) -> View:
     """A session of which no more is known than its name, with one's own instance."""
     data = frame.urls.instance(id, "data") if instance and instance.claim else None
-    shown: View = {"id": id, "title": title, "page": page, "url": page, "delete_page": data, "classes": []}
-    return shown | dict.fromkeys(_MAYBE) | state(instance, None, frame)
+    had = frame.downloads and instance is not None and download.obstacle(instance) is None
+    files = frame.urls.instance(id, "data" + download.SUFFIX) if had else None
+    shown: View = {"id": id, "title": title, "page": page, "url": page, "delete_page": data, "download": files}
+    return shown | {"classes": []} | dict.fromkeys(_MAYBE) | state(instance, None, frame)
 
 
 def short(view: SessionView, project: str, frame: Frame) -> View:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..domain import download
 from ..domain.instance import Status
 from ..domain.quantity import size_of
 from ..runtime.contents import Contents, Look
@@ -20,11 +21,13 @@ def page(found: MyInstance, look: Look, frame: Frame) -> View:
     instance, urls, contents = found.instance, frame.urls, look.contents
     seen = found.project is not None and found.session is not None
     rests = instance.status in (Status.PAUSED, Status.FAILED)
+    had = frame.downloads and download.obstacle(instance) is None
     unknown = _UNKNOWN.format("Open it" if instance.active else "Resume the session")
     return {
         "session": {
             "title": found.title,
             "page": urls.session(found.project.path, instance.session) if seen and found.project else None,
+            "download": urls.instance(instance.session, "data" + download.SUFFIX) if had else None,
             "resume": urls.instance(instance.session, "resume") if seen and rests else None,
         },
         "size": _size(contents.total) if contents else None,

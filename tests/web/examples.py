@@ -135,6 +135,7 @@ def session(name: str, title: str, status: str, **changed: Any) -> dict[str, Any
         "update": None,
         "succession": None,
         "delete_page": own + "/data",
+        "download": None,
         "pause_url": own + "/pause",
         "resume_url": own + "/resume",
         "project_title": ABOUT_PROJECT["title"],
@@ -610,7 +611,12 @@ NO_BUILDS = BUILT | {
 }  # fmt: skip
 ONE_SESSION = {"title": RUNNING["title"], "page": RUNNING["page"], "default": True}
 DELETE_DATA = {
-    "session": {"title": PAUSED["title"], "page": PAUSED["page"], "resume": PAUSED["resume_url"]},
+    "session": {
+        "title": PAUSED["title"],
+        "page": PAUSED["page"],
+        "resume": PAUSED["resume_url"],
+        "download": PAUSED["page"],
+    },
     "size": "2.3 GiB",
     "as_of": "as it was when paused, 21 November, 16:02",
     "running": False,

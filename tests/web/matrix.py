@@ -75,6 +75,7 @@ PAGES = """
 /renku/sessions/{session}/resume                     POST    303 404 409 409 409 404  303 409 409 409 409 409  303
 /renku/sessions/{session}/data                       GET     302 404 404 404 200 404  302 404 404 404 200 404  302
 /renku/sessions/{session}/data                       POST    303 404 404 404 303 404  303 404 404 404 303 404  303
+/renku/sessions/{session}/data.tar.zst               GET     302 404 404 404 409 404  302 404 404 404 409 404  302
 /renku/launch/{path}                                 GET     302 404 200 200 200 404  302 200 200 200 200 200  302
 /renku/launch/{path}                                 POST    303 404 409 409 409 404  303 409 409 409 409 409  303
 /renku/launch/{path}/-/{session}                     GET     302 404 200 200 200 404  302 200 200 200 200 200  302
@@ -132,6 +133,7 @@ API = """
 /api/renku/sessions/{session}/pause                        POST    403 404 404 404 202 404  403 404 404 404 202 404  403 202 403 403
 /api/renku/sessions/{session}/instance                     DELETE  403 404 404 404 204 404  403 404 404 404 204 404  403 204 403 403
 /api/renku/sessions/{session}/logs                         GET     403 404 404 404 200 404  403 404 404 404 200 404  200 200 200 403
+/api/renku/sessions/{session}/data                         GET     403 404 404 404 409 404  403 404 404 404 409 404  403 409 403 403
 /api/renku/git-credential                                  POST    403 403 403 403 403 403  403 403 403 403 403 403  403 403 403 403
 /api/renku/admin/instances                                 GET     403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
 /api/renku/admin/pause                                     POST    403 404 404 404 404 202  403 404 404 404 404 202  404 404 404 403

@@ -21,6 +21,7 @@
   "repository_hosts" .repositoryHosts
   "launches_kept_days" .launchesKeptDays
   "archived_resume_days" .archivedResumeDays
+  "downloads" .downloads
   "restart_on_change" true
   "start_timeout" .sessions.startTimeout
   "start_timeout_max" .sessions.startTimeoutMax
