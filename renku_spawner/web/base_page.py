@@ -169,7 +169,7 @@ class RenkuHandler(Handler):
         links = [*self._way_back(failure), {"text": "My projects", "url": self.urls.projects}]
         return self.shown(
             "renku_error.html", status=failure.status, title=failure.title, message=failure.message, links=links,
-            again=self._sent_again() if failure.code == "access_unverified" else None,
+            again=self._another_try(failure),
         )  # fmt: skip
 
     def _way_back(self, failure: failures.Failure) -> list[dict[str, str]]:
@@ -180,10 +180,19 @@ class RenkuHandler(Handler):
         again = failure.status == 503 and self.request.method == "GET"
         return [] if failure.status in (404, 405, 500) else [{"text": "Try again" if again else "Back", "url": page}]
 
-    def _sent_again(self) -> dict[str, Any] | None:
-        """The form that was sent, to be sent once more by a button; None where none was."""
+    def _another_try(self, failure: failures.Failure) -> dict[str, Any] | None:
+        """The form that was sent, to be sent once more by a button, as it was or without what it failed for."""
         if self.request.method in SAFE:
             return None
-        sent = {key: value if isinstance(value, list) else [value] for key, value in self.fields.items()}
+        if failure.code == "access_unverified":
+            return self._sent_again({}, "Try again")
+        if failure.code == "storage_unavailable":
+            before = [name for name in str(self.fields.get("without_storages", "")).split(",") if name]
+            without, missing = [*before, *failure.details["storages"]], ", ".join(failure.details["storages"])
+            return self._sent_again({"without_storages": ",".join(without)}, f"Start without {missing}")
+        return None
+
+    def _sent_again(self, other: dict[str, str], label: str) -> dict[str, Any]:
+        sent = {key: value if isinstance(value, list) else [value] for key, value in (self.fields | other).items()}
         fields = [(key, value) for key, values in sent.items() if key != "_xsrf" for value in values]
-        return {"action": self.request.uri, "fields": fields}
+        return {"action": self.request.uri, "fields": fields, "label": label}

@@ -12,7 +12,7 @@ from renku_spawner.kube import waits
 from renku_spawner.services import storages
 from tests.cluster.test_rights import asked, become, refused, rights, with_the_role
 from tests.fixtures.remotes import PASSWORD, USER, served
-from tests.fixtures.renku import until
+from tests.fixtures.renku import until, xsrf
 
 SETTINGS = {
     "Renku": {
@@ -119,6 +119,11 @@ async def test_who_may_use_a_volume_is_asked_at_each_start(it, monkeypatch):
         409, "storage_unavailable", ["secret"]
     )  # fmt: skip
     assert it.pods() == []
-    answer = await it.hub.client("alice").post(path, json={"without_storages": ["secret"]})
-    assert answer.status_code in (200, 202), answer.text
+    visitor = await it.hub.visitor("alice")
+    page, token = f"renku/projects/{project.path}/-/sessions/{session.id}/start", {"_xsrf": xsrf(visitor)}
+    shown = await visitor.post(page, data=token)
+    assert shown.status_code == 409
+    assert '<input type="hidden" name="without_storages" value="secret">' in shown.text
+    assert "<span>Start without secret</span>" in shown.text
+    await visitor.post(page, data=token | {"without_storages": "secret"})
     await it.hub.becomes(session, Status.RUNNING)
