@@ -111,7 +111,7 @@ async def _settled_all(hub: Any, renku: Renku) -> bool:
     async for page in runs.active(renku.parts):
         known = {(user.name, name) for user in hub.users.values() for name, s in user.spawners.items() if s.active}
         for instance in page:
-            if (instance.username, instance.session) not in known:
+            if instance.turn is None and (instance.username, instance.session) not in known:
                 settled = await _settled(hub, renku, instance) and settled
                 await asyncio.sleep(_BREATH)
         await asyncio.sleep(0)

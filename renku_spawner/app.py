@@ -20,14 +20,15 @@ from .idle_settings import IdleSettings
 from .image_settings import ImageSettings, own_environments
 from .keeper import HubKeeper
 from .services.parts import Parts
+from .share_settings import ShareSettings
 from .storage_settings import StorageSettings
 from .store import migrate
 from .store.database import Database
 
 
 class Renku(
-    CiSettings, DownloadSettings, ExpirySettings, GitLabSettings, IdleSettings, ImageSettings, StorageSettings,
-    SingletonConfigurable,
+    CiSettings, DownloadSettings, ExpirySettings, GitLabSettings, IdleSettings, ImageSettings, ShareSettings,
+    StorageSettings, SingletonConfigurable,
 ):  # fmt: skip
     """Settings of `c.Renku` and the parts made from them.
 

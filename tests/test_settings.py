@@ -171,6 +171,7 @@ WRONG_TRAITS = {
     "storage_kinds": [3],
     "storage_hosts": [3],
     "storage_check": "perhaps",
+    "queue_limit": -1,
 }
 
 

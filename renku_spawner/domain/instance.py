@@ -25,7 +25,8 @@ class Instance:
     active instance per environment, project and user (decision 1). `claim` names the
     volume (a folder locally), `run` the present or last start, `notices` are
     `{code, title, text}` that hold for that run, `spent` are the seconds that the start
-    under way has been in the stages that it has left. The rounds look at it at `due_at`;
+    under way has been in the stages that it has left, `turn` is its place in the line of
+    those that wait (see `line`), None when it does not. The rounds look at it at `due_at`;
     `idle_pause` are the seconds that its environment says (see `idle`); what its own server
     last reported it did at `reported_at`, of the `disk_used` (bytes) at `disk_used_at`.
     `without_storages` are directories of those that the present run, or else the next one,
@@ -60,6 +61,7 @@ class Instance:
     last_seen: datetime | None = None
     paused_at: datetime | None = None
     spent: Mapping[str, float] | None = None
+    turn: int | None = None
     kept_from: datetime | None = None  # this and what follows: see `expiry`
     deleted_on: datetime | None = None
     warned: int = 0
@@ -102,8 +104,10 @@ class Instance:
 def begun(instance: Instance, *, run: str, claim: str, now: datetime, one_active: bool, **started: Any) -> Instance:
     """A start is asked for: the intent, stored before anything outside is called.
 
-    *started* are `revision`, `fingerprint`, `resource_class`, `url`, `notices`, `deadline` and `idle_pause`.
+    *started* are `revision`, `fingerprint`, `resource_class`, `url`, `notices`, `deadline` and `idle_pause`. Of one
+    that has waited in line its time there is kept, and its clock begins now.
     """
+    waited = stages(instance, now) if instance.turn is not None else None
     return replace(
         instance,
         slot=f"{instance.project}/{instance.environment}" if one_active else None,
@@ -120,13 +124,20 @@ def begun(instance: Instance, *, run: str, claim: str, now: datetime, one_active
         ready_at=None,
         last_seen=now,
         paused_at=None,
-        spent=None,
+        spent=waited,
+        turn=None,
         due_at=None,
         awake_until=None,
         reported_at=None,
         failed_storages=(),
-        **{"notices": (), **started},
+        **{"notices": (), "deadline": None, **started},
     )
+
+
+def queued(instance: Instance, *, run: str, turn: int, now: datetime, one_active: bool, **started: Any) -> Instance:
+    """A start is asked for and waits until its *turn* comes; it has no volume yet, unless there was one."""
+    begins = begun(instance, run=run, claim="", now=now, one_active=one_active, **started)
+    return replace(begins, observed=Observed.QUEUED, claim=instance.claim, turn=turn)
 
 
 def staged(instance: Instance, observed: Observed, *, now: datetime, **seen: Any) -> Instance:
@@ -175,10 +186,13 @@ def sighted(instance: Instance, *, seen: bool, now: datetime, notices: tuple[Map
 
 
 def stopping(instance: Instance, *, ended_reason: str, now: datetime, **said: Any) -> Instance:
-    """It shall stop; the volume stays. One that is not active has nothing to stop. *said* are `message`, `advice`
+    """It shall stop; the volume stays. One that is not active has nothing to stop, nor has one that waits in
+    line. *said* are `message`, `advice`
     and when the rounds see to it (`due_at`)."""
     if not instance.active:
         return instance
+    if instance.turn is not None:
+        return replace(stopped(instance, now=now), ended_reason=ended_reason)
     return replace(
         instance, desired=Desired.STOPPED, observed=Observed.TERMINATING, ended_reason=ended_reason, stage_at=now,
         spent=stages(instance, now), **{"due_at": None, **said},
@@ -189,7 +203,7 @@ def stopped(instance: Instance, *, now: datetime) -> Instance:
     """Nothing of it runs any more."""
     return replace(
         instance, slot=None, desired=Desired.STOPPED, observed=Observed.ABSENT, url=None, deadline=None, paused_at=now,
-        spent=None, due_at=None, awake_until=None, without_storages=(),
+        spent=None, turn=None, due_at=None, awake_until=None, without_storages=(),
     )  # fmt: skip
 
 

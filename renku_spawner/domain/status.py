@@ -25,6 +25,7 @@ class Observed(StrEnum):
     """What was last seen; the order of a start from `absent` to `ready`."""
 
     ABSENT = "absent"
+    QUEUED = "queued"
     CREATING = "creating"
     SCHEDULING = "scheduling"
     PULLING = "pulling"
@@ -37,7 +38,8 @@ class Observed(StrEnum):
 
 
 STAGES = {
-    Observed.CREATING: "Queued",
+    Observed.QUEUED: "Waiting in line",
+    Observed.CREATING: "Getting ready",
     Observed.SCHEDULING: "Finding room on the cluster",
     Observed.PULLING: "Downloading the image",
     Observed.PREPARING: "Preparing files",

@@ -24,6 +24,7 @@ from ..store.database import Database, Transaction
 from ..store.patience import patiently
 from .hearing import Hearing
 from .keeping import Keeper, NoKeeper, Once
+from .line import Line
 from .news import News
 from .offers import Offers
 from .post import Post
@@ -82,6 +83,11 @@ class Parts:
     downloads: set[str] = field(default_factory=set)
     emit: Callable[[str, Mapping[str, Any]], None] = _to_nobody
     post: tuple[Post, ...] = ()
+
+    @cached_property
+    def line(self) -> Line:
+        """The starts that wait for room on the hub."""
+        return Line(self.news)
 
     @cached_property
     def ci(self) -> Ci | None:

@@ -50,25 +50,39 @@ async def begin(parts: Parts, spec: SessionSpec) -> Instance:
     run, now = names.new_id(), parts.now()
 
     def work(tx: Transaction) -> Instance:
-        session = tx.sessions.get(spec.session)
-        if session is None:
-            raise no_session()
-        old = tx.instances.ensure(session, spec.username, now=now)
+        old = present(tx, spec, now)
         new = steps.begun(
             old, run=run, claim=names.new_id(), now=now, one_active=parts.policy.one_active_per_environment,
-            revision=spec.revision, fingerprint=spec.fingerprint, resource_class=spec.resource_class.name,
-            url=None, notices=told.of_start(spec), deadline=now + timedelta(seconds=parts.policy.start_timeout),
+            notices=told.of_start(spec), deadline=now + timedelta(seconds=parts.policy.start_timeout), **chosen(spec),
         )  # fmt: skip
         saved = changes.put(parts, tx, old, new)
         tx.launches.add(_launch(saved))
         return saved
 
-    changes.tell(parts, instance := await _begin_or_refuse(parts, work, spec))
+    changes.tell(parts, instance := await begin_or_refuse(parts, work, spec))
     outcomes.begun(parts, instance)
     return instance
 
 
-async def _begin_or_refuse(parts: Parts, work: Callable[[Transaction], Instance], spec: SessionSpec) -> Instance:
+def present(tx: Transaction, spec: SessionSpec, now: datetime) -> Instance:
+    """What is stored of the instance that *spec* starts. Raises NotFound without the session."""
+    session = tx.sessions.get(spec.session)
+    if session is None:
+        raise no_session()
+    return tx.instances.ensure(session, spec.username, now=now)
+
+
+def chosen(spec: SessionSpec) -> dict[str, Any]:
+    """What of *spec* is stored with its instance."""
+    return {
+        "revision": spec.revision,
+        "fingerprint": spec.fingerprint,
+        "resource_class": spec.resource_class.name,
+        "url": None,
+    }
+
+
+async def begin_or_refuse(parts: Parts, work: Callable[[Transaction], Instance], spec: SessionSpec) -> Instance:
     try:
         return await changes.stubbornly(parts, work)
     except Clash:
@@ -135,7 +149,7 @@ async def stop(parts: Parts, username: str, session_id: str, *, ended_reason: st
         launching = old.observed is not Observed.READY and ended_reason == "stopped_by_user"
         return steps.stopping(old, ended_reason="cancelled" if launching else ended_reason, now=now)
 
-    return await changes.change(parts, username, session_id, change)
+    return await ended(parts, username, session_id, change)
 
 
 async def stopped(parts: Parts, username: str, session_id: str, *, log: str = "") -> Instance | None:
@@ -145,7 +159,7 @@ async def stopped(parts: Parts, username: str, session_id: str, *, log: str = ""
     def change(old: Instance) -> Instance:
         return steps.stopped(old, now=now) if old.active else old
 
-    return await _ended(parts, username, session_id, change, log)
+    return await ended(parts, username, session_id, change, log)
 
 
 async def fail(
@@ -167,7 +181,7 @@ async def fail(
             return steps.stopped(old, now=now)
         return steps.failed(old, reason=reason, message=message, advice=advice, now=now, storages=storages)
 
-    return await _ended(parts, username, session_id, change, log)
+    return await ended(parts, username, session_id, change, log)
 
 
 async def delete(parts: Parts, username: str, session_id: str) -> Instance | None:
@@ -189,14 +203,24 @@ async def forget(parts: Parts, username: str, session_id: str) -> Instance | Non
     return await changes.change(parts, username, session_id, change)
 
 
-async def _ended(
-    parts: Parts, username: str, session_id: str, change: Callable[[Instance], Instance], log: str
+async def ended(
+    parts: Parts, username: str, session_id: str, change: Callable[[Instance], Instance], log: str = ""
 ) -> Instance | None:
+    """Take a step that may be the end of it, which then goes on record; it waits in line no more."""
+
     def record(tx: Transaction, old: Instance, new: Instance) -> None:
-        if old.run:
+        if old.run and not new.active:
+            if old.turn is not None:  # it never came so far
+                tx.launches.add(_launch(old))
             tx.launches.change(old.run, **_outcome(parts, new, log), **_stages(old, parts.now()))
 
-    return await changes.change(parts, username, session_id, change, record, outcomes.ended)
+    def after(parts: Parts, old: Instance, new: Instance) -> None:
+        if not new.active:
+            outcomes.ended(parts, old, new)
+
+    saved = await changes.change(parts, username, session_id, change, record, after)
+    parts.line.leave(username, session_id)
+    return saved
 
 
 def _stages(old: Instance, now: datetime) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from .faults import Busy, Clash, Lost, translated
 from .images import ImageStore
 from .instances import InstanceStore
 from .launches import LaunchStore
+from .line import LineStore
 from .operating import OperatingStore
 from .people import PeopleStore
 from .projects import ProjectStore
@@ -84,6 +85,10 @@ class Transaction:
     @cached_property
     def due(self) -> DueStore:
         return DueStore(self._statements)
+
+    @cached_property
+    def line(self) -> LineStore:
+        return LineStore(self._statements)
 
     @cached_property
     def launches(self) -> LaunchStore:

@@ -54,7 +54,7 @@ _ACTIVE_AFTER = _ACTIVE.where(tuple_(_I.username, _I.id) > tuple_(bindparam("aft
 _DOOMED = _WHOLE.where(_I.desired == Desired.DELETED, _I.claim.is_not(None)).order_by(_I.username, _I.id)
 _COUNT = select(func.count()).select_from(instances).where(_I.username == _USER)
 _COUNT_ACTIVE = _COUNT.where(_I.active == true())
-_COUNT_KEPT = _COUNT.where(_I.claim.is_not(None))
+_COUNT_KEPT = _COUNT.where(or_(_I.claim.is_not(None), _I.turn.is_not(None)))
 _BY_STATUS = select(
     _I.desired, _I.observed, _I.reason.is_not(None), _I.claim.is_not(None), func.count()
 ).group_by(_I.desired, _I.observed, _I.reason.is_not(None), _I.claim.is_not(None))  # fmt: skip
@@ -171,7 +171,7 @@ class InstanceStore:
         return int(self._db.value(_COUNT_ACTIVE, of_user=username))
 
     def count_kept(self, username: str) -> int:
-        """How many have a volume."""
+        """How many have a volume, or wait in line to get one."""
         return int(self._db.value(_COUNT_KEPT, of_user=username))
 
     def by_status(self) -> dict[Status, int]:

@@ -20,6 +20,7 @@ WORDS = {
     "renku_launches.stages": "times that the steps of a start took",
     "renku_instances.spent": "times that the steps of starts under way took so far",
     "renku_rounds": "times at which all was last well; what has not expired yet has its whole time again",
+    "renku_instances.turn": "starts that wait in line, which have to be asked for again",
     "renku_storages": "storages of projects, with the credentials that are kept for them",
     "renku_storage_credentials": "credentials that people keep for storages",
     "renku_sessions.storages": "choices of storages that sessions get",

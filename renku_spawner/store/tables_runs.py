@@ -38,6 +38,7 @@ instances = Table(
     *(time(name, nullable=True) for name in ("kept_from", "deleted_on", "trashed_until", "look_at")),  # domain.expiry
     Column("warned", Integer),
     *(json(name, nullable=True) for name in ("without_storages", "failed_storages")),  # directories
+    Column("turn", Integer),  # of a start that waits in line
     flag("active"),  # derived from the others at each save, for the indexes
     flag("listed"),
     Index("uq_renku_instances_session", "session", "username", unique=True),
@@ -52,6 +53,7 @@ instances = Table(
     Index("ix_renku_instances_ended", "ended_reason", "requested_at", "id"),
     Index("ix_renku_instances_latest", "listed", "requested_at", "id"),
     only("ix_renku_instances_latest_active", "requested_at", "id", sqlite="active = 1", postgresql="active"),
+    only("ix_renku_instances_line", "turn", "requested_at", "id", where="turn IS NOT NULL"),
     only("ix_renku_instances_latest_failed", "requested_at", "id", where="reason IS NOT NULL"),
     # For the rounds over what expires: what is due, and what was announced.
     only("ix_renku_instances_due", "look_at", "id", where="look_at IS NOT NULL"),

@@ -11,7 +11,7 @@ from ..domain.instance import Instance
 from ..domain.session import Session, SessionChange
 from ..services import data, instances, leaving, looks, operating, revisions, runs, sessions
 from ..services.looks import SessionPage
-from . import deletions, servers, throttle
+from . import deletions, servers, starts, throttle
 from .bodies_image import RevisionBody
 from .visitor import require_log_in
 
@@ -36,7 +36,7 @@ async def start(
     if empty_disk:
         await data.give_up(parts, person, session_id)
     await leaving.leave_out(parts, person, session_id, without)
-    return await servers.start(handler, handler.current_user, spec, resource_class or None)
+    return await starts.start(handler, handler.current_user, spec, resource_class or None)
 
 
 async def change(handler: Any, ref: str, session_id: str, wanted: SessionChange) -> Session:

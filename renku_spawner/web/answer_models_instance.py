@@ -22,6 +22,7 @@ class InstanceAnswer(Answer):
     status: str = Field(examples=[str(status) for status in Status])
     stage: str | None = None
     stage_text: str | None = None
+    queue_position: int | None = Field(default=None, description="In the line of starts that wait for room, from 1")
     progress: int | None = Field(default=None, description="Percent of the usual time, 0 to 95")
     elapsed: int | None = None
     usual: float | None = None
@@ -62,6 +63,7 @@ class ProgressAnswer(Answer):
     status: str
     stage: str | None
     stage_text: str | None
+    queue_position: int | None
     progress: int | None
     elapsed: int | None
     usual: float | None

@@ -12,6 +12,7 @@ from ..domain.project import Project, ProjectEntry
 from ..domain.resources import ResourceClass
 from ..domain.session import Configuration
 from ..services.instances import MyInstance
+from ..services.line import Line
 from ..services.looks import SessionView
 from . import answers_image, answers_instance
 from .answer_models import (
@@ -37,9 +38,10 @@ class Answers:
     urls: Urls
     person: Person
     now: datetime
+    line: Line
 
     def instance(self, found: Instance | None, usual: float | None = None) -> InstanceAnswer:
-        return answers_instance.instance(found, usual, urls=self.urls, now=self.now)
+        return answers_instance.instance(found, usual, urls=self.urls, now=self.now, line=self.line)
 
     def entry(self, found: ProjectEntry, instance: Instance | None) -> ProjectEntryAnswer:
         return ProjectEntryAnswer(

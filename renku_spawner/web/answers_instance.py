@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from ..domain.instance import Instance, Status
+from ..services.line import Line
 from . import words
 from .answer_models_instance import InstanceAnswer, NoticeAnswer, ProgressAnswer
 from .urls import Urls
@@ -12,19 +13,21 @@ from .urls import Urls
 _SAME = ("reason", "message", "advice", "resource_class", "last_activity", "last_seen", "paused_at")
 
 
-def instance(found: Instance | None, usual: float | None, *, urls: Urls, now: datetime) -> InstanceAnswer:
+def instance(found: Instance | None, usual: float | None, *, urls: Urls, now: datetime, line: Line) -> InstanceAnswer:
     if found is None:
         return InstanceAnswer(status=str(Status.INACTIVE))
     elapsed = found.elapsed(now) if found.active else None
     launching = found.status is Status.LAUNCHING
+    comes_up = launching and found.turn is None
     opens = found.status is Status.RUNNING or (found.status is Status.UNKNOWN and found.ready_at is not None)
     return InstanceAnswer(
         status=str(found.status),
         stage=str(found.observed) if launching else None,
-        stage_text=found.stage,
-        progress=words.progress(elapsed, usual) if launching else None,
+        stage_text=line.stage(found),
+        queue_position=line.place(found.username, found.session),
+        progress=words.progress(elapsed, usual) if comes_up else None,
         elapsed=elapsed,
-        usual=usual if launching else None,
+        usual=usual if comes_up else None,
         url=urls.open(found.session) if opens else None,
         notices=[NoticeAnswer(code=n["code"], title=n["title"], text=n["text"]) for n in found.notices],
         started_at=found.requested_at,
@@ -34,16 +37,18 @@ def instance(found: Instance | None, usual: float | None, *, urls: Urls, now: da
     )
 
 
-def progress(found: Instance, usual: float | None, now: datetime) -> ProgressAnswer:
+def progress(found: Instance, usual: float | None, now: datetime, line: Line) -> ProgressAnswer:
     """The data of one event."""
     elapsed = found.elapsed(now) if found.active else None
     launching = found.status is Status.LAUNCHING
+    comes_up = launching and found.turn is None
     return ProgressAnswer(
         session=found.session,
         status=str(found.status),
         stage=str(found.observed) if launching else None,
-        stage_text=found.stage,
-        progress=words.progress(elapsed, usual) if launching else None,
+        stage_text=line.stage(found),
+        queue_position=line.place(found.username, found.session),
+        progress=words.progress(elapsed, usual) if comes_up else None,
         elapsed=elapsed,
-        usual=usual if launching else None,
+        usual=usual if comes_up else None,
     )

@@ -63,6 +63,7 @@ class Handler(Visitor):
     body_limit = reading.BODY_LIMIT
     slow_spawn_timeout = 0.5  # seconds; the hub's ten would hold each Start so long (recipe 11)
     slow_stop_timeout = 0.3  # seconds; each Pause likewise (decision 18)
+    concurrent_spawn_limit = active_server_limit = 0  # what is above the hub's limits waits in line, and is not refused
     person: Person
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -47,7 +47,7 @@ class RenkuAPIHandler(Handler, APIHandler):
 
     @property
     def answers(self) -> Answers:
-        return Answers(urls=self.urls, person=self.person, now=self.parts.now())
+        return Answers(urls=self.urls, person=self.person, now=self.parts.now(), line=self.parts.line)
 
     def following(self, after: str | None, **asked: str) -> str | None:
         """The address at which a list goes on; None at its end."""

@@ -133,6 +133,7 @@ class RenkuHandler(Handler):
             inside=inside,
             gitlab=gitlab,
             downloads=policy.downloads > 0,
+            stage=self.parts.line.stage,
         )
 
     def show(self, template: str, nav: str = "", **view: Any) -> None:

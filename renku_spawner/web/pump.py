@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from weakref import WeakKeyDictionary
 
 from ..domain.errors import Unavailable
@@ -71,7 +72,7 @@ class Reader:
             return
         for pair, future in asked.items():
             each = found.get(pair)
-            future.set_result(answers_instance.progress(each.instance, each.usual, now) if each else gone(pair[1]))
+            future.set_result(_told(parts, each, now) if each else gone(pair[1]))
 
 
 class Pump:
@@ -122,7 +123,11 @@ async def standing(parts: Parts, username: str, session: str) -> ProgressAnswer:
 
 async def all_standing(parts: Parts, username: str) -> list[ProgressAnswer]:
     now, found = parts.now(), await progress.all_of(parts, username)
-    return [answers_instance.progress(each.instance, each.usual, now) for each in found]
+    return [_told(parts, each, now) for each in found]
+
+
+def _told(parts: Parts, each: progress.Standing, now: datetime) -> ProgressAnswer:
+    return answers_instance.progress(each.instance, each.usual, now, parts.line)
 
 
 def gone(session: str) -> ProgressAnswer:
@@ -131,6 +136,7 @@ def gone(session: str) -> ProgressAnswer:
         status=str(Status.INACTIVE),
         stage=None,
         stage_text=None,
+        queue_position=None,
         progress=None,
         elapsed=None,
         usual=None,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from ..domain import download
@@ -28,6 +29,7 @@ _MAYBE = (
     "more",
     "sentence",
     "stage",
+    "stage_code",
     "elapsed",
     "progress",
     "usual",
@@ -50,7 +52,8 @@ BUSY = (Status.LAUNCHING, Status.STOPPING)
 class Frame:
     """From where a page looks: its addresses, the time, and the machine it is about.
 
-    *gitlab* is the address of the GitLab in which projects live, None if they live here.
+    *gitlab* is the address of the GitLab in which projects live, None if they live here;
+    *stage* says in words how far a start is.
     """
 
     urls: Urls
@@ -59,6 +62,7 @@ class Frame:
     inside: str = ""
     gitlab: str | None = None
     downloads: bool = True
+    stage: Callable[[Instance], str | None] = attrgetter("stage")
 
 
 # ---- one's own instance ------------------------------------------------------------------------
@@ -81,10 +85,11 @@ def _nothing(instance: Instance, usual: float | None, frame: Frame) -> View:
 def _launching(instance: Instance, usual: float | None, frame: Frame) -> View:
     elapsed = instance.elapsed(frame.now)
     return {
-        "stage": instance.stage,
+        "stage": frame.stage(instance),
+        "stage_code": str(instance.observed),
         "elapsed": elapsed,
-        "progress": words.progress(elapsed, usual),
-        "usual": words.usual(usual),
+        "progress": words.progress(elapsed, usual) if instance.turn is None else None,
+        "usual": words.usual(usual) if instance.turn is None else None,
     }
 
 

@@ -81,16 +81,22 @@ def steps(instance: Instance | None, frame: Frame) -> list[View]:
     """The steps of a start that is under way; empty at any other time."""
     if instance is None or instance.status is not Status.LAUNCHING:
         return []
-    stages = [stage for stage in STAGES if not (frame.local and stage in _CLUSTER_ONLY)]
+    stages = [stage for stage in STAGES if _is_gone_through(stage, instance, frame)]
     now = stages.index(instance.observed) if instance.observed in stages else 0
     return [
         {
-            "text": STAGES[stage],
+            "text": frame.stage(instance) if stage is Observed.QUEUED and number == now else STAGES[stage],
             "state": "done" if number < now else "now" if number == now else "next",
             "took": _took(instance, frame) if number == now else None,
         }
         for number, stage in enumerate(stages)
     ]
+
+
+def _is_gone_through(stage: Observed, instance: Instance, frame: Frame) -> bool:
+    if stage is Observed.QUEUED:
+        return instance.turn is not None or str(stage) in (instance.spent or {})
+    return not (frame.local and stage in _CLUSTER_ONLY)
 
 
 def _took(instance: Instance, frame: Frame) -> str | None:

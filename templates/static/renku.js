@@ -161,7 +161,7 @@ function tell(news) {
     const clock = part.querySelector("[data-elapsed]");
     if (stage && news.stage_text && stage.textContent !== news.stage_text) {
       say(stage.textContent = news.stage_text);
-      if ("stages" in part.dataset) reread();
+      if ("stages" in part.dataset && part.dataset.stages !== news.stage) reread();
     }
     if (bar && news.progress == null) bar.removeAttribute("value"); else if (bar) bar.value = news.progress;
     if (clock && news.elapsed != null) clock.began = performance.now() - 1000 * news.elapsed;

@@ -151,12 +151,12 @@ CREATE TABLE renku_instances (
 	last_seen DATETIME, 
 	paused_at DATETIME, 
 	active BOOLEAN NOT NULL, 
-	listed BOOLEAN NOT NULL, spent JSON, due_at DATETIME, awake_until DATETIME, idle_pause INTEGER, reported_at DATETIME, disk_used BIGINT, disk_used_at DATETIME, kept_from DATETIME, deleted_on DATETIME, trashed_until DATETIME, look_at DATETIME, warned INTEGER, without_storages JSON, failed_storages JSON, 
+	listed BOOLEAN NOT NULL, spent JSON, due_at DATETIME, awake_until DATETIME, idle_pause INTEGER, reported_at DATETIME, disk_used BIGINT, disk_used_at DATETIME, kept_from DATETIME, deleted_on DATETIME, trashed_until DATETIME, look_at DATETIME, warned INTEGER, without_storages JSON, failed_storages JSON, turn INTEGER, 
 	CONSTRAINT pk_renku_instances PRIMARY KEY (id), 
 	CONSTRAINT fk_renku_instances_session FOREIGN KEY(session) REFERENCES renku_sessions (id)
 );
-INSERT INTO "renku_instances" VALUES('ju5g4q4l36er','soidg36j6oh5','alice','xvfss5jtbxx5','dugo274pafhs',NULL,'stopped','absent',7,'bj57xmq7573c','pxgm2j4afa4f','d4a7unzqwwye','63cedb9559c748cc','small',NULL,NULL,NULL,NULL,'stopped_by_user','[]','2026-11-24 12:00:07.000000','2026-11-24 12:00:17.000000',NULL,'2026-11-24 12:00:15.000000','2026-11-24 12:00:15.000000','2026-11-24 12:00:15.000000','2026-11-24 12:00:19.000000',0,1,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "renku_instances" VALUES('ro6isf2kit2y','v6qzt6z3msra','carol','nfz7h37zq26b','dugo274pafhs',NULL,'stopped','absent',3,'tmphcrwjau7i','zjmyagyedwwb','d4a7unzqwwye','4347426080d4dfc2','small',NULL,'crash_exit','The program ended with code 1.','See the last lines of its log.','crash_exit','[]','2026-11-24 12:00:23.000000','2026-11-24 12:00:25.000000',NULL,NULL,NULL,'2026-11-24 12:00:25.000000','2026-11-24 12:00:27.000000',0,1,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "renku_instances" VALUES('ju5g4q4l36er','soidg36j6oh5','alice','xvfss5jtbxx5','dugo274pafhs',NULL,'stopped','absent',7,'bj57xmq7573c','pxgm2j4afa4f','d4a7unzqwwye','63cedb9559c748cc','small',NULL,NULL,NULL,NULL,'stopped_by_user','[]','2026-11-24 12:00:07.000000','2026-11-24 12:00:17.000000',NULL,'2026-11-24 12:00:15.000000','2026-11-24 12:00:15.000000','2026-11-24 12:00:15.000000','2026-11-24 12:00:19.000000',0,1,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "renku_instances" VALUES('ro6isf2kit2y','v6qzt6z3msra','carol','nfz7h37zq26b','dugo274pafhs',NULL,'stopped','absent',3,'tmphcrwjau7i','zjmyagyedwwb','d4a7unzqwwye','4347426080d4dfc2','small',NULL,'crash_exit','The program ended with code 1.','See the last lines of its log.','crash_exit','[]','2026-11-24 12:00:23.000000','2026-11-24 12:00:25.000000',NULL,NULL,NULL,'2026-11-24 12:00:25.000000','2026-11-24 12:00:27.000000',0,1,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
 CREATE TABLE renku_launches (
 	id VARCHAR NOT NULL, 
 	session VARCHAR NOT NULL, 
@@ -508,6 +508,7 @@ CREATE INDEX ix_renku_instances_latest_failed ON renku_instances (requested_at, 
 CREATE INDEX ix_renku_instances_idle ON renku_instances (due_at, id) WHERE due_at IS NOT NULL;
 CREATE INDEX ix_renku_instances_due ON renku_instances (look_at, id) WHERE look_at IS NOT NULL;
 CREATE INDEX ix_renku_instances_warned ON renku_instances (id) WHERE warned > 0;
+CREATE INDEX ix_renku_instances_line ON renku_instances (turn, requested_at, id) WHERE turn IS NOT NULL;
 CREATE UNIQUE INDEX uq_renku_storages_directory ON renku_storages (project, folded_directory);
 CREATE INDEX ix_renku_storages_page ON renku_storages (project, position, id);
 CREATE INDEX ix_renku_storage_credentials_mine ON renku_storage_credentials (username);

@@ -188,7 +188,7 @@ def test_a_start_under_way_has_words_for_its_stage(observed: Observed) -> None:
 
 
 def test_every_step_of_a_start_has_words() -> None:
-    assert list(STAGES) == list(Observed)[1:7]
+    assert list(STAGES) == list(Observed)[1:8]
 
 
 @pytest.mark.parametrize("observed", list(Observed))

@@ -28,6 +28,7 @@
   "clone_timeout" .sessions.cloneTimeout
   "stop_grace" .sessions.stopGrace
   "api_rate" .sessions.apiRate
+  "queue_limit" .sessions.queueLimit
   "allow_plain_servers" .sessions.allowPlainServers
   "idle_pause" .idle.pause
   "idle_warning" .idle.warning

@@ -30,12 +30,14 @@ COLUMNS = [
     ("renku_instances", "warned", sa.Integer()),
     ("renku_instances", "without_storages", sa.JSON()),
     ("renku_instances", "failed_storages", sa.JSON()),
+    ("renku_instances", "turn", sa.Integer()),
 ]
 # Indexes over columns above: name, table, columns, of which rows.
 INDEXES = [
     ("ix_renku_instances_idle", "renku_instances", ["due_at", "id"], "due_at IS NOT NULL"),
     ("ix_renku_instances_due", "renku_instances", ["look_at", "id"], "look_at IS NOT NULL"),
     ("ix_renku_instances_warned", "renku_instances", ["id"], "warned > 0"),
+    ("ix_renku_instances_line", "renku_instances", ["turn", "requested_at", "id"], "turn IS NOT NULL"),
 ]
 
 
@@ -55,6 +57,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    _leave_the_line()
     op.drop_table("renku_rounds")
     op.drop_table("renku_storage_credentials")
     op.drop_table("renku_storages")
@@ -62,6 +65,22 @@ def downgrade() -> None:
         op.drop_index(name, table)
     for table, name, _ in reversed(COLUMNS):
         op.drop_column(table, name)
+
+
+def _leave_the_line() -> None:
+    """A start that waits is known to no version before: it has not begun."""
+    instances = sa.table(
+        "renku_instances",
+        *(sa.column(name) for name in ("turn", "desired", "observed", "slot", "ended_reason", "claim")),
+        *(sa.column(name, sa.Boolean) for name in ("active", "listed")),
+    )
+    ended = instances.update().where(instances.c.turn.is_not(None))
+    op.execute(
+        ended.values(
+            desired="stopped", observed="absent", slot=None, ended_reason="stopped_by_hub", active=False,
+            listed=instances.c.claim.is_not(None),
+        )
+    )  # fmt: skip
 
 
 def _storages() -> None:
