@@ -17,7 +17,7 @@ from . import bodies, failures, reading
 from .assets import VERSION
 from .base import SAFE, Body, Handler
 from .urls import inside as inside_of
-from .views import Frame
+from .views_frame import Frame
 from .visitor import log_in_again
 from .words import LOCAL, SAID
 

@@ -15,7 +15,7 @@ from .forms import SessionForm
 from .forms_image import ImageForm
 from .pages_sessions import OfSession
 from .scopes import READ, WRITE
-from .views import View
+from .views_frame import View
 from .views_projects import head
 
 

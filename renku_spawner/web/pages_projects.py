@@ -24,7 +24,7 @@ from .forms import (
 )  # fmt: skip
 from .scopes import READ, WRITE
 from .urls import query
-from .views import View
+from .views_frame import View
 from .words import VISIBILITIES
 
 BLANK = {"title": "", "slug": "", "description": "", "visibility": "private", "repositories": ""}

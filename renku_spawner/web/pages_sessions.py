@@ -12,7 +12,7 @@ from .base_page import RenkuHandler
 from .forms import ActionForm, ConfirmForm, DismissalForm, RevisionForm
 from .scopes import LAUNCH, READ, WRITE
 from .urls import query
-from .views import View
+from .views_frame import View
 
 
 class OfSession(RenkuHandler):

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from operator import attrgetter
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from ..domain import download
 from ..domain.environment import Environment, Revision
@@ -19,9 +15,8 @@ from ..domain.session import Configuration
 from ..services.looks import Other, SessionView
 from . import views_life, words
 from .icons import icon
-from .urls import Urls
+from .views_frame import Frame, View
 
-View = dict[str, Any]
 # What a template may ask of any session, whatever its status.
 _MAYBE = (
     "blocked",
@@ -46,23 +41,6 @@ _MAYBE = (
 )
 STARTS = (Status.INACTIVE, Status.PAUSED, Status.FAILED)
 BUSY = (Status.LAUNCHING, Status.STOPPING)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Frame:
-    """From where a page looks: its addresses, the time, and the machine it is about.
-
-    *gitlab* is the address of the GitLab in which projects live, None if they live here;
-    *stage* says in words how far a start is.
-    """
-
-    urls: Urls
-    now: datetime
-    local: bool = False
-    inside: str = ""
-    gitlab: str | None = None
-    downloads: bool = True
-    stage: Callable[[Instance], str | None] = attrgetter("stage")
 
 
 # ---- one's own instance ------------------------------------------------------------------------

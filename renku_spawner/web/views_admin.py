@@ -15,7 +15,7 @@ from ..services.orphans import MOST, Orphans
 from . import words
 from .forms_admin import STATUSES, WORDS
 from .urls import Urls, query
-from .views import Frame, View
+from .views_frame import Frame, View
 
 _TABS = (
     ("", "Instances", "fa-server"),

@@ -12,7 +12,7 @@ from ..services.builds import Builds, Tab
 from . import words
 from .forms_run import RUN
 from .urls import query
-from .views import Frame, View
+from .views_frame import Frame, View
 
 _PAGE = 20  # commits
 _GUIDE = "How CI builds an image"

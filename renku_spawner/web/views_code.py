@@ -8,7 +8,7 @@ from ..services.code_step import Kind, Step
 from ..services.offers import Offer
 from . import words
 from .urls import Urls
-from .views import Frame, View
+from .views_frame import Frame, View
 from .views_projects import head
 
 _SAID = {

@@ -10,7 +10,7 @@ from ..runtime.unsaved import Unsaved
 from ..runtime.walk import Total
 from ..services.instances import MyInstance
 from . import words
-from .views import Frame, View
+from .views_frame import Frame, View
 
 _UNKNOWN = "We do not know what is in it: it cannot be looked at from here. {} to see for yourself."
 _UNDER_WAY = "We do not know yet what is in it, and are looking."

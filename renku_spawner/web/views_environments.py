@@ -13,7 +13,7 @@ from ..services.ready_made import Page, ReadyMade, Whole
 from . import views_forms, views_nodes, views_session, words
 from .icons import icon
 from .urls import query
-from .views import Frame, View
+from .views_frame import Frame, View
 
 _STATES = {
     State.DRAFT: ("fa-pen-ruler", "Only admins see it; nobody can add it to a project."),

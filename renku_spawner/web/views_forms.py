@@ -21,7 +21,7 @@ from ..services.sessions import warnings
 from . import bodies, forms, views_image
 from .forms import SessionForm
 from .urls import query
-from .views import Frame, View
+from .views_frame import Frame, View
 from .views_projects import environment, head, keywords, repositories
 
 _DECIDES = ("cpu", "memory", "gpu", "disk", "variables")

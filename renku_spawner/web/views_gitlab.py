@@ -6,7 +6,7 @@ from datetime import datetime
 
 from ..domain.policy import Policy
 from ..domain.project import Project
-from .views import View
+from .views_frame import View
 
 _ASKS = "Starting and changing sessions need GitLab's word on your access and wait until it answers again."
 _STARTS = "Changes wait until it answers again."

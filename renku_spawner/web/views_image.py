@@ -17,7 +17,7 @@ from ..domain.verdict import Checked, Verdict
 from ..services import images
 from ..services.pins import HUB, content_of, reference
 from . import words
-from .views import Frame, View
+from .views_frame import Frame, View
 
 _LABELS = {
     "title": "Title",

@@ -8,7 +8,7 @@ from ..domain.software import Changes, Kind, Origin, Package, Software, search
 from ..services.installed import Installed
 from . import words
 from .urls import query
-from .views import Frame, View
+from .views_frame import Frame, View
 
 _MOST = 200  # packages on a page, unless somebody asks for all
 _ORIGINS = {

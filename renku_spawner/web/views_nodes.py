@@ -8,7 +8,7 @@ from ..domain.environment import Environment
 from ..domain.spread import Spread
 from ..services.prepuller import Known
 from . import words
-from .views import View
+from .views_frame import View
 
 _MOST = 20  # names of nodes
 

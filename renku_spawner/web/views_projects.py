@@ -13,7 +13,8 @@ from ..domain.repository import Repository
 from ..services.looks import ProjectPage
 from . import views_gitlab, words
 from .urls import query, segment
-from .views import Frame, View, brief, card, environment, refresh, short
+from .views import brief, card, environment, refresh, short
+from .views_frame import Frame, View
 
 
 def row(entry: ProjectEntry, instance: Instance | None, frame: Frame) -> View:

@@ -15,7 +15,8 @@ from ..services.instances import MyInstance
 from ..services.looks import SessionPage, SessionView
 from . import views_image, words
 from .urls import query
-from .views import Frame, View, brief, card, refresh
+from .views import brief, card, refresh
+from .views_frame import Frame, View
 from .views_projects import head, repositories
 
 _CLUSTER_ONLY = (Observed.SCHEDULING, Observed.PULLING)

@@ -14,7 +14,7 @@ from ..domain.reasons import words as reason_words
 from ..services.operating import DAYS
 from ..store.operating import SAMPLES
 from . import words
-from .views import Frame, View
+from .views_frame import Frame, View
 
 
 def failures(found: Sequence[FailureCount], frame: Frame) -> View:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..domain.environment import Environment
 from ..services.looks import SessionPage
 from . import views_image, views_session
-from .views import Frame, View
+from .views_frame import Frame, View
 from .views_projects import head
 
 

@@ -12,7 +12,7 @@ from renku_spawner.domain.repository import Repository
 from renku_spawner.services.looks import ProjectPage
 from renku_spawner.web import views_gitlab, views_projects
 from renku_spawner.web.urls import Urls
-from renku_spawner.web.views import Frame
+from renku_spawner.web.views_frame import Frame
 from tests.domain.values import project
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -1,0 +1,31 @@
+"""From where a page looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from operator import attrgetter
+from typing import Any
+
+from ..domain.instance import Instance
+from .urls import Urls
+
+View = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """From where a page looks: its addresses, the time, and the machine it is about.
+
+    *gitlab* is the address of the GitLab in which projects live, None if they live here;
+    *stage* says in words how far a start is.
+    """
+
+    urls: Urls
+    now: datetime
+    local: bool = False
+    inside: str = ""
+    gitlab: str | None = None
+    downloads: bool = True
+    stage: Callable[[Instance], str | None] = attrgetter("stage")
