@@ -21,7 +21,7 @@ _OWN_WORDS = {
     "literal_error": "This is not one of the words that can stand here.",
     "too_long": "This list is too long.",
 }
-_KINDS = {"literal['all']", "list[constrained-str]"}  # how pydantic calls the two kinds that `repositories` may be
+_KINDS = {"literal['all']", "list[constrained-str]"}  # how pydantic calls the two kinds that these two may be
 _ONE = "Exactly one of ready_made, image and repository, please."
 
 
@@ -109,13 +109,18 @@ class ConfigurationPart(Part):
     repositories: Literal["all"] | list[Word] | None = Field(
         default=None, description="Directories, or all, also those added later"
     )
+    storages: Literal["all"] | list[Word] | None = Field(
+        default=None, description="Directories of storages, or all, also those added later"
+    )
     variables: dict[Word, Value] | None = Field(
         default=None, description="All of them; everybody who reads the project reads them too"
     )
 
     def value(self) -> dict[str, Any]:
-        chosen = self.repositories
-        return {**vars(self), "repositories": tuple(chosen) if isinstance(chosen, list) else chosen}
+        said = dict(vars(self))
+        for name in ("repositories", "storages"):
+            said[name] = tuple(said[name]) if isinstance(said[name], list) else said[name]
+        return said
 
 
 class SessionPart(Part):

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from ..domain.as_code import ALL, VERSION, Described, Document, OwnImage, ReadyMade, Source
+from ..domain.as_code import VERSION, Described, Document, OwnImage, ReadyMade, Source
 from ..domain.running import RunChoice
 
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -85,15 +85,20 @@ def _run(run: RunChoice) -> dict[str, Any]:
 
 
 def _configuration(each: Described) -> dict[str, Any]:
-    chosen, variables = each.repositories, each.variables
+    variables = each.variables
     return _said(
         cpu=each.cpu,
         memory=each.memory,
         gpu=each.gpu,
         disk=each.disk,
-        repositories=list(chosen) if chosen is not None and chosen != ALL else chosen,
+        repositories=_chosen(each.repositories),
+        storages=_chosen(each.storages),
         variables=None if variables is None else _sorted(variables),
     )
+
+
+def _chosen(directories: str | tuple[str, ...] | None) -> str | list[str] | None:
+    return list(directories) if isinstance(directories, tuple) else directories
 
 
 def _sorted(variables: Mapping[str, str]) -> dict[str, str]:

@@ -58,8 +58,8 @@ Source = ReadyMade | OwnImage | FromRepository
 class Described:
     """One session as it is described; None leaves what is there, and is the usual for a new one.
 
-    `was` is an earlier title: a session that still has it gets the new one. `repositories` are
-    directories, or `all`, also those added later.
+    `was` is an earlier title: a session that still has it gets the new one. `repositories` and
+    `storages` are directories, or `all`, also those added later.
     """
 
     title: str
@@ -72,6 +72,7 @@ class Described:
     gpu: int | None = None
     disk: str | None = None
     repositories: Literal["all"] | tuple[str, ...] | None = None
+    storages: Literal["all"] | tuple[str, ...] | None = None
     variables: Mapping[str, str] | None = None
 
     def over(self, present: Configuration) -> Configuration:
@@ -81,12 +82,19 @@ class Described:
         """
         said = {name: getattr(self, name) for name in ("cpu", "memory", "gpu", "disk")}
         needs = replace(present.needs, **{name: value for name, value in said.items() if value is not None})
-        chosen = present.repositories if self.repositories is None else self.repositories
         return Configuration(
             needs=needs,
-            repositories=None if chosen is None or chosen == ALL else tuple(chosen),
+            repositories=_chosen(self.repositories, present.repositories),
+            storages=_chosen(self.storages, present.storages),
             variables=present.variables if self.variables is None else {**_kept(present.variables), **self.variables},
         )
+
+
+def _chosen(wanted: Literal["all"] | tuple[str, ...] | None, present: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Directories, None for all."""
+    if wanted is None:
+        return present
+    return None if isinstance(wanted, str) else wanted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +169,7 @@ def written(session: Session, environment: Source, *, default: bool) -> Describe
         gpu=wanted.needs.gpu,
         disk=wanted.needs.disk,
         repositories=ALL if wanted.repositories is None else wanted.repositories,
+        storages=ALL if wanted.storages is None else wanted.storages,
         variables={name: value for name, value in wanted.variables.items() if name not in secret},
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from ..domain.as_code import Described, Difference, Source
@@ -12,7 +13,7 @@ from ..domain.variables import look_secret
 from ..store.database import Lost, Transaction
 from . import code_means, removal, revisions, sessions
 from .code_means import Meant, There
-from .code_step import Asked, Kind, Step
+from .code_step import Asked, Kind, Step, require_storages
 from .parts import read
 from .sessions import Work
 
@@ -23,6 +24,8 @@ async def changed(asked: Asked, made: Step, wanted: Described, session: Session)
     environment = await _meant(asked, session, wanted.environment)
     configuration = wanted.over(session.configuration)
     other = configuration != session.configuration
+    if other:
+        require_storages(asked, configuration)
     change = SessionChange(
         version=session.version,
         title=_unless_same(wanted.title, session.title),
@@ -116,24 +119,32 @@ def _texts(session: Session, change: SessionChange) -> list[Difference]:
 
 def _configurations(session: Session, wanted: Configuration) -> list[Difference]:
     old, new = _flat(session.configuration), _flat(wanted)
-    return [
-        Difference(field=name, old=old.get(name, ""), new=new.get(name, ""))
-        for name in {**old, **new}
-        if old.get(name) != new.get(name)
-    ]
+    found = [Difference(field=name, old=old[name], new=new[name]) for name in old if old[name] != new[name]]
+    return found + _variables(session.configuration.variables, wanted.variables)
 
 
 def _flat(configuration: Configuration) -> dict[str, str]:
-    """What can be compared, in words; of variables whose names look secret only that they are another."""
-    needs, chosen = configuration.needs, configuration.repositories
-    secret = look_secret(configuration.variables)
+    needs = configuration.needs
     return {
         "cpu": needs.cpu, "memory": needs.memory, "gpu": str(needs.gpu), "disk": needs.disk,
-        "repositories": "all" if chosen is None else ", ".join(chosen) or "none",
-    } | {
-        f"variables.{name}": f"•••{len(value)}" if name in secret else value
-        for name, value in configuration.variables.items()
+        "repositories": _chosen(configuration.repositories), "storages": _chosen(configuration.storages),
     }  # fmt: skip
+
+
+def _chosen(directories: tuple[str, ...] | None) -> str:
+    return "all" if directories is None else ", ".join(directories) or "none"
+
+
+def _variables(old: Mapping[str, str], new: Mapping[str, str]) -> list[Difference]:
+    """Values that look secret are not repeated."""
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return [Difference(field=f"variables.{name}", old=_shown(name, old), new=_shown(name, new)) for name in names]
+
+
+def _shown(name: str, values: Mapping[str, str]) -> str:
+    if name not in values:
+        return ""
+    return "•••" if look_secret({name: ""}) else values[name] or "(empty)"
 
 
 async def left(asked: Asked, session: Session, *, prune: bool) -> Step:

@@ -10,7 +10,7 @@ from ..domain.errors import Invalid
 from ..domain.running import NewBuilt, NewImage
 from ..domain.session import Configuration, NewSession
 from . import code_means, sessions
-from .code_step import Asked, Step
+from .code_step import Asked, Step, require_storages
 from .parts import read
 from .sessions import Work
 
@@ -27,6 +27,7 @@ async def added(asked: Asked, made: Step, wanted: Described) -> Step:
         default=wanted.default,
     )
     new = _of_own(new, wanted.environment)
+    require_storages(asked, configuration)
     sessions.checked(asked.parts.policy, asked.project, configuration)
     notes = tuple(sessions.warnings(asked.parts.policy, configuration))
     works: list[Work] = []

@@ -21,7 +21,7 @@ from .parts import Parts, read, write
 
 _AT_ONCE = 4  # steps that are looked at, of one document: registries are asked
 _ORDER = (Kind.CHANGE, Kind.REMOVE, Kind.ADD)  # a title, and a place below the limit, become free before they are taken
-_CONFIGURATION = frozenset(("cpu", "memory", "gpu", "disk", "repositories", "variables"))
+_CONFIGURATION = frozenset(("cpu", "memory", "gpu", "disk", "repositories", "storages", "variables"))
 _RUN = frozenset(("default_url", "port", "command", "working_directory", "uid", "gid", "image_user"))
 _PLACES = {
     "environment": "environment", "image": "environment.image", "repository": "environment.repository",
@@ -130,6 +130,7 @@ def _present(tx: Transaction, parts: Parts, person: Person, project: Project) ->
     asked = Asked(
         parts=parts, person=person, project=project, offered=tx.environments.offered(),
         heirs=beside.successors(tx, found),
+        storages=frozenset(each.directory for each in tx.storages.of_project(project.id)),
     )  # fmt: skip
     return found, asked
 

@@ -9,9 +9,10 @@ from enum import StrEnum
 from ..domain.access import Person
 from ..domain.as_code import Difference
 from ..domain.environment import Environment
+from ..domain.errors import Invalid
 from ..domain.instance import Instance
 from ..domain.project import Project
-from ..domain.session import Session
+from ..domain.session import Configuration, Session
 from .parts import Parts
 from .sessions import Work
 
@@ -47,7 +48,8 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """Who asks, of which project, and what admins offer. One who may only look has no registry asked.
+    """Who asks, of which project, what admins offer, and in which directories the project has
+    storages. One who may only look has no registry asked.
 
     `count` is called before one is, and refuses who asks too often.
     """
@@ -57,5 +59,13 @@ class Asked:
     project: Project
     offered: Sequence[Environment]
     heirs: Mapping[str, Environment]
+    storages: frozenset[str]
     may: bool = True
     count: Callable[[], None] = lambda: None
+
+
+def require_storages(asked: Asked, configuration: Configuration) -> None:
+    """Raise Invalid, at `storages`, before the transaction does."""
+    if configuration.storages and not set(configuration.storages) <= asked.storages:
+        said = "The project has no storage in one of these directories."
+        raise Invalid(said, fields={"storages": said})

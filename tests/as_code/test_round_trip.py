@@ -53,6 +53,7 @@ sessions = st.builds(
     gpu=st.none() | st.integers(-1, 99),
     disk=maybe,
     repositories=st.none() | st.just(ALL) | st.lists(values, max_size=3).map(tuple),
+    storages=st.none() | st.just(ALL) | st.lists(values, max_size=3).map(tuple),
     variables=st.none() | st.dictionaries(names, values, max_size=3),
 )
 

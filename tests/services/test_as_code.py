@@ -196,10 +196,24 @@ async def test_a_variable_that_looks_secret_is_in_no_file_and_survives_an_apply(
     other = text.replace("A: '1'", "A: '2'")
     assert said(await do(house, where, of_file(other))) == {"variables.A": ("1", "2")}
     assert (await there(house, where))[0].configuration.variables == {"API_TOKEN": "hunter2", "A": "2"}
-    new = described(one("S", more="  configuration: {variables: {API_TOKEN: swordfish}}\n"))
+    new = described(one("S", more="  configuration: {variables: {API_TOKEN: hunter3}}\n"))
     planned = await look(house, where, new)
-    assert "swordfish" not in repr([(step.differences, step.notes) for step in planned.steps])
+    assert said(planned)["variables.API_TOKEN"] == ("•••", "•••")
     assert "API_TOKEN: everybody in the project can read" in planned.steps[0].notes[0]
+
+
+async def test_which_storages_a_session_gets_is_kept_and_said(house: Parts) -> None:
+    made = await python(house)
+    where = await project(house)
+    none = Configuration(storages=())
+    before = await sessions.add(house, ADA, where.id, NewSession(environment=made.id, title="S", configuration=none))
+    assert "storages: []" in await exported(house, where)
+    await do(house, where, described(one("S", more="  configuration: {cpu: 2}\n")))
+    (after,) = await there(house, where)
+    assert (after.configuration.storages, after.version) == ((), before.version + 1)
+    everything = described(one("S", more="  configuration: {storages: all}\n"))
+    assert said(await do(house, where, everything)) == {"storages": ("none", "all")}
+    assert (await there(house, where))[0].configuration.storages is None
 
 
 async def test_who_may_not_change_the_project_is_told_and_changes_nothing(house: Parts) -> None:
@@ -229,6 +243,11 @@ REFUSED = {
     "too much": (one(more="  configuration: {memory: 64Gi}\n"), "configuration.memory"),
     "an odd size": (one(more="  configuration: {disk: 1Gib}\n"), "configuration.disk"),
     "a directory": (one(more="  configuration: {repositories: [x]}\n"), "configuration.repositories"),
+    "a storage": (one(more="  configuration: {storages: [x]}\n"), "configuration.storages"),
+    "a storage for one that is there": (
+        one("There", more="  configuration: {storages: [x]}\n"),
+        "configuration.storages",
+    ),
     "a variable": (one(more="  configuration: {variables: {PATH: x}}\n"), "configuration.variables"),
     "a session that runs something else": (one("There", "image: quay.io/a/b"), "environment.image"),
 }  # fmt: skip
