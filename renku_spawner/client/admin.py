@@ -55,6 +55,10 @@ class Admin(Connected):
         """Pause somebody's instance; its owner reads that an admin did it."""
         self._wire.ask(calls.PAUSE_FOR, models.PauseBody(username=username, session=session))
 
+    def restore_for(self, username: str, session: str) -> None:
+        """Take somebody's data out of the trash, which is on record."""
+        self._wire.ask(calls.RESTORE_FOR, models.PauseBody(username=username, session=session))
+
     def orphans(self) -> models.OrphansAnswer:
         """Pods, claims and folders without a record, and records without them: at most 200 of each."""
         return self._wire.ask(calls.ORPHANS)

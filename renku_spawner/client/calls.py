@@ -55,6 +55,7 @@ IMAGE_CHECK = Call("POST", "/images/check", m.CheckedAnswer, m.CheckBody)
 MINE = Call("GET", "/sessions", m.InstanceList)
 EVENTS = Call("GET", "/sessions/events", m.ProgressAnswer)
 PAUSE = Call("POST", "/sessions/{session}/pause", m.InstanceAnswer)
+RESTORE = Call("POST", "/sessions/{session}/restore", m.InstanceAnswer)
 DATA_DELETE = Call("DELETE", "/sessions/{session}/instance", Done)
 LOGS = Call("GET", "/sessions/{session}/logs", m.LogAnswer)
 
@@ -70,6 +71,7 @@ ENVIRONMENT_MOVE = Call("POST", "/environments/{environment}/move", m.ReadyMadeA
 
 ALL_INSTANCES = Call("GET", "/admin/instances", m.AdminInstanceList)
 PAUSE_FOR = Call("POST", "/admin/pause", Done, m.PauseBody)
+RESTORE_FOR = Call("POST", "/admin/restore", Done, m.PauseBody)
 ORPHANS = Call("GET", "/admin/orphans", m.OrphansAnswer)
 ORPHANS_REMOVE = Call("DELETE", "/admin/orphans", m.RemovedAnswer, m.OrphansBody)
 CLAIMS = Call("GET", "/admin/claims", m.ClaimList)

@@ -36,6 +36,10 @@ class Instances(Connected):
         """Its files stay. Raises NotFound: there is no instance."""
         return self._wire.ask(calls.PAUSE, session=session)
 
+    def restore(self, session: str) -> models.InstanceAnswer:
+        """Take its data out of the trash. Raises NotFound: there is no instance."""
+        return self._wire.ask(calls.RESTORE, session=session)
+
     def delete_data(self, session: str) -> None:
         """Delete the instance and its files for good. Raises NotFound: there is no instance."""
         self._wire.ask(calls.DATA_DELETE, session=session)

@@ -136,6 +136,8 @@ _TABLE = (
     Reason("restarted_crash", Group.CRASH, "Restarted: the program had ended with code {exit_code}.", "See the last lines of its log."),
     Reason("node_silent", Group.PLATFORM, "The machine of the session does not answer.", "It may come back by itself; your files are kept."),
     Reason("volume_resize", Group.VOLUME, "The disk could not be enlarged: {message}", "The session has the disk as it was; tell an admin."),
+    Reason("delete_soon", Group.ENDED, "Its data will be deleted on {day}.", "Resume it to keep them."),
+    Reason("in_trash", Group.ENDED, "Its data are in the trash until {day}.", "Bring them back, or they are deleted for good."),
     Reason("stuck_terminating", Group.PLATFORM, "Stopping takes longer than usual.", "Nothing is lost; it ends by itself or is forced."),
     Reason("storages_left_out", Group.VOLUME, "Started without {storages}.", "The next start has all storages again."),
     Reason("storage_not_here", Group.VOLUME, "The storage {storages} is not available here: {why}.", "The session has everything else."),

@@ -1,9 +1,13 @@
-"""What the owner of an instance reads from the moment of its start on."""
+"""What the owner of an instance reads beside its status."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
+from . import expiry
+from .instance import Instance
+from .letter import date
 from .reasons import words
 from .session import SessionSpec
 
@@ -18,6 +22,15 @@ def of_start(spec: SessionSpec) -> tuple[Mapping[str, str], ...]:
     if spec.unverified:
         told.append(_notice("image_unverified", image=spec.image))
     return tuple(told)
+
+
+def of_expiry(instance: Instance, now: datetime) -> tuple[Mapping[str, str], ...]:
+    """That its data go soon, or are in the trash."""
+    if instance.trashed_until is not None:
+        return (_notice("in_trash", day=date(instance.trashed_until)),)
+    if instance.deleted_on is not None and expiry.soon(instance, now):
+        return (_notice("delete_soon", day=date(instance.deleted_on)),)
+    return ()
 
 
 def _notice(code: str, **values: object) -> dict[str, str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from .. import metrics
+from ..domain import expiry
 from ..domain.access import Person
 from ..domain.instance import Instance, forgotten, given_up
 from ..store.database import Lost, Transaction
@@ -21,6 +23,18 @@ async def give_up(parts: Parts, person: Person, session_id: str) -> None:
 
     with suppress(Lost):  # another click was faster
         await write(parts, work)
+
+
+async def bring_back(parts: Parts, username: str, session_id: str) -> Instance | None:
+    """Out of the trash: paused as before, with all the days again. What is not in it stays as it is."""
+    now, rules = parts.now(), parts.policy.expiry
+
+    def changed(_parts: Parts, _old: Instance, _new: Instance) -> None:
+        metrics.expired("brought_back")
+
+    return await changes.change(
+        parts, username, session_id, lambda old: expiry.brought_back(old, rules, now), after=changed
+    )
 
 
 async def write_off(parts: Parts, username: str, session_id: str) -> None:

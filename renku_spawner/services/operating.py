@@ -15,7 +15,7 @@ from ..domain.instance import Instance
 from ..domain.inventory import Kind, Thing
 from ..domain.operating import EnvironmentStarts, FailureCount, InstanceFilter, InstanceRow
 from ..store.search import cursor, place
-from . import orphans, records, runs
+from . import data, orphans, records, runs
 from .orphans import Ground, Orphans
 from .parts import Parts, read
 
@@ -59,6 +59,15 @@ async def pausing(parts: Parts, by: Person, username: str, session_id: str) -> I
         raise not_found()
     await records.record(parts, actor=by.name, username=username, action="pause for somebody", subject=session_id)
     return found
+
+
+async def bring_back(parts: Parts, by: Person, username: str, session_id: str) -> Instance:
+    """Somebody's data out of the trash, which is on record. Raises NotFound."""
+    found = await runs.recorded(parts, username, session_id)
+    if found is None:
+        raise not_found()
+    await records.record(parts, actor=by.name, username=username, action="bring back for somebody", subject=session_id)
+    return await data.bring_back(parts, username, session_id) or found
 
 
 async def see_orphans(parts: Parts, by: Person, ground: Ground) -> Orphans:

@@ -36,7 +36,12 @@ class InstanceAnswer(Answer):
     last_activity: datetime | None = None
     last_seen: datetime | None = None
     paused_at: datetime | None = None
-    deleted_on: datetime | None = None
+    deleted_on: datetime | None = Field(
+        default=None, description="When its data go into the trash unless it runs again"
+    )
+    trashed_until: datetime | None = Field(default=None, description="Its data are in the trash until then")
+    cost_per_month: float | None = Field(default=None, description="Of its data, in `currency`")
+    currency: str | None = None
     disk_used: int | None = None
     without_storages: list[str] = Field(default=[], description="Directories of storages that the run leaves out")
     failed_storages: list[str] = Field(default=[], description="Those without which the next start might succeed")

@@ -8,6 +8,7 @@ from datetime import datetime
 from ..domain.access import Person, Role
 from ..domain.environment import Environment, Revision
 from ..domain.instance import Instance
+from ..domain.price import Price
 from ..domain.project import Project, ProjectEntry
 from ..domain.resources import ResourceClass
 from ..domain.session import Configuration
@@ -39,9 +40,10 @@ class Answers:
     person: Person
     now: datetime
     line: Line
+    price: Price | None = None
 
     def instance(self, found: Instance | None, usual: float | None = None) -> InstanceAnswer:
-        return answers_instance.instance(found, usual, urls=self.urls, now=self.now, line=self.line)
+        return answers_instance.instance(found, usual, urls=self.urls, now=self.now, line=self.line, price=self.price)
 
     def entry(self, found: ProjectEntry, instance: Instance | None) -> ProjectEntryAnswer:
         return ProjectEntryAnswer(

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
+from ..domain import told
 from ..domain.instance import Instance, Status
+from ..domain.price import Price
 from ..services.line import Line
 from . import words
 from .answer_models_instance import InstanceAnswer, NoticeAnswer, ProgressAnswer
 from .urls import Urls
 
-_SAME = ("reason", "message", "advice", "resource_class", "last_activity", "last_seen", "paused_at")
+_SAME = (
+    "reason", "message", "advice", "resource_class", "last_activity", "last_seen", "paused_at", "deleted_on",
+    "trashed_until", "disk_used",
+)  # fmt: skip
 
 
-def instance(found: Instance | None, usual: float | None, *, urls: Urls, now: datetime, line: Line) -> InstanceAnswer:
+def instance(
+    found: Instance | None, usual: float | None, *, urls: Urls, now: datetime, line: Line, price: Price | None = None
+) -> InstanceAnswer:
     if found is None:
         return InstanceAnswer(status=str(Status.INACTIVE))
     elapsed = found.elapsed(now) if found.active else None
@@ -29,12 +37,23 @@ def instance(found: Instance | None, usual: float | None, *, urls: Urls, now: da
         elapsed=elapsed,
         usual=usual if comes_up else None,
         url=urls.open(found.session) if opens else None,
-        notices=[NoticeAnswer(code=n["code"], title=n["title"], text=n["text"]) for n in found.notices],
+        notices=[
+            NoticeAnswer(code=n["code"], title=n["title"], text=n["text"])
+            for n in (*found.notices, *told.of_expiry(found, now))
+        ],
         started_at=found.requested_at,
+        **_cost(found, price),
         without_storages=list(found.without_storages) if found.active else [],
         failed_storages=list(found.failed_storages),
         **{name: getattr(found, name) for name in _SAME},
     )
+
+
+def _cost(found: Instance, price: Price | None) -> dict[str, Any]:
+    """Nothing without a price, or without a size that the session has reported (decision 19)."""
+    if price is None or found.disk_used is None or found.claim is None:
+        return {}
+    return {"cost_per_month": price.amount(found.disk_used), "currency": price.currency}
 
 
 def progress(found: Instance, usual: float | None, now: datetime, line: Line) -> ProgressAnswer:

@@ -60,6 +60,19 @@ class Pause(RenkuAPIHandler):
         self.finish({"username": found.username, "session": found.session, "status": str(found.status)})
 
 
+class Restore(RenkuAPIHandler):
+    calls = {
+        "post": Operation(
+            summary="Take somebody's data out of the trash, which is on record", scope=ADMIN, body=PauseBody
+        )
+    }  # fmt: skip
+
+    async def post(self) -> None:
+        body = self.body(PauseBody)
+        found = await operating.bring_back(self.parts, self.person, body.username, body.session)
+        self.finish({"username": found.username, "session": found.session, "status": str(found.status)})
+
+
 class Orphans(RenkuAPIHandler):
     calls = {
         "get": Operation(

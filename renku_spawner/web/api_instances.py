@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..services import instances
+from ..services import data, instances
 from . import actions, downloading, reading
 from .answer_models_instance import InstanceAnswer, InstanceList, LogAnswer
 from .base_api import RenkuAPIHandler
@@ -53,6 +53,20 @@ class Files(RenkuAPIHandler):
 
     async def get(self, session_id: str) -> None:
         await downloading.send(self, session_id)
+
+
+class Restore(RenkuAPIHandler):
+    calls = {
+        "post": Operation(
+            summary="Take your data out of the trash", scope=LAUNCH, body=Nothing, answer=InstanceAnswer
+        )
+    }  # fmt: skip
+
+    async def post(self, session_id: str) -> None:
+        self.body(Nothing)
+        await instances.one(self.parts, self.person, session_id)
+        await data.bring_back(self.parts, self.person.name, session_id)
+        self.answer(self.answers.instance(await instances.one(self.parts, self.person, session_id)))
 
 
 class Instance(RenkuAPIHandler):

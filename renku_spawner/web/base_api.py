@@ -47,7 +47,8 @@ class RenkuAPIHandler(Handler, APIHandler):
 
     @property
     def answers(self) -> Answers:
-        return Answers(urls=self.urls, person=self.person, now=self.parts.now(), line=self.parts.line)
+        parts = self.parts
+        return Answers(urls=self.urls, person=self.person, now=parts.now(), line=parts.line, price=parts.policy.price)
 
     def following(self, after: str | None, **asked: str) -> str | None:
         """The address at which a list goes on; None at its end."""

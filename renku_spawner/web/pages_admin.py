@@ -49,6 +49,16 @@ class Pause(Operators):
         self.go(self.urls.admin(**kept), "paused_for")
 
 
+class Restore(Operators):
+    scope = {"post": ADMIN}
+
+    async def post(self) -> None:
+        form = self.filled(PauseForm)
+        await operating.bring_back(self.parts, self.person, form.username, form.session)
+        kept = {key: values[0] for key, values in parse_qs(form.back).items() if key in _KEPT}
+        self.go(self.urls.admin(**kept), "restored_for")
+
+
 class Orphans(Operators):
     scope = {"get": ADMIN, "post": ADMIN}
     lists = ("names",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..services import instances
+from ..services import data, instances
 from . import actions, downloading, server_files, views_data, views_session
 from .base_page import RenkuHandler
 from .forms import ActionForm, ConfirmForm
@@ -68,6 +68,18 @@ class InstanceFiles(OfInstance):
 
     async def get(self, session_id: str) -> None:
         await downloading.send(self, session_id)
+
+
+class InstanceRestore(OfInstance):
+    """Out of the trash."""
+
+    scope = {"post": LAUNCH}
+
+    async def post(self, session_id: str) -> None:
+        self.filled(ActionForm)
+        await instances.one(self.parts, self.person, session_id)
+        await data.bring_back(self.parts, self.person.name, session_id)
+        await self.returns(session_id)
 
 
 class InstanceData(OfInstance):

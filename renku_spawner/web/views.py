@@ -13,7 +13,7 @@ from ..domain.repository import Repository
 from ..domain.resources import ResourceClass
 from ..domain.session import Configuration
 from ..services.looks import Other, SessionView
-from . import views_life, words
+from . import views_kept, views_life, words
 from .icons import icon
 from .views_frame import Frame, View
 
@@ -128,7 +128,8 @@ def brief(id: str, title: str, page: str, instance: Instance | None, frame: Fram
     had = frame.downloads and instance is not None and download.obstacle(instance) is None
     files = frame.urls.instance(id, "data" + download.SUFFIX) if had else None
     shown: View = {"id": id, "title": title, "page": page, "url": page, "delete_page": data, "download": files}
-    return shown | {"classes": []} | dict.fromkeys(_MAYBE) | state(instance, None, frame)
+    kept = views_kept.of(instance, frame.now, frame.urls.instance(id, "restore")) if instance else views_kept.NOTHING
+    return shown | {"classes": []} | dict.fromkeys(_MAYBE) | kept | state(instance, None, frame)
 
 
 def short(view: SessionView, project: str, frame: Frame) -> View:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from ..domain import quantity
+from ..domain import letter, quantity
 from ..domain.instance import Instance, Status
 from ..domain.inventory import Kind, Orphan
 from ..domain.operating import InstanceFilter, InstanceRow
@@ -57,6 +57,7 @@ def instances(
         "statuses": [str(status) for status in STATUSES],
         "reasons": sorted(REASONS),
         "action": frame.urls.admin("pause"),
+        "restore": frame.urls.admin("restore"),
         "back": query("", **filters, after=after).lstrip("?"),
         "next": frame.urls.admin(**filters, after=following) if following else None,
     }
@@ -78,6 +79,7 @@ def _instance(row: InstanceRow, frame: Frame) -> View:
         "since_at": words.iso(since),
         "class_name": found.resource_class,
         "disk": quantity.size(row.disk),
+        "trash": letter.date(found.trashed_until) if found.trashed_until else None,
         "can_pause": found.active and found.status is not Status.STOPPING,
     }
 

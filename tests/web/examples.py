@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from renku_spawner.web.views_kept import NOTHING
 from tests.web import examples_admin, examples_code
 
 BASE = "/hub/"
@@ -135,6 +136,7 @@ def session(name: str, title: str, status: str, **changed: Any) -> dict[str, Any
         "update": None,
         "succession": None,
         "delete_page": own + "/data",
+        **NOTHING,
         "download": None,
         "pause_url": own + "/pause",
         "resume_url": own + "/resume",
@@ -181,7 +183,11 @@ PAUSED = session(
     "paused",
     since="3 days ago",
     since_at="2026-11-21T15:02:00+00:00",
-    more="paused by you; 2.3 of 10 GiB used",
+    more="Paused by you.",
+    kept="2.3 of 10 GiB used, in the trash until 27 January 2027, then deleted for good",
+    kept_soon=True,
+    trashed=True,
+    restore_url=BASE + "renku/sessions/m9h4tqe2xw7z/restore",
     classes=CLASSES,
 )
 FAILED = session(

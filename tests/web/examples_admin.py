@@ -12,11 +12,11 @@ NOBODY = {"status": "", "owner": "", "project": "", "reason": ""}
 RUNNING = {
     "id": "kq7w2mzt5ahr", "session": "c3vd6yxn4ubf", "owner": "carol", "title": "Explore the ensemble",
     "project": "alice/alpine-precipitation", "status": "running", "why": "", "reason": None, "since": "2 h 14 min",
-    "since_at": THEN, "class_name": "medium", "disk": "10 GiB", "can_pause": True,
+    "since_at": THEN, "class_name": "medium", "disk": "10 GiB", "can_pause": True, "trash": None,
 }  # fmt: skip
 FAILED = RUNNING | {
     "id": "m9h4tqe2xw7z", "status": "failed", "why": "The disk is full.", "reason": "crash_disk_full", "project": None,
-    "since": None, "since_at": None, "class_name": None, "can_pause": False,
+    "since": None, "since_at": None, "class_name": None, "can_pause": False, "trash": "27 January 2027",
 }  # fmt: skip
 ORPHAN = {
     "name": "work-c3vd6yxn4ubf", "owner": "carol", "title": "Explore", "size": "10 GiB", "since": "3 days ago",
@@ -59,7 +59,8 @@ EVENT = {
 }  # fmt: skip
 INSTANCES: dict[str, Any] = {
     "tabs": TABS, "rows": [RUNNING, FAILED], "asked": NOBODY, "statuses": ["running", "failed"], "back": "",
-    "reasons": ["crash_oom", "evicted"], "action": f"{ADMIN}/pause", "next": f"{ADMIN}?after=x",
+    "reasons": ["crash_oom", "evicted"], "action": f"{ADMIN}/pause", "restore": f"{ADMIN}/restore",
+    "next": f"{ADMIN}?after=x",
 }  # fmt: skip
 REASON = {
     "code": "crash_oom", "text": "The session ran out of memory.", "group": "crash", "total": 7,

@@ -73,6 +73,7 @@ PAGES = """
 /renku/sessions                                      GET     302 200 200 200 200 200  302 200 200 200 200 200  302
 /renku/sessions/{session}/pause                      POST    303 404 404 404 303 404  303 404 404 404 303 404  303
 /renku/sessions/{session}/resume                     POST    303 404 409 409 409 404  303 409 409 409 409 409  303
+/renku/sessions/{session}/restore                    POST    303 404 404 404 303 404  303 404 404 404 303 404  303
 /renku/sessions/{session}/data                       GET     302 404 404 404 200 404  302 404 404 404 200 404  302
 /renku/sessions/{session}/data                       POST    303 404 404 404 303 404  303 404 404 404 303 404  303
 /renku/sessions/{session}/data.tar.zst               GET     302 404 404 404 409 404  302 404 404 404 409 404  302
@@ -82,6 +83,7 @@ PAGES = """
 /renku/launch/{path}/-/{session}                     POST    303 404 409 409 409 404  303 409 409 409 409 409  303
 /renku/admin                                         GET     302 404 404 404 404 200  302 404 404 404 404 200  302
 /renku/admin/pause                                   POST    303 404 404 404 404 303  303 404 404 404 404 303  303
+/renku/admin/restore                                 POST    303 404 404 404 404 303  303 404 404 404 404 303  303
 /renku/admin/orphans                                 GET     302 404 404 404 404 200  302 404 404 404 404 200  302
 /renku/admin/orphans                                 POST    303 404 404 404 404 303  303 404 404 404 404 303  303
 /renku/admin/claims                                  GET     302 404 404 404 404 200  302 404 404 404 404 200  302
@@ -131,12 +133,14 @@ API = """
 /api/renku/sessions                                        GET     403 200 200 200 200 200  403 200 200 200 200 200  200 200 200 403
 /api/renku/sessions/events                                 GET     403 200 200 200 200 200  403 200 200 200 200 200  200 200 200 403
 /api/renku/sessions/{session}/pause                        POST    403 404 404 404 202 404  403 404 404 404 202 404  403 202 403 403
+/api/renku/sessions/{session}/restore                      POST    403 404 404 404 200 404  403 404 404 404 200 404  403 200 403 403
 /api/renku/sessions/{session}/instance                     DELETE  403 404 404 404 204 404  403 404 404 404 204 404  403 204 403 403
 /api/renku/sessions/{session}/logs                         GET     403 404 404 404 200 404  403 404 404 404 200 404  200 200 200 403
 /api/renku/sessions/{session}/data                         GET     403 404 404 404 409 404  403 404 404 404 409 404  403 409 403 403
 /api/renku/git-credential                                  POST    403 403 403 403 403 403  403 403 403 403 403 403  403 403 403 403
 /api/renku/admin/instances                                 GET     403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
 /api/renku/admin/pause                                     POST    403 404 404 404 404 202  403 404 404 404 404 202  404 404 404 403
+/api/renku/admin/restore                                   POST    403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
 /api/renku/admin/orphans                                   GET     403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
 /api/renku/admin/orphans                                   DELETE  403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
 /api/renku/admin/claims                                    GET     403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
@@ -209,8 +213,10 @@ SENT: dict[tuple[str, str], dict[str, object]] = {
     ("/renku/sessions/{session}/resume", "POST"): {"resource_class": "none"},
     ("/renku/sessions/{session}/data", "POST"): {"confirm": "Explore"},
     ("/renku/admin/pause", "POST"): {"username": "alice", "session": "{session}"},
+    ("/renku/admin/restore", "POST"): {"username": "alice", "session": "{session}"},
     ("/renku/admin/orphans", "POST"): {"kind": "folder", "names": "a2a2a2a2a2a2", "confirm": "folders"},
     ("/api/renku/admin/pause", "POST"): {"username": "alice", "session": "{session}"},
+    ("/api/renku/admin/restore", "POST"): {"username": "alice", "session": "{session}"},
     ("/api/renku/admin/orphans", "DELETE"): {"kind": "folder", "names": ["a2a2a2a2a2a2"]},
     ("/renku/launch/{path}", "POST"): {"resource_class": "none"},
     ("/renku/launch/{path}/-/{session}", "POST"): {"resource_class": "none"},
