@@ -151,6 +151,8 @@ ADMIN = {
     "stopped_by_user": NOTHING,
     "stopped_by_admin": NOTHING,
     "stopped_by_hub": "Set `JupyterHub.cleanup_servers` to `False` if sessions should go on while the hub is away. Otherwise a service or an admin has stopped it by the hub's own API or page.",
+    "not_running": NOTHING,
+    "keep_awake_off": "Set `Renku.keep_awake_max` to the seconds for which people may keep sessions awake.",
     "culled_idle": "Nobody used it for as long as `Renku.idle_pause`, its class or its environment says ([idle](idle.md)). The signals are those by which use would have been noticed; busy programs in images without our extension show only where the use of processors is read.",
     "culled_age": "It ran for as long as `Renku.run_time_max` says.",
     "access_revoked": "Nothing; if many are told so at once, look at GitLab's answers to the hub.",

@@ -2,11 +2,52 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from ..domain.instance import Instance
-from . import changes, idling
+from ..domain import spans
+from ..domain.access import Person
+from ..domain.errors import Invalid
+from ..domain.instance import Instance, Status
+from . import changes, idling, instances
 from .parts import Parts, write
+
+_HOUR = 3600  # seconds
+
+
+async def keep_awake(
+    parts: Parts, person: Person, session_id: str, *, seconds: int | None = None, until: datetime | None = None
+) -> Instance:
+    """Put off the pause of one's own session that nobody uses, *until* then or for so many *seconds*: an hour, if
+    nothing is said; 0 takes it back.
+
+    Raises:
+        NotFound: there is none.
+        Refused: `not_running`, or `keep_awake_off`, where the admins let nobody.
+        Invalid: *until* is over, or further ahead than they let anybody.
+    """
+    await instances.one(parts, person, session_id)
+    end = None if seconds == 0 and until is None else _end(parts, seconds, until)
+
+    def change(old: Instance) -> Instance:
+        if old.status is not Status.RUNNING:
+            raise instances.refused("not_running")
+        return old if old.awake_until == end else replace(old, awake_until=end, due_at=parts.now())
+
+    changed = await changes.change(parts, person.name, session_id, change)
+    assert changed is not None
+    return changed
+
+
+def _end(parts: Parts, seconds: int | None, until: datetime | None) -> datetime:
+    most, now = parts.policy.idle.awake_max, parts.now()
+    if not most:
+        raise instances.refused("keep_awake_off")
+    until = until or now + timedelta(seconds=min(_HOUR, most) if seconds is None else seconds)
+    if not now < until <= now + timedelta(seconds=most, minutes=1):
+        said = f"From now on, and at most {spans.words(timedelta(seconds=most))} ahead."
+        raise Invalid(said, fields={"until": said})
+    return until
 
 
 async def used(parts: Parts, instance: Instance, last_activity: datetime) -> None:

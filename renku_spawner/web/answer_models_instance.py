@@ -42,7 +42,11 @@ class InstanceAnswer(Answer):
     trashed_until: datetime | None = Field(default=None, description="Its data are in the trash until then")
     cost_per_month: float | None = Field(default=None, description="Of its data, in `currency`")
     currency: str | None = None
-    disk_used: int | None = None
+    pauses_at: datetime | None = Field(default=None, description="When it pauses if nothing happens")
+    pauses_because: str | None = Field(default=None, description="Why, once its owner is warned of it")
+    awake_until: datetime | None = Field(default=None, description="Kept awake until then")
+    disk_used: int | None = Field(default=None, description="Bytes, as it last reported")
+    disk_used_at: datetime | None = None
     without_storages: list[str] = Field(default=[], description="Directories of storages that the run leaves out")
     failed_storages: list[str] = Field(default=[], description="Those without which the next start might succeed")
 
@@ -72,6 +76,8 @@ class ProgressAnswer(Answer):
     progress: int | None
     elapsed: int | None
     usual: float | None
+    pauses_at: datetime | None = None
+    pauses_because: str | None = None
 
 
 class InstanceList(ListAnswer):

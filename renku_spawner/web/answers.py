@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from ..domain.access import Person, Role
 from ..domain.environment import Environment, Revision
+from ..domain.idle import Outlook
 from ..domain.instance import Instance
 from ..domain.price import Price
 from ..domain.project import Project, ProjectEntry
@@ -40,10 +42,15 @@ class Answers:
     person: Person
     now: datetime
     line: Line
+    outlook: Callable[[Instance], Outlook | None]
     price: Price | None = None
 
     def instance(self, found: Instance | None, usual: float | None = None) -> InstanceAnswer:
-        return answers_instance.instance(found, usual, urls=self.urls, now=self.now, line=self.line, price=self.price)
+        outlook = self.outlook(found) if found else None
+        urls, now, line, price = self.urls, self.now, self.line, self.price
+        return answers_instance.instance(
+            found, usual, urls=urls, now=now, line=line, outlook=outlook, price=price
+        )  # fmt: skip
 
     def entry(self, found: ProjectEntry, instance: Instance | None) -> ProjectEntryAnswer:
         return ProjectEntryAnswer(

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from ..domain import told
+from ..domain.idle import Outlook
 from ..domain.instance import Instance, Status
 from ..domain.price import Price
 from ..services.line import Line
@@ -15,12 +16,19 @@ from .urls import Urls
 
 _SAME = (
     "reason", "message", "advice", "resource_class", "last_activity", "last_seen", "paused_at", "deleted_on",
-    "trashed_until", "disk_used",
+    "trashed_until", "disk_used", "disk_used_at",
 )  # fmt: skip
 
 
 def instance(
-    found: Instance | None, usual: float | None, *, urls: Urls, now: datetime, line: Line, price: Price | None = None
+    found: Instance | None,
+    usual: float | None,
+    *,
+    urls: Urls,
+    now: datetime,
+    line: Line,
+    outlook: Outlook | None,
+    price: Price | None = None,
 ) -> InstanceAnswer:
     if found is None:
         return InstanceAnswer(status=str(Status.INACTIVE))
@@ -45,6 +53,9 @@ def instance(
         **_cost(found, price),
         without_storages=list(found.without_storages) if found.active else [],
         failed_storages=list(found.failed_storages),
+        awake_until=found.awake_until if found.awake_until and found.awake_until > now else None,
+        pauses_at=outlook.at if outlook else None,
+        pauses_because=words.because(found, outlook, now),
         **{name: getattr(found, name) for name in _SAME},
     )
 
@@ -56,7 +67,9 @@ def _cost(found: Instance, price: Price | None) -> dict[str, Any]:
     return {"cost_per_month": price.amount(found.disk_used), "currency": price.currency}
 
 
-def progress(found: Instance, usual: float | None, now: datetime, line: Line) -> ProgressAnswer:
+def progress(
+    found: Instance, usual: float | None, now: datetime, line: Line, outlook: Outlook | None
+) -> ProgressAnswer:
     """The data of one event."""
     elapsed = found.elapsed(now) if found.active else None
     launching = found.status is Status.LAUNCHING
@@ -70,4 +83,6 @@ def progress(found: Instance, usual: float | None, now: datetime, line: Line) ->
         progress=words.progress(elapsed, usual) if comes_up else None,
         elapsed=elapsed,
         usual=usual if comes_up else None,
+        pauses_at=outlook.at if outlook else None,
+        pauses_because=words.because(found, outlook, now),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar, NoReturn
 
 from jupyterhub.apihandlers import APIHandler
@@ -10,6 +11,7 @@ from pydantic import BaseModel
 from tornado.escape import json_encode
 
 from ..domain.errors import Forbidden
+from ..services import idling
 from . import bodies, failures, reading
 from .answers import Answers
 from .base import Body, Handler
@@ -47,8 +49,11 @@ class RenkuAPIHandler(Handler, APIHandler):
 
     @property
     def answers(self) -> Answers:
-        parts = self.parts
-        return Answers(urls=self.urls, person=self.person, now=parts.now(), line=parts.line, price=parts.policy.price)
+        parts, outlook = self.parts, partial(idling.outlook, self.parts)
+        return Answers(
+            urls=self.urls, person=self.person, now=parts.now(), line=parts.line, outlook=outlook,
+            price=parts.policy.price,
+        )  # fmt: skip
 
     def following(self, after: str | None, **asked: str) -> str | None:
         """The address at which a list goes on; None at its end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar, NoReturn
 
 from tornado.httputil import HTTPInputError, url_concat
@@ -13,6 +14,7 @@ from ..domain.errors import Malformed, Refused, RenkuError
 from ..domain.project import Project
 from ..domain.repository import without_credentials
 from ..gitlab.errors import LogInAgain
+from ..services import idling
 from . import bodies, failures, reading
 from .assets import VERSION
 from .base import SAFE, Body, Handler
@@ -134,6 +136,7 @@ class RenkuHandler(Handler):
             gitlab=gitlab,
             downloads=policy.downloads > 0,
             stage=self.parts.line.stage,
+            outlook=partial(idling.outlook, self.parts),
         )
 
     def show(self, template: str, nav: str = "", **view: Any) -> None:

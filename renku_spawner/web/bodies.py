@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from ..domain.access import Role, Visibility
 from ..domain.errors import Invalid
@@ -231,6 +231,13 @@ class RemovalBody(Body):
     """Removing the default session may name its successor; else it is the oldest that remains."""
 
     new_default: Id | None = None
+
+
+class AwakeBody(Body):
+    """Until when a session that nobody uses is kept awake: `until`, or so many `seconds` from now on; 0: no longer."""
+
+    seconds: int | None = Field(default=None, ge=0, le=31_622_400, description="null: an hour")
+    until: Annotated[AwareDatetime, Field(strict=False)] | None = None
 
 
 class StartBody(Body):

@@ -29,6 +29,15 @@ class ActionForm(Body):
     empty_disk: Literal["", "yes"] = ""
     without_storages: Text = ""  # directories, in which there are no commas
     path: Text = ""
+    awake: Word = ""
+
+    def awake_seconds(self) -> int | None:
+        """None for the usual time. Raises Invalid."""
+        if not self.awake:
+            return None
+        if not (self.awake.isascii() and self.awake.isdigit()) or len(self.awake) > 8:
+            raise wrong("awake", "Choose for how long.")
+        return int(self.awake)
 
     @property
     def start(self) -> dict[str, Any]:

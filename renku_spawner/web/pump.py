@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from ..domain.errors import Unavailable
 from ..domain.instance import Status
-from ..services import progress
+from ..services import idling, progress
 from ..services.news import News
 from ..services.parts import Parts
 from . import answers_instance
@@ -127,7 +127,7 @@ async def all_standing(parts: Parts, username: str) -> list[ProgressAnswer]:
 
 
 def _told(parts: Parts, each: progress.Standing, now: datetime) -> ProgressAnswer:
-    return answers_instance.progress(each.instance, each.usual, now, parts.line)
+    return answers_instance.progress(each.instance, each.usual, now, parts.line, idling.outlook(parts, each.instance))
 
 
 def gone(session: str) -> ProgressAnswer:

@@ -12,6 +12,7 @@ from jupyterhub.handlers.static import CacheControlStaticFilesHandler
 
 from . import (
     api_admin,
+    api_awake,
     api_code,
     api_environments,
     api_git,
@@ -24,6 +25,7 @@ from . import (
     api_sessions,
     pages_add,
     pages_admin,
+    pages_awake,
     pages_code,
     pages_edit,
     pages_environments,
@@ -93,6 +95,7 @@ PAGES = (
     Route("instance_resume", rf"renku/sessions/{ID}/resume", pages_mine.InstanceResume),
     Route("instance_files", rf"renku/sessions/{ID}/data\.tar\.zst", pages_mine.InstanceFiles),
     Route("instance_restore", rf"renku/sessions/{ID}/restore", pages_mine.InstanceRestore),
+    Route("instance_awake", rf"renku/sessions/{ID}/keep-awake", pages_awake.InstanceAwake),
     Route("instance_data", rf"renku/sessions/{ID}/data", pages_mine.InstanceData),
     Route("admin", r"renku/admin", pages_admin.Instances),
     Route("admin_pause", r"renku/admin/pause", pages_admin.Pause),
@@ -133,6 +136,7 @@ API: tuple[Route, ...] = (
     Route("api_events", r"api/renku/sessions/events", stream.Events),
     Route("api_instance_pause", rf"api/renku/sessions/{ID}/pause", api_instances.Pause),
     Route("api_instance_restore", rf"api/renku/sessions/{ID}/restore", api_instances.Restore),
+    Route("api_instance_awake", rf"api/renku/sessions/{ID}/keep-awake", api_awake.KeepAwake),
     Route("api_instance", rf"api/renku/sessions/{ID}/instance", api_instances.Instance),
     Route("api_instance_files", rf"api/renku/sessions/{ID}/data", api_instances.Files),
     Route("api_instance_logs", rf"api/renku/sessions/{ID}/logs", api_instances.Logs),

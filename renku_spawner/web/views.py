@@ -8,12 +8,11 @@ from ..domain import download
 from ..domain.environment import Environment, Revision
 from ..domain.instance import Instance, Status
 from ..domain.project import Project
-from ..domain.reasons import REASONS
 from ..domain.repository import Repository
 from ..domain.resources import ResourceClass
 from ..domain.session import Configuration
 from ..services.looks import Other, SessionView
-from . import views_kept, views_life, words
+from . import views_idle, views_kept, views_life, words
 from .icons import icon
 from .views_frame import Frame, View
 
@@ -38,6 +37,8 @@ _MAYBE = (
     "class_name",
     "update",
     "succession",
+    "pauses",
+    "awake_url",
 )
 STARTS = (Status.INACTIVE, Status.PAUSED, Status.FAILED)
 BUSY = (Status.LAUNCHING, Status.STOPPING)
@@ -79,16 +80,16 @@ def _running(instance: Instance, usual: float | None, frame: Frame) -> View:
         "since_at": words.iso(instance.ready_at),
         "class_name": instance.resource_class,
         "more": f"last used {words.ago(used, frame.now)}" if idle and used else None,
+        **views_idle.running(instance, frame.outlook(instance), frame.urls, frame.now),
         "open": frame.urls.open(instance.session, frame.inside),
     }
 
 
 def _paused(instance: Instance, usual: float | None, frame: Frame) -> View:
-    reason = REASONS.get(instance.ended_reason or "")
     return {
         "since": words.ago(instance.paused_at, frame.now) if instance.paused_at else None,
         "since_at": words.iso(instance.paused_at),
-        "more": f"{reason.text} {reason.advice}".strip() if reason and "{" not in reason.text else None,
+        "more": views_idle.ended(instance),
     }
 
 

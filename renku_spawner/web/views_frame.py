@@ -8,6 +8,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
+from ..domain.idle import Outlook
 from ..domain.instance import Instance
 from .urls import Urls
 
@@ -19,7 +20,7 @@ class Frame:
     """From where a page looks: its addresses, the time, and the machine it is about.
 
     *gitlab* is the address of the GitLab in which projects live, None if they live here;
-    *stage* says in words how far a start is.
+    *stage* says in words how far a start is, *outlook* when what runs pauses by itself.
     """
 
     urls: Urls
@@ -29,3 +30,4 @@ class Frame:
     gitlab: str | None = None
     downloads: bool = True
     stage: Callable[[Instance], str | None] = attrgetter("stage")
+    outlook: Callable[[Instance], Outlook | None] = lambda _: None

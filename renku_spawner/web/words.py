@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from ..domain import spans
 from ..domain.access import Visibility
+from ..domain.idle import Outlook
 from ..domain.instance import Desired, Instance, Status
 from ..domain.repository import Repository
 from ..domain.sighting import Update
@@ -133,6 +135,16 @@ def sentence(instance: Instance, *, local: bool) -> str | None:
         state = "running" if instance.ready_at else "starting"
         return f"{what}; last seen {state} at {instance.last_seen:%H:%M} UTC." if instance.last_seen else f"{what}."
     return None
+
+
+def because(instance: Instance, outlook: Outlook | None, now: datetime) -> str | None:
+    """Why it pauses soon, once its owner is warned: `nothing has happened for 50 min`."""
+    if outlook is None or not outlook.is_warned(now):
+        return None
+    if outlook.reason == "culled_age":
+        return f"it has run for {spans.words(now - (instance.ready_at or now))}, as long as a session may"
+    used = instance.last_activity or instance.ready_at or now
+    return f"nothing has happened for {spans.words(now - used)}"
 
 
 def day(moment: datetime, now: datetime) -> str:

@@ -139,7 +139,7 @@ function listen() {
   const wait = () => { clearTimeout(silence); silence = setTimeout(poll, QUIET); };
   const alive = () => { clearInterval(polling); polling = 0; wait(); };
   source.addEventListener("open", wait);
-  source.addEventListener("ping", () => { alive(); settle(); if (document.querySelector("[data-stages]")) reread(); });
+  source.addEventListener("ping", () => { alive(); settle(); if (document.querySelector("[data-stages], [data-pauses]")) reread(); });
   source.addEventListener("message", ({ data }) => { alive(); tell(JSON.parse(data)); });
   source.addEventListener("error", () => { if (source.readyState === EventSource.CLOSED && source === stream) poll(); });
   wait();
@@ -155,6 +155,7 @@ function poll() {
 
 function tell(news) {
   heard.set(news.session, news.status);
+  if (news.pauses_because) reread();                                  // pings then keep the minutes right
   for (const part of parts().filter((one) => one.dataset.session === news.session && one.dataset.status === news.status)) {
     const stage = part.querySelector("[data-field=stage]");
     const bar = part.querySelector("[data-field=progress]");

@@ -40,6 +40,7 @@ async def pages(person) -> tuple[Page, list[str]]:
         *(session + path for path in ("", "/edit", "/delete")),
         "hub/renku/sessions",
         f"hub/renku/sessions/{identity}/data",
+        f"hub/renku/sessions/{identity}/keep-awake",
         "hub/renku/launch/alice/lake-ice",
         f"hub/renku/launch/alice/lake-ice/-/{identity}",
         "hub/renku/projects/alice/there-is-none",

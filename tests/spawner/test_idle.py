@@ -1,5 +1,6 @@
 """A session that nobody uses is paused on a live hub as by a click: it ends for real, and its files stay."""
 
+import json
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,10 +11,26 @@ from renku_spawner.app import Renku
 from renku_spawner.domain.instance import Status
 from renku_spawner.hub_door import Hand
 from renku_spawner.services import rounds
-from tests.fixtures.renku import RenkuHub, until
+from tests.fixtures.renku import RenkuHub, until, xsrf
 from tests.spawner import ways
 
 RULES = {"idle_pause": 3600, "rounds_interval": 600}  # the hub's own rounds do not take part
+
+# What the API is asked for, and whether it takes it; in the end nothing keeps it awake.
+AWAKE: list[tuple[dict[str, Any], int]] = [
+    ({}, 200),
+    ({"seconds": 7 * 86400}, 200),
+    ({"seconds": 8 * 86400}, 422),
+    ({"seconds": -1}, 422),
+    ({"seconds": "1"}, 422),
+    ({"until": "2020-01-01T00:00:00Z"}, 422),
+    ({"until": "2999-01-01T00:00:00Z"}, 422),
+    ({"until": "2999-01-01T00:00:00"}, 422),
+    ({"until": "tomorrow"}, 422),
+    ({"until": 4}, 422),
+    ({"hours": 1}, 422),
+    ({"seconds": 0}, 200),
+]
 
 
 @dataclass
@@ -55,3 +72,50 @@ async def test_what_nobody_uses_ends_and_keeps_its_files(hub: RenkuHub) -> None:
     assert not hub.user("alice").spawners[session.id].active
     await ways.start(hub, session)
     assert (await hub.becomes(session, Status.RUNNING)).message is None
+
+
+async def is_warned_of_on(hub: RenkuHub, alice: Any, page: str, session: Any) -> None:
+    text = (await alice.get(page)).text
+    assert "Pauses in 8 min because nothing has happened for 52 min." in text, page
+    assert f'formaction="{hub.app.hub.base_url}renku/sessions/{session.id}/keep-awake"' in text, page
+
+
+async def first_told(hub: RenkuHub) -> dict[str, Any]:
+    """What a page hears that begins to listen."""
+    async with hub.client("alice").stream("GET", "api/renku/sessions/events") as stream:
+        told = await anext(line async for line in stream.aiter_lines() if line.startswith("data: {"))
+    return dict(json.loads(told.removeprefix("data: ")))
+
+
+async def test_its_owner_is_warned_everywhere_and_keeps_it_awake(hub: RenkuHub) -> None:
+    project = await hub.project()
+    session, time = await hub.session(project), Time(hub)
+    await ways.start(hub, session)
+    await hub.becomes(session, Status.RUNNING)
+    await time.passes(20)
+    calm = await ways.shown(hub, session)
+    assert datetime.fromisoformat(calm["pauses_at"]) > time.clock
+    assert (calm["pauses_because"], calm["awake_until"]) == (None, None)
+    await time.passes(32)
+    because = (await ways.shown(hub, session))["pauses_because"]
+    assert because == (await first_told(hub))["pauses_because"] == "nothing has happened for 52 min"
+    alice, at = await hub.visitor("alice"), f"renku/projects/{project.path}"
+    for page in ("renku/sessions", at, f"{at}/-/sessions/{session.id}"):
+        await is_warned_of_on(hub, alice, page, session)
+    form = {"_xsrf": xsrf(alice), "back": "sessions"}
+    assert (await alice.post(f"renku/sessions/{session.id}/keep-awake", data=form)).status_code == 303
+    kept = await ways.shown(hub, session)
+    assert kept["pauses_because"] is None
+    assert datetime.fromisoformat(kept["awake_until"]) == time.clock + timedelta(hours=1)
+    assert "It is kept awake until" in (await alice.get(f"renku/sessions/{session.id}/keep-awake")).text
+    await asks_to_keep_it_awake(hub, session)
+    await time.passes(8)
+    assert await hub.status(session) is Status.RUNNING
+    await time.passes(4)
+    assert await hub.status(session) is Status.PAUSED
+
+
+async def asks_to_keep_it_awake(hub: RenkuHub, session: Any) -> None:
+    for body, status in AWAKE:
+        answer = await hub.client("alice").post(f"api/renku/sessions/{session.id}/keep-awake", json=body)
+        assert answer.status_code == status, (body, answer.text)

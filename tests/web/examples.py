@@ -135,6 +135,8 @@ def session(name: str, title: str, status: str, **changed: Any) -> dict[str, Any
         "notices": [],
         "update": None,
         "succession": None,
+        "pauses": None,
+        "awake_url": None,
         "delete_page": own + "/data",
         **NOTHING,
         "download": None,
@@ -616,6 +618,17 @@ NO_BUILDS = BUILT | {
     "older": None,
 }  # fmt: skip
 ONE_SESSION = {"title": RUNNING["title"], "page": RUNNING["page"], "default": True}
+KEEP_AWAKE: dict[str, Any] = {
+    "title": "Explore the ensemble",
+    "runs": True,
+    "pauses_at": "2026-11-24T12:40:00+00:00",
+    "because": "nothing has happened for 50 min",
+    "awake_at": "2026-11-24T12:30:00+00:00",
+    "choices": [{"value": 3600, "text": "1 h"}],
+    "most": "7 days",
+    "action": BASE + "renku/sessions/s1/keep-awake",
+    "errors": {},
+}
 DELETE_DATA = {
     "session": {
         "title": PAUSED["title"],
@@ -991,6 +1004,10 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         "renku_delete_data.html",
         DELETE_DATA | {"unsaved": [], "unsaved_note": "We are looking.", "again": True, "errors": {"confirm": "No."}},
     ),
+    "keep-awake": ("renku_keep_awake.html", KEEP_AWAKE),
+    "keep-awake-paused": ("renku_keep_awake.html", KEEP_AWAKE | {"runs": False, "pauses_at": None}),
+    "keep-awake-not": ("renku_keep_awake.html", KEEP_AWAKE | {"choices": [], "awake_at": None, "because": None}),
+    "keep-awake-wrong": ("renku_keep_awake.html", KEEP_AWAKE | {"errors": {"awake": "Choose for how long."}}),
     "launch": ("renku_launch.html", LAUNCH),
     "launch-running": ("renku_launch.html", LAUNCH | {"s": RUNNING, "path": None, "ignored": []}),
     "launch-gitlab": ("renku_launch.html", LAUNCH | {"project": IN_GITLAB, "s": BLOCKED, "acts": ACTS}),

@@ -74,6 +74,8 @@ PAGES = """
 /renku/sessions/{session}/pause                      POST    303 404 404 404 303 404  303 404 404 404 303 404  303
 /renku/sessions/{session}/resume                     POST    303 404 409 409 409 404  303 409 409 409 409 409  303
 /renku/sessions/{session}/restore                    POST    303 404 404 404 303 404  303 404 404 404 303 404  303
+/renku/sessions/{session}/keep-awake                 GET     302 404 404 404 200 404  302 404 404 404 200 404  302
+/renku/sessions/{session}/keep-awake                 POST    303 404 404 404 409 404  303 404 404 404 409 404  303
 /renku/sessions/{session}/data                       GET     302 404 404 404 200 404  302 404 404 404 200 404  302
 /renku/sessions/{session}/data                       POST    303 404 404 404 303 404  303 404 404 404 303 404  303
 /renku/sessions/{session}/data.tar.zst               GET     302 404 404 404 409 404  302 404 404 404 409 404  302
@@ -134,6 +136,7 @@ API = """
 /api/renku/sessions/events                                 GET     403 200 200 200 200 200  403 200 200 200 200 200  200 200 200 403
 /api/renku/sessions/{session}/pause                        POST    403 404 404 404 202 404  403 404 404 404 202 404  403 202 403 403
 /api/renku/sessions/{session}/restore                      POST    403 404 404 404 200 404  403 404 404 404 200 404  403 200 403 403
+/api/renku/sessions/{session}/keep-awake                   POST    403 404 404 404 409 404  403 404 404 404 409 404  403 409 403 403
 /api/renku/sessions/{session}/instance                     DELETE  403 404 404 404 204 404  403 404 404 404 204 404  403 204 403 403
 /api/renku/sessions/{session}/logs                         GET     403 404 404 404 200 404  403 404 404 404 200 404  200 200 200 403
 /api/renku/sessions/{session}/data                         GET     403 404 404 404 409 404  403 404 404 404 409 404  403 409 403 403
