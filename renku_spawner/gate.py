@@ -21,6 +21,7 @@ from .domain.text import one_line
 from .inside import at_gitlab
 from .people import person_of
 from .services import admission, instances, people, records
+from .services.taking import refused
 
 BODY_LIMIT = 16 * 1024  # bytes of a request that starts a server by the hub's own API
 _ALLOWED = frozenset({"resource_class"})
@@ -97,7 +98,7 @@ async def require_room(handler: Any, user: Any, name: str) -> None:
         return
     limit_ = await admins(handler)
     if 0 < limit_ <= sum(1 for server in user.orm_spawners if server):
-        raise instances.refused("limit_servers", limit=limit_)
+        raise refused("limit_servers", limit=limit_)
 
 
 async def _refuse(handler: Any) -> None:

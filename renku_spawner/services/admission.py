@@ -11,8 +11,9 @@ from ..domain.image import Image
 from ..domain.session import Session, SessionSpec
 from ..domain.verdict import Verdict
 from . import built, images, permission, pins
-from .instances import no_session, refused
+from .instances import no_session
 from .parts import Parts, read
+from .taking import refused
 
 
 async def admit(parts: Parts, person: Person, spec: SessionSpec) -> SessionSpec:

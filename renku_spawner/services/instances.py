@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from ..domain import names, text
 from ..domain.access import Action, Person
 from ..domain.environment import Kind
-from ..domain.errors import NotFound, Refused, RenkuError, Unavailable, not_found
+from ..domain.errors import NotFound, RenkuError, Unavailable, not_found
 from ..domain.instance import Instance
-from ..domain.policy import Policy
 from ..domain.project import Project
 from ..domain.reasons import sentence
+from ..domain.resources import ResourceClass
 from ..domain.session import Session, SessionSpec
-from ..store.database import Transaction
-from . import leaving, mounts
+from . import leaving, mounts, shares
 from .parts import Parts, read
-from .taking import class_of, refused, require_offered, run_of
+from .taking import class_of, require_offered, run_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +54,13 @@ async def prepare(
     without = await leaving.recorded(parts, person, session_id) if without is None else without
     await require_offered(parts, person, session)
     chosen = class_of(parts.policy, person, session, resource_class)
-    await read(parts, lambda tx: _check_limits(tx, parts.policy, person, session))
+    await shares.require(parts, person, session)
+    return await _spec(parts, person, project, session, chosen, without)
+
+
+async def _spec(
+    parts: Parts, person: Person, project: Project, session: Session, chosen: ResourceClass, without: Collection[str]
+) -> SessionSpec:
     return SessionSpec(
         session=session.id,
         project=project.id,
@@ -99,43 +104,6 @@ async def _project(parts: Parts, person: Person, project_id: str) -> Project:
 def no_session() -> NotFound:
     """Absent and hidden are told in the same words."""
     return NotFound(sentence("not_found"))
-
-
-def _check_limits(tx: Transaction, policy: Policy, person: Person, session: Session) -> None:
-    """Another active session of this environment, and an admin's limits."""
-    mine = tx.instances.get(session.id, person.name)
-    if mine is not None and mine.active:
-        return
-    if policy.one_active_per_environment:
-        other = tx.instances.in_slot(person.name, f"{session.project}/{session.environment.id}")
-        if other is not None:
-            raise already_running(tx, other)
-    _check_running(tx, policy, person)
-    if mine is None or mine.claim is None:
-        _check_kept(tx, policy, person)
-
-
-def _check_running(tx: Transaction, policy: Policy, person: Person) -> None:
-    limit = policy.running_per_user
-    if limit is not None and (count := tx.instances.count_active(person.name)) >= limit:
-        raise refused("limit_user", count=count, limit=limit)
-
-
-def _check_kept(tx: Transaction, policy: Policy, person: Person) -> None:
-    limit = policy.kept_per_user
-    if limit is not None and tx.instances.count_kept(person.name) >= limit:
-        raise refused("limit_kept", limit=limit)
-
-
-def already_running(tx: Transaction, other: Instance) -> Refused:
-    """The refusal of decision 1, naming the session that is in the way."""
-    session = tx.sessions.get(other.session, deleted=True)
-    title = session.title if session else other.session
-    return Refused(
-        sentence("already_running", other=title),
-        code="already_running",
-        details={"session": other.session, "title": title, "project": other.project},
-    )
 
 
 async def mine(

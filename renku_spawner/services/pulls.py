@@ -9,8 +9,8 @@ from ..domain.built import is_own
 from ..domain.environment import Kind, Revision
 from ..domain.session import SessionSpec
 from ..gitlab.errors import Denied, Missing
-from .instances import refused
 from .parts import Parts, read
+from .taking import refused
 
 # Seconds that a token is good for when the pod is made (decision 31): what is downloaded with it may be large.
 FRESH = 900.0

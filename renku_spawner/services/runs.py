@@ -17,8 +17,9 @@ from ..domain.reasons import words
 from ..domain.session import SessionSpec
 from ..store.database import Clash, Transaction
 from . import changes, outcomes
-from .instances import already_running, no_session
+from .instances import no_session
 from .parts import Parts, read
+from .shares import already_running
 
 _PAGE = 200  # instances, some 5 ms
 

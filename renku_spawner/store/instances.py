@@ -52,9 +52,10 @@ _OF_USER_AFTER = _OF_USER.where(
 _ACTIVE = _WHOLE.where(_I.active == true()).order_by(_I.username, _I.id)
 _ACTIVE_AFTER = _ACTIVE.where(tuple_(_I.username, _I.id) > tuple_(bindparam("after_user"), bindparam("after_id")))
 _DOOMED = _WHOLE.where(_I.desired == Desired.DELETED, _I.claim.is_not(None)).order_by(_I.username, _I.id)
-_COUNT = select(func.count()).select_from(instances).where(_I.username == _USER)
-_COUNT_ACTIVE = _COUNT.where(_I.active == true())
-_COUNT_KEPT = _COUNT.where(or_(_I.claim.is_not(None), _I.turn.is_not(None)))
+_RUNS = and_(_I.active == true(), _I.username == _USER, _I.desired == Desired.RUNNING)
+_KEEPS = and_(_I.username == _USER, or_(_I.claim.is_not(None), _I.turn.is_not(None)))
+_RUNNING_OF, _KEPT_OF = (_WHOLE.where(which).order_by(_I.requested_at, _I.id) for which in (_RUNS, _KEEPS))
+_COUNT_RUNNING, _COUNT_KEPT = (select(func.count()).select_from(instances).where(which) for which in (_RUNS, _KEEPS))
 _BY_STATUS = select(
     _I.desired, _I.observed, _I.reason.is_not(None), _I.claim.is_not(None), func.count()
 ).group_by(_I.desired, _I.observed, _I.reason.is_not(None), _I.claim.is_not(None))  # fmt: skip
@@ -167,8 +168,17 @@ class InstanceStore:
         """Everybody's whose data shall go and are not known to have gone."""
         return [whole(row) for row in self._db.rows(_DOOMED)]
 
-    def count_active(self, username: str) -> int:
-        return int(self._db.value(_COUNT_ACTIVE, of_user=username))
+    def running_of(self, username: str) -> list[Instance]:
+        """The user's that run, start or wait in line, the longest asked for first; what stops already makes room."""
+        return [whole(row) for row in self._db.rows(_RUNNING_OF, of_user=username)]
+
+    def kept_of(self, username: str) -> list[Instance]:
+        """The user's that have a volume, or wait in line to get one, likewise."""
+        return [whole(row) for row in self._db.rows(_KEPT_OF, of_user=username)]
+
+    def count_running(self, username: str) -> int:
+        """How many `running_of` has."""
+        return int(self._db.value(_COUNT_RUNNING, of_user=username))
 
     def count_kept(self, username: str) -> int:
         """How many have a volume, or wait in line to get one."""

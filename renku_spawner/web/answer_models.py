@@ -12,6 +12,16 @@ from .answer_models_image import BuiltAnswer, FactsAnswer, UpdateAnswer
 from .answer_models_instance import InstanceAnswer
 
 
+class InTheWayAnswer(Answer):
+    """One of one's own instances that count towards a limit."""
+
+    session: str
+    title: str
+    project: str | None = Field(description="null: one may not see it (any more)")
+    project_path: str | None
+    status: str
+
+
 class ErrorAnswer(Answer):
     """What every failure looks like; `fields` only where a field is wrong."""
 
@@ -19,6 +29,11 @@ class ErrorAnswer(Answer):
     code: str = Field(examples=["invalid"])
     message: str = Field(description="A sentence for the person who asked")
     fields: dict[str, str] | None = None
+    limit: int | None = Field(default=None, description="Of `limit_user` and `limit_kept`: what an admin allows")
+    running: list[InTheWayAnswer] | None = Field(default=None, description="Of `limit_user`: what could be paused")
+    kept: list[InTheWayAnswer] | None = Field(
+        default=None, description="Of `limit_kept`: what has data that could be deleted"
+    )
 
 
 class RepositoryAnswer(Answer):

@@ -11,11 +11,12 @@ from tornado.web import HTTPError
 
 from ..domain.access import Action
 from ..domain.errors import Malformed, Refused, RenkuError
+from ..domain.names import is_id
 from ..domain.project import Project
 from ..domain.repository import without_credentials
 from ..gitlab.errors import LogInAgain
 from ..services import idling
-from . import bodies, failures, reading
+from . import bodies, failures, reading, views_shares
 from .assets import VERSION
 from .base import SAFE, Body, Handler
 from .urls import inside as inside_of
@@ -174,7 +175,13 @@ class RenkuHandler(Handler):
         return self.shown(
             "renku_error.html", status=failure.status, title=failure.title, message=failure.message, links=links,
             again=self._another_try(failure),
+            in_the_way=views_shares.in_the_way(failure, self._wanted, self.urls),
         )  # fmt: skip
+
+    @property
+    def _wanted(self) -> str:
+        """The id of the session that the address names, for which something else may make room."""
+        return next((part for part in reversed(self.path_args) if part and is_id(part)), "")
 
     def _way_back(self, failure: failures.Failure) -> list[dict[str, str]]:
         page = self.page(*self.path_args)
@@ -188,7 +195,7 @@ class RenkuHandler(Handler):
         """The form that was sent, to be sent once more by a button, as it was or without what it failed for."""
         if self.request.method in SAFE:
             return None
-        if failure.code == "access_unverified":
+        if failure.code in ("access_unverified", "limit_user", "limit_kept"):
             return self._sent_again({}, "Try again")
         if failure.code == "storage_unavailable":
             before = [name for name in str(self.fields.get("without_storages", "")).split(",") if name]

@@ -29,6 +29,7 @@ class ActionForm(Body):
     empty_disk: Literal["", "yes"] = ""
     without_storages: Text = ""  # directories, in which there are no commas
     path: Text = ""
+    then: Word = ""  # the session for which another one is paused
     awake: Word = ""
 
     def awake_seconds(self) -> int | None:

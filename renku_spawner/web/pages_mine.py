@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..services import data, instances
-from . import actions, downloading, server_files, views_data, views_session
+from ..services import data, instances, shares
+from . import actions, downloading, server_files, views_data, views_session, views_shares
 from .base_page import RenkuHandler
 from .forms import ActionForm, ConfirmForm
 from .scopes import LAUNCH, READ
@@ -19,8 +19,10 @@ class MySessions(RenkuHandler):
     async def get(self) -> None:
         found, following = await instances.mine(self.parts, self.person, after=self.after())
         rows = [views_session.mine(each, self.frame) for each in found]
+        share = views_shares.said(await shares.of(self.parts, self.person))
         self.show(
-            "renku_sessions.html", "sessions", rows=rows, summary=None, refresh=refresh(r["status"] for r in rows),
+            "renku_sessions.html", "sessions", rows=rows, summary=share and f"You have {share}.",
+            refresh=refresh(r["status"] for r in rows),
             next=query(self.urls.mine, after=following) if following else None,
             back=query("sessions", after=self.after()), gitlab=self.frame.gitlab,
         )  # fmt: skip
@@ -42,11 +44,16 @@ class OfInstance(RenkuHandler):
 class InstancePause(OfInstance):
     scope = {"post": LAUNCH}
 
+    async def goes_on(self, session_id: str) -> None:
+        """To the session for which this one made room, to be started there."""
+        project = await instances.may_exist(self.parts, self.person, session_id)
+        self.go(self.urls.session(project.path, session_id) if project else self.urls.mine)
+
     async def post(self, session_id: str) -> None:
-        self.filled(ActionForm)
+        then = self.filled(ActionForm).then
         await instances.one(self.parts, self.person, session_id)
         await actions.pause(self, session_id)
-        await self.returns(session_id)
+        await (self.goes_on(then) if then else self.returns(session_id))
 
 
 class InstanceResume(OfInstance):

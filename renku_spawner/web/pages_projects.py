@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from ..domain import names
 from ..domain.access import Action
 from ..domain.environment import Environment
-from ..services import code_offer, environments, looks, projects
-from . import views_code
+from ..services import code_offer, environments, looks, projects, shares
+from . import views_code, views_shares
 from . import views_projects as views
 from .base_page import RenkuHandler
 from .bodies import Nothing
@@ -79,7 +79,9 @@ class ProjectPage(RenkuHandler):
             return
         asked = {"search": search, "back": query("project", search=search, after=self.after())}
         offered = await self._offered(found) if not (found.total or search) else ([], None)
-        self.show("renku_project.html", "projects", **views.page(found, *offered, self.person, self.frame, asked))
+        share = views_shares.said(await shares.of(self.parts, self.person))
+        view = views.page(found, *offered, self.person, self.frame, asked)
+        self.show("renku_project.html", "projects", share=share, **view)
 
     async def _offered(self, found: looks.ProjectPage) -> tuple[list[Environment], View | None]:
         """What an empty project can get with a click."""

@@ -19,7 +19,8 @@ async function load(url, options = {}) {
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const ours = page.querySelector("main.rk");
   const words = page.querySelector("#message, #errors li")?.textContent.trim();
-  if (!response.ok) throw new Error(words || response.statusText || `error ${response.status}`);
+  const instead = page.getElementById("instead");                      // what could make room for a start that was refused
+  if (!response.ok) throw Object.assign(new Error(words || response.statusText || `error ${response.status}`), { instead });
   if (!ours) throw new Error("you are not logged in any more");
   return page;
 }
@@ -76,7 +77,19 @@ function fail(element, error, advice = "Load the page again to see how things st
   note.className = "alert alert-danger m-2";
   note.setAttribute("role", "alert");
   note.textContent = `That did not work: ${error.message.replace(/[.]$/, "")}. ${advice}`;
+  document.getElementById("instead")?.remove();
   element.append(note);
+  if (!error.instead) return;
+  element.append(error.instead);
+  for (const form of error.instead.querySelectorAll("form")) form.dataset.live = "#instead";
+}
+
+/** There is room now: what was refused is the next step again. */
+function made(instead) {
+  const card = instead.parentElement;
+  card.querySelector(":scope > [role=alert]")?.remove();
+  instead.remove();
+  card.querySelector(".rk-actions button:not(:disabled)")?.focus();
 }
 
 // ---- forms that answer in place: <form data-live="#session-…"> ---------------------------------
@@ -93,6 +106,7 @@ on("submit", "form[data-live]", async (form, event) => {
     part.removeAttribute("aria-busy");
     const shown = part.id && page.getElementById(part.id);
     if (shown) update(page); else await reread();
+    if (part.id === "instead") made(part);
     if (page.getElementById("said")) say(page.getElementById("said").textContent.trim());
   } catch (error) {
     part.removeAttribute("aria-busy");

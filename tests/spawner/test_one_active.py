@@ -14,6 +14,7 @@ from renku_spawner.services import instances, runs
 from renku_spawner.store import migrate
 from renku_spawner.web.base_api import RenkuAPIHandler
 from tests.fixtures.fair import Stopwatch
+from tests.fixtures.renku import xsrf
 from tests.spawner import ways
 from tests.store import made
 
@@ -169,9 +170,10 @@ async def test_an_admins_limits_say_whose_limit_it_is(renku_hub):
     answer = await ways.start(hub, second)
     assert (answer.status_code, answer.json()["code"]) == (409, "limit_user")
     assert answer.json()["message"] == "You run 1 of 1 sessions, the limit that an admin has set. Pause one first."
+    listed = {"session": first.id, "title": "Python", "project": project.id, "project_path": project.path}
+    assert answer.json()["running"] == [listed | {"status": "running"}]
     assert (await ways.start(hub, first)).status_code == 200, "what runs already counts once"
-    await ways.pause(hub, first)
-    await hub.becomes(first, Status.PAUSED)
+    await _makes_room_on_the_page(hub, project, first, second)
     await ways.start(hub, second)
     await hub.becomes(second, Status.RUNNING)
     await ways.pause(hub, second)
@@ -179,7 +181,36 @@ async def test_an_admins_limits_say_whose_limit_it_is(renku_hub):
     answer = await ways.start(hub, other)
     assert (answer.status_code, answer.json()["code"]) == (409, "limit_kept")
     assert answer.json()["message"].startswith("You have data in 2 sessions, the limit that an admin has set.")
+    assert [each["title"] for each in answer.json()["kept"]] == ["Python", "R"]
+    page = await _refused(hub, "alice/ocean", other)
+    assert "2 of 2 with data" in page and page.count("Delete data …") == 2
+    assert f"/renku/sessions/{first.id}/data" in page
     assert (await ways.delete(hub, first)).status_code == 204
     assert (await ways.start(hub, other)).status_code in (200, 202)
     await hub.becomes(other, Status.RUNNING)
     assert (await ways.start(hub, first, "bob")).status_code in (200, 202), "each has limits of their own"
+
+
+async def _refused(hub, project, session):
+    """The page that says so to alice."""
+    visitor = await hub.visitor("alice")
+    path = f"renku/projects/{project}/-/sessions/{session.id}/start"
+    answer = await visitor.post(path, data={"_xsrf": xsrf(visitor)})
+    assert answer.status_code == 409, answer.text
+    return answer.text
+
+
+async def _makes_room_on_the_page(hub, project, running, wanted):
+    """What may be had is said before the click; after it, what could make room can be paused right there."""
+    visitor = await hub.visitor("alice")
+    for page in (f"renku/projects/{project.path}", "renku/sessions"):
+        assert "1 of 1 running, 1 of 2 with data" in (await visitor.get(page)).text
+    page = await _refused(hub, project.path, wanted)
+    assert "1 of 1 running" in page and "Try again" in page
+    pause = f"renku/sessions/{running.id}/pause"
+    assert f'action="{hub.app.hub.base_url}{pause}"' in page and f'name="then" value="{wanted.id}"' in page
+    answer = await visitor.post(pause, data={"_xsrf": xsrf(visitor), "then": wanted.id})
+    assert (answer.status_code, answer.headers["Location"]) == (
+        303, f"{hub.app.hub.base_url}renku/projects/{project.path}/-/sessions/{wanted.id}",
+    )  # fmt: skip
+    await hub.becomes(running, Status.PAUSED)

@@ -86,7 +86,7 @@ def test_of_two_parallel_starts_of_sessions_of_one_environment_exactly_one_wins(
             fresh = [tx.instances.ensure(one, f"user{number}", now=NOW) for one in of]
         assert both_start(db, *fresh) == ["slot", "won"]
         with db.read() as tx:
-            assert tx.instances.count_active(f"user{number}") == 1
+            assert tx.instances.count_running(f"user{number}") == 1
 
 
 def test_of_two_parallel_starts_of_one_session_exactly_one_wins(db: Database) -> None:
@@ -147,7 +147,7 @@ def test_what_counts_as_active_and_as_kept(db: Database) -> None:
         paused = tx.instances.save(paused, steps.stopped(paused, now=NOW))
         tx.instances.ensure(of[3], "ada", now=NOW)
         other = started(tx, of[0], "bob")
-        assert tx.instances.count_active("ada") == 2
+        assert tx.instances.count_running("ada") == 2
         assert tx.instances.count_kept("ada") == 3
         assert {one.id for one in tx.instances.active()} == {running.id, unknown.id, other.id}
         assert tx.instances.others_have_data(of[0].id, "ada")

@@ -31,7 +31,7 @@ ASKED = {
     "a page of ready-made environments": lambda tx, _: tx.environments.listed(State, "b"),
     "which of them can change places": lambda tx, _: tx.environments.in_order(),
     "how much environments are used": lambda tx, of: tx.usage.of([of.environment.id], NOW),
-    "how many are active": lambda tx, _: tx.instances.count_active("ada"),
+    "how many are active": lambda tx, _: tx.instances.count_running("ada"),
     "whether others have data in a project": lambda tx, of: tx.instances.others_in_project(of.project, "ada"),
     "whose data shall go": lambda tx, _: tx.instances.doomed(),
     "what expires now": lambda tx, _: tx.expiry.due(NOW, 50),

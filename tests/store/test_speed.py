@@ -64,7 +64,7 @@ def page_queries(db: Database) -> dict[str, tuple[int, Ask]]:
         "my further instances": (1, lambda tx: tx.instances.of_user(name, after=after_mine)),
         "slot": (1, lambda tx: tx.instances.in_slot(name, mine.slot)),
         "active": (1, lambda tx: tx.instances.active()),
-        "active of one": (1, lambda tx: tx.instances.count_active(name)),
+        "active of one": (1, lambda tx: tx.instances.count_running(name)),
         "kept of one": (1, lambda tx: tx.instances.count_kept(name)),
         "others": (1, lambda tx: tx.instances.others_have_data(of[0].id, name)),
         "launches": (1, lambda tx: tx.launches.of(of[0].id, name)),
