@@ -11,6 +11,7 @@ from ..domain.errors import Invalid
 from ..domain.instance import Instance, Status
 from . import changes, idling, instances
 from .parts import Parts, write
+from .taking import refused
 
 _HOUR = 3600  # seconds
 
@@ -31,7 +32,7 @@ async def keep_awake(
 
     def change(old: Instance) -> Instance:
         if old.status is not Status.RUNNING:
-            raise instances.refused("not_running")
+            raise refused("not_running")
         return old if old.awake_until == end else replace(old, awake_until=end, due_at=parts.now())
 
     changed = await changes.change(parts, person.name, session_id, change)
@@ -42,7 +43,7 @@ async def keep_awake(
 def _end(parts: Parts, seconds: int | None, until: datetime | None) -> datetime:
     most, now = parts.policy.idle.awake_max, parts.now()
     if not most:
-        raise instances.refused("keep_awake_off")
+        raise refused("keep_awake_off")
     until = until or now + timedelta(seconds=min(_HOUR, most) if seconds is None else seconds)
     if not now < until <= now + timedelta(seconds=most, minutes=1):
         said = f"From now on, and at most {spans.words(timedelta(seconds=most))} ahead."
