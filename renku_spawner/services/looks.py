@@ -16,6 +16,7 @@ from ..domain.reasons import sentence
 from ..domain.resources import ResourceClass, fitting, lacking
 from ..domain.session import Session
 from ..domain.sighting import Sighting, Update
+from ..domain.storage import Storage
 from ..store.database import Transaction
 from . import beside
 from .beside import Other
@@ -74,6 +75,7 @@ class Shown:
 
     project: Project
     role: Role
+    storages: Sequence[Storage] = ()
 
     @property
     def writes(self) -> bool:
@@ -120,6 +122,7 @@ async def project(
         return ProjectPage(
             project=found,
             role=found.role_of(person) or Role.VIEWER,
+            storages=tx.storages.of_project(found.id),
             sessions=[views[session.id] for session in sessions],
             next=following,
             total=total,
@@ -180,6 +183,7 @@ async def session(parts: Parts, person: Person, ref: str, session_id: str, *, to
         return SessionPage(
             project=found,
             role=found.role_of(person) or Role.VIEWER,
+            storages=tx.storages.of_project(found.id),
             view=_one(tx, parts, person, found, shown),
             launches=tx.launches.of(shown.id, person.name),
             revisions=(revisions := tx.environments.revisions(shown.environment.id)),

@@ -29,8 +29,8 @@ async def for_start(
     chosen = [s for s in await of_session(parts, session) if s.directory not in without]
     lacking = await missing(parts, person, chosen)
     if lacking:
-        raise _refused("storage_credentials", lacking)
-    return tuple([await _mounted(parts, person, storage) for storage in chosen])
+        raise _lacking(session, lacking)
+    return tuple([await _mounted(parts, person, session, storage) for storage in chosen])
 
 
 async def left_out(parts: Parts, session: Session, without: Collection[str]) -> tuple[str, ...]:
@@ -52,16 +52,17 @@ async def missing(parts: Parts, person: Person, storages: Collection[Storage]) -
     return [s for s in asked if s.id not in kept and parts.once.get(person.name, s) is None]
 
 
-async def _mounted(parts: Parts, person: Person, storage: Storage) -> Mounted:
+async def _mounted(parts: Parts, person: Person, session: Session, storage: Storage) -> Mounted:
     if storage.kind not in parts.policy.storage_kinds:
-        raise _refused("storage_unavailable", [storage], why="storages of this kind are not allowed here any more")
+        raise _unavailable(storage, "storages of this kind are not allowed here any more")
     if storage.kind == "volume":
         return Mounted(storage=_volume(parts, person, storage))
     try:
         secrets = await opened(parts, person, storage)
     except Unreadable:
-        code = "storage_credentials" if storage.credentials is Credentials.USER else "storage_unavailable"
-        raise _refused(code, [storage], why="its credentials have to be entered again") from None
+        if storage.credentials is Credentials.USER:
+            raise _lacking(session, [storage]) from None
+        raise _unavailable(storage, "its credentials have to be entered again") from None
     return Mounted(storage=storage, options=rclone.options(storage, secrets))
 
 
@@ -69,7 +70,7 @@ def _volume(parts: Parts, person: Person, storage: Storage) -> Storage:
     """As the volume's admin has it: who may use it now, and whether anybody may write."""
     found = volume(parts, person, storage.project, storage.settings["volume"])
     if found is None:
-        raise _refused("storage_unavailable", [storage], why="its volume is not there, or not for you")
+        raise _unavailable(storage, "its volume is not there, or not for you")
     return replace(storage, read_only=storage.read_only or found.read_only)
 
 
@@ -103,7 +104,14 @@ def own(storage: Storage, person: Person) -> str:
     return f"{storage.id}/{person.name}"
 
 
-def _refused(code: str, storages: Collection[Storage], *, why: str = "") -> Refused:
+def _lacking(session: Session, storages: Collection[Storage]) -> Refused:
+    """The person enters theirs for *session* first."""
     names = [storage.directory for storage in storages]
-    said = sentence(code, storages=", ".join(names), why=why)
-    return Refused(said, code=code, details={"storages": names})
+    details = {"storages": names, "project": session.project, "session": session.id}
+    said = sentence("storage_credentials", storages=", ".join(names))
+    return Refused(said, code="storage_credentials", details=details)
+
+
+def _unavailable(storage: Storage, why: str) -> Refused:
+    said = sentence("storage_unavailable", storages=storage.directory, why=why)
+    return Refused(said, code="storage_unavailable", details={"storages": [storage.directory]})

@@ -33,6 +33,11 @@ async def listed(parts: Parts, person: Person, ref: str) -> list[Storage]:
     return await of(parts, project)
 
 
+async def one(parts: Parts, person: Person, ref: str, name: str) -> Storage:
+    """One of a project's, by its id or directory, for whoever may see the project. Raises NotFound."""
+    return _named(await listed(parts, person, ref), name)
+
+
 async def of(parts: Parts, project: Project) -> list[Storage]:
     return await read(parts, lambda tx: tx.storages.of_project(project.id))
 

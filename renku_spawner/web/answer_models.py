@@ -93,6 +93,7 @@ class ConfigurationAnswer(Answer):
     gpu: int
     disk: str
     repositories: list[str] | None = Field(description="Directories; null is all of the project")
+    storages: list[str] | None = Field(description="Directories; null is all of the project")
     variables: dict[str, str]
 
 

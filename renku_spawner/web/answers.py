@@ -173,5 +173,6 @@ def _configuration(found: Configuration) -> ConfigurationAnswer:
         gpu=needs.gpu,
         disk=needs.disk,
         repositories=None if found.repositories is None else list(found.repositories),
+        storages=None if found.storages is None else list(found.storages),
         variables=dict(found.variables),
     )

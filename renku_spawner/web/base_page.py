@@ -96,6 +96,10 @@ class RenkuHandler(Handler):
         raise NotImplementedError
 
     async def again(self, problem: RenkuError, *args: str) -> bool:
+        if problem.code == "storage_credentials":  # what a start lacks is entered on a page of its own
+            project = await self.project(problem.details["project"], Action.LAUNCH)
+            self.go(f"{self.urls.session(project.path, problem.details['session'])}/credentials", "credentials")
+            return True
         if self.request.method in SAFE or type(self).form is RenkuHandler.form or isinstance(problem, Refused):
             return False
         self.set_status(failures.status_of(problem))

@@ -134,6 +134,7 @@ class ConfigurationBody(Body):
     repositories: list[Word] | None = Field(
         default=None, description="Directories; null is all, also those added later"
     )
+    storages: list[Word] | None = Field(default=None, description="Directories; null is all, also those added later")
     variables: dict[str, Text] = {}
 
     def value(self, present: Configuration | None = None) -> Configuration:
@@ -141,13 +142,10 @@ class ConfigurationBody(Body):
         present = present or Configuration()
         said = self.model_dump(exclude_unset=True)
         needs = {key: said.pop(key) for key in ("cpu", "memory", "gpu", "disk") if key in said}
-        chosen = said.pop("repositories", present.repositories)
-        return replace(
-            present,
-            needs=replace(present.needs, **needs),
-            repositories=None if chosen is None else tuple(chosen),
-            **said,
-        )
+        for name in ("repositories", "storages"):
+            chosen = said.pop(name, getattr(present, name))
+            said[name] = None if chosen is None else tuple(chosen)
+        return replace(present, needs=replace(present.needs, **needs), **said)
 
 
 class RunBody(Body):

@@ -144,6 +144,8 @@ class SessionForm(Body):
     disk: Quantity = _USUAL.disk
     which: Literal["all", "some"] = "all"
     repositories: list[Word] = []
+    which_storages: Literal["all", "some"] = "all"
+    storages: list[Word] = []
     variables: Text = ""
     default: Literal["yes"] | None = None
     version: Word = "0"
@@ -152,6 +154,7 @@ class SessionForm(Body):
         return Configuration(
             needs=self.needs(),
             repositories=tuple(self.repositories) if self.which == "some" else None,
+            storages=tuple(self.storages) if self.which_storages == "some" else None,
             variables=variables(self.variables),
         )
 
@@ -229,6 +232,8 @@ def of_session(session: Session) -> dict[str, Any]:
         "variables": "\n".join(f"{name}={value}" for name, value in wanted.variables.items()),
         "repositories": list(wanted.repositories or ()),
         "which": "all" if wanted.repositories is None else "some",
+        "storages": list(wanted.storages or ()),
+        "which_storages": "all" if wanted.storages is None else "some",
     }
 
 
@@ -236,7 +241,8 @@ def blank(environment: str) -> dict[str, Any]:
     """The fields of the form to add a session, with an environment chosen or not."""
     return {
         "title": "", "description": "", "cpu": _USUAL.cpu, "memory": _USUAL.memory, "gpu": "", "disk": _USUAL.disk,
-        "variables": "", "repositories": [], "which": "all", "environment": environment, "default": "",
+        "variables": "", "repositories": [], "which": "all", "storages": [], "which_storages": "all",
+        "environment": environment, "default": "",
     }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..domain.access import Action
-from ..services import builds, environments, looks, sessions
+from ..services import builds, environments, looks, sessions, storages
 from . import checking, forms, forms_built, forms_image, throttle, views_built, views_forms
 from .base_page import RenkuHandler
 from .forms import SessionForm
@@ -20,7 +20,7 @@ FORMS: Mapping[str, type[SessionForm]] = {"external": ImageForm, "repository": B
 class SessionNewForm(RenkuHandler):
     """The form to add a session."""
 
-    lists = ("repositories",)
+    lists = ("repositories", "storages")
 
     def page(self, ref: str) -> str:
         return self.request.uri if self.request.method == "GET" else f"{self.urls.sessions(ref)}/new"
@@ -43,7 +43,9 @@ class SessionNewForm(RenkuHandler):
         keyword, url, values = self.search("keyword"), self.urls.sessions(project.path), self.values()
         offered, words = await environments.offered(self.parts, self.person, keyword=keyword or None)
         here = {each.session.environment.id for each in there.sessions}
-        form = views_forms.configuration(project, values, self.person, self.parts.policy, f"{url}/check")
+        form = views_forms.configuration(
+            project, there.storages, values, self.person, self.parts.policy, f"{url}/check"
+        )
         self.show(
             "renku_session_new.html", "projects", errors=errors,
             environments=views_forms.offered(offered, here, str(values.get("environment", ""))),
@@ -56,7 +58,9 @@ class SessionNewForm(RenkuHandler):
         project = there.project
         project.require(self.person, Action.WRITE)
         url, values = self.urls.sessions(project.path), forms_image.blank() | self.values()
-        form = views_forms.configuration(project, values, self.person, self.parts.policy, f"{url}/check")
+        form = views_forms.configuration(
+            project, there.storages, values, self.person, self.parts.policy, f"{url}/check"
+        )
         checked = await checking.checked(self, values, [view.session for view in there.sessions])
         own = views_forms.own_image(form, checked, self.parts)
         self.show(
@@ -67,7 +71,9 @@ class SessionNewForm(RenkuHandler):
     async def _built(self, ref: str, errors: Mapping[str, str]) -> None:
         project = await self.project(ref, Action.WRITE)
         url, values = self.urls.sessions(project.path), forms_built.blank() | self.values()
-        form = views_forms.configuration(project, values, self.person, self.parts.policy, f"{url}/check")
+        form = views_forms.configuration(
+            project, await storages.of(self.parts, project), values, self.person, self.parts.policy, f"{url}/check"
+        )
         asked = {name: str(values[name]) or self.search(name) for name in ("repository", "branch")}
         tab = await builds.tab(self.parts, self.person, project, asked["repository"], asked["branch"])
         self.show(

@@ -22,7 +22,7 @@ from .views_projects import head
 class SessionEditForm(OfSession):
     """The form to edit a session."""
 
-    lists = ("repositories",)
+    lists = ("repositories", "storages")
 
     @property
     def own(self) -> bool:
@@ -42,7 +42,9 @@ class SessionEditForm(OfSession):
         values = self._values(session)
         # Told that somebody else was faster, one may save again; a mistake does not make the form newer.
         version = session.version if "form" in errors else values.get("version", session.version)
-        form = views_forms.configuration(project, values, self.person, self.parts.policy, f"{url}/check")
+        form = views_forms.configuration(
+            project, found.storages, values, self.person, self.parts.policy, f"{url}/check"
+        )
         self.show(
             "renku_session_edit.html", "projects", errors=errors, action=f"{url}/edit", version=version,
             project=head(project, self.frame), session={"title": session.title, "page": url}, form=form,

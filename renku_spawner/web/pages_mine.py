@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..services import data, instances, shares
-from . import actions, downloading, server_files, views_data, views_session, views_shares
+from ..services import data, instances, shares, storage_credentials
+from . import actions, downloading, server_files, views_data, views_session, views_shares, views_storages
 from .base_page import RenkuHandler
 from .forms import ActionForm, ConfirmForm
 from .scopes import LAUNCH, READ
 from .urls import query
-from .views import refresh
+from .views import View, refresh
 
 
 class MySessions(RenkuHandler):
@@ -25,7 +25,11 @@ class MySessions(RenkuHandler):
             refresh=refresh(r["status"] for r in rows),
             next=query(self.urls.mine, after=following) if following else None,
             back=query("sessions", after=self.after()), gitlab=self.frame.gitlab,
+            kept=await self._kept(),
         )  # fmt: skip
+
+    async def _kept(self) -> list[View]:
+        return views_storages.kept(await storage_credentials.mine(self.parts, self.person), self.frame)
 
 
 class OfInstance(RenkuHandler):

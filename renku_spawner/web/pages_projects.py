@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ..domain import names
 from ..domain.access import Action
 from ..domain.environment import Environment
-from ..services import code_offer, environments, looks, projects, shares
+from ..services import code_offer, environments, looks, projects, shares, storages
 from . import views_code, views_shares
 from . import views_projects as views
 from .base_page import RenkuHandler
@@ -102,7 +102,7 @@ class SettingsPage(RenkuHandler):
 
     async def form(self, ref: str, *args: str, errors: Mapping[str, str]) -> None:
         project = await self.project(ref, Action.READ)
-        view = views.settings(project, self.person, self.frame)
+        view = views.settings(project, await storages.of(self.parts, project), self.person, self.frame)
         if errors:
             views.retyped(view, self.typed)
         self.show("renku_settings.html", "projects", errors=errors, **view)

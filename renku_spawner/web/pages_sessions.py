@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..domain.access import Action
-from ..services import build_news, installed, looks, pins, removal, revisions, sessions
+from ..services import build_news, installed, looks, pins, removal, revisions, sessions, storages
 from . import actions, forms, views_built, views_gitlab, views_installed, views_session
 from .base_page import RenkuHandler
 from .forms import ActionForm, ConfirmForm, DismissalForm, RevisionForm
@@ -150,7 +150,8 @@ class LaunchPage(RenkuHandler):
         if view is None:
             self.none_yet(ref)
             return
-        shown = views_session.launching(view, found, self.frame, self.ignored())
+        there = await storages.of(self.parts, found)
+        shown = views_session.launching(view, found, there, self.frame, self.ignored())
         self.show("renku_launch.html", "projects", acts=views_gitlab.acts(found, self.parts.policy), **shown)
 
     async def post(self, ref: str, session_id: str | None = None) -> None:

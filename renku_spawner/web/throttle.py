@@ -13,6 +13,7 @@ from ..services.news import News
 from ..services.parts import Parts
 
 _WINDOW = 60.0  # seconds
+_LOOKS = 30  # into storages, of one user in that time
 _GIT = 120  # requests of one user in that time: a fetch asks once, and a few repositories are cloned at once
 
 
@@ -61,12 +62,17 @@ def _of_checks(limit: int) -> str:
     return f"Each user may have {images} checked a minute on this hub."
 
 
+def _of_looks(limit: int) -> str:
+    return f"Each user may have {limit} storages looked into a minute on this hub."
+
+
 def _of_git(limit: int) -> str:
     return f"Sessions of each user may ask for git credentials {limit} times a minute."
 
 
 _throttles: WeakKeyDictionary[News, Throttle] = WeakKeyDictionary()
 _checks: WeakKeyDictionary[News, Throttle] = WeakKeyDictionary()
+_looks: WeakKeyDictionary[News, Throttle] = WeakKeyDictionary()
 _git: WeakKeyDictionary[News, Throttle] = WeakKeyDictionary()
 
 
@@ -85,6 +91,11 @@ def count_check(parts: Parts, username: str) -> None:
     """
     limit = parts.policy.image_checks_per_minute
     _checks.setdefault(parts.news, Throttle(rule=_of_checks)).count(username, limit)
+
+
+def count_look(parts: Parts, username: str) -> None:
+    """Note that *username* has a storage looked into, which starts a program. Raises TooMany."""
+    _looks.setdefault(parts.news, Throttle(rule=_of_looks)).count(username, _LOOKS)
 
 
 def count_git(parts: Parts, username: str) -> None:

@@ -8,9 +8,8 @@ from ..domain import download
 from ..domain.environment import Environment, Revision
 from ..domain.instance import Instance, Status
 from ..domain.project import Project
-from ..domain.repository import Repository
 from ..domain.resources import ResourceClass
-from ..domain.session import Configuration
+from ..domain.storage import Storage
 from ..services.looks import Other, SessionView
 from . import views_idle, views_kept, views_life, words
 from .icons import icon
@@ -146,7 +145,9 @@ def short(view: SessionView, project: str, frame: Frame) -> View:
     return shown
 
 
-def card(view: SessionView, project: Project, frame: Frame, *, may_write: bool) -> View:
+def card(
+    view: SessionView, project: Project, frame: Frame, *, may_write: bool, storages: Sequence[Storage] = ()
+) -> View:
     """A session as its card and its page show it."""
     session = view.session
     return short(view, project.path, frame) | {
@@ -154,7 +155,7 @@ def card(view: SessionView, project: Project, frame: Frame, *, may_write: bool) 
         "default": project.default_session == session.id,
         "environment": environment(session.environment, session.revision),
         "needs": session.configuration.needs.words,
-        "mounts": mounts(session.configuration, project.repositories),
+        "mounts": words.mounts(session.configuration, project.repositories, storages),
         "added_by": session.created_by,
         "added_at": words.iso(session.created_at),
         "may_write": may_write,
@@ -217,16 +218,6 @@ def environment(found: Environment, revision: Revision) -> View:
         "digest": revision.digest,
         "revision": revision.number,
     }
-
-
-def mounts(configuration: Configuration, repositories: Sequence[Repository]) -> str:
-    """`all 2 repositories`, `1 of 2 repositories`, `no repositories`."""
-    count, chosen = len(repositories), len(configuration.chosen(tuple(repositories)))
-    if not chosen:
-        return "no repositories"
-    if chosen < count:
-        return f"{chosen} of {words.counted(count, 'repository')}"
-    return f"all {words.counted(count, 'repository')}" if count > 1 else "1 repository"
 
 
 def refresh(statuses: Iterable[str]) -> bool:

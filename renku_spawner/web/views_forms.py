@@ -13,6 +13,7 @@ from ..domain.facts import from_json
 from ..domain.policy import Policy
 from ..domain.project import Project
 from ..domain.resources import Requirements, ResourceClass
+from ..domain.storage import Storage
 from ..domain.verdict import Checked
 from ..services.images import suggested
 from ..services.parts import Parts
@@ -27,11 +28,16 @@ from .views_projects import environment, head, keywords, repositories
 _DECIDES = ("cpu", "memory", "gpu", "disk", "variables")
 
 
-def configuration(project: Project, values: Mapping[str, Any], person: Person, policy: Policy, check_url: str) -> View:
+def configuration(
+    project: Project, storages: Sequence[Storage], values: Mapping[str, Any], person: Person, policy: Policy,
+    check_url: str,
+) -> View:  # fmt: skip
     """The `form` of renku_session_new.html and renku_session_edit.html; nothing in it need be right."""
     return {
         "values": dict(values),
         "repositories": repositories(project.repositories),
+        "storages": [{"directory": s.directory, "words": s.words} for s in storages],
+        "all_storages": values.get("which_storages", "all") != "some",
         "all_repositories": values.get("which", "all") != "some",
         "check_url": check_url,
     } | fit(values, person, policy)

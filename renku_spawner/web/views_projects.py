@@ -10,8 +10,9 @@ from ..domain.environment import Environment
 from ..domain.instance import Instance
 from ..domain.project import Member, Project, ProjectEntry
 from ..domain.repository import Repository
+from ..domain.storage import Storage
 from ..services.looks import ProjectPage
-from . import views_gitlab, words
+from . import views_gitlab, views_storages, words
 from .urls import query, segment
 from .views import brief, card, environment, refresh, short
 from .views_frame import Frame, View
@@ -62,7 +63,7 @@ def page(
     `back` of the request."""
     project, urls = found.project, frame.urls
     writes = found.writes
-    cards = [card(view, project, frame, may_write=writes) for view in found.sessions]
+    cards = [card(view, project, frame, may_write=writes, storages=found.storages) for view in found.sessions]
     default = short(found.default, project.path, frame) if found.default else None
     search, address = asked["search"], urls.project(project.path)
     top = head(project, frame) | {
@@ -82,6 +83,7 @@ def page(
         "described": described,
         "add_url": urls.sessions(project.path) if writes else None,
         "repositories": repositories(project.repositories),
+        "storages": views_storages.rows(found.storages, frame),
         "members": members(project.members) if project.ours else [],
         "back": asked["back"],
         "refresh": refresh(each["status"] for each in [*cards, *([default] if default else [])]),
@@ -121,7 +123,7 @@ def _name(member: Member) -> str:
     return member.name if member.kind == "user" else f"group {member.name}"
 
 
-def settings(project: Project, person: Person, frame: Frame) -> View:
+def settings(project: Project, storages: Sequence[Storage], person: Person, frame: Frame) -> View:
     """Everything of renku_settings.html but what was typed and what was wrong with it."""
     urls, role = frame.urls, project.role_of(person) or Role.VIEWER
     owner = project.ours and role is Role.OWNER
@@ -144,6 +146,8 @@ def settings(project: Project, person: Person, frame: Frame) -> View:
             for r in project.repositories
         ],
         "repositories_action": f"{base}/repositories" if role >= Role.EDITOR and not project.stale else None,
+        "storages": views_storages.rows(storages, frame, base if role >= Role.EDITOR and not project.stale else None),
+        "storage_new": f"{base}/storages/new" if role >= Role.EDITOR and not project.stale else None,
         "repository_values": {"url": "", "ref": "", "directory": "", "lfs": "", "submodules": ""},
         "members": [_member(m, base, owner=owner) for m in project.members] if project.ours else [],
         "members_action": f"{base}/members" if owner else None,

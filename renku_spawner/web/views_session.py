@@ -11,9 +11,10 @@ from ..domain.instance import STAGES, Instance, Observed, Status
 from ..domain.launch import Launch
 from ..domain.project import Project
 from ..domain.reasons import REASONS
+from ..domain.storage import Storage
 from ..services.instances import MyInstance
 from ..services.looks import SessionPage, SessionView
-from . import views_image, words
+from . import views_image, views_storages, words
 from .urls import query
 from .views import brief, card, refresh
 from .views_frame import Frame, View
@@ -26,7 +27,7 @@ def page(found: SessionPage, log: str, warnings: Sequence[str], frame: Frame) ->
     """renku_session.html but what is installed; *warnings* are for those who may change the session."""
     project, session, urls = found.project, found.view.session, frame.urls
     writes = found.writes
-    shown = card(found.view, project, frame, may_write=writes)
+    shown = card(found.view, project, frame, may_write=writes, storages=found.storages)
     link = urls.site + urls.launch(project.path, session.id)
     numbers = {revision.id: revision.number for revision in found.revisions}
     return {
@@ -39,7 +40,7 @@ def page(found: SessionPage, log: str, warnings: Sequence[str], frame: Frame) ->
         "facts": run_facts(session.revision, local=frame.local),
         "about": views_image.about(session.revision, frame.now),
         "update": views_image.update(found.view.update, session.revision, shown["url"], frame, writes=writes),
-        "configuration": configuration(found.view, project),
+        "configuration": configuration(found.view, project, found.storages, frame),
         "launches": [launch(each, numbers, frame) for each in found.launches],
         "revisions": [
             views_image.revision(each, session.revision, shown["url"], found.sightings, writes=writes)
@@ -104,7 +105,7 @@ def _took(instance: Instance, frame: Frame) -> str | None:
     return words.lasting((frame.now - instance.stage_at).total_seconds()) if instance.stage_at else None
 
 
-def configuration(view: SessionView, project: Project) -> View:
+def configuration(view: SessionView, project: Project, storages: Sequence[Storage], frame: Frame) -> View:
     """What a session gets, as its page and the launch page say it."""
     wanted = view.session.configuration
     smallest = view.classes[0] if view.classes else None
@@ -112,6 +113,7 @@ def configuration(view: SessionView, project: Project) -> View:
         "needs": wanted.needs.words,
         "fits": f"your smallest class for it is {smallest.name} ({smallest.size})" if smallest else "",
         "repositories": repositories(wanted.chosen(project.repositories)),
+        "storages": views_storages.rows(wanted.mounts(storages), frame),
         "variables": [f"{name}={value}" for name, value in wanted.variables.items()],
     }
 
@@ -156,13 +158,15 @@ def removal(found: SessionPage, frame: Frame) -> View:
     }
 
 
-def launching(view: SessionView, project: Project, frame: Frame, ignored: Sequence[str]) -> View:
+def launching(
+    view: SessionView, project: Project, storages: Sequence[Storage], frame: Frame, ignored: Sequence[str]
+) -> View:
     """Everything of renku_launch.html: what would run, from which image, by whom."""
     owners = ", ".join(member.name for member in project.members if member.role is Role.OWNER)
     return {
         "project": head(project, frame) | {"owner": (owners or project.created_by) if project.ours else None},
         "s": card(view, project, frame, may_write=False),
-        "configuration": configuration(view, project),
+        "configuration": configuration(view, project, storages, frame),
         "action": query(frame.urls.launch(project.path, view.session.id), path=frame.inside),
         "path": frame.inside or None,
         "ignored": list(ignored),

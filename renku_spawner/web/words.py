@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from ..domain import spans
@@ -9,7 +10,9 @@ from ..domain.access import Visibility
 from ..domain.idle import Outlook
 from ..domain.instance import Desired, Instance, Status
 from ..domain.repository import Repository
+from ..domain.session import Configuration
 from ..domain.sighting import Update
+from ..domain.storage import Storage
 
 LOCAL = (
     "Local demo: this runs in the hub's own Python environment, not in the image. "
@@ -30,6 +33,10 @@ SAID = {
     "default": "This is the project's default session now.",
     "dismissed": "You hear of it no more, until there is a newer one.",
     "succeeded": "The session uses the new environment from its next start on.",
+    "credentials": "This session opens storages with your own credentials: please enter them before it starts.",
+    "storage_added": "The storage was added. Sessions have it from their next start on.",
+    "storage_removed": "The storage was taken out of the project. What is in it stays where it is.",
+    "credentials_deleted": "Your credentials were deleted. You are asked again at your next start.",
     "environment_added": "The environment was added.",
     "pinned": "The session uses this revision from its next start on.",
 }
@@ -163,3 +170,19 @@ def fetched_too(found: Repository) -> str:
 def repository(url: str) -> str:
     """`gitlab.org/ada/climate`: an address without what is the same for all."""
     return url.partition("://")[2].removesuffix(".git") or url
+
+
+def mounts(configuration: Configuration, repositories: Sequence[Repository], storages: Sequence[Storage] = ()) -> str:
+    """`all 2 repositories`, `1 of 2 repositories, 1 storage`, `no repositories`."""
+    said = [_of(len(configuration.chosen(tuple(repositories))), len(repositories), "repository")]
+    if storages:
+        said.append(_of(len(configuration.mounts(storages)), len(storages), "storage"))
+    return ", ".join(said)
+
+
+def _of(chosen: int, count: int, noun: str) -> str:
+    if not chosen:
+        return f"no {counted(0, noun).partition(' ')[2]}"
+    if chosen < count:
+        return f"{chosen} of {counted(count, noun)}"
+    return f"all {counted(count, noun)}" if count > 1 else f"1 {noun}"

@@ -197,7 +197,11 @@ async def test_each_user_enters_their_own_which_are_kept_if_they_want(
     await storages.add(parts, ADA, PATH, dav(url, credentials=Credentials.USER, secrets={}))
     id = await session(parts)
     refusal = await refused(instances.prepare(parts, CAROL, id), Refused)
-    assert (refusal.code, refusal.details) == ("storage_credentials", {"storages": ["era5"]})
+    assert (refusal.code, refusal.details["storages"], refusal.details["session"]) == (
+        "storage_credentials",
+        ["era5"],
+        id,
+    )
 
     wrong = storage_credentials.enter(parts, CAROL, PATH, id, {"era5": {**KEYS, "pass": "guessed"}}, keep=True)
     assert list((await refused(wrong)).fields) == ["era5.secrets"]

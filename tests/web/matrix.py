@@ -33,6 +33,15 @@ PAGES = """
 /renku/projects/{path}/-/settings                    POST    303 404 403 403 303 404  303 403 403 403 303 403  303
 /renku/projects/{path}/-/repositories                POST    303 404 403 303 303 404  303 403 403 303 303 403  303
 /renku/projects/{path}/-/repositories/{name}/delete  POST    303 404 403 303 303 404  303 403 403 303 303 403  303
+/renku/projects/{path}/-/storages/new                GET     302 404 403 200 200 404  302 403 403 200 200 403  302
+/renku/projects/{path}/-/storages                    POST    303 404 403 303 303 404  303 403 403 303 303 403  303
+/renku/projects/{path}/-/storages/{storage}          GET     302 404 403 200 200 404  302 403 403 200 200 403  302
+/renku/projects/{path}/-/storages/{storage}          POST    303 404 403 303 303 404  303 403 403 303 303 403  303
+/renku/projects/{path}/-/storages/{storage}/delete   POST    303 404 403 303 303 404  303 403 403 303 303 403  303
+/renku/projects/{path}/-/storages/{storage}/check    POST    303 404 403 303 303 404  303 403 403 303 303 403  303
+/renku/projects/{path}/-/sessions/{session}/credentials GET  302 404 200 200 200 404  302 200 200 200 200 200  302
+/renku/projects/{path}/-/sessions/{session}/credentials POST 303 404 303 303 303 404  303 303 303 303 303 303  303
+/renku/storages/{storage}/credentials/delete         POST    303 404 404 404 303 404  303 404 404 404 303 404  303
 /renku/projects/{path}/-/members                     POST    303 404 403 403 303 404  303 403 403 403 303 403  303
 /renku/projects/{path}/-/members/{name}/delete       POST    303 404 303 403 303 404  303 403 303 403 303 403  303
 /renku/projects/{path}/-/delete                      GET     302 404 403 403 200 404  302 403 403 403 200 403  302
@@ -112,6 +121,14 @@ API = """
 /api/renku/projects/{project}                              PATCH   403 404 403 403 200 404  403 403 403 403 200 403  403 403 200 403
 /api/renku/projects/{project}                              DELETE  403 404 403 403 204 404  403 403 403 403 204 403  403 403 204 403
 /api/renku/projects/{project}/members/{name}               DELETE  403 404 204 403 204 404  403 403 204 403 204 403  403 403 204 403
+/api/renku/projects/{project}/storages                     GET     403 404 200 200 200 404  403 200 200 200 200 200  200 200 200 403
+/api/renku/projects/{project}/storages                     POST    403 404 403 201 201 404  403 403 403 201 201 403  403 403 201 403
+/api/renku/projects/{project}/storages/{name}              PATCH   403 404 403 200 200 404  403 403 403 200 200 403  403 403 200 403
+/api/renku/projects/{project}/storages/{name}              DELETE  403 404 403 204 204 404  403 403 403 204 204 403  403 403 204 403
+/api/renku/projects/{project}/storages/{name}/check        POST    403 404 403 200 200 404  403 403 403 200 200 403  403 403 200 403
+/api/renku/projects/{project}/sessions/{session}/credentials GET   403 404 200 200 200 404  403 200 200 200 200 200  200 200 200 403
+/api/renku/projects/{project}/sessions/{session}/credentials POST  403 404 200 200 200 404  403 200 200 200 200 200  403 200 403 403
+/api/renku/storages/{storage}/credentials                  DELETE  403 404 404 404 204 404  403 404 404 404 204 404  403 204 403 403
 /api/renku/projects/{project}/sessions                     GET     403 404 200 200 200 404  403 200 200 200 200 200  200 200 200 403
 /api/renku/projects/{project}/sessions                     POST    403 404 403 201 201 404  403 403 403 201 201 403  403 403 201 403
 /api/renku/projects/{project}/sessions/{session}           GET     403 404 200 200 200 404  403 200 200 200 200 200  200 200 200 403
@@ -196,6 +213,29 @@ SENT: dict[tuple[str, str], dict[str, object]] = {
     ("/renku/projects", "POST"): {"title": "New", "slug": "{fresh}"},
     ("/renku/projects/{path}/-/settings", "POST"): {"title": "X", "slug": "{slug}", "visibility": "private"},
     ("/renku/projects/{path}/-/repositories", "POST"): {"url": "https://git.example.org/a/b"},
+    ("/renku/projects/{path}/-/storages", "POST"): {
+        "kind": "s3",
+        "setting_provider": "AWS",
+        "path": "a",
+        "credentials": "user",
+        "directory": "{fresh}",
+    },
+    ("/renku/projects/{path}/-/storages/{storage}", "POST"): {
+        "kind": "s3",
+        "setting_provider": "AWS",
+        "path": "a",
+        "credentials": "user",
+        "version": "1",
+    },
+    ("/api/renku/projects/{project}/storages", "POST"): {
+        "kind": "s3",
+        "settings": {"provider": "AWS"},
+        "path": "a",
+        "credentials": "user",
+        "directory": "era6",
+    },
+    ("/api/renku/projects/{project}/storages/{name}", "PATCH"): {"version": 1, "path": "b"},
+    ("/api/renku/projects/{project}/sessions/{session}/credentials", "POST"): {"secrets": {}, "keep": False},
     ("/renku/projects/{path}/-/members", "POST"): {"username": "erin", "role": "viewer"},
     ("/renku/projects/{path}/-/delete", "POST"): {"confirm": "{title}"},
     ("/renku/projects/{path}/-/sessions", "POST"): {"environment": "{environment}"},

@@ -13,7 +13,8 @@ from renku_spawner.domain import names
 from renku_spawner.domain.project import Project
 from renku_spawner.domain.repository import NewRepository
 from renku_spawner.domain.session import Session
-from renku_spawner.services import environments
+from renku_spawner.domain.storage import Credentials, NewStorage
+from renku_spawner.services import environments, storages
 from renku_spawner.services.parts import read, write
 from renku_spawner.web.base import Handler
 from tests.fixtures.renku import RenkuHub, xsrf
@@ -44,6 +45,7 @@ def address_of(pattern: str) -> str:
     for group, word in GROUPS.items():
         text = text.replace(group, word)
     text = text.replace("/renku/environments/{session}", "/renku/environments/{ready}")
+    text = text.replace("/storages/{session}", "/storages/{storage}")
     return text.replace("/api/renku/projects/{name}", "/api/renku/projects/{project}")
 
 
@@ -72,6 +74,7 @@ class Walk:
     hub: RenkuHub
     clients: dict[str, dict[str, httpx.AsyncClient]] = field(default_factory=dict)
     shared: dict[str, tuple[Project, Session]] = field(default_factory=dict)
+    storages: dict[str, str] = field(default_factory=dict)  # by session
     environment: str = ""
     count: itertools.count = field(default_factory=itertools.count)
 
@@ -110,8 +113,19 @@ class Walk:
         project = await self.hub.project(slug, public=kind == "public", repositories=(url,))
         session = await self.hub.session(project)
         now = self.hub.parts.now()
+        self.storages[session.id] = await self.storage(project)
         await write(self.hub.parts, lambda tx: tx.instances.ensure(session, "alice", now=now))
         return project, session
+
+    async def storage(self, project: Project) -> str:
+        """A storage that each user opens with credentials of their own, which alice keeps."""
+        new = NewStorage(
+            kind="s3", directory="era5", settings={"provider": "AWS"}, path="a", credentials=Credentials.USER
+        )
+        made = await storages.add(self.hub.parts, self.hub.person("alice"), project.id, new)
+        now = self.hub.parts.now()
+        await write(self.hub.parts, lambda tx: tx.storages.keep(made.id, "alice", "encrypted", now))
+        return made.id
 
     async def request(
         self, row: Row, who: str, project: Project, session: str, *, path: str = "", ref: str = ""
@@ -119,9 +133,10 @@ class Walk:
         """Status, headers and body; of a stream only what comes first."""
         kind = "json" if row.address.startswith("/api") else "form"
         client = self.clients[kind][who]
-        name = "carol" if "members" in row.address else "data"
+        name = "carol" if "members" in row.address else "era5" if "storages" in row.address else "data"
         values = {
             "path": path or project.path, "project": ref or project.id, "session": session, "name": name,
+            "storage": self.storages.get(session, session),
             "file": "renku.css", "anything": "no/such/thing",
             "title": project.title, "slug": project.path.partition("/")[2],
             "fresh": f"fresh-{next(self.count)}", "environment": self.environment,
@@ -147,7 +162,8 @@ class Walk:
         """All that a request may change."""
         return await read(
             self.hub.parts,
-            lambda tx: (tx.projects.get(project.id), tx.sessions.get(session.id), tx.instances.get(session.id, "alice"),
+            lambda tx: (tx.storages.of_project(project.id), tx.storages.mine("alice"),
+                        tx.projects.get(project.id), tx.sessions.get(session.id), tx.instances.get(session.id, "alice"),
                         tx.sessions.count(project.id)),
         )  # fmt: skip
 
