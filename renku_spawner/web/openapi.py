@@ -22,6 +22,7 @@ _PARAMETERS = {
     "session": "The id of a session",
     "environment": "The id of a ready-made environment",
     "name": "A user name",
+    "storage": "The id of a storage; below its project also its directory",
 }
 _ERRORS = {
     400: "The body cannot be read",
@@ -97,6 +98,7 @@ def _path(pattern: str) -> str:
     """`/projects/{project}/sessions/{session}` from a regular expression of the table."""
     path = pattern.removeprefix("api/renku").replace("\\.", ".")
     path = path.replace("/environments/([a-z][a-z2-7]{11})", "/environments/{environment}")
+    path = re.sub(r"/storages/(\(\[a-z\]\[a-z2-7\]\{11\}\)|\(\[\^/\]\+\))", "/storages/{storage}", path)
     path = path.replace("([a-z][a-z2-7]{11})", "{session}").replace("/members/([^/]+)", "/members/{name}")
     return path.replace("([^/]+)", "{project}")
 

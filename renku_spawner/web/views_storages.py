@@ -46,7 +46,7 @@ def _row(storage: Storage, frame: Frame, base: str | None) -> View:
         "words": storage.words,
         "whose": _WHOSE[storage.credentials],
         "look": look.outcome.words if look else Outcome.NOT_CHECKED.words,
-        "looked": words.ago(look.at, frame.now) if look and look.outcome is not Outcome.NOT_CHECKED else "",
+        "looked": words.ago(look.at, frame.now) if look and look.outcome is not Outcome.NOT_CHECKED else None,
         "looked_at": words.iso(look.at) if look else None,
         "bad": bool(look and look.outcome not in (Outcome.FINE, Outcome.NOT_CHECKED)),
         "page": f"{base}/storages/{storage.id}" if base else None,
@@ -138,7 +138,7 @@ def kept(found: Iterable[Kept], frame: Frame) -> list[View]:
         {
             "directory": each.directory,
             "when": words.ago(each.at, frame.now),
-            "at": words.iso(each.at),
+            "kept_at": words.iso(each.at),
             "forget": f"{frame.urls.base}renku/storages/{each.storage}/credentials/delete",
         }
         for each in found

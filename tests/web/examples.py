@@ -55,6 +55,97 @@ IN_GITLAB = ABOUT_PROJECT | {
     "away": "You see the project as it was at 09:42 UTC. Open and Pause work.",
     "owner": None,
 }
+STORAGES = [
+    {
+        "id": "storageaaaaa",
+        "directory": "era5-alps",
+        "words": "S3, read only",
+        "whose": "with the project's credentials",
+        "look": "These credentials are refused.",
+        "looked": "4 min ago",
+        "looked_at": "2026-11-24T09:38:00+00:00",
+        "bad": True,
+        "page": PROJECT + "/-/storages/storageaaaaa",
+    },
+    {
+        "id": "storagebbbbb",
+        "directory": "gauges",
+        "words": "Shared volume, read and write",
+        "whose": "",
+        "look": "Not checked.",
+        "looked": None,
+        "looked_at": None,
+        "bad": False,
+        "page": None,
+    },
+]
+STORAGE_FIELDS = [
+    {"name": f"{prefix}_{form}", "label": label, "hint": hint, "form": form, "required": required, "choices": choices}
+    for prefix, form, label, hint, required, choices in (
+        (
+            "setting",
+            "choice",
+            "Provider",
+            "",
+            True,
+            [{"value": "AWS", "text": "AWS"}, {"value": "Ceph", "text": "Ceph"}],
+        ),
+        ("setting", "url", "Endpoint", "https://…", False, []),
+        ("secret", "user", "Access key id", "", False, []),
+        ("secret", "secret", "Secret access key", "never shown", False, []),
+        ("secret", "key", "Private key", "in place of a password", False, []),
+    )
+]
+STORAGE: dict[str, Any] = {
+    "form": {
+        "kind": "s3",
+        "label": "S3",
+        "tabs": [
+            {"text": "S3", "icon": "fa-bucket", "url": PROJECT + "/-/storages/new?kind=s3", "current": True},
+            {"text": "SFTP", "icon": "fa-server", "url": PROJECT + "/-/storages/new?kind=sftp", "current": False},
+        ],
+        "values": {
+            "kind": "s3", "directory": "era5-alps", "path": "era5/alps", "credentials": "project", "access": "read",
+            "version": "3", "setting_choice": "Ceph", "setting_url": "https://s3.example.org",
+        },
+        "settings": STORAGE_FIELDS[:2],
+        "secrets": STORAGE_FIELDS[2:],
+        "path_label": "Bucket and folder",
+        "path_required": True,
+        "whose": [
+            {"value": "project", "title": "The project's", "text": "Entered here once."},
+            {"value": "user", "title": "Each user's own", "text": ""},
+        ],
+        "kept": True,
+    },
+    "action": PROJECT + "/-/storages",
+    "settings": PROJECT + "/-/settings#storages",
+    "errors": {},
+}  # fmt: skip
+CREDENTIALS: dict[str, Any] = {
+    "action": PROJECT + "/-/sessions/k2n6gwz8cfye/credentials",
+    "keeps": True,
+    "start": False,
+    "storages": [
+        {
+            "id": "secret_0_secrets", "directory": "era5-alps", "words": "S3, read only", "where": "https://s3.example.org",
+            "missing": True, "forget": None, "fields": STORAGE_FIELDS[2:],
+        },
+        {
+            "id": "secret_1_secrets", "directory": "cloud", "words": "WebDAV, read only", "where": "", "missing": False,
+            "forget": BASE + "renku/storages/storagebbbbb/credentials/delete", "fields": [],
+        },
+    ],
+    "errors": {},
+}  # fmt: skip
+KEPT = [
+    {
+        "directory": "era5-alps",
+        "when": "2 days ago",
+        "kept_at": "2026-11-22T09:38:00+00:00",
+        "forget": BASE + "renku/storages/storageaaaaa/credentials/delete",
+    }
+]
 REPOSITORIES = [
     {
         "directory": "analysis",
@@ -127,6 +218,7 @@ def session(name: str, title: str, status: str, **changed: Any) -> dict[str, Any
         "message": None,
         "advice": None,
         "disk_lost": False,
+        "without": [],
         "sentence": None,
         "open": None,
         "blocked": None,
@@ -235,10 +327,13 @@ FORM: dict[str, Any] = {
         "disk": "20Gi",
         "variables": "OMP_NUM_THREADS=2\nA=<b>",
         "repositories": ["analysis"],
+        "storages": ["era5-alps"],
         "default": False,
     },
     "repositories": REPOSITORIES,
     "all_repositories": False,
+    "storages": STORAGES,
+    "all_storages": False,
     "classes": [
         {"name": "small", "cpu": "1", "memory": "4 GiB", "gpu": None, "disk": "20 GiB", "fits": False, "best": False},
         {"name": "medium", "cpu": "2", "memory": "8 GiB", "gpu": None, "disk": "50 GiB", "fits": True, "best": True},
@@ -252,6 +347,7 @@ CONFIGURATION = {
     "needs": "1 CPU, 4 GiB memory, 10 GiB disk",
     "fits": "fits small and larger",
     "repositories": REPOSITORIES,
+    "storages": STORAGES,
     "variables": ["OMP_NUM_THREADS=2"],
 }
 KEYWORDS = [
@@ -437,6 +533,7 @@ def project_page(**changed: Any) -> dict[str, Any]:
         "described": None,
         "add_url": PROJECT + "/-/sessions",
         "repositories": REPOSITORIES,
+        "storages": STORAGES,
         "members": [{"role": "owner", "names": "alice"}, {"role": "editor", "names": "bob"}],
         "events_url": EVENTS,
         "refresh": True,
@@ -478,6 +575,8 @@ SETTINGS = {
     "repositories": REPOSITORIES,
     "repositories_action": PROJECT + "/-/repositories",
     "repository_values": {"url": "", "ref": "", "directory": "", "lfs": "", "submodules": ""},
+    "storages": STORAGES,
+    "storage_new": PROJECT + "/-/storages/new",
     "members": [
         {"name": "alice", "role": "owner", "remove": None, "change": None},
         {
@@ -676,7 +775,15 @@ LAUNCH = {
     "ignored": ["branch"],
     "acts": None,
 }
-MINE = {"gitlab": None, "rows": SESSIONS, "summary": "One runs.", "next": None, "back": "sessions", "nav": "sessions"}
+MINE = {
+    "gitlab": None,
+    "kept": KEPT,
+    "rows": SESSIONS,
+    "summary": "One runs.",
+    "next": None,
+    "back": "sessions",
+    "nav": "sessions",
+}
 
 EDIT = {
     "project": ABOUT_PROJECT,
@@ -895,6 +1002,18 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "project-default-blocked": ("renku_project.html", project_page(default=BLOCKED, said="Saved.")),
     "project-gitlab": ("renku_project.html", project_page(project=IN_GITLAB, members=[], default=BLOCKED)),
     "settings": ("renku_settings.html", SETTINGS),
+    "storage-new": ("renku_storage.html", STORAGE | {"project": ABOUT_PROJECT, "storage": None}),
+    "storage": (
+        "renku_storage.html",
+        STORAGE | {"project": ABOUT_PROJECT, "storage": STORAGES[0], "errors": {"secrets": "These are refused."}},
+    ),
+    "credentials": ("renku_credentials.html", CREDENTIALS | {"project": ABOUT_PROJECT, "session": ONE_SESSION}),
+    "credentials-unkept": (
+        "renku_credentials.html",
+        CREDENTIALS
+        | {"project": ABOUT_PROJECT, "session": ONE_SESSION, "keeps": False}
+        | {"errors": {"secret_0_secrets": "These credentials are refused.", "secret_user": "User name, please."}},
+    ),
     "settings-gitlab": (
         "renku_settings.html",
         SETTINGS
