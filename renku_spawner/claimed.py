@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 
 from traitlets import Bool, Unicode
 
-from . import pod_contents, pod_inventory, pod_storages
+from . import pod_contents, pod_download, pod_inventory, pod_storages
 from .domain.errors import Unavailable
 from .domain.instance import Instance, Observed
 from .domain.inventory import Inventory, Orphan
@@ -34,8 +35,9 @@ class ClaimedSpawner(WatchedSpawner):
         "docker.io/library/python:3.13",
         config=True,
         help="""
-        Image of the container that clones repositories, and of the pod that looks for unsaved work: it needs
-        `sh`, `python3` (3.10 or newer) and `git`.
+        Image of the container that clones repositories, and of the pods that look for unsaved work and hand files
+        over: it needs `sh`, `python3` (3.10 or newer), `git`, and Zstandard: the library libzstd, which images made
+        from Debian have, or Python's own or `zstandard`.
         """,
     )
 
@@ -75,6 +77,7 @@ class ClaimedSpawner(WatchedSpawner):
         """What was never ready holds nobody's work; what was is made anew only when its owner has given it up."""
         name, storage = self._claim(instance), self.storage_class or None
         await pod_contents.end(calls, name)
+        await pod_download.end(calls, name)
         claim = claims.work_claim(name, spec, self.pod_settings, storage_class=storage)
         expected = instance.last_activity is not None
         notice = await keep.keep(calls, claim, spec, expected=expected)
@@ -95,11 +98,15 @@ class ClaimedSpawner(WatchedSpawner):
     async def contents(self, instance: Instance) -> Look:
         if not self.show_unsaved or instance.claim is None:
             return Look()
-        return await pod_contents.see(
-            Claim(
-                parts=self.renku.parts, calls=self.calls, instance=instance, claim=self._claim(instance),
-                pod=self.pod_name, place=self._place(instance), settings=self.pod_settings,
-            )
+        return await pod_contents.see(self._read(instance))
+
+    def files(self, instance: Instance) -> AsyncGenerator[bytes, None]:
+        return pod_download.pieces(self._read(instance))
+
+    def _read(self, instance: Instance) -> Claim:
+        return Claim(
+            parts=self.renku.parts, calls=self.calls, instance=instance, claim=self._claim(instance),
+            pod=self.pod_name, place=self._place(instance), settings=self.pod_settings,
         )  # fmt: skip
 
     def _place(self, instance: Instance) -> Place:
@@ -127,10 +134,11 @@ class ClaimedSpawner(WatchedSpawner):
         return Calls(self.api, self.namespace, patience=pod_inventory.PATIENCE, rate=self.renku.api_rate)
 
     async def discard(self, instance: Instance) -> None:
-        """A pod that looks at the claim would keep it."""
+        """A pod that reads the claim would keep it."""
         name = self._claim(instance)
         try:
             await pod_contents.end(self.calls, name, left=True)
+            await pod_download.end(self.calls, name, left=True)
             done = await keep.discard(self.calls, name, instance.session)
         except Denied as denied:
             raise Unavailable(sentence(denied.refusal.code, **denied.refusal.values)) from None

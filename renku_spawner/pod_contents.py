@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 
 from . import pod_errand
+from .domain.environment import RunConfiguration
 from .domain.instance import Desired, Instance
 from .domain.names import new_id
 from .kube import helper, look
 from .kube.calls import Calls, Denied
 from .kube.helper import Place
-from .kube.objects import Raw, dig, text
+from .kube.objects import Raw, dig
 from .kube.settings import PodSettings
 from .runtime import contents
 from .runtime.contents import Contents, Look
@@ -30,7 +31,6 @@ WAIT = 3.0  # seconds for which whoever asks is kept waiting
 PATIENCE = 150.0  # seconds for a pod that has to wait for room, its claim and its image
 KEPT, KEPT_AT_REST = 20.0, 300.0  # seconds; in a claim that nobody uses nothing changes
 MOST = 8  # looks at a time: every pod counts towards a quota
-_AGAIN = 30.0  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,20 +100,40 @@ async def _fly(asked: Claim, flight: _Flight) -> None:
 async def _find(asked: Claim) -> Contents | None:
     """Where a session is about to start, nothing else takes its claim to another machine. Raises Denied."""
     claim, session = await asked.calls.claim(asked.claim), await asked.calls.pod(asked.pod)
-    now = await runs.recorded(asked.parts, asked.instance.username, asked.instance.session)
-    if now is None or now.desired is Desired.DELETED or now.claim != asked.instance.claim:
-        return None
+    now = await _recorded(asked)
     runs_now = not helper.ended(session)
-    if claim is None or not look.readable(claim, now.session) or (now.active and not runs_now):
+    if claim is None or now is None or not look.readable(claim, now.session) or (now.active and not runs_now):
         return None
-    run, place = await revisions.run_of(asked.parts, now), asked.place
-    if session is not None and runs_now:
-        run, place = look.as_in(session, run), replace(helper.beside(session), pull_secrets=place.pull_secrets)
-    if runs_now and not place.node:  # it has no place yet, and its claim none either
+    at = await _reach(asked, now, claim, session)
+    if runs_now and not at[2].node:  # it has no place yet, and its claim none either
         return None
-    pod = look.pod(f"renku-look-{now.claim}-{new_id()}", claim, run, place, asked.settings)
+    pod = look.pod(f"renku-look-{now.claim}-{new_id()}", *at, asked.settings)
     said = await pod_errand.printed(asked.calls, pod, patience=PATIENCE, lines=1, limit=look.LOG_BYTES)
     return await asyncio.to_thread(contents.read, said)
+
+
+async def at_rest(asked: Claim) -> tuple[Raw, RunConfiguration, Place] | None:
+    """The claim, and how and where a pod reads it; None unless its session rests. Raises Denied."""
+    claim, session = await asked.calls.claim(asked.claim), await asked.calls.pod(asked.pod)
+    now = await _recorded(asked)
+    if claim is None or now is None or not look.readable(claim, now.session) or now.active:
+        return None
+    return await _reach(asked, now, claim, session)
+
+
+async def _recorded(asked: Claim) -> Instance | None:
+    """As it is now, if it still is that of the claim."""
+    now = await runs.recorded(asked.parts, asked.instance.username, asked.instance.session)
+    gone = now is None or now.desired is Desired.DELETED or now.claim != asked.instance.claim
+    return None if gone else now
+
+
+async def _reach(asked: Claim, now: Instance, claim: Raw, session: Raw | None) -> tuple[Raw, RunConfiguration, Place]:
+    """As whom and where a pod reads the claim: beside its session's pod, as long as there is one."""
+    run, place = await revisions.run_of(asked.parts, now), asked.place
+    if session is not None and not helper.ended(session):
+        run, place = look.as_in(session, run), replace(helper.beside(session), pull_secrets=place.pull_secrets)
+    return claim, run, place
 
 
 async def end(calls: Calls, claim: str, *, left: bool = False) -> None:
@@ -128,20 +148,11 @@ async def end(calls: Calls, claim: str, *, left: bool = False) -> None:
         await asyncio.wait({flight.task})
         left = True
     if left:
-        await _remove(calls, await calls.pods(look.selector("", claim)))
+        await pod_errand.remove(calls, await calls.pods(look.selector("", claim)))
 
 
 async def sweep(calls: Calls, hub: str) -> None:
     """Remove what a hub that was killed has left, as soon as the cluster lets us."""
-    while True:
-        try:
-            found = await calls.pods(look.selector(hub))
-            await _remove(calls, [pod for pod in found if dig(pod, "metadata", "labels", look.LABEL) not in _flights])
-            return
-        except Denied:
-            await asyncio.sleep(_AGAIN)
-
-
-async def _remove(calls: Calls, pods: list[Raw]) -> None:
-    for pod in pods:
-        await calls.delete_pod(text(dig(pod, "metadata", "name")), grace=0, uid=text(dig(pod, "metadata", "uid")))
+    await pod_errand.sweep(
+        calls, look.selector(hub), lambda pod: dig(pod, "metadata", "labels", look.LABEL) in _flights
+    )

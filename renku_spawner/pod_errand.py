@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from time import monotonic
 
 from kubernetes_asyncio.client import V1Pod
 
 from .kube import helper
 from .kube.calls import LOG_BYTES, Calls, Denied
+from .kube.objects import Raw, dig, text
 
 log = logging.getLogger("renku_spawner")
+_AGAIN = 30.0  # seconds
 _LOOK_AGAIN, _AT_LEAST = 0.5, 3.0  # seconds: at first, and for one that takes long
 
 
@@ -32,10 +35,10 @@ async def printed(calls: Calls, pod: V1Pod, *, patience: float, lines: int, limi
             pause = min(1.2 * pause, _AT_LEAST)
         return await calls.log(name, container.name, lines=lines, limit=limit)
     finally:
-        await _put_away(calls, name, uid)
+        await put_away(calls, name, uid)
 
 
-async def _put_away(calls: Calls, name: str, uid: str) -> None:
+async def put_away(calls: Calls, name: str, uid: str) -> None:
     """What cannot be deleted now goes with its owner; what it has printed is known all the same."""
     task = asyncio.current_task()
     if task is None or task.cancelling():  # the hub goes, and its connections have gone before
@@ -44,3 +47,19 @@ async def _put_away(calls: Calls, name: str, uid: str) -> None:
         await calls.delete_pod(name, grace=0, uid=uid)
     except Denied as denied:
         log.info("The pod %s is left to its owner: %s", name, denied.refusal.code)
+
+
+async def sweep(calls: Calls, selector: str, ours: Callable[[Raw], bool]) -> None:
+    """Remove what *selector* finds and is not *ours*, as soon as the cluster lets us."""
+    while True:
+        try:
+            await remove(calls, [pod for pod in await calls.pods(selector) if not ours(pod)])
+            return
+        except Denied:
+            await asyncio.sleep(_AGAIN)
+
+
+async def remove(calls: Calls, pods: list[Raw]) -> None:
+    """Remove these very pods at once. Raises Denied."""
+    for pod in pods:
+        await calls.delete_pod(text(dig(pod, "metadata", "name")), grace=0, uid=text(dig(pod, "metadata", "uid")))

@@ -7,7 +7,7 @@ from typing import Any
 
 from kubespawner import KubeSpawner
 
-from . import beside, pod_contents
+from . import beside, pod_contents, pod_download
 from .domain.instance import Instance
 from .failures import LaunchFailed
 from .kube import secret, status
@@ -51,8 +51,9 @@ class WatchedSpawner(SessionSpawner, KubeSpawner):
             labels += f",{PREFIX}hub={self.hub_label}" if self.hub_label else ""
             watch = Watch(self.api, namespace=self.namespace, labels=labels, log=self.log)
             reflectors[key] = reflectors[self._get_reflector_key("events")] = watch
-            sweeping = pod_contents.sweep(self.calls, self.hub_label)
-            watch.ends(beside.begin(sweeping, f"The removal of what was left in {self.namespace}"))
+            for sweep in (pod_contents.sweep, pod_download.sweep):
+                sweeping = sweep(self.calls, self.hub_label)
+                watch.ends(beside.begin(sweeping, f"The removal of what was left in {self.namespace}"))
         return reflectors[key]
 
     def _build_common_labels(self, extra_labels: dict[str, str]) -> dict[str, str]:

@@ -58,10 +58,10 @@ def pod(
     place: Place,
     *,
     context: V1PodSecurityContext,
-    seconds: int,
+    seconds: int | None,
     volumes: list[V1Volume] | None = None,
 ) -> V1Pod:
-    """The pod, which may run for *seconds*, the start of its container included."""
+    """The pod, which may run for *seconds*, the start of its container included; None is for ever."""
     return V1Pod(
         api_version="v1",
         kind="Pod",

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from kubespawner import KubeSpawner
 
-from renku_spawner import pod_contents
+from renku_spawner import pod_contents, pod_download
 from renku_spawner.spawner import RenkuSpawner
 from tests.fakes.kube import FakeCluster
 from tests.fakes.process_kubelet import ProcessKubelet
@@ -42,6 +42,10 @@ class OnCluster:
     def looks(self) -> list[dict[str, Any]]:
         """Those that look for unsaved work."""
         return [pod for pod in self.cluster.objects("pods", "sessions") if _named(pod, "renku-look-")]
+
+    def downloads(self) -> list[dict[str, Any]]:
+        """Those that hand files over."""
+        return [pod for pod in self.cluster.objects("pods", "sessions") if _named(pod, "renku-download-")]
 
     def claims(self) -> list[dict[str, Any]]:
         return self.cluster.objects("persistentvolumeclaims", "sessions")
@@ -92,7 +96,7 @@ async def on_cluster(
         for it in made:
             await stop_sessions(it.hub)
             await asyncio.gather(*endings(it.hub))
-        looks = pod_contents.under_way()
+        looks = [*pod_contents.under_way(), *pod_download.under_way()]
         for look in looks:
             look.cancel()
         await asyncio.gather(*looks, return_exceptions=True)

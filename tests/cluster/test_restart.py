@@ -85,6 +85,14 @@ def is_look(pod):
     return pod["metadata"]["name"].startswith("renku-look-")
 
 
+def everything(own):
+    return own.cluster.objects("pods", "sessions")
+
+
+def hands_over(pod):
+    return pod["metadata"]["name"].startswith("renku-download-")
+
+
 async def before_the_kill(own):
     """Every session of the table at its step; the pod of "answered", which waits for a first request."""
     for title in TABLE:
@@ -101,6 +109,9 @@ async def before_the_kill(own):
     await every(own, [title for title in TABLE if title not in (*RAN, "pulling", "answered")], "start")
     await own.become(dict.fromkeys(("paused", *DELETED), "paused"))
     asked = [asyncio.ensure_future(own.act(title, "pause")) for title in LEAVING]
+    download = own.do(own.hub.ask, "GET", f"renku/sessions/{own.ids['paused']}/data")  # whose pod never listens
+    asked.append(asyncio.ensure_future(download))
+    await until(lambda: any(map(hands_over, everything(own))), why="its pod is there")
     for title in DELETED:
         path = f"renku/sessions/{own.ids[title]}/instance"
         asked.append(asyncio.ensure_future(own.do(own.hub.ask, "DELETE", path)))
@@ -135,7 +146,7 @@ async def test_a_hub_killed_at_any_step_finds_all_as_it_should_be(own):
         async with answering(pulled):
             await own.become({title: row[1] for title, row in TABLE.items() if row[1] != "inactive"})
             await until(lambda: not any(own.pods(title) for title in ENDED), why="nothing is left of what has ended")
-            await until(lambda: not any(map(is_look, own.cluster.objects("pods", "sessions"))), why="nor of the look")
+            await until(lambda: not any(is_look(pod) or hands_over(pod) for pod in everything(own)), why="nor of those")
             await in_order(own, uids, claims)
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from renku_spawner.kube import look, probe
+from renku_spawner.kube import download, look, probe
 from tests.kube import made
 
-SESSIONS, PROBES, LOOKS, HUB = yaml.safe_load_all(
+SESSIONS, PROBES, LOOKS, DOWNLOADS, HUB = yaml.safe_load_all(
     (Path(__file__).parents[2] / "helm" / "networkpolicy.yaml").read_text()
 )
 PEERS = {
@@ -23,6 +23,7 @@ PEERS = {
     "a session": ("sessions", made.pod(made.spec())["metadata"]["labels"]),
     "a look into an image": ("sessions", made.sent(probe.pod({}, made.spec(), made.SETTINGS))["metadata"]["labels"]),
     "a look at files": ("sessions", look.labels(made.SETTINGS, "work-claimaaaaaaa")),
+    "a download": ("sessions", download.labels(made.SETTINGS, "work-claimaaaaaaa")),
 }
 PRIVATE = [
     "169.254.169.254", "10.0.0.1", "10.96.0.10", "172.31.255.254", "192.168.1.1", "100.100.100.200", "127.0.0.1",
@@ -117,6 +118,14 @@ def test_the_hub_reaches_public_hosts_by_https_alone_and_nothing_private():
     assert reached == {("proxy", 8001), ("database", 5432)}
     assert allows(HUB, "egress", "a session", 8888)
     assert allows(HUB, "egress", "10.96.0.1", 443)
+
+
+def test_only_the_hub_reaches_a_download_which_reaches_nobody():
+    assert [name for name in PEERS if matches(DOWNLOADS["spec"]["podSelector"], PEERS[name][1])] == ["a download"]
+    assert (DOWNLOADS["spec"]["policyTypes"], "egress" in DOWNLOADS["spec"]) == (["Ingress", "Egress"], False)
+    for who in (*PEERS, *PUBLIC, *PRIVATE):
+        assert allows(DOWNLOADS, "ingress", who, download.PORT) == (who == "hub"), who
+    assert allows(HUB, "egress", "a download", download.PORT)
 
 
 @pytest.mark.parametrize(("policy", "who"), [(PROBES, "a look into an image"), (LOOKS, "a look at files")])
