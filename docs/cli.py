@@ -31,7 +31,7 @@ renku-spawner login https://hub.example.org
 A script gives the token in `JUPYTERHUB_API_TOKEN` or on stdin. Without `login` both `JUPYTERHUB_API_URL` (such as
 `https://hub.example.org/hub/api`) and `JUPYTERHUB_API_TOKEN` do for one command. `logout` forgets the login; the token ends
 on the page *Token*. A token can be narrowed there: `custom:renku:read` is enough for lists and logs, `custom:renku:launch`
-for `start`, `pause` and `delete-data`.
+for `start`, `pause`, `download` and `delete-data`.
 
 **Inside a session** the two variables are set, and are used unless you log in there. The token of a session may do next to
 nothing: not list projects or sessions, and not start, pause or delete any. For these log in with a token of your own, or
@@ -50,11 +50,12 @@ renku-spawner pause --all
 
 A session is named by its id, or as `project/path:title`; letters may be small, and the beginning of a title is enough where
 no other begins so. `start` with only a project's path starts its default session; what takes one of *your* sessions
-(`pause`, `logs`, `delete-data`, `open`) takes the title alone. If several fit, they are listed and nothing is done.
+(`pause`, `logs`, `download`, `delete-data`, `open`) takes the title alone. If several fit, they are listed and nothing is done.
 
 `start` waits until the session runs, shows how far it is (on a terminal as a bar, else a line for each step on stderr) and
 prints its address. With `--no-wait` it returns at once; `--open` shows it in a browser. Ctrl-C ends the waiting, not the
-start. `delete-data` wants the title typed, or `--yes`.
+start. `download` fetches the files of a paused session as a `tar.zst`, whole or not at all; `delete-data` says what of them
+is nowhere else, and wants the title typed, or `--yes`.
 
 ## Sessions as code
 

@@ -6,11 +6,11 @@ import argparse
 import os
 import sys
 
-from . import __version__, cli_admin, cli_code, cli_completion, cli_lists, cli_local, cli_login, cli_sessions
+from . import __version__, cli_admin, cli_code, cli_completion, cli_data, cli_lists, cli_local, cli_login, cli_sessions
 from .cli_base import Ended, Exit
 from .cli_show import safe
 
-_COMMANDS = (cli_login, cli_lists, cli_sessions, cli_code, cli_admin, cli_local, cli_completion)
+_COMMANDS = (cli_login, cli_lists, cli_sessions, cli_data, cli_code, cli_admin, cli_local, cli_completion)
 
 
 def main(arguments: list[str] | None = None) -> None:

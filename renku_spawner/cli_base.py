@@ -77,10 +77,15 @@ def group(commands: Any, name: str, text: str) -> Any:
     return parser.add_subparsers(required=True, metavar="COMMAND")
 
 
-def confirm(word: str, why: str) -> None:
-    """Go on when somebody has typed *word*. Raises Ended."""
+def require_somebody() -> None:
+    """Raises Ended: nobody can be asked."""
     if not sys.stdin.isatty():
         raise Ended("Nobody is there to confirm it; with --yes nobody is asked.", Exit.USAGE)
+
+
+def confirm(word: str, why: str) -> None:
+    """Go on when somebody has typed *word*. Raises Ended."""
+    require_somebody()
     print(why, file=sys.stderr)
     print(f"Type {word} to go on: ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip() != word:

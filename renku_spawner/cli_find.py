@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .cli_base import Ended, Exit
-from .client import Client, NotFound
-from .client.models import InstanceAnswer
+from .client import Client
+from .client.models import InstanceAnswer, SessionAnswer
 from .domain.names import is_id
 from .domain.text import folded
+
+NAMED = "its id, or project/path:title"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +27,12 @@ class Found:
 def session(hub: Client, said: str) -> Found:
     """A session of any project that one may see. Raises Ended, ClientError."""
     if is_id(said):
-        return _by_id(hub, said)
+        found = hub.session_by_id(said)
+        return _of(found.project, found)
     path, colon, title = said.partition(":")
     if not colon:
         return _default(hub, path)
-    found = [_of(path, each) for each in hub.sessions(path)]
-    return _one(found, title, said)
+    return _one([_of(path, each) for each in hub.sessions(path)], title, said)
 
 
 def mine(hub: Client, said: str) -> Found:
@@ -50,18 +52,6 @@ def mine(hub: Client, said: str) -> Found:
     return _one([each for _, each in found], path, said)
 
 
-def _by_id(hub: Client, id: str) -> Found:
-    for each in hub.mine():
-        if each.session == id:
-            return Found(id=id, project=each.project or "", title=each.title, instance=each.instance)
-    for project in hub.projects():
-        try:
-            return _of(project.id, hub.session(project.id, id))
-        except NotFound:
-            continue
-    raise Ended(f"There is no session {id}, or you may not see it.", Exit.NOT_FOUND)
-
-
 def _default(hub: Client, path: str) -> Found:
     if "/" not in path:
         raise Ended(f"Which project's {path}? Name it as project/path:title, or by its id.", Exit.USAGE)
@@ -71,8 +61,8 @@ def _default(hub: Client, path: str) -> Found:
     return _of(project.id, hub.session(project.id, project.default_session))
 
 
-def _of(project: str, each: object) -> Found:
-    return Found(id=each.id, project=project, title=each.title, instance=each.instance)  # type: ignore[attr-defined]
+def _of(project: str, each: SessionAnswer) -> Found:
+    return Found(id=each.id, project=project, title=each.title, instance=each.instance)
 
 
 def _one(found: Sequence[Found], title: str, said: str) -> Found:

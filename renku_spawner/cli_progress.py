@@ -5,14 +5,16 @@ from __future__ import annotations
 import shutil
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 
 from .cli_show import safe
 from .client.models import ProgressAnswer
+from .domain.quantity import size_of
 
 _CELLS = 20
+_BLINK = 0.2  # seconds
 
 
 class Bar:
@@ -69,8 +71,25 @@ def bar(title: str) -> Iterator[Bar]:
         made.end()
 
 
+@contextmanager
+def counter() -> Iterator[Callable[[int], None]]:
+    """A function that shows on a terminal how many bytes have come so far."""
+    drawn, last = sys.stderr.isatty(), [0.0]
+
+    def show(size: int) -> None:
+        if drawn and monotonic() - last[0] > _BLINK:
+            last[0] = monotonic()
+            print(f"\r\x1b[K{size_of(size)}", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield show
+    finally:
+        if drawn:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
 def _step(told: ProgressAnswer) -> str:
-    place = getattr(told, "queue_position", None)
+    place = told.queue_position
     waits = f", place {place} in the queue" if place else ""
     return safe((told.stage_text or told.status) + waits)
 

@@ -1,4 +1,4 @@
-"""`renku-spawner start | pause | logs | delete-data | open`: one's own sessions."""
+"""`renku-spawner start | pause | logs | open`: one's own sessions."""
 
 from __future__ import annotations
 
@@ -11,38 +11,36 @@ from urllib.parse import urlsplit
 
 from . import cli_base, cli_find, cli_progress, cli_reach
 from .cli_base import Ended, Exit
-from .cli_find import Found
+from .cli_find import NAMED, Found
 from .cli_show import as_json, log_line, safe
 from .client import Client
 from .client.models import InstanceAnswer
 
-_NAMED = "its id, or project/path:title"
-_FOR_GOOD = "Everything in its /work is deleted for good. Push or download first what you need."
 _PAUSABLE = ("running", "launching")
 
 
 def add(commands: Any) -> None:
     """The commands' places on the command line."""
     start = cli_base.add(commands, "start", _start, "start or resume your session")
-    start.add_argument("session", metavar="SESSION", help=f"{_NAMED}, or a project's path for its default session")
+    start.add_argument("session", metavar="SESSION", help=f"{NAMED}, or a project's path for its default session")
     start.add_argument("--class", dest="resource_class", metavar="NAME", help="resource class; the smallest that fits")
+    start.add_argument(
+        "--without-storage", action="append", default=[], metavar="DIRECTORY", help="leave a storage out of this start"
+    )
     start.add_argument(
         "--wait", action=argparse.BooleanOptionalAction, default=True, help="until it runs, which is the usual"
     )
     start.add_argument("--open", action="store_true", help="show it in a browser as soon as it runs")
     start.add_argument("--json", action="store_true", help="print your instance as the API gives it")
     pause = cli_base.add(commands, "pause", _pause, "pause your sessions; the files in /work stay")
-    pause.add_argument("session", metavar="SESSION", nargs="*", help=_NAMED)
+    pause.add_argument("session", metavar="SESSION", nargs="*", help=NAMED)
     pause.add_argument("--all", action="store_true", help="all that run or start")
     logs = cli_base.add(commands, "logs", _logs, "what your session prints")
-    logs.add_argument("session", metavar="SESSION", help=_NAMED)
+    logs.add_argument("session", metavar="SESSION", help=NAMED)
     logs.add_argument("-f", "--follow", action="store_true", help="and what it will print, until Ctrl-C")
     logs.add_argument("-n", "--lines", type=_lines, default=200, metavar="N", help="the last N lines, 200 if left out")
-    delete = cli_base.add(commands, "delete-data", _delete, "delete the files of your session for good")
-    delete.add_argument("session", metavar="SESSION", help=_NAMED)
-    delete.add_argument("--yes", action="store_true", help="without asking for its title")
     show = cli_base.add(commands, "open", _open, "show your session in a browser")
-    show.add_argument("session", metavar="SESSION", help=_NAMED)
+    show.add_argument("session", metavar="SESSION", help=NAMED)
     show.add_argument("--print", action="store_true", help="print its address only")
 
 
@@ -58,9 +56,9 @@ def _lines(text: str) -> int:
 def _start(parsed: argparse.Namespace) -> None:
     with cli_reach.connected(parsed) as hub:
         found = cli_find.session(hub, parsed.session)
-        if not found.project:
-            raise Ended("You may not see its project any more, so it cannot be started.", Exit.REFUSED)
-        now = hub.start(found.project, found.id, resource_class=parsed.resource_class)
+        now = hub.start(
+            found.project, found.id, resource_class=parsed.resource_class, without_storages=parsed.without_storage
+        )
         if parsed.wait or parsed.open:
             now = _watched(hub, found)
         if parsed.json:
@@ -84,7 +82,7 @@ def _watched(hub: Client, found: Found) -> InstanceAnswer:
     raise Ended(" ".join(part for part in (*said, hint) if part), Exit.SESSION_FAILED)
 
 
-# ---- pause, logs, delete ------------------------------------------------------------------------
+# ---- pause, logs ------------------------------------------------------------------------
 
 
 def _pause(parsed: argparse.Namespace) -> None:
@@ -110,15 +108,6 @@ def _logs(parsed: argparse.Namespace) -> None:
             for line in lines:
                 print(log_line(line, sys.stdout))
             sys.stdout.flush()
-
-
-def _delete(parsed: argparse.Namespace) -> None:
-    with cli_reach.connected(parsed) as hub:
-        found = cli_find.mine(hub, parsed.session)
-        if not parsed.yes:
-            cli_base.confirm(safe(found.title), _FOR_GOOD)
-        hub.delete_data(found.id)
-        print(f"The files of {safe(found.title)} are deleted.")
 
 
 # ---- open ---------------------------------------------------------------------------------------

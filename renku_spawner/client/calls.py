@@ -54,8 +54,11 @@ IMAGE_CHECK = Call("POST", "/images/check", m.CheckedAnswer, m.CheckBody)
 
 MINE = Call("GET", "/sessions", m.InstanceList)
 EVENTS = Call("GET", "/sessions/events", m.ProgressAnswer)
+SESSION_BY_ID = Call("GET", "/sessions/{session}", m.SessionAnswer)
+CONTENTS = Call("GET", "/sessions/{session}/contents", m.ContentsAnswer)
 PAUSE = Call("POST", "/sessions/{session}/pause", m.InstanceAnswer)
 RESTORE = Call("POST", "/sessions/{session}/restore", m.InstanceAnswer)
+DATA = Call("GET", "/sessions/{session}/data", Done)
 DATA_DELETE = Call("DELETE", "/sessions/{session}/instance", Done)
 LOGS = Call("GET", "/sessions/{session}/logs", m.LogAnswer)
 

@@ -55,6 +55,10 @@ class Client(Instances, Documents, Admin):
     def session(self, project: str, session: str) -> models.SessionAnswer:
         return self._wire.ask(calls.SESSION, project=project, session=session)
 
+    def session_by_id(self, session: str) -> models.SessionAnswer:
+        """A session of any project that one may see."""
+        return self._wire.ask(calls.SESSION_BY_ID, session=session)
+
     def add_session(self, project: str, new: models.SessionBody) -> models.SessionAnswer:
         return self._wire.ask(calls.SESSION_ADD, new, project=project)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from time import monotonic, sleep
 
 from . import calls, models
@@ -23,13 +23,22 @@ class Instances(Connected):
             yield from page.items
 
     def start(
-        self, project: str, session: str, *, resource_class: str | None = None, empty_disk: bool = False
+        self,
+        project: str,
+        session: str,
+        *,
+        resource_class: str | None = None,
+        empty_disk: bool = False,
+        without_storages: Iterable[str] = (),
     ) -> models.InstanceAnswer:
         """Start or resume; answered as soon as that is under way, and again if it runs already.
 
-        Without *resource_class* it is the smallest that fits; *empty_disk* starts with a new disk after `volume_lost`.
+        Without *resource_class* it is the smallest that fits; *empty_disk* starts with a new disk after `volume_lost`;
+        *without_storages* are directories of storages that this start leaves out.
         """
-        body = models.StartBody(resource_class=resource_class, empty_disk=empty_disk)
+        body = models.StartBody(
+            resource_class=resource_class, empty_disk=empty_disk, without_storages=list(without_storages)
+        )
         return self._wire.ask(calls.SESSION_START, body, project=project, session=session)
 
     def pause(self, session: str) -> models.InstanceAnswer:
@@ -39,6 +48,17 @@ class Instances(Connected):
     def restore(self, session: str) -> models.InstanceAnswer:
         """Take its data out of the trash. Raises NotFound: there is no instance."""
         return self._wire.ask(calls.RESTORE, session=session)
+
+    def contents(self, session: str) -> models.ContentsAnswer:
+        """What lies in its files, and what of it is nowhere else. Raises NotFound: there is no instance."""
+        return self._wire.ask(calls.CONTENTS, session=session)
+
+    def download(self, session: str) -> Iterator[bytes]:
+        """All its files as a `tar.zst`, piece by piece, while it rests: an archive that breaks off raises HubAway.
+
+        Raises Refused: it runs (`download_running`), or there are no files.
+        """
+        return self._wire.pieces(calls.DATA, session=session)
 
     def delete_data(self, session: str) -> None:
         """Delete the instance and its files for good. Raises NotFound: there is no instance."""

@@ -34,6 +34,7 @@ from ..web.answer_models_admin import (
     RemovedAnswer,
 )
 from ..web.answer_models_code import DifferenceAnswer, PlanAnswer, StepAnswer
+from ..web.answer_models_contents import ContentsAnswer, WorkAnswer
 from ..web.answer_models_environment import ReadyMadeAnswer
 from ..web.answer_models_image import BuiltImageList, CheckedAnswer, SoftwareAnswer
 from ..web.answer_models_instance import InstanceAnswer, InstanceList, LogAnswer, MyInstanceAnswer, ProgressAnswer
@@ -77,6 +78,7 @@ __all__ = [
     "ClaimList",
     "ConfigurationAnswer",
     "ConfigurationBody",
+    "ContentsAnswer",
     "DifferenceAnswer",
     "DismissalBody",
     "DocumentPart",
@@ -128,4 +130,5 @@ __all__ = [
     "StateBody",
     "StepAnswer",
     "SuccessorBody",
+    "WorkAnswer",
 ]

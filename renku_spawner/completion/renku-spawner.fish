@@ -50,8 +50,8 @@ function _shtab_renku_spawner_using
   test "$_shtab_renku_spawner_cmdpath" = "$argv"
 end
 
-set -g _shtab_renku_spawner_commands login logout projects sessions start pause logs delete-data open export apply environments 'environments list' 'environments add' 'environments archive' 'environments probe' instances 'instances list' 'instances pause' orphans db 'db upgrade' 'db check' 'db downgrade' images 'images probe' 'images script' check demo completion
-set -g _shtab_renku_spawner_opts_with_value --class --config --description --digest --file --keyword --kind --lines --message --owner --project --reason --report --search --state --status --successor --url -f -n
+set -g _shtab_renku_spawner_commands login logout projects sessions start pause logs open download delete-data export apply environments 'environments list' 'environments add' 'environments archive' 'environments probe' instances 'instances list' 'instances pause' orphans db 'db upgrade' 'db check' 'db downgrade' images 'images probe' 'images script' check demo completion
+set -g _shtab_renku_spawner_opts_with_value --class --config --description --digest --file --keyword --kind --lines --message --output --owner --project --reason --report --search --state --status --successor --url --without-storage -f -n -o
 
 complete -c renku-spawner -e
 complete -c renku-spawner -f
@@ -73,6 +73,7 @@ complete -c renku-spawner -n '_shtab_renku_spawner_using sessions' -l json -d 'a
 complete -c renku-spawner -n '_shtab_renku_spawner_using; and test $_shtab_renku_spawner_npos -eq 0' -a start -d 'Start or resume your session.'
 complete -c renku-spawner -n '_shtab_renku_spawner_using start' -s h -l help -d 'show this help message and exit'
 complete -c renku-spawner -n '_shtab_renku_spawner_using start' -l class -x -d 'resource class; the smallest that fits'
+complete -c renku-spawner -n '_shtab_renku_spawner_using start' -l without-storage -x -d 'leave a storage out of this start'
 complete -c renku-spawner -n '_shtab_renku_spawner_using start' -l wait -l no-wait -d 'until it runs, which is the usual'
 complete -c renku-spawner -n '_shtab_renku_spawner_using start' -l open -d 'show it in a browser as soon as it runs'
 complete -c renku-spawner -n '_shtab_renku_spawner_using start' -l json -d 'print your instance as the API gives it'
@@ -83,12 +84,16 @@ complete -c renku-spawner -n '_shtab_renku_spawner_using; and test $_shtab_renku
 complete -c renku-spawner -n '_shtab_renku_spawner_using logs' -s h -l help -d 'show this help message and exit'
 complete -c renku-spawner -n '_shtab_renku_spawner_using logs' -s f -l follow -d 'and what it will print, until Ctrl-C'
 complete -c renku-spawner -n '_shtab_renku_spawner_using logs' -s n -l lines -x -d 'the last N lines, 200 if left out'
-complete -c renku-spawner -n '_shtab_renku_spawner_using; and test $_shtab_renku_spawner_npos -eq 0' -a delete-data -d 'Delete the files of your session for good.'
-complete -c renku-spawner -n '_shtab_renku_spawner_using delete-data' -s h -l help -d 'show this help message and exit'
-complete -c renku-spawner -n '_shtab_renku_spawner_using delete-data' -l yes -d 'without asking for its title'
 complete -c renku-spawner -n '_shtab_renku_spawner_using; and test $_shtab_renku_spawner_npos -eq 0' -a open -d 'Show your session in a browser.'
 complete -c renku-spawner -n '_shtab_renku_spawner_using open' -s h -l help -d 'show this help message and exit'
 complete -c renku-spawner -n '_shtab_renku_spawner_using open' -l print -d 'print its address only'
+complete -c renku-spawner -n '_shtab_renku_spawner_using; and test $_shtab_renku_spawner_npos -eq 0' -a download -d 'Fetch the files of your session, while it is paused.'
+complete -c renku-spawner -n '_shtab_renku_spawner_using download' -s h -l help -d 'show this help message and exit'
+complete -c renku-spawner -n '_shtab_renku_spawner_using download' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'a tar.zst, called after the session if left out; - is stdout'
+complete -c renku-spawner -n '_shtab_renku_spawner_using download' -l force -d 'also in place of a file that is there'
+complete -c renku-spawner -n '_shtab_renku_spawner_using; and test $_shtab_renku_spawner_npos -eq 0' -a delete-data -d 'Delete the files of your session for good.'
+complete -c renku-spawner -n '_shtab_renku_spawner_using delete-data' -s h -l help -d 'show this help message and exit'
+complete -c renku-spawner -n '_shtab_renku_spawner_using delete-data' -l yes -d 'without asking for its title'
 complete -c renku-spawner -n '_shtab_renku_spawner_using; and test $_shtab_renku_spawner_npos -eq 0' -a export -d 'Print the sessions of a project as YAML, to be kept in git.'
 complete -c renku-spawner -n '_shtab_renku_spawner_using export' -s h -l help -d 'show this help message and exit'
 complete -c renku-spawner -n '_shtab_renku_spawner_using export' -l json -d 'as JSON'

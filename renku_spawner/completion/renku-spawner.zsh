@@ -16,6 +16,7 @@ _shtab_renku_spawner_commands() {
     db:'Renku'"'"'s tables in the hub'"'"'s database.'
     delete-data:'Delete the files of your session for good.'
     demo:'A hub on this machine, with people and projects.'
+    download:'Fetch the files of your session, while it is paused.'
     environments:'Ready-made environments.'
     export:'Print the sessions of a project as YAML, to be kept in git.'
     images:'What is installed in the images of ready-made environments.'
@@ -156,6 +157,16 @@ _shtab_renku_spawner_demo_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_renku_spawner_demo_defaults_added=0
+
+_shtab_renku_spawner_download_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  {-o,--output}"[a tar.zst, called after the session if left out\; - is stdout]:FILE:_files"
+  "--force[also in place of a file that is there]"
+  ":its id, or project\/path\:title:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_renku_spawner_download_defaults_added=0
 
 _shtab_renku_spawner_environments_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
@@ -346,6 +357,7 @@ _shtab_renku_spawner_sessions_defaults_added=0
 _shtab_renku_spawner_start_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--class[resource class\; the smallest that fits]:NAME:"
+  "*--without-storage[leave a storage out of this start]:DIRECTORY:"
   {--wait,--no-wait}"[until it runs, which is the usual]"
   "--open[show it in a browser as soon as it runs]"
   "--json[print your instance as the API gives it]"
@@ -380,6 +392,7 @@ _shtab_renku_spawner() {
         db) _shtab_renku_spawner_db ;;
         delete-data) _arguments -C -s $_shtab_renku_spawner_delete_data_options ;;
         demo) _arguments -C -s $_shtab_renku_spawner_demo_options ;;
+        download) _arguments -C -s $_shtab_renku_spawner_download_options ;;
         environments) _shtab_renku_spawner_environments ;;
         export) _arguments -C -s $_shtab_renku_spawner_export_options ;;
         images) _shtab_renku_spawner_images ;;

@@ -27,10 +27,17 @@ def obstacle(instance: Instance) -> str | None:
     return "volume_lost" if instance.disk_lost else None
 
 
-def disposition(title: str) -> str:
-    """The header that names the file after the session: in ASCII, and for who can read it as it is (RFC 6266)."""
+def file_name(title: str) -> str:
+    """What any file system takes as the name of a file, called after the session."""
     shown = " ".join("".join(letter if letter.isprintable() else " " for letter in title).split())
     shown = re.sub(r'[/\\:*?"<>|%]', "-", shown).strip(". ")[:_LONGEST] or "session"
+    return shown + SUFFIX
+
+
+def disposition(title: str) -> str:
+    """The header that names the file after the session: in ASCII, and for who can read it as it is (RFC 6266)."""
+    named = file_name(title)
+    shown = named.removesuffix(SUFFIX)
     plain = unicodedata.normalize("NFKD", shown).encode("ascii", "ignore").decode()
     plain = re.sub(r"[^A-Za-z0-9 ._-]", "", plain).strip(". -") or "session"
-    return f"attachment; filename=\"{plain}{SUFFIX}\"; filename*=UTF-8''{quote(shown + SUFFIX, safe='')}"
+    return f"attachment; filename=\"{plain}{SUFFIX}\"; filename*=UTF-8''{quote(named, safe='')}"

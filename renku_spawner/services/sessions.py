@@ -196,6 +196,13 @@ async def _instead(
     return await replacement.asked(parts, person, session, change.image)
 
 
+async def project_of(parts: Parts, session_id: str) -> str:
+    """The id of the project that has the session; of one that there is not an id that nothing has, so that looking for
+    that project ends as for one that is hidden."""
+    found = await read(parts, lambda tx: tx.sessions.get(session_id))
+    return found.project if found else names.new_id()
+
+
 def of(tx: Transaction, project: Project, session_id: str) -> Session:
     """The living session of this very project. Raises NotFound (H71)."""
     session = tx.sessions.get(session_id) if names.is_id(session_id) else None

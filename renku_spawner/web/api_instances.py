@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from ..services import data, instances
-from . import actions, downloading, reading
+from ..services import data, instances, sessions
+from . import actions, answers_contents, downloading, reading, server_files
+from .answer_models import SessionAnswer
+from .answer_models_contents import ContentsAnswer
 from .answer_models_instance import InstanceAnswer, InstanceList, LogAnswer
+from .api_sessions import OfSession
 from .base_api import RenkuAPIHandler
 from .bodies import Nothing
 from .operations import AFTER, LIMIT, LINES, Operation
@@ -26,6 +29,28 @@ class Mine(RenkuAPIHandler):
         found, following = await instances.mine(self.parts, self.person, after=self.after(), limit=self.limit())
         items = [self.answers.mine(each) for each in found]
         self.answer(InstanceList(items=items, next=self.following(following)))
+
+
+class Session(OfSession):
+    calls = {
+        "get": Operation(summary="A session by its id alone, of any project", scope=READ, answer=SessionAnswer),
+    }
+
+    async def get(self, session_id: str) -> None:
+        await self.tell_session(await sessions.project_of(self.parts, session_id), session_id)
+
+
+class Contents(RenkuAPIHandler):
+    calls = {
+        "get": Operation(
+            summary="What lies in the files of your instance, and what of it is nowhere else",
+            scope=READ, answer=ContentsAnswer,
+        )
+    }  # fmt: skip
+
+    async def get(self, session_id: str) -> None:
+        instance = await instances.one(self.parts, self.person, session_id)
+        self.answer(answers_contents.contents(await server_files.contents(self.current_user, instance)))
 
 
 class Pause(RenkuAPIHandler):

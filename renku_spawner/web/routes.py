@@ -148,6 +148,8 @@ API: tuple[Route, ...] = (
     Route("api_image_check", r"api/renku/images/check", api_images.Check),
     Route("api_my_sessions", r"api/renku/sessions", api_instances.Mine),
     Route("api_events", r"api/renku/sessions/events", stream.Events),
+    Route("api_session_by_id", rf"api/renku/sessions/{ID}", api_instances.Session),
+    Route("api_instance_contents", rf"api/renku/sessions/{ID}/contents", api_instances.Contents),
     Route("api_instance_pause", rf"api/renku/sessions/{ID}/pause", api_instances.Pause),
     Route("api_instance_restore", rf"api/renku/sessions/{ID}/restore", api_instances.Restore),
     Route("api_instance_awake", rf"api/renku/sessions/{ID}/keep-awake", api_awake.KeepAwake),

@@ -45,13 +45,15 @@ def client(hub: OwnHub):
 
 
 @pytest.fixture
-def path(client: Client, request: pytest.FixtureRequest) -> str:
-    """A project of its own for the test, with a session."""
+def path(client: Client, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A project of its own for the test, with a session; nothing of it runs any more afterwards."""
     path = f"alice/{request.node.name.replace('_', '-')[5:35].strip('-').lower()}"
     client.add_project(models.ProjectBody(path=path, title="Project"))
     environment = next(client.environments())
     client.add_session(path, models.SessionBody(environment=environment.id, title="Explore"))
-    return path
+    yield path
+    for each in client.mine():
+        client.delete_data(each.session)
 
 
 @pytest.fixture

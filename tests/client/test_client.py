@@ -26,6 +26,9 @@ def test_a_program_makes_a_project_and_a_session_starts_reads_pauses_and_deletes
     assert client.pause(made.id).status in ("stopping", "paused")
     *_, told = client.until_settled("alice/climate", made.id)
     assert told.status == "paused"
+    assert client.session_by_id(made.id).instance.status == "paused"
+    looked = client.contents(made.id)
+    assert (looked.known, looked.repositories, looked.loose) == (True, [], 0)
     client.delete_data(made.id)
     client.remove_session(project.id, made.id)
     assert list(client.sessions(project.id)) == []

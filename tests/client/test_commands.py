@@ -1,8 +1,10 @@
 """`renku-spawner` as people and scripts use it, against a real hub."""
 
+import tarfile
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from renku_spawner.client import Client, models
 from tests.client.conftest import environ_of, logged_in, login_file
@@ -11,8 +13,9 @@ from tests.faults.own_hub import ADMIN_TOKEN, OwnHub
 from tests.fixtures.ports import free_port
 
 
-def test_a_session_is_started_by_its_name_shown_paused_and_deleted(run: Run, path: str, client: Client):
-    [session] = client.sessions(path)
+def test_a_session_is_started_by_its_name_shown_paused_and_deleted(
+    hub: OwnHub, run: Run, path: str, session: models.SessionAnswer, client: Client, tmp_path: Path
+):
     started = run("start", f"{path}:explore")
     instance = client.session(path, session.id).instance
     assert (started.code, started.out) == (0, client.address(instance.url or "") + "\n")
@@ -24,16 +27,31 @@ def test_a_session_is_started_by_its_name_shown_paused_and_deleted(run: Run, pat
     assert "\x1b[32mrunning\x1b[0m" in run("sessions", terminal=True).out
     assert run("start", path, "--json").json["status"] == "running"
     assert run("logs", "Expl").code == 0
+    assert run("download", session.id).code == 4
     assert run("pause", session.id).out in ("Explore: stopping\n", "Explore: paused\n")
     [*_] = client.until_settled(session.project, session.id)
     assert run("open", "Explore").code == 4
     assert run("pause", "--all").err == "Nothing of yours runs.\n"
     asked = run("delete-data", session.id)
     assert (asked.code, "--yes" in asked.err) == (2, True)
-    assert run("delete-data", session.id, stdin="explore\n", terminal=True).code == 4
+    [work] = hub.workspace.glob("*/work")
+    (work / "notes.txt").write_text("Ice")
+    downloaded(run, tmp_path)
+    wrong = run("delete-data", session.id, stdin="explore\n", terminal=True)
+    assert (wrong.code, "  files outside of repositories: 1\n" in wrong.err) == (4, True)
     done = run("delete-data", session.id, stdin="Explore\n", terminal=True)
     assert (done.code, done.out) == (0, "The files of Explore are deleted.\n")
     assert run("delete-data", session.id, "--yes").code == 3
+
+
+def downloaded(run: Run, folder: Path) -> None:
+    archive = str(folder / "ice.tar.zst")
+    assert run("download", "Explore", "-o", archive).err.startswith(f"Explore is in {archive} (")
+    with zstandard.open(archive, "rb") as opened, tarfile.open(fileobj=opened, mode="r|") as packed:
+        assert [each.name for each in packed if each.isfile()] == ["work/notes.txt"]
+    assert run("download", "Explore", "-o", archive).code == 4
+    assert run("download", "Explore", "-o", archive, "--force").code == 0
+    assert [each.name for each in folder.iterdir() if each.name.startswith(".")] == []
 
 
 def test_a_start_that_fails_says_why_and_what_it_printed(run: Run, path: str, client: Client):

@@ -151,6 +151,8 @@ API = """
 /api/renku/images/check                                    POST    403 422 422 422 422 422  403 422 422 422 422 422  422 422 422 403
 /api/renku/sessions                                        GET     403 200 200 200 200 200  403 200 200 200 200 200  200 200 200 403
 /api/renku/sessions/events                                 GET     403 200 200 200 200 200  403 200 200 200 200 200  200 200 200 403
+/api/renku/sessions/{session}                              GET     403 404 200 200 200 404  403 200 200 200 200 200  200 200 200 403
+/api/renku/sessions/{session}/contents                     GET     403 404 404 404 200 404  403 404 404 404 200 404  200 200 200 403
 /api/renku/sessions/{session}/pause                        POST    403 404 404 404 202 404  403 404 404 404 202 404  403 202 403 403
 /api/renku/sessions/{session}/restore                      POST    403 404 404 404 200 404  403 404 404 404 200 404  403 200 403 403
 /api/renku/sessions/{session}/keep-awake                   POST    403 404 404 404 409 404  403 404 404 404 409 404  403 409 403 403
