@@ -1,4 +1,4 @@
-"""`renku-spawner start | pause | logs | open`: one's own sessions."""
+"""`renku-spawner start | pause | keep-awake | logs | open`: one's own sessions."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from urllib.parse import urlsplit
 from . import cli_base, cli_find, cli_progress, cli_reach
 from .cli_base import Ended, Exit
 from .cli_find import NAMED, Found
-from .cli_show import as_json, log_line, safe
+from .cli_show import as_json, log_line, moment, safe
 from .client import Client
 from .client.models import InstanceAnswer
 
+_UNITS = {"m": 60, "h": 3600, "d": 86_400}  # seconds
 _PAUSABLE = ("running", "launching")
 
 
@@ -35,6 +36,10 @@ def add(commands: Any) -> None:
     pause = cli_base.add(commands, "pause", _pause, "pause your sessions; the files in /work stay")
     pause.add_argument("session", metavar="SESSION", nargs="*", help=NAMED)
     pause.add_argument("--all", action="store_true", help="all that run or start")
+    awake = cli_base.add(commands, "keep-awake", _keep_awake, "do not let your session be paused when nobody uses it")
+    awake.add_argument("session", metavar="SESSION", help=NAMED)
+    awake.add_argument("--for", dest="seconds", type=_seconds, metavar="TIME", help="such as 90m, 3h or 1d; an hour")
+    awake.add_argument("--off", dest="seconds", action="store_const", const=0, help="no longer")
     logs = cli_base.add(commands, "logs", _logs, "what your session prints")
     logs.add_argument("session", metavar="SESSION", help=NAMED)
     logs.add_argument("-f", "--follow", action="store_true", help="and what it will print, until Ctrl-C")
@@ -42,6 +47,12 @@ def add(commands: Any) -> None:
     show = cli_base.add(commands, "open", _open, "show your session in a browser")
     show.add_argument("session", metavar="SESSION", help=NAMED)
     show.add_argument("--print", action="store_true", help="print its address only")
+
+
+def _seconds(text: str) -> int:
+    if not (text[:-1].isascii() and text[:-1].isdigit() and len(text) < 7 and text[-1] in _UNITS):
+        raise argparse.ArgumentTypeError("a number with m, h or d, please: 90m, 3h, 1d")
+    return int(text[:-1]) * _UNITS[text[-1]]
 
 
 def _lines(text: str) -> int:
@@ -98,6 +109,14 @@ def _pause(parsed: argparse.Namespace) -> None:
             print(f"{safe(title)}: {now.status}")
     if not mine:
         print("Nothing of yours runs.", file=sys.stderr)
+
+
+def _keep_awake(parsed: argparse.Namespace) -> None:
+    with cli_reach.connected(parsed) as hub:
+        found = cli_find.mine(hub, parsed.session)
+        now = hub.keep_awake(found.id, parsed.seconds)
+        until = f"is kept awake until {moment(now.awake_until)}" if now.awake_until else "is not kept awake"
+        print(f"{safe(found.title)} {until}.")
 
 
 def _logs(parsed: argparse.Namespace) -> None:

@@ -45,6 +45,10 @@ class Instances(Connected):
         """Its files stay. Raises NotFound: there is no instance."""
         return self._wire.ask(calls.PAUSE, session=session)
 
+    def keep_awake(self, session: str, seconds: int | None = None) -> models.InstanceAnswer:
+        """So long it is not paused although nobody uses it: an hour if not said, 0: no longer. Raises Refused."""
+        return self._wire.ask(calls.KEEP_AWAKE, models.AwakeBody(seconds=seconds), session=session)
+
     def restore(self, session: str) -> models.InstanceAnswer:
         """Take its data out of the trash. Raises NotFound: there is no instance."""
         return self._wire.ask(calls.RESTORE, session=session)

@@ -39,6 +39,7 @@ from ..web.answer_models_environment import ReadyMadeAnswer
 from ..web.answer_models_image import BuiltImageList, CheckedAnswer, SoftwareAnswer
 from ..web.answer_models_instance import InstanceAnswer, InstanceList, LogAnswer, MyInstanceAnswer, ProgressAnswer
 from ..web.bodies import (
+    AwakeBody,
     BuiltBody,
     ConfigurationBody,
     MemberBody,
@@ -70,6 +71,7 @@ __all__ = [
     "ArchiveBody",
     "AuditAnswer",
     "AuditList",
+    "AwakeBody",
     "BuiltBody",
     "BuiltImageList",
     "CheckBody",

@@ -50,8 +50,8 @@ function _shtab_renku_spawner_using
   test "$_shtab_renku_spawner_cmdpath" = "$argv"
 end
 
-set -g _shtab_renku_spawner_commands login logout projects sessions start pause logs open download delete-data export apply environments 'environments list' 'environments add' 'environments archive' 'environments probe' instances 'instances list' 'instances pause' orphans db 'db upgrade' 'db check' 'db downgrade' images 'images probe' 'images script' check demo completion
-set -g _shtab_renku_spawner_opts_with_value --class --config --description --digest --file --keyword --kind --lines --message --output --owner --project --reason --report --search --state --status --successor --url --without-storage -f -n -o
+set -g _shtab_renku_spawner_commands login logout projects sessions start pause keep-awake logs open download delete-data export apply environments 'environments list' 'environments add' 'environments archive' 'environments probe' instances 'instances list' 'instances pause' orphans db 'db upgrade' 'db check' 'db downgrade' images 'images probe' 'images script' check demo completion
+set -g _shtab_renku_spawner_opts_with_value --class --config --description --digest --file --for --keyword --kind --lines --message --output --owner --project --reason --report --search --state --status --successor --url --without-storage -f -n -o
 
 complete -c renku-spawner -e
 complete -c renku-spawner -f
@@ -80,6 +80,10 @@ complete -c renku-spawner -n '_shtab_renku_spawner_using start' -l json -d 'prin
 complete -c renku-spawner -n '_shtab_renku_spawner_using; and test $_shtab_renku_spawner_npos -eq 0' -a pause -d 'Pause your sessions; the files in /work stay.'
 complete -c renku-spawner -n '_shtab_renku_spawner_using pause' -s h -l help -d 'show this help message and exit'
 complete -c renku-spawner -n '_shtab_renku_spawner_using pause' -l all -d 'all that run or start'
+complete -c renku-spawner -n '_shtab_renku_spawner_using; and test $_shtab_renku_spawner_npos -eq 0' -a keep-awake -d 'Do not let your session be paused when nobody uses it.'
+complete -c renku-spawner -n '_shtab_renku_spawner_using keep-awake' -s h -l help -d 'show this help message and exit'
+complete -c renku-spawner -n '_shtab_renku_spawner_using keep-awake' -l for -x -d 'such as 90m, 3h or 1d; an hour'
+complete -c renku-spawner -n '_shtab_renku_spawner_using keep-awake' -l off -d 'no longer'
 complete -c renku-spawner -n '_shtab_renku_spawner_using; and test $_shtab_renku_spawner_npos -eq 0' -a logs -d 'What your session prints.'
 complete -c renku-spawner -n '_shtab_renku_spawner_using logs' -s h -l help -d 'show this help message and exit'
 complete -c renku-spawner -n '_shtab_renku_spawner_using logs' -s f -l follow -d 'and what it will print, until Ctrl-C'

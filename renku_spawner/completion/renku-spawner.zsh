@@ -21,6 +21,7 @@ _shtab_renku_spawner_commands() {
     export:'Print the sessions of a project as YAML, to be kept in git.'
     images:'What is installed in the images of ready-made environments.'
     instances:'Everybody'"'"'s sessions; that you looked is on record.'
+    keep-awake:'Do not let your session be paused when nobody uses it.'
     login:'Remember a hub and a token of yours, which is asked for.'
     logout:'Forget them.'
     logs:'What your session prints.'
@@ -281,6 +282,16 @@ _shtab_renku_spawner_instances_pause_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_renku_spawner_instances_pause_defaults_added=0
 
+_shtab_renku_spawner_keep_awake_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--for[such as 90m, 3h or 1d\; an hour]:TIME:"
+  "--off[no longer]"
+  ":its id, or project\/path\:title:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_renku_spawner_keep_awake_defaults_added=0
+
 _shtab_renku_spawner_login_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--plain-http[also send the token where others could read it]"
@@ -397,6 +408,7 @@ _shtab_renku_spawner() {
         export) _arguments -C -s $_shtab_renku_spawner_export_options ;;
         images) _shtab_renku_spawner_images ;;
         instances) _shtab_renku_spawner_instances ;;
+        keep-awake) _arguments -C -s $_shtab_renku_spawner_keep_awake_options ;;
         login) _arguments -C -s $_shtab_renku_spawner_login_options ;;
         logout) _arguments -C -s $_shtab_renku_spawner_logout_options ;;
         logs) _arguments -C -s $_shtab_renku_spawner_logs_options ;;

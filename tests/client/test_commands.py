@@ -28,6 +28,8 @@ def test_a_session_is_started_by_its_name_shown_paused_and_deleted(
     assert run("start", path, "--json").json["status"] == "running"
     assert run("logs", "Expl").code == 0
     assert run("download", session.id).code == 4
+    assert run("keep-awake", session.id, "--for", "3w").code == 2
+    assert run("keep-awake", session.id, "--off").out == "Explore is not kept awake.\n"
     assert run("pause", session.id).out in ("Explore: stopping\n", "Explore: paused\n")
     [*_] = client.until_settled(session.project, session.id)
     assert run("open", "Explore").code == 4
