@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ c.Renku.environments = [dict(key="python", name="Python", image="quay.io/jupyter
 c.Renku.one_active_per_environment = False
 c.Renku.repository_hosts = {hosts!r}
 c.Renku.stop_grace = {stop_grace}
+c.JupyterHub.concurrent_spawn_limit = {at_once}
 c.RenkuLocalSpawner.cmd = {cmd!r}
 install(c)
 """
@@ -68,7 +69,7 @@ def until(condition: Callable[[], Any], *, seconds: float = 60, why: str = "") -
 class OwnHub:
     """The hub of a folder: what is in there outlives its processes."""
 
-    def __init__(self, folder: Path, *, hosts: set[str] = frozenset(), stop_grace: float = 4) -> None:  # type: ignore[assignment]
+    def __init__(self, folder: Path, *, hosts: Collection[str] = (), stop_grace: float = 4, at_once: int = 100) -> None:
         self.folder, self.workspace = folder, folder / "sessions"
         port, hub_port, proxy_port = free_ports(3)
         self.url = f"http://127.0.0.1:{port}/hub/"
@@ -76,7 +77,7 @@ class OwnHub:
         self.config.write_text(
             CONFIG.format(
                 folder=folder, port=port, hub_port=hub_port, proxy_port=proxy_port, token=ADMIN_TOKEN,
-                hosts=set(hosts), stop_grace=stop_grace, cmd=TINY,
+                hosts=set(hosts), stop_grace=stop_grace, cmd=TINY, at_once=at_once,
             )
         )  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None

@@ -1,8 +1,15 @@
 """Starts above the hub's limit wait in line, fairly, and begin by themselves (R39)."""
 
+import contextlib
+import json
+
+from renku_spawner.domain.access import Role
 from renku_spawner.domain.instance import Instance, Status
+from renku_spawner.domain.project import Member, ProjectChange
+from renku_spawner.domain.reasons import sentence
 from renku_spawner.domain.session import Session
 from renku_spawner.runtime.folders import Folders
+from renku_spawner.services import projects
 from tests.fixtures.renku import RenkuHub, until
 from tests.spawner import ways
 
@@ -19,6 +26,21 @@ async def let_answer(hub: RenkuHub, session: Session, name: str) -> Instance:
 def line(hub: RenkuHub, *who):
     """Where they stand, as the hub has it in memory."""
     return [hub.parts.line.place(name, session.id) for session, name in who]
+
+
+@contextlib.asynccontextmanager
+async def told(hub, name):
+    """A function that waits until the event stream of somebody's instances says what is asked for."""
+    async with hub.client(name).stream("GET", "api/renku/sessions/events") as stream:
+        lines = stream.aiter_lines()
+
+        async def says(what):
+            async for each in lines:
+                if each.startswith("data: {") and what(json.loads(each.removeprefix("data: "))):
+                    return True
+            return False
+
+        yield says
 
 
 async def comes_up(hub, session, name):
@@ -47,3 +69,33 @@ async def test_what_the_hub_has_no_room_for_waits_in_line_and_begins_by_itself(r
     await let_answer(hub, session, "bob")
     await comes_up(hub, session, "carol")
     await let_answer(hub, session, "carol")
+
+
+async def test_who_asks_for_much_keeps_nobody_waiting_and_who_may_no_longer_start_reads_why(renku_hub):
+    hub = await renku_hub(
+        JupyterHub={"concurrent_spawn_limit": 1},
+        Renku={"one_active_per_environment": False, "session_limits": {"running": 3}, "queue_limit": 4},
+    )
+    project = await hub.project()
+    gate = await hub.session(project, "Gate", variables={"TINY_WAIT": "yes"})
+    more = [await hub.session(project, title) for title in ("More", "Most", "Too much")]
+    for session, name in ((gate, "alice"), (more[0], "alice"), (more[1], "alice"), (gate, "bob"), (gate, "carol")):
+        assert (await ways.start(hub, session, name)).status_code == 202
+    assert line(hub, (more[0], "alice"), (gate, "bob"), (gate, "carol"), (more[1], "alice")) == [1, 2, 3, 4]
+    assert (await ways.start(hub, more[2])).json()["code"] == "limit_user", "what waits counts"
+    full = await ways.start(hub, more[0], "bob")
+    assert (full.status_code, full.json()["code"], "Retry-After" in full.headers) == (503, "hub_busy", True)
+    assert (await ways.start(hub, gate, "bob")).json()["queue_position"] == 2, "a second click changes nothing"
+    async with told(hub, "carol") as news:
+        assert (await ways.pause(hub, gate, "bob")).json()["status"] == "inactive", "nothing is kept of what never was"
+        assert await news(lambda each: each["queue_position"] == 2)
+    now = await projects.show(hub.parts, hub.person("alice"), project.id)
+    alone = ProjectChange(version=now.version, members=(Member(kind="user", name="alice", role=Role.OWNER),))
+    await projects.change(hub.parts, hub.person("alice"), project.id, alone)
+    await let_answer(hub, gate, "alice")
+    await hub.becomes(more[0], Status.RUNNING)
+    failed = await hub.becomes(gate, Status.FAILED, "carol")
+    assert (failed.reason, failed.message) == ("not_found", sentence("not_found"))
+    await hub.becomes(more[1], Status.RUNNING)
+    assert ways.failure_count(hub) == 0
+    assert hub.parts.line.length == 0
