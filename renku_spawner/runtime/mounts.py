@@ -192,9 +192,18 @@ async def _end(folder: Folder) -> None:
 
 
 def _processes(folder: Folder) -> list[Process]:
-    mark, own = os.fsencode(folder.path.resolve()), folder.path.resolve()
-    _children[own] = [child for child in _children.get(own, []) if child.poll() is None]
-    if not _children[own]:
-        del _children[own]
-    everyone = (process for process in proc.everyone() if process.alive)
-    return [each for each in everyone if proc.environment(each.pid).get(_MARKER.encode()) == mark]
+    """What still runs of the mounts; one that is about to end has no environment any more, but a parent."""
+    mark, ours = os.fsencode(folder.path.resolve()), _unreaped(folder.path.resolve())
+    return [
+        each
+        for each in proc.everyone()
+        if each.pid in ours or (each.alive and proc.environment(each.pid).get(_MARKER.encode()) == mark)
+    ]
+
+
+def _unreaped(folder: Path) -> set[int]:
+    """Our own children that have not ended, as far as we know; those that have are forgotten."""
+    alive = [child for child in _children.pop(folder, []) if child.poll() is None]
+    if alive:
+        _children[folder] = alive
+    return {child.pid for child in alive}

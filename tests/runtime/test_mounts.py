@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from renku_spawner.domain.storage import Outcome
-from renku_spawner.runtime import contents, disks, mounts, rclone, walk
+from renku_spawner.runtime import contents, disks, mounts, proc, rclone, walk
 from renku_spawner.runtime.folders import Folder, Folders
 from renku_spawner.runtime.mounts import Mount, NotMounted
 from tests.fixtures.remotes import PASSWORD, USER, s3, served, slow
@@ -199,4 +199,6 @@ async def test_a_mount_outlives_a_hub_that_is_killed_and_the_next_one_takes_it_a
 
 
 def _rclones(folder: Folder) -> list[int]:
-    return [each.pid for each in mounts._processes(folder)]
+    """Not those by which they mount, which end at once."""
+    found = (each.pid for each in mounts._processes(folder))
+    return [pid for pid in found if proc.command(pid)[:1] == [rclone.program()]]
