@@ -52,6 +52,17 @@ PACKAGES = Call("GET", "/projects/{project}/sessions/{session}/packages", m.Soft
 BUILT_IMAGES = Call("GET", "/projects/{project}/images", m.BuiltImageList)
 IMAGE_CHECK = Call("POST", "/images/check", m.CheckedAnswer, m.CheckBody)
 
+STORAGES = Call("GET", "/projects/{project}/storages", m.StorageList)
+STORAGE_ADD = Call("POST", "/projects/{project}/storages", m.StorageAnswer, m.StorageBody)
+STORAGE_CHANGE = Call("PATCH", "/projects/{project}/storages/{storage}", m.StorageAnswer, m.StorageChangeBody)
+STORAGE_REMOVE = Call("DELETE", "/projects/{project}/storages/{storage}", Done)
+STORAGE_CHECK = Call("POST", "/projects/{project}/storages/{storage}/check", m.StorageAnswer)
+CREDENTIALS = Call("GET", "/projects/{project}/sessions/{session}/credentials", m.AskedStorageList)
+CREDENTIALS_ENTER = Call(
+    "POST", "/projects/{project}/sessions/{session}/credentials", m.AskedStorageList, m.OwnCredentialsBody
+)
+CREDENTIALS_FORGET = Call("DELETE", "/storages/{storage}/credentials", Done)
+
 MINE = Call("GET", "/sessions", m.InstanceList)
 EVENTS = Call("GET", "/sessions/events", m.ProgressAnswer)
 SESSION_BY_ID = Call("GET", "/sessions/{session}", m.SessionAnswer)

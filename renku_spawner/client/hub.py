@@ -8,9 +8,10 @@ from . import calls, models
 from .admin import Admin
 from .documents import Documents
 from .instances import Instances
+from .storages import Storages
 
 
-class Client(Instances, Documents, Admin):
+class Client(Instances, Documents, Admin, Storages):
     """One user at one hub.
 
     *url* is the hub's address, or that of any of its pages; *token* one of JupyterHub, made on the hub's page

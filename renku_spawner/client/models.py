@@ -38,6 +38,7 @@ from ..web.answer_models_contents import ContentsAnswer, WorkAnswer
 from ..web.answer_models_environment import ReadyMadeAnswer
 from ..web.answer_models_image import BuiltImageList, CheckedAnswer, SoftwareAnswer
 from ..web.answer_models_instance import InstanceAnswer, InstanceList, LogAnswer, MyInstanceAnswer, ProgressAnswer
+from ..web.answer_models_storage import AskedStorageAnswer, AskedStorageList, LookAnswer, StorageAnswer, StorageList
 from ..web.bodies import (
     AwakeBody,
     BuiltBody,
@@ -63,12 +64,15 @@ from ..web.bodies_environment import (
     SuccessorBody,
 )
 from ..web.bodies_image import CheckBody, DismissalBody, RevisionBody
+from ..web.bodies_storage import OwnCredentialsBody, StorageBody, StorageChangeBody
 from ..web.forms_admin import OrphansBody, PauseBody
 
 __all__ = [
     "AdminInstanceAnswer",
     "AdminInstanceList",
     "ArchiveBody",
+    "AskedStorageAnswer",
+    "AskedStorageList",
     "AuditAnswer",
     "AuditList",
     "AwakeBody",
@@ -96,6 +100,7 @@ __all__ = [
     "InstanceAnswer",
     "InstanceList",
     "LogAnswer",
+    "LookAnswer",
     "MemberBody",
     "MoveBody",
     "MyInstanceAnswer",
@@ -104,6 +109,7 @@ __all__ = [
     "OrphanAnswer",
     "OrphansAnswer",
     "OrphansBody",
+    "OwnCredentialsBody",
     "PauseBody",
     "PlanAnswer",
     "ProgressAnswer",
@@ -131,6 +137,10 @@ __all__ = [
     "StartBody",
     "StateBody",
     "StepAnswer",
+    "StorageAnswer",
+    "StorageBody",
+    "StorageChangeBody",
+    "StorageList",
     "SuccessorBody",
     "WorkAnswer",
 ]
