@@ -7,7 +7,7 @@ from ..services import projects
 from .answer_models import ProjectAnswer, ProjectList
 from .base_api import RenkuAPIHandler
 from .bodies import Nothing, ProjectBody, ProjectChangeBody
-from .forms import without_member
+from .forms_project import without_member
 from .operations import AFTER, LIMIT, SEARCH, Operation
 from .scopes import READ, WRITE
 

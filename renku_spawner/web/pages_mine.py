@@ -19,17 +19,17 @@ class MySessions(RenkuHandler):
     async def get(self) -> None:
         found, following = await instances.mine(self.parts, self.person, after=self.after())
         rows = [views_session.mine(each, self.frame) for each in found]
-        share = views_shares.said(await shares.of(self.parts, self.person))
         self.show(
-            "renku_sessions.html", "sessions", rows=rows, summary=share and f"You have {share}.",
-            refresh=refresh(r["status"] for r in rows),
+            "renku_sessions.html", "sessions", rows=rows, refresh=refresh(r["status"] for r in rows),
             next=query(self.urls.mine, after=following) if following else None,
-            back=query("sessions", after=self.after()), gitlab=self.frame.gitlab,
-            kept=await self._kept(),
+            back=query("sessions", after=self.after()), gitlab=self.frame.gitlab, **await self._own(),
         )  # fmt: skip
 
-    async def _kept(self) -> list[View]:
-        return views_storages.kept(await storage_credentials.mine(self.parts, self.person), self.frame)
+    async def _own(self) -> View:
+        """What one has of what is allowed, and the credentials that one keeps."""
+        share = views_shares.said(await shares.of(self.parts, self.person))
+        kept = await storage_credentials.mine(self.parts, self.person)
+        return {"summary": share and f"You have {share}.", "kept": views_storages.kept(kept, self.frame)}
 
 
 class OfInstance(RenkuHandler):

@@ -12,13 +12,12 @@ from . import views_code, views_shares
 from . import views_projects as views
 from .base_page import RenkuHandler
 from .bodies import Nothing
-from .forms import (
-    ConfirmForm,
+from .forms import ConfirmForm, typed
+from .forms_project import (
     MemberForm,
     ProjectForm,
     RepositoryForm,
     SettingsForm,
-    typed,
     without_member,
     without_repository,
 )  # fmt: skip
