@@ -35,6 +35,7 @@ class Kubelet(ScriptedKubelet):
     """Pods get ready after 50 ms, stay as they are (mode `pending`), or live a recorded life (mode is its name)."""
 
     mode = "ready"
+    ready_after = READY_AFTER
     machine = "127.0.0.1"
 
     def added(self, pod: Object) -> None:
@@ -50,7 +51,7 @@ class Kubelet(ScriptedKubelet):
         return self.machine
 
     async def soon_ready(self, pod: Object) -> None:
-        await asyncio.sleep(READY_AFTER)
+        await asyncio.sleep(self.ready_after)
         spec = pod["spec"] | {"nodeName": self.cluster.node}
         inits = [
             kubelet_status.Container(each, kubelet_status.terminated(0, "Completed", stamp()), ready=True)
@@ -82,6 +83,10 @@ class Control:
 
     def mode(self, mode: str) -> None:
         self.kubelet.mode = mode
+
+    def ready_after(self, seconds: float) -> None:
+        """How long pods take from now on in the mode `ready`."""
+        self.kubelet.ready_after = seconds
 
     def seed(self, pods: int, size: int, events: int) -> None:
         """So many running pods of others, of *size* bytes, and events about them."""

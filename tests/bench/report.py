@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from . import cluster_report, gitlab_report, image_report
+from . import class_report, cluster_report, gitlab_report, image_report
 from .hubs import ROOT
 from .lines import Line, spread
 from .measures import Plan, Sample
@@ -171,7 +171,10 @@ def text(raw: dict[str, Any]) -> str:
     plan = Plan(**{key: tuple(value) if isinstance(value, list) else value for key, value in raw["plan"].items()})
     where = f"{_where(raw)}; {plan.rounds} rounds of {plan.requests} requests."
     pages = f"{_ABOUT}\n{where}\n\n{table(lines(raw['samples'], plan))}\n"
-    parts = {"cluster": cluster_report.section, "images": image_report.section, "gitlab": gitlab_report.section}
+    parts = {
+        "cluster": cluster_report.section, "images": image_report.section, "gitlab": gitlab_report.section,
+        "class": class_report.section,
+    }  # fmt: skip
     more = [section(raw[part], _where, table) for part, section in parts.items() if part in raw]
     return "\n".join([pages, *more])
 
@@ -187,7 +190,10 @@ def _where(raw: dict[str, Any]) -> str:
 
 def write(folder: Path, samples: Samples, plan: Plan, say: Callable[[str], object]) -> list[Line]:
     """Print the ratios, and write them as results.md and the samples as samples.json into *folder*."""
-    _put(folder, {**origin(), "plan": vars(plan), "samples": samples, **_kept(folder, "cluster", "images", "gitlab")})
+    _put(
+        folder,
+        {**origin(), "plan": vars(plan), "samples": samples, **_kept(folder, "cluster", "images", "gitlab", "class")},
+    )
     found = lines(samples, plan)
     say(f"\n{table(found)}")
     return found
@@ -220,6 +226,15 @@ def write_gitlab(folder: Path, samples: Samples, plan: gitlab_report.Plan, say: 
     say(f"\n{table(found)}")
     measured = {**origin("python-gitlab", "oauthenticator"), "plan": vars(plan), "samples": samples}
     _put(folder, {**json.loads((folder / "samples.json").read_text()), "gitlab": measured})
+    return found
+
+
+def write_class(folder: Path, samples: Samples, plan: class_report.Plan, say: Callable[[str], object]) -> list[Line]:
+    """The same for a class that starts together."""
+    found = class_report.lines(samples, plan)
+    say(f"\n{table(found)}")
+    measured = {**origin("jupyterhub-kubespawner"), "plan": vars(plan), "samples": samples}
+    _put(folder, {**json.loads((folder / "samples.json").read_text()), "class": measured})
     return found
 
 

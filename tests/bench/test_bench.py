@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from . import (
+    class_measures,
+    class_report,
     cluster_measures,
     cluster_report,
     gitlab_measures,
@@ -92,6 +94,25 @@ async def test_a_short_round_of_gitlab_gives_every_figure(tmp_path: Path) -> Non
     for kind in samples:
         with pytest.raises(AssertionError, match="samples of"):
             gitlab_report.lines({**samples, kind: samples[kind][1:]}, plan)
+
+
+async def test_a_short_class_runs_without_a_second_click(tmp_path: Path) -> None:
+    """Here at last some have to wait, and nobody has to click again."""
+    plan = class_measures.Plan(people=5, at_once=2, within=0.1, ready_after=0.2, rounds=1)
+    samples = await class_measures.everything(tmp_path, plan)
+    found = class_report.lines(samples, plan)
+    assert [line.what.partition(":")[0] for line in found] == ["Class"] * 6
+    assert (found[0].value, found[0].verdict) == (0, "met"), samples
+    assert samples["rush"][0]["answers"] == {"202": plan.people}
+    assert samples["rush"][0]["waited"] >= 1
+    with pytest.raises(AssertionError, match="samples of"):
+        class_report.lines({"rush": []}, plan)
+
+
+@pytest.mark.bench
+async def test_every_figure_of_a_class_is_measured(tmp_path: Path) -> None:
+    plan = class_measures.Plan()
+    assert report.write_class(Path(__file__).parent, await class_measures.everything(tmp_path, plan), plan, print)
 
 
 @pytest.mark.bench
