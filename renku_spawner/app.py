@@ -189,6 +189,7 @@ class Renku(
             workspace=self.folder,
             groups=partial(people.groups, self.parent),
             groups_of=partial(people.groups_of, self.parent),
+            gone=partial(people.gone, self.parent),
             registry=registry,
             git=self.git_servers(settings.hosts(self.repository_hosts)),
             relay=self.relay(),

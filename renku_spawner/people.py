@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC
 from typing import Any
 
@@ -32,3 +33,11 @@ def groups_of(hub: Any, name: str) -> list[str]:
     session = getattr(hub, "db", None)
     user = orm.User.find(session, name) if session else None
     return [group.name for group in user.groups] if user else []
+
+
+def gone(hub: Any, names: Collection[str]) -> set[str]:
+    """Those of *names* whom the hub knows no more; nobody on the command line, where there is no hub."""
+    session = getattr(hub, "db", None)
+    if session is None:
+        return set()
+    return set(names) - {name for (name,) in session.query(orm.User.name)}

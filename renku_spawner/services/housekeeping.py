@@ -9,19 +9,25 @@ from datetime import datetime, timedelta
 from .. import metrics
 from ..domain.errors import Unavailable
 from ..store.database import Transaction
-from .parts import Parts, write
+from .parts import Parts, read, write
 
 _PAUSE = 3600  # seconds
 log = logging.getLogger("renku_spawner")
 
 
 async def tidy(parts: Parts, kept: timedelta) -> int:
-    """Delete records that are older than *kept* (decision 25); returns how many."""
-    before, deleted = parts.now() - kept, 0
+    """Delete records that are older than *kept* (decision 25), and what people keep who are gone; returns how many."""
+    before, deleted = parts.now() - kept, await _forget_gone(parts)
     while some := await write(parts, lambda tx: _some(tx, before)):
         deleted += some  # a thousand at a time: nobody else waits for long
         await asyncio.sleep(0)
     return deleted
+
+
+async def _forget_gone(parts: Parts) -> int:
+    """Credentials for storages go with their owner; a name that comes again is somebody else anyway (decision 23)."""
+    gone = parts.gone(await read(parts, lambda tx: tx.storages.keepers()))
+    return await write(parts, lambda tx: tx.storages.forget_people(gone)) if gone else 0
 
 
 def _some(tx: Transaction, before: datetime) -> int:

@@ -11,7 +11,9 @@ from ..domain.reasons import sentence
 from ..domain.session import Session
 from ..domain.storage import Credentials, Mounted, Storage
 from ..domain.volume import Volume
+from ..registry.errors import NotAllowed
 from ..runtime import rclone
+from . import storage_looks
 from .keeping import Unreadable
 from .parts import Parts, read
 
@@ -57,6 +59,10 @@ async def _mounted(parts: Parts, person: Person, session: Session, storage: Stor
         raise _unavailable(storage, "storages of this kind are not allowed here any more")
     if storage.kind == "volume":
         return Mounted(storage=_volume(parts, person, storage))
+    try:
+        storage_looks.judge(parts, storage)  # what an admin had listed may be listed no more
+    except NotAllowed:
+        raise _unavailable(storage, "its host may not be connected to") from None
     try:
         secrets = await opened(parts, person, storage)
     except Unreadable:

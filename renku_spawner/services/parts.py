@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -48,7 +48,7 @@ class Parts:
 
     `workspace` is the folder below which instances live on this machine, None on a
     cluster; `groups` gives the names of all the hub's groups as they are now, and
-    `groups_of` those of one user;
+    `groups_of` those of one user; `gone` are those of some whom the hub knows no more;
     `relay` is how storages are asked, `keeper` encrypts what people entrust to the hub and `once` holds
     what they do not want to be kept; `known` remembers which people were seen (see `people`); `registry` is None where
     registries are not asked (`git` likewise, of repositories), `gitlab` None where projects
@@ -65,6 +65,7 @@ class Parts:
     workspace: Path | None = None
     groups: Callable[[], Iterable[str]] = tuple
     groups_of: Callable[[str], Iterable[str]] = lambda name: ()
+    gone: Callable[[Collection[str]], Collection[str]] = lambda names: ()
     news: News = field(default_factory=News)
     prepulling: Prepulling = field(default_factory=Prepulling)
     now: Callable[[], datetime] = utcnow

@@ -38,6 +38,8 @@ _MINE = select(_C.storage, _C.kept_at, _S.directory, _S.project).join(storages).
 _KEEP = insert(storage_credentials)
 _RENEW = update(storage_credentials).where(_C.storage == _KEY, _C.username == _NAME)
 _FORGET = delete(storage_credentials).where(_C.storage == _KEY, _C.username == _NAME)
+_KEEPERS = select(_C.username).distinct()
+_FORGET_PEOPLE = delete(storage_credentials).where(_C.username.in_(bindparam("names", expanding=True)))
 _FORGET_ALL_OF = delete(storage_credentials).where(_C.storage == _KEY)
 
 
@@ -131,6 +133,14 @@ class StorageStore:
     def forget_all(self, id: str) -> None:
         """What all people keep for a storage, which is then somewhere else."""
         self._db.run(_FORGET_ALL_OF, key=id)
+
+    def keepers(self) -> list[str]:
+        """Who keeps anything."""
+        return [row[0] for row in self._db.rows(_KEEPERS)]
+
+    def forget_people(self, names: Iterable[str]) -> int:
+        """All that these people keep; how much it was."""
+        return self._db.run(_FORGET_PEOPLE, names=sorted(names))
 
     def _some(self, statement: Any, ids: Iterable[str], **values: str) -> Sequence[Sequence[Any]]:
         keys = sorted(ids)

@@ -75,6 +75,7 @@ def form(
         "path_required": kind.path_required,
         "whose": _whose(kind, keeps=keeps) if kind.credentials else [],
         "kept": kept,
+        "keeps": keeps or not kind.credentials,
     }  # fmt: skip
 
 

@@ -31,13 +31,14 @@ async def pages(person) -> tuple[Page, list[str]]:
     session = await card(page, TITLE).get_by_role("link", name=TITLE).first.get_attribute("href")
     assert session is not None
     identity = session.rpartition("/")[2]
-    below = ["", "/-/settings", "/-/delete", "/-/sessions/new", "/-/sessions/described"]
+    below = ["", "/-/settings", "/-/delete", "/-/sessions/new", "/-/sessions/described",
+             "/-/storages/new", "/-/storages/new?kind=sftp"]  # fmt: skip
     return page, [
         "hub/renku/projects",
         "hub/renku/projects/new",
         "hub/renku/projects?search=nothing-has-this-name",
         *(PROJECT + path for path in below),
-        *(session + path for path in ("", "/edit", "/delete")),
+        *(session + path for path in ("", "/edit", "/delete", "/credentials")),
         "hub/renku/sessions",
         f"hub/renku/sessions/{identity}/data",
         f"hub/renku/sessions/{identity}/keep-awake",

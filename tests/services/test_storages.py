@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from renku_spawner.domain.volume import Volume
 from renku_spawner.keeper import HubKeeper
 from renku_spawner.registry.guard import Guard
 from renku_spawner.registry.relay import Relay
-from renku_spawner.services import instances, mounts, projects, sessions, storage_credentials, storages
+from renku_spawner.services import housekeeping, instances, mounts, projects, sessions, storage_credentials, storages
 from renku_spawner.services.parts import Parts
 from tests.fixtures.remotes import PASSWORD, USER, served
 from tests.store.made import revision
@@ -191,6 +192,14 @@ async def test_what_cannot_be_had_any_more_is_named_and_can_be_left_out(parts: P
     assert await mounts.for_start(gone, CAROL, there, without=["all"]) == ()
 
 
+async def test_a_host_that_is_listed_no_more_is_mounted_no_more(parts: Parts, url: str) -> None:
+    await storages.add(parts, ADA, PATH, dav(url))
+    id = await session(parts)
+    unlisted = replace(parts, relay=Relay(Guard()))
+    refusal = await refused(instances.prepare(unlisted, CAROL, id), Refused)
+    assert (refusal.code, refusal.details) == ("storage_unavailable", {"storages": ["era5"]})
+
+
 async def test_each_user_enters_their_own_which_are_kept_if_they_want(
     parts: Parts, url: str, keys: CryptKeeper
 ) -> None:
@@ -250,6 +259,10 @@ async def test_what_people_keep_goes_with_the_address_the_project_and_the_person
         tx.people.seen("carol", parts.now())
         tx.people.seen("carol", parts.now().replace(year=2027))
     assert await kept_by(CAROL) == 0
+    await enter(BOB)
+    assert await housekeeping.tidy(replace(parts, gone=lambda names: set(names) - {"bob"}), timedelta(days=30)) == 0
+    assert await kept_by(BOB) == 1
+    assert await housekeeping.tidy(replace(parts, gone=set), timedelta(days=30)) == 1
     await enter(BOB)
     await projects.delete(parts, ADA, PATH)
     assert await kept_by(BOB) == 0

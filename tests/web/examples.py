@@ -117,6 +117,7 @@ STORAGE: dict[str, Any] = {
             {"value": "user", "title": "Each user's own", "text": ""},
         ],
         "kept": True,
+        "keeps": True,
     },
     "action": PROJECT + "/-/storages",
     "settings": PROJECT + "/-/settings#storages",
@@ -1006,6 +1007,10 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "storage": (
         "renku_storage.html",
         STORAGE | {"project": ABOUT_PROJECT, "storage": STORAGES[0], "errors": {"secrets": "These are refused."}},
+    ),
+    "storage-unkept": (
+        "renku_storage.html",
+        STORAGE | {"project": ABOUT_PROJECT, "storage": None, "form": STORAGE["form"] | {"keeps": False}},
     ),
     "credentials": ("renku_credentials.html", CREDENTIALS | {"project": ABOUT_PROJECT, "session": ONE_SESSION}),
     "credentials-unkept": (
