@@ -9,7 +9,7 @@ from pathlib import Path
 from .domain import reasons
 from .domain.policy import Policy
 from .domain.session import SessionSpec
-from .domain.storage import Mounted, Outcome
+from .domain.storage import Mounted, Outcome, Storage
 from .domain.volume import Volume
 from .failures import LaunchFailed
 from .runtime import mounts
@@ -51,7 +51,13 @@ async def _provided(policy: Policy, each: Mounted, folder: Folder) -> Notice | N
     if not mounts.possible():
         return _notice("storage_not_here", each, why=_NO_REMOTES)
     storage = each.storage
-    wanted = Mount(directory=storage.directory, path=storage.path, options=each.options, read_only=storage.read_only)
+    wanted = Mount(
+        key=_key(storage),
+        directory=storage.directory,
+        path=storage.path,
+        options=each.options,
+        read_only=storage.read_only,
+    )
     outcome = await mounts.mount(folder, wanted)
     limit = f"{mounts.LOOK_SECONDS:g} s"
     return _notice("storage_slow", each, limit=limit) if outcome is Outcome.SLOW else None
@@ -66,10 +72,17 @@ async def _volume(policy: Policy, each: Mounted, folder: Folder) -> Notice | Non
     target = _below(declared, storage.path)
     if (storage.read_only or declared.read_only) and mounts.possible():
         options = {"type": "local", "copy_links": "true"}
-        await mounts.mount(folder, Mount(directory=storage.directory, path=str(target), options=options))
+        await mounts.mount(
+            folder, Mount(key=_key(storage), directory=storage.directory, path=str(target), options=options)
+        )
         return None
     await asyncio.to_thread(mounts.link, folder, storage.directory, target)
     return _notice("storage_unprotected", each) if storage.read_only or declared.read_only else None
+
+
+def _key(storage: Storage) -> str:
+    """What an editor has changed is another remote."""
+    return f"{storage.id}-{storage.version}"
 
 
 def _below(declared: Volume, path: str) -> Path:

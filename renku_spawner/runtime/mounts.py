@@ -27,7 +27,8 @@ _MARKER = "RENKU_MOUNTS_OF"
 LOOK_SECONDS = 15.0  # what takes longer is slow, and mounted all the same
 _POLL = 0.02  # seconds between two looks
 _UNTIL_MOUNTED = 15.0  # seconds
-_UNTIL_ENDED = 10.0  # seconds that a mount has to write what it still holds
+_UNTIL_WRITTEN = 10.0  # seconds that a mount has to write what it still holds
+_UNTIL_ENDED = 5.0  # seconds that it has to end once it is unmounted
 _DEVICE = Path("/dev/fuse")
 _RECORD = "storages.json"  # beside the working directory: the directories in it that we have made
 _FLAGS = (
@@ -46,8 +47,12 @@ class NotMounted(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Mount:
-    """What shall be at *directory* of a working directory: *path* in the remote that *options* configure."""
+    """What shall be at *directory* of a working directory: *path* in the remote that *options* configure.
 
+    *key* tells it from every other that was ever there: what of it has not got through is kept under that name.
+    """
+
+    key: str
     directory: str
     path: str
     options: Mapping[str, str] = field(repr=False)
@@ -98,11 +103,30 @@ def link(folder: Folder, directory: str, target: Path) -> None:
 
 
 async def clear(folder: Folder) -> None:
-    """Take away what there is of storages; what they hold is untouched. Raises StillMounted."""
+    """Take away what there is of storages; what they hold is untouched. Raises StillMounted.
+
+    What was written last and does not get through in time is kept, and goes on its way at the next mount.
+    """
+    end = monotonic() + _UNTIL_WRITTEN
+    while monotonic() < end and await asyncio.to_thread(_holds_back, folder):
+        await asyncio.sleep(_POLL)
     await asyncio.to_thread(disks.clear, folder.work)
     if (folder.path / _RECORD).exists() or folder.path.resolve() in _children:
         await _end(folder)
         await asyncio.to_thread(_tidy, folder)
+
+
+def _holds_back(folder: Folder) -> bool:
+    """Whether something is mounted that has not written all yet: rclone ends without, and notes it for each file."""
+    notes = (folder.path / "storages").glob("*/vfsMeta/**/*")
+    return bool(disks.below(folder.work)) and any(_is_dirty(note) for note in notes)
+
+
+def _is_dirty(note: Path) -> bool:
+    try:
+        return b'"Dirty": false' not in note.read_bytes()  # a note that is being written is empty
+    except OSError:  # a folder, or gone meanwhile
+        return False
 
 
 def _start(folder: Folder, point: Path, wanted: Mount) -> tuple[subprocess.Popen[bytes], Path]:
@@ -110,7 +134,7 @@ def _start(folder: Folder, point: Path, wanted: Mount) -> tuple[subprocess.Popen
     own = folder.path / "storages"
     own.mkdir(mode=0o700, exist_ok=True)
     log = own / f"{wanted.directory}.log"
-    how = ["--read-only"] if wanted.read_only else [*_WRITABLE, f"--cache-dir={own / 'cache'}"]
+    how = ["--read-only"] if wanted.read_only else [*_WRITABLE, f"--cache-dir={own / wanted.key}"]
     remote = f"{rclone.REMOTE}:{wanted.path}"
     command = [rclone.program() or "rclone", "mount", *_FLAGS, *how, "--", remote, str(point)]
     said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
@@ -181,7 +205,7 @@ def _write(folder: Folder, made: Mapping[str, str | None]) -> None:
 
 
 async def _end(folder: Folder) -> None:
-    """A mount ends by itself when it is unmounted, after it has written what it holds; what does not is ended."""
+    """A mount ends by itself when it is unmounted; what does not is ended."""
     end = monotonic() + _UNTIL_ENDED
     while left := await asyncio.to_thread(_processes, folder):
         late = monotonic() - end

@@ -36,7 +36,9 @@ def remotes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Moun
             "s3": {"type": "s3", **FIXED, **vars(bucket)},
         }
         paths = {"s3": "climate/era5"}
-        yield {kind: Mount(directory=kind, path=paths.get(kind, "era5"), options=o) for kind, o in found.items()}
+        yield {
+            kind: Mount(key=kind, directory=kind, path=paths.get(kind, "era5"), options=o) for kind, o in found.items()
+        }
 
 
 @pytest.fixture
@@ -123,7 +125,7 @@ async def test_a_folder_with_odd_owners_is_read_through_its_links_and_never_empt
     os.chown(export / "a" / "b" / "deep.txt", 54321, 54321)
     (export / "a" / "b" / "deep.txt").chmod(0o444)
     options = {"type": "local", "copy_links": "true"}
-    await mounts.mount(folder, Mount(directory="read", path=str(export), options=options))
+    await mounts.mount(folder, Mount(key="k", directory="read", path=str(export), options=options))
     mounts.link(folder, "write", export)
     for name in ("read", "write"):
         assert (folder.work / name / "link.txt").read_text() == "deep"
@@ -167,7 +169,7 @@ async def test_what_somebody_has_under_that_name_stays(folder: Folder, tmp_path:
 
 async def test_a_mount_whose_server_has_died_is_taken_away(folder: Folder, tmp_path: Path) -> None:
     (tmp_path / "export").mkdir()
-    await mounts.mount(folder, Mount(directory="a", path=str(tmp_path / "export"), options={"type": "local"}))
+    await mounts.mount(folder, Mount(key="k", directory="a", path=str(tmp_path / "export"), options={"type": "local"}))
     (child,) = _rclones(folder)
     os.kill(child, 9)
     await mounts.clear(folder)
@@ -179,7 +181,7 @@ import asyncio, os, sys
 from renku_spawner.runtime import mounts
 from renku_spawner.runtime.folders import Folders
 folder = Folders(mounts.Path(sys.argv[1])).of(sys.argv[2])
-asyncio.run(mounts.mount(folder, mounts.Mount(directory="a", path=sys.argv[3], options={"type": "local"})))
+asyncio.run(mounts.mount(folder, mounts.Mount(key='k', directory="a", path=sys.argv[3], options={"type": "local"})))
 os.kill(os.getpid(), 9)
 """
 
