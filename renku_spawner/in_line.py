@@ -19,7 +19,8 @@ from .services.line import Line, Room
 from .services.parts import Parts
 from .web.nobody import Nobody
 
-_TICK = 0.5  # seconds between two looks at the hub while somebody waits: not all that ends there is told
+_TICK = 0.25  # seconds between two looks at the hub while somebody waits: not all that ends there is told
+_TELL = 0.5  # seconds between two times that pages are told where they stand
 _PACE = 0.1  # seconds in which changes are gathered
 _AGAIN = 5.0  # seconds after which what nobody could say is asked again
 log = logging.getLogger("renku_spawner")
@@ -56,7 +57,7 @@ async def forever(hub: Any, parts: Parts) -> None:
         for each in line.next():
             beside.begin(_begin(hub, parts, each), f"The start of {each.session}")
         await asyncio.sleep(_PACE)  # they hold their room by then
-        if monotonic() > told + _TICK:
+        if monotonic() > told + _TELL:
             told = monotonic()
             line.tell()
         await _until_stirred(line)

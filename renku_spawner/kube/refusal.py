@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from . import quota
 from .objects import Raw, dig, items, text, words
 
 _LONGEST_WAIT = 30.0  # seconds; no server makes us wait longer (R22)
@@ -77,7 +78,7 @@ def _final(status: int | None, said: Raw, message: str, image: str) -> Refusal:
         return Refusal(code="cluster_forbidden", values={"message": words(message, "Unauthorized")}, again=True)
     told = words(_INVALID.sub("", _FORBIDDEN.sub("", message)), f"The answer was {status}.")
     if _QUOTA.search(message):
-        return Refusal(code="quota_pool", values={"message": told})
+        return Refusal(code="quota_pool", values={"message": quota.told(told)})
     fields = [text(cause.get("field")) for cause in items(dig(said, "details", "causes"))]
     if any(name.endswith("].image") for name in fields):
         return Refusal(code="image_invalid", values={"image": image, "message": told})

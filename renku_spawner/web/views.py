@@ -18,6 +18,7 @@ from .views_frame import Frame, View
 # What a template may ask of any session, whatever its status.
 _MAYBE = (
     "blocked",
+    "smaller",
     "other",
     "more",
     "sentence",
@@ -40,6 +41,7 @@ _MAYBE = (
     "awake_url",
 )
 STARTS = (Status.INACTIVE, Status.PAUSED, Status.FAILED)
+_NO_ROOM = ("quota_pool", "unschedulable_resources")  # what a smaller class may help against
 BUSY = (Status.LAUNCHING, Status.STOPPING)
 
 
@@ -141,6 +143,7 @@ def short(view: SessionView, project: str, frame: Frame) -> View:
     if view.status in STARTS:
         shown["blocked"] = view.hindrance
         shown["classes"] = classes(view.classes)
+        shown["smaller"] = smaller(view)
         shown["other"] = other(view.other, project, frame) if view.other else None
     return shown
 
@@ -175,6 +178,15 @@ def _newer(view: SessionView, frame: Frame, *, may_write: bool) -> View | None:
 
 def classes(usable: Sequence[ResourceClass]) -> list[View]:
     return [{"name": c.name, "size": c.size, "suggested": number == 0} for number, c in enumerate(usable)]
+
+
+def smaller(view: SessionView) -> View | None:
+    """The class below the one for which there was no room, and that one; None where that was not the trouble."""
+    found, names = view.instance, [each.name for each in view.classes]
+    if found is None or found.reason not in _NO_ROOM or found.resource_class not in names[1:]:
+        return None
+    below = view.classes[names.index(found.resource_class) - 1]
+    return {"name": below.name, "size": below.size, "same": found.resource_class}
 
 
 def other(found: Other, project: str, frame: Frame) -> View:

@@ -173,7 +173,7 @@ async def test_a_full_quota_is_told_in_its_own_words_and_no_log_has_a_token(on_c
     await start(it, session)
     failed = await it.hub.becomes(session, Status.FAILED)
     assert took() < 5
-    assert (failed.reason, "exceeded quota: full" in failed.message) == ("quota_pool", True)
+    assert (failed.reason, "quota full, " in failed.message) == ("quota_pool", True)
     assert (it.pods(), failures(it)) == ([], 0)
     assert "JUPYTERHUB_API_TOKEN" not in caplog.text
     assert CANARY not in caplog.text

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from renku_spawner.domain.reasons import REASONS, words
+from renku_spawner.kube import quota
 from renku_spawner.kube.refusal import Refusal, refusal
 
 RECORDED = json.loads((Path(__file__).parent / "data" / "refusals.json").read_text())
@@ -103,10 +104,45 @@ def test_a_recorded_refusal_is_told_for_what_it_is(name: str) -> None:
     assert "…" not in words(found.code, **found.values)[0] or len(str(found.values["message"])) == 300
 
 
-def test_a_quota_is_named_with_what_is_missing() -> None:
-    assert recorded("403-quota-pods").values == {
-        "message": "exceeded quota: team-quota, requested: pods=1, used: pods=1, limited: pods=1"
-    }
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("pods", "quota team-quota, pods: 1 of 1 used, this session needs 1"),
+        ("pvc-storage", "quota team-quota, requests.storage: 0 of 2 GiB used, this session needs 5 GiB"),
+        (
+            "several",
+            "quota team-quota, limits.memory: 256 MiB of 1 GiB used, this session needs 2 GiB; pods: 1 of 1 used, "
+            "this session needs 1; requests.memory: 64 MiB of 1 GiB used, this session needs 2 GiB",
+        ),
+        (
+            "must-specify",
+            "failed quota: team-quota: must specify limits.memory for: notebook; requests.memory for: notebook",
+        ),
+    ],
+)
+def test_a_quota_is_named_with_what_is_used_of_it_and_what_is_asked_for(name: str, said: str) -> None:
+    assert recorded(f"403-quota-{name}").values == {"message": said}
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (
+            "exceeded quota: team, requested: limits.memory=4Gi, used: limits.memory=62Gi, limited: limits.memory=64Gi",
+            "quota team, limits.memory: 62 of 64 GiB used, this session needs 4 GiB",
+        ),
+        (
+            "exceeded quota: team, requested: limits.cpu=500m, used: limits.cpu=7600m, limited: limits.cpu=8",
+            "quota team, limits.cpu: 7.6 of 8 used, this session needs 0.5",
+        ),
+        *((odd, odd) for odd in (
+            "exceeded quota: team", "exceeded quota: team, requested: pods=many, used: pods=1, limited: pods=1",
+            "exceeded quota: team, requested: pods=1, used: pods=1, limited: services=1",
+        )),
+    ],
+)  # fmt: skip
+def test_what_a_quota_says_otherwise_stays_as_it_is(message: str, said: str) -> None:
+    assert quota.told(message) == said
 
 
 def test_an_object_that_is_not_there_is_told_from_a_namespace_that_is_not() -> None:
