@@ -106,17 +106,8 @@ def no_session() -> NotFound:
     return NotFound(sentence("not_found"))
 
 
-async def mine(
-    parts: Parts, person: Person, *, after: str | None = None, limit: int = 20
-) -> tuple[list[MyInstance], str | None]:
-    """All of one's instances that run or have data, in all projects, also in those
-    that one has lost access to (decision 15)."""
-
-    instances, following = await read(parts, lambda tx: tx.instances.of_user(person.name, after=after, limit=limit))
-    return await _seen(parts, person, instances), following
-
-
-async def _seen(parts: Parts, person: Person, instances: Sequence[Instance]) -> list[MyInstance]:
+async def seen(parts: Parts, person: Person, instances: Sequence[Instance]) -> list[MyInstance]:
+    """Those instances of one's own, with as much of their sessions and projects as one may see."""
     sessions = await read(parts, lambda tx: tx.sessions.some({instance.session for instance in instances}))
     projects = await parts.source.heads(person, {instance.project for instance in instances})
     return [_mine(i, sessions.get(i.session), projects.get(i.project)) for i in instances]
@@ -145,7 +136,7 @@ async def one(parts: Parts, person: Person, session_id: str) -> Instance:
 async def whole(parts: Parts, person: Person, session_id: str) -> MyInstance:
     """One's own instance with its session and project, as far as one may see them."""
     instance = await one(parts, person, session_id)
-    return (await _seen(parts, person, [instance]))[0]
+    return (await seen(parts, person, [instance]))[0]
 
 
 async def log(parts: Parts, person: Person, session_id: str) -> str:

@@ -25,6 +25,7 @@ from .images import ImageStore
 from .instances import InstanceStore
 from .launches import LaunchStore
 from .line import LineStore
+from .mine import MineStore
 from .operating import OperatingStore
 from .people import PeopleStore
 from .projects import ProjectStore
@@ -77,6 +78,10 @@ class Transaction:
     @cached_property
     def instances(self) -> InstanceStore:
         return InstanceStore(self._statements)
+
+    @cached_property
+    def mine(self) -> MineStore:
+        return MineStore(self._statements)
 
     @cached_property
     def expiry(self) -> ExpiryStore:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from .. import metrics
 from ..domain.access import Role
+from ..domain.errors import RenkuError
 from ..domain.instance import Instance
 from ..domain.session import Session, SessionChange
 from ..services import data, instances, leaving, looks, operating, revisions, runs, sessions
@@ -61,6 +63,22 @@ async def revise(handler: Any, ref: str, session_id: str, body: RevisionBody) ->
 async def pause(handler: Any, session_id: str) -> None:
     """Stop one's own instance, at whatever step it is; its files stay."""
     await servers.pause(handler, handler.current_user, handler.parts, session_id, ended_reason="stopped_by_user")
+
+
+async def pause_some(handler: Any, session_ids: Iterable[str]) -> dict[str, str]:
+    """Pause several of one's own at once: for each the code of what was in the way, empty if nothing was."""
+    ids = list(dict.fromkeys(session_ids))
+    codes = await asyncio.gather(*(_paused(handler, each) for each in ids))
+    return dict(zip(ids, codes, strict=True))
+
+
+async def _paused(handler: Any, session_id: str) -> str:
+    try:
+        await instances.one(handler.parts, handler.person, session_id)
+        await pause(handler, session_id)
+    except RenkuError as problem:
+        return problem.code
+    return ""
 
 
 async def pause_for(handler: Any, username: str, session_id: str) -> Instance:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..services import data, instances, sessions
+from ..domain.mine import sort_of
+from ..services import data, instances, mine, sessions
 from . import actions, answers_contents, downloading, reading, server_files
 from .answer_models import SessionAnswer
 from .answer_models_contents import ContentsAnswer
@@ -10,7 +11,7 @@ from .answer_models_instance import InstanceAnswer, InstanceList, LogAnswer
 from .api_sessions import OfSession
 from .base_api import RenkuAPIHandler
 from .bodies import Nothing
-from .operations import AFTER, LIMIT, LINES, Operation
+from .operations import AFTER, LIMIT, LINES, SORT, Operation
 from .scopes import LAUNCH, READ
 
 
@@ -20,15 +21,16 @@ class Mine(RenkuAPIHandler):
             summary="Your instances in all projects",
             scope=READ,
             answer=InstanceList,
-            query=(LIMIT, AFTER),
+            query=(SORT, LIMIT, AFTER),
             errors=(422,),
         )
     }
 
     async def get(self) -> None:
-        found, following = await instances.mine(self.parts, self.person, after=self.after(), limit=self.limit())
+        sort, limit = sort_of(self.search("sort")), self.limit()
+        found, following = await mine.page(self.parts, self.person, sort, after=self.after(), limit=limit)
         items = [self.answers.mine(each) for each in found]
-        self.answer(InstanceList(items=items, next=self.following(following)))
+        self.answer(InstanceList(items=items, next=self.following(following, sort=self.search("sort"))))
 
 
 class Session(OfSession):

@@ -173,6 +173,10 @@ class Handler(Visitor):
     def search(self, name: str = "search") -> str:
         return reading.word(self.request.query_arguments, name)
 
+    def word(self, name: str, *, limit: int) -> str:
+        """A parameter of the address, of at most *limit* characters."""
+        return reading.word(self.request.query_arguments, name, limit)
+
     def after(self) -> str | None:
         return reading.cursor(self.request.query_arguments)
 

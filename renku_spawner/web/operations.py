@@ -20,6 +20,7 @@ SEARCH = Parameter("search", "Only what has this in its words")
 PACKAGES = Parameter("search", "Only packages with this in their name, version or kind")
 LIMIT = Parameter("limit", "How many at most, 1 to 100; usually 20", "integer")
 AFTER = Parameter("after", "Where the list goes on; take it from `next`")
+SORT = Parameter("sort", "started (the usual order), used, name, size or expiry")
 REPOSITORY = Parameter(
     "repository", "The directory of a repository that lives in GitLab; the project's own if left out"
 )

@@ -3,33 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import parse_qs
 
-from ..services import data, instances, shares, storage_credentials
-from . import actions, downloading, server_files, views_data, views_session, views_shares, views_storages
+from ..domain.mine import sort_of
+from ..services import data, instances, mine, storage_credentials
+from . import actions, downloading, server_files, views_data, views_mine, views_storages
 from .base_page import RenkuHandler
 from .forms import ActionForm, ConfirmForm
+from .forms_mine import PauseSomeForm
 from .scopes import LAUNCH, READ
 from .urls import query
-from .views import View, refresh
+from .views import View
+
+_KEPT = ("sort", "after")
 
 
 class MySessions(RenkuHandler):
     scope = {"get": READ}
 
     async def get(self) -> None:
-        found, following = await instances.mine(self.parts, self.person, after=self.after())
-        rows = [views_session.mine(each, self.frame) for each in found]
-        self.show(
-            "renku_sessions.html", "sessions", rows=rows, refresh=refresh(r["status"] for r in rows),
-            next=query(self.urls.mine, after=following) if following else None,
-            back=query("sessions", after=self.after()), gitlab=self.frame.gitlab, **await self._own(),
-        )  # fmt: skip
+        sort, after = sort_of(self.search("sort")), self.after()
+        found, following = await mine.page(self.parts, self.person, sort, after=after)
+        whole = await mine.summary(self.parts, self.person)
+        done = views_mine.asked(self.word("paused", limit=2000), self.word("unpaused", limit=4000))
+        told = views_mine.told(done, await mine.titles(self.parts, self.person, done))
+        view = views_mine.page(found, sort, whole, self.parts.policy, following, after, self.frame)
+        self.show("renku_sessions.html", "sessions", told=told, kept=await self._kept(), **view)
 
-    async def _own(self) -> View:
-        """What one has of what is allowed, and the credentials that one keeps."""
-        share = views_shares.said(await shares.of(self.parts, self.person))
-        kept = await storage_credentials.mine(self.parts, self.person)
-        return {"summary": share and f"You have {share}.", "kept": views_storages.kept(kept, self.frame)}
+    async def _kept(self) -> list[View]:
+        return views_storages.kept(await storage_credentials.mine(self.parts, self.person), self.frame)
+
+
+class MySessionsPause(RenkuHandler):
+    """Several at once; each result is told."""
+
+    scope = {"post": LAUNCH}
+    lists = ("sessions",)
+
+    def page(self) -> str:
+        return self.urls.mine
+
+    async def post(self) -> None:
+        form = self.filled(PauseSomeForm)
+        ids = form.sessions if form.which == "selected" else await mine.active(self.parts, self.person)
+        done = await actions.pause_some(self, ids)
+        kept = {key: values[0] for key, values in parse_qs(form.back.partition("?")[2]).items() if key in _KEPT}
+        self.go(query(self.urls.mine, **kept, **views_mine.outcome(done)))
 
 
 class OfInstance(RenkuHandler):

@@ -100,6 +100,7 @@ PAGES = (
     Route("image_guide", r"renku/images/guide", pages_misc.ImageGuide),
     Route("ci_guide", r"renku/images/ci", pages_misc.CiGuide),
     Route("my_sessions", r"renku/sessions", pages_mine.MySessions),
+    Route("my_sessions_pause", r"renku/sessions/pause", pages_mine.MySessionsPause),
     Route("instance_pause", rf"renku/sessions/{ID}/pause", pages_mine.InstancePause),
     Route("instance_resume", rf"renku/sessions/{ID}/resume", pages_mine.InstanceResume),
     Route("instance_files", rf"renku/sessions/{ID}/data\.tar\.zst", pages_mine.InstanceFiles),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, quote, urlencode
 
 # What an action may hand back to the page it came from; anything else is dropped (T8).
-_KEPT = ("search", "after", "keyword", "path")
+_KEPT = ("search", "after", "keyword", "path", "sort")
 
 
 def path(text: str) -> str:

@@ -776,15 +776,14 @@ LAUNCH = {
     "ignored": ["branch"],
     "acts": None,
 }
+OWN = [each | {"cost": "0.18 CHF a month", "pausable": each["status"] == "running"} for each in SESSIONS]
 MINE = {
-    "gitlab": None,
-    "kept": KEPT,
-    "rows": SESSIONS,
-    "summary": "One runs.",
-    "next": None,
-    "back": "sessions",
-    "nav": "sessions",
-}
+    "gitlab": None, "kept": KEPT, "rows": OWN,
+    "summary": "One runs.", "next": None, "back": "sessions", "nav": "sessions",
+    "told": [{"failed": False, "text": "Explore: pausing, its data are kept."}, {"failed": True, "text": "R: no."}],
+    "sorts": [{"text": "last use", "url": BASE + "renku/sessions?sort=used", "current": True}],
+    "pause_action": BASE + "renku/sessions/pause",
+}  # fmt: skip
 
 EDIT = {
     "project": ABOUT_PROJECT,
@@ -1120,7 +1119,10 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "my-sessions": ("renku_sessions.html", MINE | {"events_url": EVENTS}),
     "my-sessions-lost": (
         "renku_sessions.html",
-        MINE | {"rows": [PAUSED | {"page": None, "project_page": None, "resume_url": None}]},
+        MINE
+        | {
+            "rows": [PAUSED | {"page": None, "project_page": None, "resume_url": None, "cost": None, "pausable": False}]
+        },
     ),
     "my-sessions-empty": ("renku_sessions.html", MINE | {"rows": []}),
     "delete-data": ("renku_delete_data.html", DELETE_DATA),

@@ -1,0 +1,84 @@
+"""One's own instances in every order, page by page, and what they come to."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from renku_spawner.domain.errors import Invalid
+from renku_spawner.domain.instance import stopped
+from renku_spawner.domain.mine import Sort, Summary
+from renku_spawner.store.database import Database
+
+from .made import NOW, environment, later, project, session, started
+
+DAY = timedelta(days=1)
+# By title: when it was started and used, how large it is, and when its data go.
+ROWS = {
+    "alpha": (1, 90, None, None),
+    "Beta": (5, None, 4 << 30, 20),
+    "gamma": (3, 20, 1 << 20, 10),
+    "omega": (4, 10, 4 << 30, 10),
+    "zeta": (2, 50, 0, None),
+}
+ORDERS = {
+    Sort.STARTED: ["Beta", "omega", "gamma", "zeta", "alpha"],
+    Sort.USED: ["alpha", "zeta", "gamma", "omega", "Beta"],
+    Sort.NAME: ["alpha", "Beta", "gamma", "omega", "zeta"],
+    Sort.SIZE: ["Beta|omega", "omega|Beta", "gamma", "zeta", "alpha"],
+    Sort.EXPIRY: ["gamma|omega", "omega|gamma", "Beta", "alpha|zeta", "zeta|alpha"],
+}
+
+
+@pytest.fixture
+def titles(db: Database) -> dict[str, str]:
+    """By session, with rows of somebody else's and one of nothing beside them."""
+    made = {}
+    with db.write() as tx:
+        where, what = project(tx), environment(tx)
+        for title, (at, used, size, on) in ROWS.items():
+            of = session(tx, where, what, title)
+            mine = started(tx, of, now=later(at))
+            rests = replace(
+                stopped(mine, now=NOW), disk_used=size, last_activity=None if used is None else later(used),
+                deleted_on=NOW + on * DAY if on else None,
+            )  # fmt: skip
+            tx.instances.save(mine, rests)
+            made[of.id] = title
+        running = session(tx, where, what, "Bob's")
+        started(tx, running, "bob")
+        tx.instances.ensure(session(tx, where, what, "Never started"), "ada", now=NOW)
+    return made
+
+
+@pytest.mark.parametrize("sort", Sort)
+@pytest.mark.parametrize("limit", [1, 2, 5])
+def test_every_order_is_the_same_however_it_is_paged(
+    db: Database, titles: dict[str, str], sort: Sort, limit: int
+) -> None:
+    seen, after = [], None
+    while True:
+        with db.read() as tx:
+            found, after = tx.mine.page("ada", sort, after=after, limit=limit)
+        seen += [titles[each.session] for each in found]
+        if after is None:
+            break
+    assert all(title in expected.split("|") for title, expected in zip(seen, ORDERS[sort], strict=True)), seen
+    assert sorted(seen) == sorted(ROWS)
+
+
+def test_a_cursor_is_of_one_order(db: Database, titles: dict[str, str]) -> None:
+    with db.read() as tx:
+        _, after = tx.mine.page("ada", Sort.SIZE, after=None, limit=1)
+        for wrong in (after, "x", ""):
+            with pytest.raises(Invalid):
+                tx.mine.page("ada", Sort.NAME, after=wrong, limit=1)
+
+
+def test_the_sum_of_what_is_mine(db: Database, titles: dict[str, str]) -> None:
+    with db.read() as tx:
+        size = (8 << 30) + (1 << 20)
+        assert tx.mine.summary("ada") == Summary(active=0, kept=5, trashed=0, disk_used=size, unmeasured=1)
+        assert tx.mine.summary("carol") == Summary()
+        assert tx.mine.summary("bob") == Summary(active=1, kept=1, unmeasured=1)
+        assert (len(tx.mine.active("bob")), tx.mine.active("ada")) == (1, [])
