@@ -83,7 +83,7 @@ def _shown(plan: PlanAnswer) -> Iterator[str]:
     """What changes, as a difference."""
     for step in plan.items:
         if step.action in _SIGNS:
-            yield f"{_SIGNS[step.action]} {safe(step.title)}"
+            yield f"{_SIGNS[step.action]} {'storage ' if step.of == 'storage' else ''}{safe(step.title)}"
             yield from (f"    {_difference(each)}" for each in step.differences)
         yield from _notes(step)
     yield from (f"! {safe(path)}: {safe(said)}" for path, said in plan.refused.items())

@@ -162,6 +162,13 @@ def test_nobody_else_gets_in_and_nobody_with_another_password(demo: Demo) -> Non
             assert "Snow in the Alps" not in client.get("renku/projects", follow_redirects=True).text
 
 
+def test_the_sessions_that_a_repository_of_the_demo_describes_are_offered(demo: Demo) -> None:
+    with demo.visitor("bob") as bob:
+        page = "renku/projects/alice/alpine-snow"
+        wait(lambda: "<code>snow-analysis</code> describes 2 sessions" in bob.get(page).text, 30, demo)
+        assert "Add 2 sessions" in bob.get(f"{page}/-/sessions/described").text
+
+
 def test_a_repository_of_the_demo_can_be_cloned(demo: Demo, tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{demo.port + 3}/snow-analysis.git"
     subprocess.run(["git", "clone", "--quiet", url, tmp_path / "clone"], check=True, timeout=60)

@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from ..domain import as_code
-from ..domain.as_code import Described, Document, FromRepository, OwnImage, ReadyMade, Source
+from ..domain.as_code import Described, DescribedStorage, Document, FromRepository, OwnImage, ReadyMade, Source
 from ..domain.errors import Invalid
 from ..domain.running import RunChoice
 from ..domain.said import WORDS
+from ..domain.storage import Credentials
 from .reading import Read
 
 SESSIONS_LIMIT = 500
@@ -136,13 +137,28 @@ class SessionPart(Part):
         return Described(**said, environment=self.environment.value(), **self.configuration.value())
 
 
+class StoragePart(Part):
+    """A storage of the project; what is not said is the usual. Credentials are entered by people, never here."""
+
+    directory: Word = Field(description="By which it is known in the project")
+    kind: Word = Field(examples=["volume", "s3", "webdav", "sftp"])
+    settings: dict[Word, Value] = Field(default={}, description="Of its kind, as the page of settings has them")
+    path: Title = Field(default="", description="Inside the remote")
+    credentials: Literal["none", "project", "user"] = Field(default="none", description="Whose open it")
+    read_only: bool = True
+
+    def value(self) -> DescribedStorage:
+        return DescribedStorage(**{**vars(self), "credentials": Credentials(self.credentials)})
+
+
 class DocumentPart(Part):
-    """The sessions of a project."""
+    """The sessions of a project, and its storages."""
 
     model_config = ConfigDict(title="Sessions of a Renku project")
 
     version: Literal[1]
     project: Word | None = Field(default=None, description="From which it was written; it can be applied to any other")
+    storages: list[StoragePart] = Field(default=[], max_length=SESSIONS_LIMIT)
     sessions: list[SessionPart] = Field(default=[], max_length=SESSIONS_LIMIT)
 
 
@@ -166,7 +182,8 @@ def document(read: Read) -> Document:
     if wrong:
         raise _wrong(wrong, read.lines)
     try:
-        return as_code.checked(Document(sessions=tuple(found), project=part.project))
+        storages = tuple(each.value() for each in part.storages)
+        return as_code.checked(Document(sessions=tuple(found), storages=storages, project=part.project))
     except Invalid as refused:
         raise _wrong(refused.fields, read.lines) from None
 

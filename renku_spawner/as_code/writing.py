@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from ..domain.as_code import VERSION, Described, Document, OwnImage, ReadyMade, Source
+from ..domain.as_code import VERSION, Described, DescribedStorage, Document, OwnImage, ReadyMade, Source
 from ..domain.running import RunChoice
 
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -55,7 +55,8 @@ def as_json(document: Document) -> str:
 def plain(document: Document) -> dict[str, Any]:
     """The document as lists, objects, texts and numbers, in the order in which they are written."""
     sessions = [_session(each) for each in document.sessions]
-    return _said(version=VERSION, project=document.project, sessions=sessions)
+    storages = [_storage(each) for each in document.storages] or None
+    return _said(version=VERSION, project=document.project, storages=storages, sessions=sessions)
 
 
 def _session(each: Described) -> dict[str, Any]:
@@ -66,6 +67,17 @@ def _session(each: Described) -> dict[str, Any]:
         description=each.description,
         environment=_environment(each.environment),
         configuration=_configuration(each) or None,
+    )
+
+
+def _storage(each: DescribedStorage) -> dict[str, Any]:
+    return _said(
+        directory=each.directory,
+        kind=each.kind,
+        settings=_sorted(each.settings) or None,
+        path=each.path or None,
+        credentials=str(each.credentials),
+        read_only=each.read_only,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
@@ -11,6 +11,7 @@ from .errors import Invalid
 from .repository import Repository
 from .running import RunChoice
 from .session import Configuration, Session
+from .storage import Credentials, Storage
 
 VERSION = 1
 ALL: Final = "all"
@@ -98,11 +99,24 @@ def _chosen(wanted: Literal["all"] | tuple[str, ...] | None, present: tuple[str,
 
 
 @dataclass(frozen=True, kw_only=True)
+class DescribedStorage:
+    """A storage of the project, known by its directory; credentials stand in no document."""
+
+    directory: str
+    kind: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    path: str = ""
+    credentials: Credentials = Credentials.NONE
+    read_only: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class Document:
-    """A project's sessions in their order. `project` is the path of the one that they were written from; `left_out`
-    says which variables of which session a document that was written by us does not have."""
+    """A project's sessions and storages in their order. `project` is the path of the one that they were written from;
+    `left_out` says which variables of which session a document that was written by us does not have."""
 
     sessions: tuple[Described, ...] = ()
+    storages: tuple[DescribedStorage, ...] = ()
     project: str | None = None
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -124,18 +138,23 @@ def checked(document: Document) -> Document:
     """
     wrong: dict[str, str] = {}
     sessions = [_cleaned(number, each, wrong) for number, each in enumerate(document.sessions)]
-    taken: dict[str, int] = {}
-    for number, each in enumerate(sessions):
-        first = taken.setdefault(text.folded(each.title), number)
-        if first != number:
-            said = f"Session {first + 1} of this document has this title already."
-            wrong.setdefault(f"sessions.{number}.title", said)
+    titles = [text.folded(each.title) for each in sessions]
+    wrong = _twice(titles, "sessions.{}.title", "Session {} of this document has this title already.") | wrong
+    places = [each.directory.casefold() for each in document.storages]
+    wrong |= _twice(places, "storages.{}.directory", "Storage {} of this document has this directory already.")
     defaults = [number for number, each in enumerate(sessions) if each.default]
     for number in defaults[1:]:
         wrong[f"sessions.{number}.default"] = f"Session {defaults[0] + 1} of this document is the default already."
     if wrong:
         raise Invalid("These sessions cannot be.", fields=wrong)
     return replace(document, sessions=tuple(sessions))
+
+
+def _twice(names: Sequence[str], path: str, sentence: str) -> dict[str, str]:
+    """What is wrong with names that stand there before, by path."""
+    firsts: dict[str, int] = {}
+    places = [(number, firsts.setdefault(name, number)) for number, name in enumerate(names)]
+    return {path.format(number): sentence.format(first + 1) for number, first in places if first != number}
 
 
 def _cleaned(number: int, each: Described, wrong: dict[str, str]) -> Described:
@@ -181,3 +200,14 @@ def directory_of(url: str, repositories: tuple[Repository, ...]) -> str:
 
 def _spelt(url: str) -> str:
     return url.casefold().rstrip("/").removesuffix(".git")
+
+
+def written_storage(storage: Storage) -> DescribedStorage:
+    return DescribedStorage(
+        directory=storage.directory,
+        kind=storage.kind,
+        settings=storage.settings,
+        path=storage.path,
+        credentials=storage.credentials,
+        read_only=storage.read_only,
+    )

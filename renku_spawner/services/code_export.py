@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..domain import as_code, variables
 from ..domain.access import Action, Person
 from ..domain.as_code import Document, FromRepository, OwnImage, ReadyMade, Source
 from ..domain.environment import Kind
 from ..domain.project import Project
 from ..domain.session import Session
+from ..domain.storage import Storage
 from ..store.database import Transaction
 from .parts import Parts, read
 from .replacement import run_of
@@ -18,21 +21,27 @@ MOST = 10_000  # sessions of one project
 async def export(parts: Parts, person: Person, ref: str) -> tuple[Project, Document]:
     """The project, and all of its sessions in their order. Raises NotFound."""
     project = await parts.source.get(person, ref, Action.READ)
-    return project, described(project, await read(parts, lambda tx: all_of(tx, project)))
+    sessions, storages = await read(parts, lambda tx: (all_of(tx, project), tx.storages.of_project(project.id)))
+    return project, described(project, sessions, storages)
 
 
 def all_of(tx: Transaction, project: Project) -> list[Session]:
     return tx.sessions.of_project(project.id, limit=MOST)[0]
 
 
-def described(project: Project, sessions: list[Session]) -> Document:
+def described(project: Project, sessions: Sequence[Session], storages: Sequence[Storage]) -> Document:
     """The same document for the same sessions: what it says can be applied, and then changes nothing."""
     written = (
         as_code.written(each, source(project, each), default=each.id == project.default_session) for each in sessions
     )
     secret = {each.title: variables.look_secret(each.configuration.variables) for each in sessions}
     left_out = {title: tuple(names) for title, names in secret.items() if names}
-    return Document(sessions=tuple(written), project=project.path, left_out=left_out)
+    return Document(
+        sessions=tuple(written),
+        storages=tuple(map(as_code.written_storage, storages)),
+        project=project.path,
+        left_out=left_out,
+    )
 
 
 def source(project: Project, session: Session) -> Source:

@@ -12,9 +12,10 @@ from ..domain.as_code import Described, Document
 from ..domain.errors import Conflict, Forbidden, Invalid
 from ..domain.project import Project
 from ..domain.session import Session
+from ..domain.storage import Storage
 from ..domain.text import folded
-from ..store.database import Transaction
-from . import beside, code_changed, code_new
+from ..store.database import Clash, Lost, Transaction
+from . import beside, code_changed, code_new, code_storage
 from .code_export import all_of
 from .code_step import Asked, Kind, Step
 from .parts import Parts, read, write
@@ -27,6 +28,7 @@ _PLACES = {
     "environment": "environment", "image": "environment.image", "repository": "environment.repository",
     "branch": "environment.repository.branch", "name": "environment.name", "revision": "environment.digest",
 }  # fmt: skip
+_FASTER = "Somebody else changed the project in the meantime; look at it again."
 _TWICE = "Another session of this document means the one that was called so."
 
 
@@ -66,15 +68,20 @@ async def plan(
         NotFound, Unavailable; what *count* raises.
     """
     project, forbidden = await _permitted(parts, person, ref)
-    present, asked = await read(parts, lambda tx: _present(tx, parts, person, project))
-    asked = replace(asked, may=forbidden is None, count=count)
+    present, kept, asked = await read(parts, lambda tx: _present(tx, parts, person, project))
+    named_too = {each.directory for each in document.storages}
+    asked = replace(asked, may=forbidden is None, count=count, storages=frozenset({*kept, *named_too}))
+    places = list(enumerate(document.storages))
+    data = await _gathered(
+        code_storage.step(asked, f"storages.{n}", each, kept.get(each.directory)) for n, each in places
+    )
     found, twice = matched(document, present)
     numbered = list(enumerate(document.sessions))
     steps = await _gathered(_step(asked, f"sessions.{n}", each, found[n]) for n, each in numbered)
     named = {each.id for each in found if each}
     rest = [await code_changed.left(asked, each, prune=prune) for each in present if each.id not in named]
     steps = [replace(each, refused={each.path: _TWICE}) if n in twice else each for n, each in enumerate(steps)]
-    return Plan(project=project, steps=tuple(_limited(parts, present, [*steps, *rest])), forbidden=forbidden)
+    return Plan(project=project, steps=tuple(_limited(parts, present, [*data, *steps, *rest])), forbidden=forbidden)
 
 
 async def apply(
@@ -110,11 +117,20 @@ async def apply(
 def _done(tx: Transaction, planned: Plan) -> Plan:
     done: dict[int, Session] = {}
     working = [n for n, each in enumerate(planned.steps) if each.works]
-    for number in sorted(working, key=lambda n: _ORDER.index(planned.steps[n].kind)):
+    for number in sorted(working, key=lambda n: _place_of(planned.steps[n])):
         for work in planned.steps[number].works:
-            done[number] = work(tx)
+            try:
+                made = work(tx)
+            except (Clash, Lost):
+                raise Conflict(_FASTER, code="changed") from None
+            done |= {number: made} if isinstance(made, Session) else {}
     steps = [replace(each, session=done.get(n, each.session)) for n, each in enumerate(planned.steps)]
     return replace(planned, steps=tuple(steps))
+
+
+def _place_of(step: Step) -> int:
+    """Storages first: sessions choose among them."""
+    return -1 if step.storage else _ORDER.index(step.kind)
 
 
 async def _permitted(parts: Parts, person: Person, ref: str) -> tuple[Project, str | None]:
@@ -125,14 +141,17 @@ async def _permitted(parts: Parts, person: Person, ref: str) -> tuple[Project, s
         return await parts.source.get(person, ref, Action.READ), refusal.message
 
 
-def _present(tx: Transaction, parts: Parts, person: Person, project: Project) -> tuple[list[Session], Asked]:
+def _present(
+    tx: Transaction, parts: Parts, person: Person, project: Project
+) -> tuple[list[Session], dict[str, Storage], Asked]:
     found = all_of(tx, project)
+    kept = {each.directory: each for each in tx.storages.of_project(project.id)}
     asked = Asked(
         parts=parts, person=person, project=project, offered=tx.environments.offered(),
         heirs=beside.successors(tx, found),
-        storages=frozenset(each.directory for each in tx.storages.of_project(project.id)),
+        storages=frozenset(kept),
     )  # fmt: skip
-    return found, asked
+    return found, kept, asked
 
 
 def matched(document: Document, present: Sequence[Session]) -> tuple[list[Session | None], set[int]]:
@@ -192,7 +211,7 @@ def _limited(parts: Parts, present: Sequence[Session], steps: Sequence[Step]) ->
     if limit is None:
         return list(steps)
     free = limit - len(present) + sum(step.kind is Kind.REMOVE for step in steps)
-    added = [step.path for step in steps if step.kind is Kind.ADD]
+    added = [step.path for step in steps if step.kind is Kind.ADD and not step.storage]
     over = added[max(free, 0) :]
     said = f"An admin allows {limit} sessions in a project."
     return [replace(step, refused={**step.refused, step.path: said}) if step.path in over else step for step in steps]

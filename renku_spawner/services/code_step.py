@@ -13,8 +13,9 @@ from ..domain.errors import Invalid
 from ..domain.instance import Instance
 from ..domain.project import Project
 from ..domain.session import Configuration, Session
+from ..domain.storage import Storage
+from ..store.database import Transaction
 from .parts import Parts
-from .sessions import Work
 
 
 class Kind(StrEnum):
@@ -27,9 +28,13 @@ class Kind(StrEnum):
     LEAVE = "leave"
 
 
+Work = Callable[[Transaction], Session | Storage]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What becomes of one session, at `path` of the document; without one, the document does not name it.
+    """What becomes of one session (or *storage*, whose title is its directory), at `path` of the document; without
+    one, the document does not name it.
 
     `refused` are sentences why not, by path; `works` are done one after the other in the one transaction;
     `mine` is the person's own instance of a session that changes.
@@ -44,6 +49,7 @@ class Step:
     refused: Mapping[str, str] = field(default_factory=dict)
     works: tuple[Work, ...] = ()
     mine: Instance | None = None
+    storage: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

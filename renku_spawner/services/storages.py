@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ..domain import names
 from ..domain.access import Action, Person
@@ -17,6 +16,8 @@ from . import mounts, storage_looks
 from . import storage_saving as saving
 from .keeping import Unreadable
 from .parts import Parts, read, write
+
+Work = Callable[[Transaction], Storage]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,11 @@ async def add(parts: Parts, person: Person, ref: str, new: NewStorage) -> Storag
         Invalid: with what is wrong at which field; what surely cannot be opened is not stored.
     """
     project = await parts.source.get(person, ref, Action.WRITE)
+    return await _stored(parts, await adding(parts, person, project, new))
+
+
+async def adding(parts: Parts, person: Person, project: Project, new: NewStorage) -> Work:
+    """What adds it in a transaction, when it has been looked into. Raises as `add`; the work Clash."""
     present = await of(parts, project)
     if len(present) >= STORAGES_LIMIT:
         raise saving.wrong("directory", f"At most {STORAGES_LIMIT} storages, please.")
@@ -65,7 +71,7 @@ async def add(parts: Parts, person: Person, ref: str, new: NewStorage) -> Storag
         _record(tx, parts, person, project, made, "storage added")
         return made
 
-    return await _stored(parts, work)
+    return work
 
 
 async def change(parts: Parts, person: Person, ref: str, name: str, change: StorageChange) -> Storage:
@@ -80,6 +86,11 @@ async def change(parts: Parts, person: Person, ref: str, name: str, change: Stor
         Conflict: `changed`, with the newer version in `details`.
     """
     project = await parts.source.get(person, ref, Action.WRITE)
+    return await _stored(parts, await changing(parts, person, project, name, change))
+
+
+async def changing(parts: Parts, person: Person, project: Project, name: str, change: StorageChange) -> Work:
+    """What edits it in a transaction, likewise. Raises as `change`; the work Lost."""
     present = await of(parts, project)
     storage = _named(present, name)
     if storage.version != change.version:
@@ -98,7 +109,7 @@ async def change(parts: Parts, person: Person, ref: str, name: str, change: Stor
         _record(tx, parts, person, project, made, "storage changed")
         return made
 
-    return await _stored(parts, work)
+    return work
 
 
 async def remove(parts: Parts, person: Person, ref: str, name: str) -> Storage:
@@ -175,16 +186,15 @@ async def _known(parts: Parts, person: Person, wanted: Wanted) -> Mapping[str, s
     return await mounts.opened(parts, person, wanted.storage)
 
 
-async def _stored(parts: Parts, work: Any) -> Storage:
+async def _stored(parts: Parts, work: Work) -> Storage:
     try:
-        made: Storage = await write(parts, work)
+        return await write(parts, work)
     except Clash:
         raise saving.wrong("directory", "Another storage has this directory already.") from None
     except Lost:
         raise Conflict(
             "Somebody else changed this storage in the meantime; look at it again.", code="changed"
         ) from None
-    return made
 
 
 def _named(storages: Sequence[Storage], name: str) -> Storage:

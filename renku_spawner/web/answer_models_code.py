@@ -16,10 +16,11 @@ class DifferenceAnswer(Answer):
 
 
 class StepAnswer(Answer):
-    """What becomes of one session."""
+    """What becomes of one session, or storage."""
 
     action: Literal["add", "change", "same", "remove", "leave"]
-    title: str
+    of: Literal["session", "storage"]
+    title: str = Field(description="Of a storage its directory")
     path: str | None = Field(description="In the document; null: it does not name the session", examples=["sessions.0"])
     session: str | None = Field(description="Its id; null before it is added")
     differences: list[DifferenceAnswer]

@@ -81,6 +81,7 @@ def answer(planned: Plan, *, applied: bool) -> PlanAnswer:
         items=[
             StepAnswer(
                 action=step.kind.value,
+                of="storage" if step.storage else "session",
                 title=step.title,
                 path=step.path or None,
                 session=step.session.id if step.session else None,

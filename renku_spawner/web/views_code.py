@@ -21,7 +21,8 @@ _SAID = {
 _FIELDS = {
     "cpu": "CPU", "memory": "Memory", "gpu": "GPUs", "disk": "Disk", "repositories": "Repositories", "image": "Image",
     "environment": "Environment", "needs": "Needs at least", "title": "Title", "description": "Description",
-    "default": "The default session",
+    "default": "The default session", "storages": "Storages", "kind": "Kind", "path": "Path",
+    "credentials": "Whose credentials", "read_only": "Read only",
 }  # fmt: skip
 
 
@@ -50,7 +51,7 @@ def page(plan: Plan, offer: Offer, frame: Frame) -> View:
         "directory": offer.directory,
         "content": offer.content,
         "steps": [_step(step) for step in steps],
-        "new": words.counted(sum(step.kind is Kind.ADD for step in steps), "session"),
+        "new": words.counted(sum(step.kind is Kind.ADD and not step.storage for step in steps), "session"),
         "only_new": all(step.kind in (Kind.ADD, Kind.SAME) for step in steps),
         "possible": plan.changes and not plan.refused and not plan.forbidden,
         "changes": plan.changes,
@@ -62,7 +63,7 @@ def page(plan: Plan, offer: Offer, frame: Frame) -> View:
 def _step(step: Step) -> View:
     icon, said = _SAID[step.kind]
     return {
-        "title": step.title,
+        "title": f"Storage {step.title}" if step.storage else step.title,
         "icon": icon,
         "said": said,
         "rows": [{"name": _FIELDS.get(each.field, each.field), "old": each.old, "new": each.new}

@@ -56,6 +56,14 @@ WRONG = {
         f"version: 1\nsessions:\n{SESSION}  default: true\n{SESSION.replace('A', 'B')}  default: true\n",
         {"sessions.1.default": "Session 1 of this document is the default already. (line 10)"},
     ),
+    "a directory twice": (
+        "version: 1\nstorages:\n- {directory: A, kind: s3}\n- {directory: a, kind: s3}",
+        {"storages.1.directory": "Storage 1 of this document has this directory already. (line 4)"},
+    ),
+    "a credential": (
+        "version: 1\nstorages:\n- directory: A\n  kind: s3\n  secrets: {key: hunter2}",
+        {"storages.0.secrets": "There is no such key. (line 5)"},
+    ),
     "no environment": ("version: 1\nsessions:\n- title: A", {"sessions.0.environment": "This is required. (line 3)"}),
     "two environments": (
         f"version: 1\nsessions:\n{SESSION}    image: quay.io/a/b",

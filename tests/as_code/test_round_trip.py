@@ -11,9 +11,10 @@ from renku_spawner.as_code.model import document
 from renku_spawner.as_code.reading import Read, read
 from renku_spawner.as_code.writing import as_json, as_yaml, plain
 from renku_spawner.domain import text
-from renku_spawner.domain.as_code import ALL, Described, Document, FromRepository, OwnImage, ReadyMade
+from renku_spawner.domain.as_code import ALL, Described, DescribedStorage, Document, FromRepository, OwnImage, ReadyMade
 from renku_spawner.domain.errors import Invalid
 from renku_spawner.domain.running import RunChoice
+from renku_spawner.domain.storage import Credentials
 
 # What YAML 1.1, or 1.2, takes for something else than a text.
 LOOKALIKES = (
@@ -58,6 +59,17 @@ sessions = st.builds(
 )
 
 
+storages = st.builds(
+    DescribedStorage,
+    directory=values,
+    kind=values,
+    settings=st.dictionaries(names, values, max_size=2),
+    path=values,
+    credentials=st.sampled_from(Credentials),
+    read_only=st.booleans(),
+)
+
+
 def _clean(rule, said: str) -> bool:
     try:
         return rule(said) == said
@@ -70,7 +82,8 @@ def documents(draw: st.DrawFn) -> Document:
     found = draw(st.lists(sessions, max_size=3, unique_by=lambda each: text.folded(each.title)))
     if found and draw(st.booleans()):
         found[0] = replace(found[0], default=True)
-    return Document(sessions=tuple(found), project=draw(maybe))
+    kept = draw(st.lists(storages, max_size=2, unique_by=lambda each: each.directory.casefold()))
+    return Document(sessions=tuple(found), storages=tuple(kept), project=draw(maybe))
 
 
 @given(documents())

@@ -348,3 +348,46 @@ async def test_a_ready_made_environment_is_taken_at_the_content_that_is_named(ho
     await revisions.choose(house, ADA, where.id, session.id, 2)
     assert not (await look(house, where, older)).changes
     assert not (await look(house, where, described(one("S")))).changes, "never updated by itself"
+
+
+STORAGES = """\
+version: 1
+storages:
+- directory: gauges
+  kind: webdav
+  settings: {url: "https://dav.example.org/gauges"}
+  credentials: user
+- directory: public
+  kind: webdav
+  settings: {url: " https://dav.example.org/public "}
+  path: /2026//daily/
+sessions:
+- title: S
+  environment: {ready_made: Python}
+  configuration: {storages: [public]}
+"""
+
+
+async def test_storages_come_with_the_sessions_that_choose_them_and_without_credentials(house: Parts) -> None:
+    await python(house)
+    where, other = await project(house), await project(house, path="ada/copy")
+    done = await do(house, where, of_file(STORAGES))
+    assert kinds(done) == [("gauges", ADD), ("public", ADD), ("S", ADD)]
+    assert not (await do(house, where, of_file(STORAGES))).changes
+    text = await exported(house, where)
+    assert "path: 2026/daily" in text
+    await do(house, other, of_file(text))
+    assert await exported(house, other) == text.replace("project: ada/climate", "project: ada/copy")
+    changed = of_file(text.replace("read_only: true", "read_only: false").replace("2026/daily", "2025"))
+    assert said(await do(house, where, changed)) == {"read_only": ("yes", "no"), "path": ("2026/daily", "2025")}
+    assert kinds(await look(house, where, of_file("version: 1"), prune=True)) == [("S", REMOVE)], "storages stay"
+
+    sure = text.replace("credentials: none", "credentials: project")
+    for wrong, path, words in (
+        (sure, "storages.1.credentials", "stand in no file"),
+        (sure.replace("directory: public", "directory: new"), "storages.1.credentials", "stand in no file"),
+        (text.replace("kind: webdav", "kind: sftp"), "storages.0.kind", "another kind"),
+        (text.replace("kind: webdav", "kind: tape").replace("gauges", "g"), "storages.0.kind", "cannot be added"),
+        (text.replace("2026/daily", "../daily"), "storages.1.path", "leads down"),
+    ):
+        assert words in (await look(house, where, of_file(wrong))).refused[path]
