@@ -8,7 +8,7 @@ import zstandard
 
 from renku_spawner.client import Client, models
 from tests.client.conftest import environ_of, logged_in, login_file
-from tests.client.typed import Run, typed
+from tests.client.typed import Run, typed, watched
 from tests.faults.own_hub import ADMIN_TOKEN, OwnHub
 from tests.fixtures.ports import free_port
 
@@ -64,6 +64,24 @@ def test_a_start_that_fails_says_why_and_what_it_printed(run: Run, path: str, cl
     assert (done.code, done.out) == (6, "")
     assert done.err.splitlines()[-1].endswith(f"What it printed: renku-spawner logs {session.id}")
     client.delete_data(session.id)
+
+
+def test_ctrl_c_ends_the_waiting_and_not_the_start(
+    hub: OwnHub, run: Run, path: str, session: models.SessionAnswer, client: Client, tmp_path: Path
+):
+    change = models.ConfigurationBody(variables={"TINY_WAIT": "1"})
+    client.change_session(path, session.id, models.SessionChangeBody(version=session.version, configuration=change))
+    with watched("start", path, environ=environ_of(tmp_path)) as start:
+        start.until(b"\r\x1b[KExplore: ")
+        start.until(b", 1 s")  # the seconds go on by themselves
+        assert (start.interrupt(), b"Traceback" in start.shown) == (130, False)
+    assert client.session_by_id(session.id).instance.status == "launching"
+    with watched("logs", "-f", session.id, environ=environ_of(tmp_path)) as logs:
+        logs.until(b"tiny server starts")
+        [work] = hub.workspace.glob("*/work")
+        (work / "go").touch()
+        assert client.start(path, session.id).status in ("launching", "running")
+        assert (logs.interrupt(), b"Traceback" in logs.shown) == (130, False)
 
 
 def test_what_several_fit_is_listed_and_nothing_is_done(run: Run, path: str, client: Client):

@@ -2,14 +2,20 @@
 
 import io
 import json
-from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from renku_spawner.cli import main
+from tests.fixtures.fair import Stopwatch
 
 _ABSENT = ("JUPYTERHUB_API_TOKEN", "JUPYTERHUB_API_URL", "JUPYTERHUB_SERVICE_PREFIX", "DISPLAY", "WAYLAND_DISPLAY")
 
@@ -17,6 +23,47 @@ _ABSENT = ("JUPYTERHUB_API_TOKEN", "JUPYTERHUB_API_URL", "JUPYTERHUB_SERVICE_PRE
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
+
+
+@dataclass
+class Watched:
+    """`renku-spawner` in a terminal of its own, for what only a process and a terminal show."""
+
+    process: "subprocess.Popen[bytes]"
+    terminal: int
+    shown: bytes = b""
+
+    def until(self, text: bytes, *, seconds: float = 60) -> None:
+        """Wait until it has shown *text*; what it has shown before is forgotten."""
+        took = Stopwatch()
+        while text not in self.shown:
+            assert took() < seconds, self.shown
+            if select.select([self.terminal], [], [], 0.1)[0]:
+                self.shown += os.read(self.terminal, 10_000)
+        self.shown = self.shown.partition(text)[2]
+
+    def interrupt(self) -> int:
+        """Ctrl-C; return its exit status. What it shows then is `shown`."""
+        os.write(self.terminal, b"\x03")
+        code = self.process.wait(60)
+        with suppress(OSError):  # Linux says so at the end
+            while select.select([self.terminal], [], [], 0)[0] and (piece := os.read(self.terminal, 10_000)):
+                self.shown += piece
+        return code
+
+
+@contextmanager
+def watched(*arguments: str, environ: dict[str, str]) -> Iterator[Watched]:
+    terminal, inside = os.openpty()
+    command = ["setsid", "--ctty", str(Path(sys.executable).with_name("renku-spawner")), *arguments]
+    process = subprocess.Popen(command, env=os.environ | environ, stdin=inside, stdout=inside, stderr=inside)
+    os.close(inside)
+    try:
+        yield Watched(process, terminal)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(terminal)
 
 
 @dataclass
