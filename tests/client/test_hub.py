@@ -1,16 +1,75 @@
-"""`renku-spawner` as people and scripts use it, against a real hub."""
+"""Client and commands as people and scripts use them, against one real hub."""
 
+import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 import zstandard
 
-from renku_spawner.client import Client, models
+from renku_spawner.client import Client, NotAllowed, NotFound, Refused, models
 from tests.client.conftest import environ_of, logged_in, login_file
 from tests.client.typed import Run, typed, watched
+from tests.docs import blocks
+from tests.docs.blocks import Block
 from tests.faults.own_hub import ADMIN_TOKEN, OwnHub
 from tests.fixtures.ports import free_port
+
+
+def test_a_program_makes_a_project_and_a_session_starts_reads_pauses_and_deletes(hub: OwnHub, client: Client):
+    assert client.whoami() == "alice"
+    project = client.add_project(models.ProjectBody(path="alice/climate", title="Climate"))
+    [entry] = client.projects("climate")
+    assert (entry.id, entry.role) == (project.id, "owner")
+    [environment] = client.environments()
+    new = models.SessionBody(environment=environment.id, title="Explore")
+    made = client.add_session("alice/climate", new)
+    change = models.SessionChangeBody(version=made.version, description="Ice")
+    assert client.change_session(project.id, made.id, change).description == "Ice"
+    assert client.start("alice/climate", made.id).status in ("launching", "running")
+    *_, told = client.until_settled("alice/climate", made.id)
+    assert told.status == "running"
+    assert [each.session for each in client.mine()] == [made.id]
+    assert client.address(client.session(project.id, made.id).instance.url or "").startswith(client.url)
+    assert client.pause(made.id).status in ("stopping", "paused")
+    *_, told = client.until_settled("alice/climate", made.id)
+    assert told.status == "paused"
+    assert client.session_by_id(made.id).instance.status == "paused"
+    looked = client.contents(made.id)
+    assert (looked.known, looked.repositories, looked.loose) == (True, [], 0)
+    client.delete_data(made.id)
+    client.remove_session(project.id, made.id)
+    assert list(client.sessions(project.id)) == []
+
+
+def test_lists_go_on_from_page_to_page(hub: OwnHub, client: Client):
+    paths = [client.add_project(models.ProjectBody(path=f"alice/many-{n}", title="Many")).path for n in range(3)]
+    client._wire.most = 2
+    assert sorted(each.path for each in client.projects("many")) == paths
+
+
+def test_errors_say_what_the_hub_says(hub: OwnHub, client: Client):
+    with pytest.raises(NotFound, match="no such page, or you have no access") as missing:
+        client.project("alice/nothing")
+    assert (missing.value.status, missing.value.code) == (404, "not_found")
+    with pytest.raises(Refused) as wrong:
+        client.add_project(models.ProjectBody(path="bob/climate", title=""))
+    assert wrong.value.fields.keys() & {"path", "title"}
+    with pytest.raises(NotFound):
+        list(client.all_instances())
+
+
+def test_a_token_that_is_unknown_is_neither_accepted_nor_shown(hub: OwnHub):
+    secret = "s3cret-" + "x" * 20
+    stranger = Client(hub.url, secret)
+    with pytest.raises(NotAllowed) as refused:
+        list(stranger.projects())
+    assert secret not in f"{refused.value!r} {refused.value.__dict__} {stranger!r} {vars(stranger._wire)!r}"
+
+
+# ---- commands -----------------------------------------------------------------------------------
 
 
 def test_a_session_is_started_by_its_name_shown_paused_and_deleted(
@@ -217,3 +276,33 @@ def test_an_admin_removes_orphans_after_a_word(hub: OwnHub, tmp_path: Path):
     none = root("orphans", "--kind", "folder")
     assert (none.code, none.out, none.err) == (0, "", "There are no orphans.\n")
     assert root("orphans", "--remove").err == "There is nothing that can be removed.\n"
+
+
+# ---- what docs/cli.md shows ---------------------------------------------------------------------
+
+HUB = "https://hub.example.org"
+REASON = "asks a hub; tests/client/test_hub.py runs it with one"
+SHOWN = [block for block in blocks.everywhere() if blocks.not_run().get(block.name) == REASON]
+PROGRAMS = {"sh": ["sh", "-euc"], "python": [sys.executable, "-W", "error", "-c"]}
+
+
+@pytest.fixture(scope="module")
+def variables(hub: OwnHub, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A machine on which nobody has logged in yet."""
+    hub.session(hub.project("docs"), "Explore")
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return {"HOME": str(tmp_path_factory.mktemp("home")), "PATH": path}
+
+
+@pytest.mark.parametrize("block", SHOWN, ids=lambda block: f"line-{block.line}")
+def test_what_the_page_shows_is_done(block: Block, hub: OwnHub, variables: dict[str, str]) -> None:
+    own = {"JUPYTERHUB_API_URL": f"{hub.url}api", "JUPYTERHUB_API_TOKEN": hub.alice()}
+    text = block.text.replace(HUB, hub.url).replace("ada/climate", "alice/docs")
+    done = subprocess.run(
+        [*PROGRAMS[block.language], text],
+        env=variables | (own if block.language == "python" or "login" in text else {}),
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    if block.language == "python":
+        assert done.stdout.splitlines()[-1].startswith(hub.url.removesuffix("/hub/"))
