@@ -41,20 +41,16 @@ async def adding(parts: Parts, person: Person, project: Project, new: NewSession
     own = await _own(parts, person, project, new)
 
     def work(tx: Transaction) -> Session:
-        _check_count(tx, parts.policy, project)
+        check_count(tx, parts.policy, project)
         require_storages(tx, project.id, configuration)
         environment = (
-            tx.environments.add(*own, by=person.name, now=parts.now()) if own else _ready_made(tx, new.environment)
+            tx.environments.add(*own, by=person.name, now=parts.now()) if own else ready_made(tx, new.environment)
         )
-        title = text.title(new.title) if new.title else _free_title(tx, project, environment.name)
-        session = _stored(
-            tx, project.id, environment=environment, revision=environment.revision, title=title,
+        title = text.title(new.title) if new.title else free_title(tx, project, environment.name)
+        return placed(
+            tx, project, default=new.default, environment=environment, revision=environment.revision, title=title,
             description=description, configuration=configuration, by=person.name, now=parts.now(),
         )  # fmt: skip
-        present = tx.projects.get(project.id)  # another one may have become the default in this very transaction
-        if new.default or present is None or present.default_session is None:
-            tx.projects.set_default(project.id, session.id)
-        return session
 
     return work
 
@@ -68,14 +64,20 @@ async def _own(
     return await images.environment(parts, person, project.id, new.image) if new.image else None
 
 
-def _stored(tx: Transaction, project: str, **fields: Any) -> Session:
+def placed(tx: Transaction, project: Project, *, default: bool, **fields: Any) -> Session:
+    """Store it; the first one of a project becomes its default. Raises Conflict, `title_taken`."""
     try:
-        return tx.sessions.add(id=names.new_id(), project=project, **fields)
+        session = tx.sessions.add(id=names.new_id(), project=project.id, **fields)
     except Clash:
         raise _title_taken() from None
+    present = tx.projects.get(project.id)  # another one may have become the default in this very transaction
+    if default or present is None or present.default_session is None:
+        tx.projects.set_default(project.id, session.id)
+    return session
 
 
-def _ready_made(tx: Transaction, environment_id: str | None) -> Environment:
+def ready_made(tx: Transaction, environment_id: str | None) -> Environment:
+    """One that is offered. Raises NotFound, or Invalid: `env_archived`."""
     environment = tx.environments.get(environment_id) if environment_id else None
     if environment is None or not environment.ready_made or environment.state is State.DRAFT:
         raise not_found()  # drafts are their admins'
@@ -85,13 +87,14 @@ def _ready_made(tx: Transaction, environment_id: str | None) -> Environment:
     return environment
 
 
-def _check_count(tx: Transaction, policy: Policy, project: Project) -> None:
+def check_count(tx: Transaction, policy: Policy, project: Project) -> None:
+    """Raises Conflict: `limit_project`."""
     limit = policy.sessions_per_project
     if limit is not None and tx.sessions.count(project.id) >= limit:
         raise Conflict(f"An admin allows {limit} sessions in a project; remove one first.", code="limit_project")
 
 
-def _free_title(tx: Transaction, project: Project, name: str) -> str:
+def free_title(tx: Transaction, project: Project, name: str) -> str:
     """The environment's name, with a number when the project has a session of that title."""
     taken, number, title = tx.sessions.titles(project.id), 1, name
     while text.folded(title) in taken:

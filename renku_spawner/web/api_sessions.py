@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from ..domain.instance import Status
-from ..services import looks, projects, removal, revisions, sessions
+from ..services import copying, looks, projects, removal, revisions, sessions
 from . import actions, answers, reading, throttle
 from .answer_models import RevisionList, SessionAnswer, SessionList
 from .answer_models_instance import InstanceAnswer, LogAnswer
 from .base_api import RenkuAPIHandler
 from .bodies import Nothing, RemovalBody, SessionBody, SessionChangeBody, StartBody
+from .bodies_copy import CopyBody
 from .bodies_image import DismissalBody, RevisionBody
 from .operations import AFTER, LIMIT, LINES, SEARCH, Operation
 from .scopes import LAUNCH, READ, WRITE
@@ -175,3 +176,21 @@ class Revision(OfSession):
         body = self.body(RevisionBody)
         await actions.revise(self, self.ref(ref), session_id, body)
         await self.tell_session(ref, session_id)
+
+
+class Copy(OfSession):
+    calls = {
+        "post": Operation(
+            summary="Copy a session to a project that you may change",
+            scope=WRITE, body=CopyBody, answer=SessionAnswer, statuses=(201,), errors=(409,),
+        )
+    }  # fmt: skip
+
+    async def post(self, ref: str, session_id: str) -> None:
+        said = self.body(CopyBody)
+        made = await copying.copy(
+            self.parts, self.person, self.ref(ref), session_id, self.ref(said.project), title=said.title,
+            default=said.default,
+        )  # fmt: skip
+        self.set_header("Location", f"{self.urls.base}api/renku/projects/{made.project}/sessions/{made.id}")
+        await self.tell_session(made.project, made.id, 201)

@@ -49,6 +49,7 @@ def page(found: SessionPage, log: str, warnings: Sequence[str], frame: Frame) ->
         "launch_link": link,
         "badge": f"[![Start with Renku]({urls.badge()})]({link})",
         "edit_url": f"{shown['url']}/edit" if writes else None,
+        "copy_url": f"{shown['url']}/copy",
         "remove_url": f"{shown['url']}/delete" if writes else None,
         "back": query("session", path=frame.inside),
         "refresh": refresh([shown["status"]]),

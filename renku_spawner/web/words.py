@@ -25,6 +25,7 @@ SAID = {
     "cleaned_some": "Some of what was ticked is not offered any more, and stays.",
     "saved": "Saved.",
     "added": "The session was added.",
+    "copied": "The session was copied.",
     "described": "The sessions are as the repository describes them.",
     "removed": "The session was removed. People keep the data they have in it.",
     "deleted": "Your data were deleted.",

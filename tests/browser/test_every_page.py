@@ -38,7 +38,7 @@ async def pages(person) -> tuple[Page, list[str]]:
         "hub/renku/projects/new",
         "hub/renku/projects?search=nothing-has-this-name",
         *(PROJECT + path for path in below),
-        *(session + path for path in ("", "/edit", "/delete", "/credentials")),
+        *(session + path for path in ("", "/edit", "/delete", "/copy", "/credentials")),
         "hub/renku/sessions",
         f"hub/renku/sessions/{identity}/data",
         f"hub/renku/sessions/{identity}/keep-awake",

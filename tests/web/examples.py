@@ -513,6 +513,7 @@ def session_page(shown: dict[str, Any], **changed: Any) -> dict[str, Any]:
         "badge": "[![Start in Renku](http://127.0.0.1:8000/hub/renku/static/badge.svg)](http://127.0.0.1:8000/x)",
         "edit_url": shown["url"] + "/edit",
         "remove_url": shown["url"] + "/delete",
+        "copy_url": shown["url"] + "/copy",
         "warnings": ["None of the classes of students has 1 GPU: they cannot start it."],
         "back": "session",
         "events_url": EVENTS,
@@ -935,6 +936,23 @@ SUCCESSOR = {
     "difference": None,
     "errors": {},
 }
+COPY = {
+    "project": ABOUT_PROJECT,
+    "session": {"title": RUNNING["title"], "page": RUNNING["page"], "copy": RUNNING["url"] + "/copy"},
+    "ready_made": True,
+    "built": False,
+    "environment": "Scientific",
+    "left_out": [],
+    "targets": [
+        {"id": "p1", "title": "Alpine <snow>", "path": "ada/alpine-snow", "here": True},
+        {"id": "p2", "title": "Glaciers", "path": "ada/glaciers", "here": False},
+    ],
+    "search": "",
+    "next": None,
+    "action": RUNNING["url"] + "/copy",
+    "values": {"title": RUNNING["title"], "project": "p1"},
+    "errors": {},
+}
 KEPT = {"revision": 2, "image": "quay.io/pangeo/pytorch-notebook:2026.10.14", "digest": DIGEST}
 # page name: (template, values)
 PAGES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -1074,6 +1092,12 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         "renku_environment.html",
         ENVIRONMENT | {"environment": RETIRED, "errors": {"form": "It says so itself."}},
     ),
+    "session-copy": ("renku_session_copy.html", COPY),
+    "session-copy-wrong": (
+        "renku_session_copy.html",
+        COPY | {"left_out": ["API_TOKEN"], "errors": {"project": "Please choose a project.", "title": "Taken."}},
+    ),
+    "session-copy-built": ("renku_session_copy.html", COPY | {"built": True, "ready_made": False, "targets": []}),
     "session-successor": ("renku_session_successor.html", SUCCESSOR),
     "session-successor-wrong": (
         "renku_session_successor.html",

@@ -59,6 +59,8 @@ PAGES = """
 /renku/projects/{path}/-/sessions/{session}/check    POST    303 404 403 200 200 404  303 403 403 200 200 403  303
 /renku/projects/{path}/-/sessions/{session}/delete   GET     302 404 403 200 200 404  302 403 403 200 200 403  302
 /renku/projects/{path}/-/sessions/{session}/delete   POST    303 404 403 303 303 404  303 403 403 303 303 403  303
+/renku/projects/{path}/-/sessions/{session}/copy     GET     302 404 200 200 200 404  302 200 200 200 200 200  302
+/renku/projects/{path}/-/sessions/{session}/copy     POST    303 404 403 303 303 404  303 403 403 303 303 403  303
 /renku/projects/{path}/-/sessions/{session}/successor GET   302 404 403 404 404 404  302 403 403 404 404 403  302
 /renku/projects/{path}/-/sessions/{session}/successor POST  303 404 403 422 422 404  303 403 403 422 422 403  303
 /renku/projects/{path}/-/sessions/{session}/default  POST    303 404 403 303 303 404  303 403 403 303 303 403  303
@@ -143,6 +145,7 @@ API = """
 /api/renku/projects/{project}/sessions/{session}/revisions GET     403 404 200 200 200 404  403 200 200 200 200 200  200 200 200 403
 /api/renku/projects/{project}/sessions/{session}/revision  POST    403 404 403 200 200 404  403 403 403 200 200 403  403 403 200 403
 /api/renku/projects/{project}/sessions/{session}/packages  GET     403 404 200 200 200 404  403 200 200 200 200 200  200 200 200 403
+/api/renku/projects/{project}/sessions/{session}/copy      POST    403 404 403 201 201 404  403 403 403 201 201 403  403 403 201 403
 /api/renku/projects/{project}/sessions/{session}/successor POST    403 404 403 422 422 404  403 403 403 422 422 403  403 403 422 403
 /api/renku/projects/{project}/sessions/{session}/dismissal POST    403 404 403 200 200 404  403 403 403 200 200 403  403 403 200 403
 /api/renku/projects/{project}/export                       GET     403 404 200 200 200 404  403 200 200 200 200 200  200 200 200 403
@@ -247,6 +250,8 @@ SENT: dict[tuple[str, str], dict[str, object]] = {
     ("/renku/projects/{path}/-/sessions/{session}/delete", "POST"): {"confirm": "Explore"},
     ("/renku/projects/{path}/-/sessions/{session}/revision", "POST"): {"revision": "1"},
     ("/renku/projects/{path}/-/sessions/{session}/dismissal", "POST"): {"digest": "sha256:0"},
+    ("/renku/projects/{path}/-/sessions/{session}/copy", "POST"): {"project": "{project}", "title": "{fresh}"},
+    ("/api/renku/projects/{project}/sessions/{session}/copy", "POST"): {"project": "{project}"},
     ("/renku/projects/{path}/-/sessions/{session}/successor", "POST"): {"environment": "abcdefghijkl", "version": "1"},
     ("/renku/projects/{path}/-/sessions/{session}/start", "POST"): {"resource_class": "none"},
     ("/renku/environments", "POST"): {"name": "New", "image": "quay.io/a/b:1"},
