@@ -81,7 +81,7 @@ class ClaimedSpawner(WatchedSpawner):
         claim = claims.work_claim(name, spec, self.pod_settings, storage_class=storage)
         expected = instance.last_activity is not None
         notice = await keep.keep(calls, claim, spec, expected=expected)
-        storages = pod_storages.notices(spec, self.pod_settings)
+        storages = pod_storages.notices(spec, self.renku.parts.policy)
         notices = (*instance.notices, *storages, *([notice.told()] if notice else []))
         staged = await runs.stage(self.renku.parts, instance, Observed.SCHEDULING, notices=notices)
         if staged is None:

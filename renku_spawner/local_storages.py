@@ -15,9 +15,8 @@ from .failures import LaunchFailed
 from .runtime import mounts
 from .runtime.folders import Folder
 from .runtime.mounts import Mount, NotMounted
+from .services.availability import declared, not_here
 
-_NO_REMOTES = "this machine lacks rclone or FUSE"
-_NO_VOLUME = "its volume is no folder of this machine"
 Notice = dict[str, str]
 
 
@@ -46,11 +45,11 @@ def _failure(failed: dict[str, str]) -> LaunchFailed:
 
 
 async def _provided(policy: Policy, each: Mounted, folder: Folder) -> Notice | None:
-    if each.storage.kind == "volume":
-        return await _volume(policy, each, folder)
-    if not mounts.possible():
-        return _notice("storage_not_here", each, why=_NO_REMOTES)
     storage = each.storage
+    if why := not_here(policy, storage):
+        return _notice("storage_not_here", each, why=why)
+    if volume := declared(policy, storage):
+        return await _volume(volume, each, folder)
     wanted = Mount(
         key=_key(storage),
         directory=storage.directory,
@@ -63,21 +62,18 @@ async def _provided(policy: Policy, each: Mounted, folder: Folder) -> Notice | N
     return _notice("storage_slow", each, limit=limit) if outcome is Outcome.SLOW else None
 
 
-async def _volume(policy: Policy, each: Mounted, folder: Folder) -> Notice | None:
+async def _volume(declared: Volume, each: Mounted, folder: Folder) -> Notice | None:
     """A folder that is only read is mounted, as far as that can be; a link would let everybody write to it."""
-    storage, name = each.storage, each.storage.settings["volume"]
-    declared = next((volume for volume in policy.volumes if volume.name == name), None)
-    if declared is None or not declared.here(local=True):
-        return _notice("storage_not_here", each, why=_NO_VOLUME)
-    target = _below(declared, storage.path)
-    if (storage.read_only or declared.read_only) and mounts.possible():
+    storage, target = each.storage, _below(declared, each.storage.path)
+    read_only = storage.read_only or declared.read_only
+    if read_only and mounts.possible():
         options = {"type": "local", "copy_links": "true"}
         await mounts.mount(
             folder, Mount(key=_key(storage), directory=storage.directory, path=str(target), options=options)
         )
         return None
     await asyncio.to_thread(mounts.link, folder, storage.directory, target)
-    return _notice("storage_unprotected", each) if storage.read_only or declared.read_only else None
+    return _notice("storage_unprotected", each) if read_only else None
 
 
 def _key(storage: Storage) -> str:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from .domain import reasons
+from .domain.policy import Policy
 from .domain.session import SessionSpec
 from .kube import storages
 from .kube.calls import Calls, Denied
@@ -14,8 +15,7 @@ from .kube.objects import Raw, dig, text
 from .kube.secret import owned
 from .kube.settings import PodSettings
 from .runtime import rclone
-
-_NOT_HERE = "this cluster has no such volume, or mounts no remotes"
+from .services.availability import not_here
 
 
 async def hand_over(calls: Calls, spec: SessionSpec, settings: PodSettings, *, run: str, secret: str, pod: Raw) -> None:
@@ -26,12 +26,13 @@ async def hand_over(calls: Calls, spec: SessionSpec, settings: PodSettings, *, r
         await calls.create_claim(owned(claim, pod))
 
 
-def notices(spec: SessionSpec, settings: PodSettings) -> list[dict[str, str]]:
+def notices(spec: SessionSpec, policy: Policy) -> list[dict[str, str]]:
     """What is told of those that cannot be had on this cluster."""
     found = []
-    for directory in storages.missing(spec, settings):
-        title, said = reasons.words("storage_not_here", storages=directory, why=_NOT_HERE)
-        found.append({"code": "storage_not_here", "title": title, "text": said})
+    for each in spec.storages:
+        if why := not_here(policy, each.storage):
+            title, said = reasons.words("storage_not_here", storages=each.storage.directory, why=why)
+            found.append({"code": "storage_not_here", "title": title, "text": said})
     return found
 
 

@@ -67,12 +67,6 @@ def had(spec: SessionSpec, settings: PodSettings) -> list[Had]:
     return found
 
 
-def missing(spec: SessionSpec, settings: PodSettings) -> list[str]:
-    """The directories of the others."""
-    here = {each.directory for each in had(spec, settings)}
-    return [each.storage.directory for each in spec.storages if each.storage.directory not in here]
-
-
 def names(spec: SessionSpec, settings: PodSettings, secret: str) -> Mapping[str, str]:
     """The directory of each storage by what the cluster calls it: its volume of the pod, and its claim."""
     found = had(spec, settings)

@@ -15,7 +15,7 @@ from ..domain.names import is_id
 from ..domain.project import Project
 from ..domain.repository import without_credentials
 from ..gitlab.errors import LogInAgain
-from ..services import idling
+from ..services import availability, idling
 from . import bodies, failures, reading, views_shares
 from .assets import VERSION
 from .base import SAFE, Body, Handler
@@ -142,6 +142,7 @@ class RenkuHandler(Handler):
             downloads=policy.downloads > 0,
             stage=self.parts.line.stage,
             outlook=partial(idling.outlook, self.parts),
+            not_here=partial(availability.not_here, policy),
         )
 
     def show(self, template: str, nav: str = "", **view: Any) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..domain.idle import Outlook
 from ..domain.instance import Instance
+from ..domain.storage import Storage
 from .urls import Urls
 
 View = dict[str, Any]
@@ -20,7 +21,8 @@ class Frame:
     """From where a page looks: its addresses, the time, and the machine it is about.
 
     *gitlab* is the address of the GitLab in which projects live, None if they live here;
-    *stage* says in words how far a start is, *outlook* when what runs pauses by itself.
+    *stage* says in words how far a start is, *outlook* when what runs pauses by itself,
+    *not_here* why no session has a storage.
     """
 
     urls: Urls
@@ -31,3 +33,4 @@ class Frame:
     downloads: bool = True
     stage: Callable[[Instance], str | None] = attrgetter("stage")
     outlook: Callable[[Instance], Outlook | None] = lambda _: None
+    not_here: Callable[[Storage], str] = lambda _: ""

@@ -39,16 +39,18 @@ def rows(storages: Iterable[Storage], frame: Frame, base: str | None = None) -> 
 
 
 def _row(storage: Storage, frame: Frame, base: str | None) -> View:
-    look = storage.checked
+    missing = frame.not_here(storage)
+    look = None if missing else storage.checked
     return {
         "id": storage.id,
         "directory": storage.directory,
         "words": storage.words,
         "whose": _WHOSE[storage.credentials],
-        "look": look.outcome.words if look else Outcome.NOT_CHECKED.words,
+        "missing": bool(missing),
+        "look": f"Not available here: {missing}." if missing else (look.outcome if look else Outcome.NOT_CHECKED).words,
         "looked": words.ago(look.at, frame.now) if look and look.outcome is not Outcome.NOT_CHECKED else None,
         "looked_at": words.iso(look.at) if look else None,
-        "bad": bool(look and look.outcome not in (Outcome.FINE, Outcome.NOT_CHECKED)),
+        "bad": bool(missing or (look and look.outcome not in (Outcome.FINE, Outcome.NOT_CHECKED))),
         "page": f"{base}/storages/{storage.id}" if base else None,
     }
 

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from renku_spawner import pod_storages
+from renku_spawner.domain.policy import Policy
 from renku_spawner.domain.storage import Credentials, Mounted, Storage
 from renku_spawner.domain.volume import Nfs, Volume
 from renku_spawner.kube import status, storages
@@ -112,12 +114,17 @@ def mounts(found: dict[str, Any]) -> list[dict[str, Any]]:
     return list(found["spec"]["containers"][0]["volumeMounts"])
 
 
-def test_what_this_cluster_cannot_have_is_left_out() -> None:
+def test_what_this_cluster_cannot_have_is_left_out_and_told() -> None:
     mounted = (volume("folder"), volume("gone"), remote())
-    assert storages.missing(spec(storages=mounted), replace(SETTINGS, rclone_storage_class="")) == [
-        "folder", "gone", "era5"
+    settings = replace(SETTINGS, rclone_storage_class="")
+    assert pod(*mounted, settings=settings) == pod()
+    policy = Policy(volumes=SETTINGS.volumes)
+    told = [notice["title"] for notice in pod_storages.notices(spec(storages=mounted), policy)]
+    assert [title.partition(":")[0] for title in told] == [
+        f"The storage {name} is not available here" for name in ("folder", "gone", "era5")
     ]  # fmt: skip
-    assert pod(*mounted, settings=replace(SETTINGS, rclone_storage_class="")) == pod()
+    everything = replace(policy, rclone_storage_class="x")
+    assert pod_storages.notices(spec(storages=ALL), everything) == []
 
 
 def test_what_the_cluster_calls_a_storage_leads_to_its_directory() -> None:

@@ -140,3 +140,7 @@ async def test_where_nothing_can_be_mounted_a_session_starts_and_says_what_is_mi
     instance = await hub.becomes(session, Status.RUNNING)
     assert [notice["code"] for notice in instance.notices] == ["storage_not_here", "storage_unprotected"]
     assert (work(hub, instance) / "shared" / "june" / "deep.txt").read_text() == "19.2"
+    visitor = await hub.visitor("alice")
+    page = (await visitor.get(f"renku/projects/{project.path}/-/settings")).text
+    assert "Not available here: this machine lacks rclone or FUSE." in page
+    assert page.count("Not available here") == 1
