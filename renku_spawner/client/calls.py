@@ -37,6 +37,7 @@ MEMBER_REMOVE = Call("DELETE", "/projects/{project}/members/{name}", Done)
 
 SESSIONS = Call("GET", "/projects/{project}/sessions", m.SessionList)
 SESSION_ADD = Call("POST", "/projects/{project}/sessions", m.SessionAnswer, m.SessionBody)
+SESSION_COPY = Call("POST", "/projects/{project}/sessions/{session}/copy", m.SessionAnswer, m.CopyBody)
 SESSION = Call("GET", "/projects/{project}/sessions/{session}", m.SessionAnswer)
 SESSION_CHANGE = Call("PATCH", "/projects/{project}/sessions/{session}", m.SessionAnswer, m.SessionChangeBody)
 SESSION_REMOVE = Call("DELETE", "/projects/{project}/sessions/{session}", Done, m.RemovalBody)

@@ -63,6 +63,13 @@ class Client(Instances, Documents, Admin, Storages):
     def add_session(self, project: str, new: models.SessionBody) -> models.SessionAnswer:
         return self._wire.ask(calls.SESSION_ADD, new, project=project)
 
+    def copy_session(
+        self, project: str, session: str, to: str, *, title: str | None = None, default: bool = False
+    ) -> models.SessionAnswer:
+        """Make a session of the project *to* that runs the same; without a *title* the same one, numbered if taken."""
+        body = models.CopyBody(project=to, title=title, default=default)
+        return self._wire.ask(calls.SESSION_COPY, body, project=project, session=session)
+
     def change_session(self, project: str, session: str, change: models.SessionChangeBody) -> models.SessionAnswer:
         """Of *change* only what was given to its constructor is sent, and changes."""
         return self._wire.ask(calls.SESSION_CHANGE, change, project=project, session=session)

@@ -54,6 +54,7 @@ from ..web.bodies import (
     SessionChangeBody,
     StartBody,
 )
+from ..web.bodies_copy import CopyBody
 from ..web.bodies_environment import (
     ArchiveBody,
     EnvironmentBody,
@@ -85,6 +86,7 @@ __all__ = [
     "ConfigurationAnswer",
     "ConfigurationBody",
     "ContentsAnswer",
+    "CopyBody",
     "DifferenceAnswer",
     "DismissalBody",
     "DocumentPart",
