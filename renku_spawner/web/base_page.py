@@ -158,6 +158,7 @@ class RenkuHandler(Handler):
             "local": LOCAL if self.parts.policy.local else None,
             "back": "",
             "again": None,
+            "in_the_way": None,
             "refresh": False,
         }
         return str(self.render_template(template, sync=True, no_spawner_check=True, **(frame | view)))

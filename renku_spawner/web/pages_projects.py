@@ -76,11 +76,10 @@ class ProjectPage(RenkuHandler):
         found = await looks.project(self.parts, self.person, self.ref(ref), after=self.after(), search=search)
         if self.moved(ref, found.project.path):
             return
-        asked = {"search": search, "back": query("project", search=search, after=self.after())}
+        share = views_shares.said(await shares.of(self.parts, self.person)) or ""
+        asked = {"search": search, "back": query("project", search=search, after=self.after()), "share": share}
         offered = await self._offered(found) if not (found.total or search) else ([], None)
-        share = views_shares.said(await shares.of(self.parts, self.person))
-        view = views.page(found, *offered, self.person, self.frame, asked)
-        self.show("renku_project.html", "projects", share=share, **view)
+        self.show("renku_project.html", "projects", **views.page(found, *offered, self.person, self.frame, asked))
 
     async def _offered(self, found: looks.ProjectPage) -> tuple[list[Environment], View | None]:
         """What an empty project can get with a click."""

@@ -59,8 +59,8 @@ def page(
     frame: Frame,
     asked: Mapping[str, str],
 ) -> View:
-    """Everything of renku_project.html; *described* is what a repository offers, and *asked* are the `search` and
-    `back` of the request."""
+    """Everything of renku_project.html; *described* is what a repository offers, and *asked* are `search` and
+    `back` of the request, and the `share` of who asks."""
     project, urls = found.project, frame.urls
     writes = found.writes
     cards = [card(view, project, frame, may_write=writes, storages=found.storages) for view in found.sessions]
@@ -76,6 +76,7 @@ def page(
         "default": default,
         "sessions": cards,
         "search": search,
+        "share": asked["share"],
         "keywords": keywords({w for c in cards for w in c["environment"]["keywords"]}, search, address, "search"),
         "next": query(address, search=search, after=found.next) if found.next else None,
         "count": words.counted(found.total, "session") if found.total else None,

@@ -28,6 +28,7 @@ FRAME: dict[str, Any] = {
     "refresh": False,
     "back": "project",
     "again": None,
+    "in_the_way": None,
 }
 ABOUT_PROJECT = {
     "id": "p1",
@@ -209,6 +210,8 @@ def session(name: str, title: str, status: str, **changed: Any) -> dict[str, Any
         "may_write": True,
         "status": status,
         "stage": None,
+        "stage_code": None,
+        "smaller": None,
         "progress": None,
         "elapsed": None,
         "usual": None,
@@ -294,6 +297,21 @@ FAILED = session(
     classes=CLASSES,
     environment=environment(image="registry.gitlab.example.org:5050/klima/a-very-long-name/gpu-cuda12:build-2026-11"),
 )
+NO_ROOM = session(
+    "z5b8rjn3kdpa",
+    "A large one",
+    "failed",
+    message="There is not enough room in this resource pool: quota team, pods: 1 of 1 used, this session needs 1",
+    classes=CLASSES,
+    smaller={"name": "small", "size": "1 CPU, 4 GiB", "same": "medium"},
+)
+IN_THE_WAY = [
+    {
+        "title": RUNNING["title"], "status": status, "project": "alice/alpine-precipitation", "page": RUNNING["page"],
+        "pause": RUNNING["pause_url"] if verb else None, "verb": verb, "data": None if verb else RUNNING["delete_page"],
+    }
+    for status, verb in (("running", "Pause"), ("launching", "Cancel"), ("paused", ""))
+]  # fmt: skip
 INACTIVE = session("t2n6gwz8cfye", "Course copy", "inactive", environment=environment(digest=None), delete_page=None)
 BLOCKED = session("b2n6gwz8cfye", "On a GPU", "inactive", blocked="None of your classes has 1 GPU; ask an admin.")
 TWIN = session(
@@ -531,6 +549,7 @@ def project_page(**changed: Any) -> dict[str, Any]:
         "keywords": [{"word": "python", "url": PROJECT + "?search=python", "current": False}],
         "next": PROJECT + "?after=abc",
         "count": "10 sessions",
+        "share": "2 of 3 running",
         "environments": [],
         "described": None,
         "add_url": PROJECT + "/-/sessions",
@@ -1189,8 +1208,19 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
             "title": "Not now",
             "message": "We cannot check your access because GitLab does not answer.",
             "links": [{"text": "Back", "url": PROJECT}],
-            "again": {"action": RUNNING["url"] + "/start", "fields": [("resource_class", "a <b>")]},
+            "again": {"action": RUNNING["url"] + "/start", "fields": [("resource_class", "a <b>")], "label": "Try again"},
         },
     ),
+    "limit": (
+        "renku_error.html",
+        {
+            "status": 409,
+            "title": "That does not go together",
+            "message": "You run 2 of 2 sessions, the limit that an admin has set. Pause one first.",
+            "links": [{"text": "Back", "url": PROJECT}],
+            "in_the_way": {"said": "2 of 2 running", "rows": IN_THE_WAY, "then": RUNNING["id"]},
+        },
+    ),
+    "no-room": ("renku_session.html", session_page(NO_ROOM, steps=[], launches=[], log=[])),
     **examples_admin.PAGES,
 }
