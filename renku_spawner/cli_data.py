@@ -1,4 +1,4 @@
-"""`renku-spawner download | delete-data`: the files of one's own session."""
+"""`renku-spawner download | restore | delete-data`: the files of one's own session."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ def add(commands: Any) -> None:
         "-o", "--output", metavar="FILE", help="a tar.zst, called after the session if left out; - is stdout"
     )
     fetch.add_argument("--force", action="store_true", help="also in place of a file that is there")
+    back = cli_base.add(commands, "restore", _restore, "take the files of your session out of the trash")
+    back.add_argument("session", metavar="SESSION", help=NAMED)
     delete = cli_base.add(commands, "delete-data", _delete, "delete the files of your session for good")
     delete.add_argument("session", metavar="SESSION", help=NAMED)
     delete.add_argument("--yes", action="store_true", help="without asking for its title")
@@ -85,6 +87,12 @@ def _delete(parsed: argparse.Namespace) -> None:
             cli_base.confirm(safe(found.title), _FOR_GOOD)
         hub.delete_data(found.id)
         print(f"The files of {safe(found.title)} are deleted.")
+
+
+def _restore(parsed: argparse.Namespace) -> None:
+    with cli_reach.connected(parsed) as hub:
+        found = cli_find.mine(hub, parsed.session)
+        print(f"{safe(found.title)}: {hub.restore(found.id).status}")
 
 
 def _looked(hub: Client, session: str) -> ContentsAnswer:

@@ -6,8 +6,9 @@ import argparse
 from typing import Any
 
 from . import cli_base, cli_reach
-from .cli_show import listed
-from .client.models import MyInstanceAnswer, ProjectEntryAnswer, SessionAnswer
+from .cli_show import listed, moment
+from .client.models import InstanceAnswer, MyInstanceAnswer, ProjectEntryAnswer, SessionAnswer
+from .domain.quantity import size_of
 
 
 def add(commands: Any) -> None:
@@ -55,5 +56,18 @@ def _mine(each: MyInstanceAnswer) -> dict[str, Any]:
         "status": instance.status,
         "since": instance.paused_at if instance.status == "paused" else instance.started_at,
         "class": instance.resource_class,
+        "size": None if instance.disk_used is None else size_of(instance.disk_used),
+        "next": _end(instance),
         "why": instance.message,
     }
+
+
+def _end(instance: InstanceAnswer) -> str:
+    """What comes next by itself, and when."""
+    if instance.queue_position is not None:
+        return f"starts, place {instance.queue_position} in the line"
+    if instance.trashed_until:
+        return f"in the trash until {moment(instance.trashed_until)}"
+    if instance.deleted_on:
+        return f"deleted {moment(instance.deleted_on)}"
+    return f"pauses {moment(instance.pauses_at)}" if instance.pauses_at else ""

@@ -89,9 +89,8 @@ def counter() -> Iterator[Callable[[int], None]]:
 
 
 def _step(told: ProgressAnswer) -> str:
-    place = told.queue_position
-    waits = f", place {place} in the queue" if place else ""
-    return safe((told.stage_text or told.status) + waits)
+    """Of a start that waits in line the words have its place, too."""
+    return safe(told.stage_text or told.status)
 
 
 def _time(elapsed: int | None, usual: float | None) -> str:

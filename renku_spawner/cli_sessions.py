@@ -75,6 +75,8 @@ def _start(parsed: argparse.Namespace) -> None:
         if parsed.json:
             as_json(now)
         elif now.status == "running":
+            for notice in now.notices:
+                print(f"{safe(notice.title)}: {safe(notice.text)}", file=sys.stderr)
             _tell(parsed.environ, hub, now, show=parsed.open)
         else:
             print(f"{safe(found.title)} is starting. See how it goes: renku-spawner sessions", file=sys.stderr)

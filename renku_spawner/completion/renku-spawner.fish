@@ -50,7 +50,7 @@ function _shtab_renku_spawner_using
   test "$_shtab_renku_spawner_cmdpath" = "$argv"
 end
 
-set -g _shtab_renku_spawner_commands login logout projects sessions start pause keep-awake logs open download delete-data export apply environments 'environments list' 'environments add' 'environments archive' 'environments probe' instances 'instances list' 'instances pause' orphans db 'db upgrade' 'db check' 'db downgrade' images 'images probe' 'images script' check demo completion
+set -g _shtab_renku_spawner_commands login logout projects sessions start pause keep-awake logs open download restore delete-data export apply environments 'environments list' 'environments add' 'environments archive' 'environments probe' instances 'instances list' 'instances pause' orphans db 'db upgrade' 'db check' 'db downgrade' images 'images probe' 'images script' check demo completion
 set -g _shtab_renku_spawner_opts_with_value --class --config --description --digest --file --for --keyword --kind --lines --message --output --owner --project --reason --report --search --state --status --successor --url --without-storage -f -n -o
 
 complete -c renku-spawner -e
@@ -95,6 +95,8 @@ complete -c renku-spawner -n '_shtab_renku_spawner_using; and test $_shtab_renku
 complete -c renku-spawner -n '_shtab_renku_spawner_using download' -s h -l help -d 'show this help message and exit'
 complete -c renku-spawner -n '_shtab_renku_spawner_using download' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'a tar.zst, called after the session if left out; - is stdout'
 complete -c renku-spawner -n '_shtab_renku_spawner_using download' -l force -d 'also in place of a file that is there'
+complete -c renku-spawner -n '_shtab_renku_spawner_using; and test $_shtab_renku_spawner_npos -eq 0' -a restore -d 'Take the files of your session out of the trash.'
+complete -c renku-spawner -n '_shtab_renku_spawner_using restore' -s h -l help -d 'show this help message and exit'
 complete -c renku-spawner -n '_shtab_renku_spawner_using; and test $_shtab_renku_spawner_npos -eq 0' -a delete-data -d 'Delete the files of your session for good.'
 complete -c renku-spawner -n '_shtab_renku_spawner_using delete-data' -s h -l help -d 'show this help message and exit'
 complete -c renku-spawner -n '_shtab_renku_spawner_using delete-data' -l yes -d 'without asking for its title'

@@ -29,6 +29,7 @@ _shtab_renku_spawner_commands() {
     orphans:'Pods, claims, folders and records that belong to nothing.'
     pause:'Pause your sessions; the files in /work stay.'
     projects:'The projects that you may see.'
+    restore:'Take the files of your session out of the trash.'
     sessions:'Your sessions in all projects, or those of one project.'
     start:'Start or resume your session.'
   )
@@ -356,6 +357,14 @@ _shtab_renku_spawner_projects_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_renku_spawner_projects_defaults_added=0
 
+_shtab_renku_spawner_restore_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  ":its id, or project\/path\:title:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_renku_spawner_restore_defaults_added=0
+
 _shtab_renku_spawner_sessions_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--json[as the API gives them]"
@@ -416,6 +425,7 @@ _shtab_renku_spawner() {
         orphans) _arguments -C -s $_shtab_renku_spawner_orphans_options ;;
         pause) _arguments -C -s $_shtab_renku_spawner_pause_options ;;
         projects) _arguments -C -s $_shtab_renku_spawner_projects_options ;;
+        restore) _arguments -C -s $_shtab_renku_spawner_restore_options ;;
         sessions) _arguments -C -s $_shtab_renku_spawner_sessions_options ;;
         start) _arguments -C -s $_shtab_renku_spawner_start_options ;;
       esac

@@ -93,6 +93,7 @@ def test_a_session_is_started_by_its_name_shown_paused_and_deleted(
     [*_] = client.until_settled(session.project, session.id)
     assert run("open", "Explore").code == 4
     assert run("pause", "--all").err == "Nothing of yours runs.\n"
+    assert run("restore", "Explore").out == "Explore: paused\n"
     asked = run("delete-data", session.id)
     assert (asked.code, "--yes" in asked.err) == (2, True)
     [work] = hub.workspace.glob("*/work")
