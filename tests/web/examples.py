@@ -1208,7 +1208,11 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
             "title": "Not now",
             "message": "We cannot check your access because GitLab does not answer.",
             "links": [{"text": "Back", "url": PROJECT}],
-            "again": {"action": RUNNING["url"] + "/start", "fields": [("resource_class", "a <b>")], "label": "Try again"},
+            "again": {
+                "action": RUNNING["url"] + "/start",
+                "fields": [("resource_class", "a <b>")],
+                "label": "Try again",
+            },
         },
     ),
     "limit": (
