@@ -116,6 +116,8 @@ def asked(found: Asked, frame: Frame, *, keeps: bool) -> View:
         "action": f"{page}/credentials",
         "keeps": keeps,
         "start": not missing,
+        "without": [storage.directory for storage in found.missing],
+        "start_url": f"{page}/start",
         "storages": [
             {
                 "id": f"{forms_storage.SECRET}{number}_secrets",

@@ -91,7 +91,8 @@ async def test_a_start_leads_to_the_credentials_that_it_lacks_and_goes_on_from_t
 
         led = await post(carol, f"{page}/start")
         assert (led.status_code, led.headers["location"].partition("?")[0][-12:]) == (303, "/credentials")
-        assert "Save and start" in (await carol.get(f"{page}/credentials")).text
+        offered = (await carol.get(f"{page}/credentials")).text
+        assert "Save and start" in offered and 'name="without_storages" value="era5"' in offered
         wrong = await post(carol, f"{page}/credentials", secret_0_user=USER, secret_0_pass="guessed", keep="yes")
         assert (wrong.status_code, "These credentials are refused." in wrong.text) == (422, True)
         short = await post(carol, f"{page}/credentials", secret_0_user=USER, keep="yes")
