@@ -17,7 +17,7 @@ from .inside import token_scopes
 from .local import RenkuLocalSpawner
 from .store import wal
 from .web.routes import handlers
-from .web.scopes import ADMIN, GIT, LAUNCH, SCOPES, WRITE
+from .web.scopes import ADMIN, GIT, LAUNCH, OWN, SCOPES, WRITE
 
 _HERE = Path(__file__).parent
 _EXTENSIONS = ["renku_spawner.web.filters.RenkuFilters", "renku_spawner.startup.Startup"]
@@ -58,10 +58,10 @@ def install(c: Config) -> None:
     hub.template_paths = [*_get(hub, "template_paths", []), str(templates())]
     hub.jinja_environment_options = {**options, "extensions": [*options.get("extensions", []), *_EXTENSIONS]}
     hub.custom_scopes = {**_get(hub, "custom_scopes", {}), **SCOPES}
-    hub.extra_user_scopes = {*_get(hub, "extra_user_scopes", set()), LAUNCH, WRITE, GIT}
+    hub.extra_user_scopes = {*_get(hub, "extra_user_scopes", set()), LAUNCH, WRITE, GIT, OWN}
     hub.load_roles = [*_get(hub, "load_roles", []), _admin_role(c)]
     _set(c.Spawner, "apply_user_options", _nothing)
-    c.Spawner.server_token_scopes = token_scopes(_get(c.Spawner, "server_token_scopes", []), GIT)
+    c.Spawner.server_token_scopes = token_scopes(_get(c.Spawner, "server_token_scopes", []), GIT, OWN)
     wal.use(str(_get(hub, "db_url", "sqlite:///jupyterhub.sqlite")))
 
 

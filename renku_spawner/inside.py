@@ -18,8 +18,8 @@ from .services import git_credentials, pulls
 Scopes = Sequence[str] | Callable[[Any], Any]
 
 
-def token_scopes(theirs: Scopes, git: str) -> Callable[[Any], Awaitable[list[str]]]:
-    """`Spawner.server_token_scopes`: the admin's own, and *git* for sessions where git is given credentials.
+def token_scopes(theirs: Scopes, git: str, own: str) -> Callable[[Any], Awaitable[list[str]]]:
+    """`Spawner.server_token_scopes`: the admin's own, for sessions *own*, and *git* where git is given credentials.
 
     Where an admin has set none they are those of the hub's role `server`, as they are without us.
     """
@@ -30,17 +30,19 @@ def token_scopes(theirs: Scopes, git: str) -> Callable[[Any], Awaitable[list[str
 
     async def asked_for(spawner: Any) -> list[str]:
         said = list(await maybe_future(theirs(spawner)) if callable(theirs) else theirs or [])
-        if not _asks_for_credentials(spawner) or git in said:
+        ours = [own, *([git] if _asks_for_credentials() else [])] if is_id(spawner.name) else []
+        missing = [scope for scope in ours if scope not in said]
+        if not missing:
             return said
         role = orm.Role.find(spawner.user.db, "server")
-        return [*(said or role.scopes), git]
+        return [*(said or role.scopes), *missing]
 
     return scopes
 
 
-def _asks_for_credentials(spawner: Any) -> bool:
+def _asks_for_credentials() -> bool:
     parts = Renku.instance().parts
-    return is_id(spawner.name) and parts.gitlab is not None and parts.policy.git_credentials != "off"
+    return parts.gitlab is not None and parts.policy.git_credentials != "off"
 
 
 async def at_gitlab(user: Any, spec: SessionSpec) -> SessionSpec:

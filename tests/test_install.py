@@ -22,7 +22,7 @@ from renku_spawner.app import Renku
 from renku_spawner.hub import ADMIN_ROLE
 from renku_spawner.settings import SettingError
 from renku_spawner.store import migrate
-from renku_spawner.web.scopes import ADMIN, GIT, LAUNCH, SCOPES, WRITE
+from renku_spawner.web.scopes import ADMIN, GIT, LAUNCH, OWN, SCOPES, WRITE
 from tests.fixtures import renku as live
 from tests.fixtures.postgresql import free_port
 
@@ -69,7 +69,7 @@ def test_a_bare_configuration_gets_all_that_renku_needs() -> None:
     assert {"/renku/projects", "/api/renku/projects"} <= {path for path, *_ in hub.extra_handlers}
     assert (Path(hub.template_paths[0]) / "renku_projects.html").exists()
     assert hub.custom_scopes == SCOPES
-    assert hub.extra_user_scopes == {GIT, LAUNCH, WRITE}
+    assert hub.extra_user_scopes == {GIT, LAUNCH, OWN, WRITE}
 
 
 def test_a_second_call_changes_nothing() -> None:
@@ -146,7 +146,7 @@ def test_an_admins_scopes_and_roles_stay() -> None:
         Authenticator={"admin_users": {"zoe", "admin"}},
     )
     assert {"custom:course:teach", *SCOPES} == set(c.JupyterHub.custom_scopes)
-    assert c.JupyterHub.extra_user_scopes == {"custom:course:learn", GIT, LAUNCH, WRITE}
+    assert c.JupyterHub.extra_user_scopes == {"custom:course:learn", GIT, LAUNCH, OWN, WRITE}
     assert c.JupyterHub.load_roles[0] == role
     [ours] = c.JupyterHub.load_roles[1:]
     assert (ours["name"], ours["scopes"], ours["users"]) == (ADMIN_ROLE, [ADMIN], ["admin", "zoe"])

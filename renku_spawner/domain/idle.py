@@ -14,8 +14,8 @@ from .instance import Instance, Status
 from .policy import Policy
 from .resources import ResourceClass
 
-REPORTS = timedelta(seconds=60)  # between two reports of a session's own server
-SILENCE = 5 * REPORTS  # of a server that has reported before: now nobody knows what it does
+REPORTS = timedelta(seconds=300)  # between two reports of a session's own server
+SILENCE = 3 * REPORTS  # of a server that has reported before: now nobody knows what it does
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ..domain import spans
 from ..domain.access import Person
 from ..domain.errors import Invalid
+from ..domain.idle import REPORTS
 from ..domain.instance import Instance, Status
 from . import changes, idling, instances
 from .parts import Parts, write
 from .taking import refused
 
-_HOUR = 3600  # seconds
+_HOUR, _SOON = 3600, 30  # seconds
 
 
 async def keep_awake(
@@ -49,6 +50,36 @@ def _end(parts: Parts, seconds: int | None, until: datetime | None) -> datetime:
         said = f"From now on, and at most {spans.words(timedelta(seconds=most))} ahead."
         raise Invalid(said, fields={"until": said})
     return until
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a session's own server says: how many kernels and terminals it has, how many of them work, and how many
+    bytes there are below the working directory, None if it has not counted."""
+
+    kernels: int
+    terminals: int
+    busy: int
+    disk_used: int | None = None
+
+
+async def report(parts: Parts, instance: Instance, said: Report) -> None:
+    """Take it down, if it runs: who works is not idle, and whose server falls silent after that is unknown."""
+    if instance.status is not Status.RUNNING:
+        return
+    now = parts.now()
+    await write(parts, lambda tx: tx.due.report(instance.session, instance.username, now, said.disk_used))
+    if said.busy:
+        await used(parts, instance, now)
+
+
+def ask_again(parts: Parts, instance: Instance) -> int:
+    """In how many seconds its server should report next: sooner when it is about to pause."""
+    found, usual = idling.outlook(parts, instance), int(REPORTS.total_seconds())
+    if found is None:
+        return usual
+    left = int((found.warned_from - parts.now()).total_seconds())
+    return min(usual, max(_SOON, left))
 
 
 async def used(parts: Parts, instance: Instance, last_activity: datetime) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import bindparam, or_, select, true, update
+from sqlalchemy import BigInteger, bindparam, case, func, or_, select, true, update
 
 from ..domain.instance import Instance
 from .instances import FIELDS, whole
@@ -26,6 +26,16 @@ _POSTPONE = (
 )
 _ALL = update(instances).where(_I.active == true(), or_(_I.due_at.is_(None), _I.due_at > _NOW)).values(due_at=_NOW)
 
+_REPORT = (
+    update(instances)
+    .where(_I.session == bindparam("in_session"), _I.username == bindparam("of_user"))
+    .values(
+        reported_at=_NOW,
+        disk_used=func.coalesce(bindparam("disk", type_=BigInteger), _I.disk_used),
+        disk_used_at=case((bindparam("disk", type_=BigInteger).is_(None), _I.disk_used_at), else_=_NOW),
+    )
+)
+
 
 class DueStore:
     def __init__(self, statements: Statements) -> None:
@@ -39,6 +49,10 @@ class DueStore:
         """When to look at these next, None for not again while they run as they do; no step of their lives."""
         rows = [{"key": each.id, "seen": each.generation, "at": at} for each, at in to]
         self._db.run_each(_POSTPONE, rows)
+
+    def report(self, session_id: str, username: str, now: datetime, disk_used: int | None) -> None:
+        """What its own server says now; a size (bytes) that it does not say stays as it was."""
+        self._db.run(_REPORT, in_session=session_id, of_user=username, now=now, disk=disk_used)
 
     def look_at_all(self, now: datetime) -> None:
         """Look at everything that is active: the rules may have changed, or the clock."""

@@ -70,10 +70,15 @@ def _of_git(limit: int) -> str:
     return f"Sessions of each user may ask for git credentials {limit} times a minute."
 
 
+def _of_reports(limit: int) -> str:
+    return f"Sessions of each user may ask for themselves {limit} times a minute."
+
+
 _throttles: WeakKeyDictionary[News, Throttle] = WeakKeyDictionary()
 _checks: WeakKeyDictionary[News, Throttle] = WeakKeyDictionary()
 _looks: WeakKeyDictionary[News, Throttle] = WeakKeyDictionary()
 _git: WeakKeyDictionary[News, Throttle] = WeakKeyDictionary()
+_own: WeakKeyDictionary[News, Throttle] = WeakKeyDictionary()
 
 
 def count(parts: Parts, username: str) -> None:
@@ -101,3 +106,8 @@ def count_look(parts: Parts, username: str) -> None:
 def count_git(parts: Parts, username: str) -> None:
     """Note that a session of *username* asks for git credentials. Raises TooMany."""
     _git.setdefault(parts.news, Throttle(rule=_of_git)).count(username, _GIT)
+
+
+def count_own(parts: Parts, username: str) -> None:
+    """Note that a session of *username* tells what it does. Raises TooMany."""
+    _own.setdefault(parts.news, Throttle(rule=_of_reports)).count(username, _GIT)

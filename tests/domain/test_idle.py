@@ -104,9 +104,9 @@ def test_only_what_is_known_to_run_is_paused(step: Any) -> None:
 
 def test_a_server_that_has_reported_and_falls_silent_is_not_idle() -> None:
     silent = running(reported_at=minutes(50))
-    assert seen(silent, minutes(54))
-    assert seen(silent, minutes(60)) is None
-    old = seen(silent, minutes(60), run_max=7200)
+    assert seen(silent, minutes(64))
+    assert seen(silent, minutes(66)) is None
+    old = seen(silent, minutes(66), run_max=7200)
     assert old and old.reason == "culled_age", "its age is known all the same"
 
 

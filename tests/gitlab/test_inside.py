@@ -4,7 +4,7 @@ import asyncio
 
 from renku_spawner.inside import token_scopes
 from renku_spawner.runtime import proc
-from renku_spawner.web.scopes import GIT
+from renku_spawner.web.scopes import GIT, OWN
 from tests.fixtures.gitlab import later
 from tests.gitlab import inside as own
 from tests.gitlab import logins
@@ -185,11 +185,16 @@ async def test_an_admins_own_scopes_of_servers_stay(inside):
     session, plain = it.it.user("alice").spawners[it.session.id], it.it.user("alice").spawners[""]
     mine = "users:activity!user"
     for theirs in ([mine], lambda spawner: [mine]):
-        assert await token_scopes(theirs, GIT)(session) == [mine, GIT]
-        assert await token_scopes(theirs, GIT)(plain) == [mine]
-    assert await token_scopes([], GIT)(session) == [mine, "access:servers!server", GIT]  # as the hub's role has them
+        assert await token_scopes(theirs, GIT, OWN)(session) == [mine, OWN, GIT]
+        assert await token_scopes(theirs, GIT, OWN)(plain) == [mine]
+    assert await token_scopes([], GIT, OWN)(session) == [
+        mine,
+        "access:servers!server",
+        OWN,
+        GIT,
+    ]  # as the hub's role has them
     own.change_policy(it.hub, git_credentials="off")
-    assert await token_scopes([mine], GIT)(session) == [mine]
+    assert await token_scopes([mine], GIT, OWN)(session) == [mine, OWN]
 
 
 async def test_a_gitlab_that_is_away_is_told_and_access_that_ended_ends_it(inside):

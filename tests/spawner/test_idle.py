@@ -1,7 +1,7 @@
 """A session that nobody uses is paused on a live hub as by a click: it ends for real, and its files stay."""
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -41,7 +41,7 @@ class Time:
     clock: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def __post_init__(self) -> None:
-        Renku.instance().parts = replace(self.hub.parts, now=lambda: self.clock)
+        vars(self.hub.parts)["now"] = lambda: self.clock  # the same parts: others wait for starts in them
 
     async def passes(self, minutes: int) -> None:
         for _ in range(minutes // 2):
@@ -119,3 +119,32 @@ async def asks_to_keep_it_awake(hub: RenkuHub, session: Any) -> None:
     for body, status in AWAKE:
         answer = await hub.client("alice").post(f"api/renku/sessions/{session.id}/keep-awake", json=body)
         assert answer.status_code == status, (body, answer.text)
+
+
+WRONG_REPORTS = [{"kernels": -1}, {"busy": 2**40}, {"disk_used": "much"}, {"disk_used": 2**63}, {"awake": 1}]
+
+
+async def test_a_session_says_of_itself_whether_it_works(hub: RenkuHub) -> None:
+    session, time = await hub.session(await hub.project()), Time(hub)
+    await ways.start(hub, session)
+    await hub.becomes(session, Status.RUNNING)
+    token = hub.user("alice").spawners[session.id].api_token
+    own = {"Authorization": f"token {token}"}
+    alice = hub.client("alice")
+    await time.passes(52)
+    mine = (await alice.get("api/renku/me", headers=own)).json()
+    assert (mine["title"], mine["project_path"], mine["pauses_in"]) == ("Explore", "alice/climate", 480)
+    assert (mine["pauses_because"], mine["ask_again"]) == ("nothing has happened for 52 min", 30)
+    said = {"kernels": 2, "terminals": 1, "busy": 1, "disk_used": 5}
+    told = (await alice.post("api/renku/me", json=said, headers=own)).json()
+    assert (told["pauses_in"], told["pauses_because"], told["ask_again"]) == (3600, None, 300)
+    shown = await ways.shown(hub, session)
+    assert (shown["disk_used"], datetime.fromisoformat(shown["disk_used_at"])) == (5, time.clock)
+    for wrong in WRONG_REPORTS:
+        assert (await alice.post("api/renku/me", json=wrong, headers=own)).status_code == 422, wrong
+    await time.passes(18)
+    assert (await ways.shown(hub, session))["pauses_at"] is None, "it falls silent, and nobody knows"
+    kept = (await alice.post("api/renku/me", json={"keep_awake": 7200}, headers=own)).json()
+    assert (kept["pauses_in"], (await ways.shown(hub, session))["disk_used"]) == (7200, 5)
+    assert (await alice.get("api/renku/me")).json()["code"] == "no_session", "a token of a person's own"
+    assert (await alice.get("api/renku/projects", headers=own)).json()["code"] == "scope_missing"

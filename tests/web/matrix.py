@@ -163,6 +163,8 @@ API = """
 /api/renku/sessions/{session}/instance                     DELETE  403 404 404 404 204 404  403 404 404 404 204 404  403 204 403 403
 /api/renku/sessions/{session}/logs                         GET     403 404 404 404 200 404  403 404 404 404 200 404  200 200 200 403
 /api/renku/sessions/{session}/data                         GET     403 404 404 404 409 404  403 404 404 404 409 404  403 409 403 403
+/api/renku/me                                              GET     403 403 403 403 403 403  403 403 403 403 403 403  403 403 403 403
+/api/renku/me                                              POST    403 403 403 403 403 403  403 403 403 403 403 403  403 403 403 403
 /api/renku/git-credential                                  POST    403 403 403 403 403 403  403 403 403 403 403 403  403 403 403 403
 /api/renku/admin/instances                                 GET     403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
 /api/renku/admin/pause                                     POST    403 404 404 404 404 202  403 404 404 404 404 202  404 404 404 403
