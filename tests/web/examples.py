@@ -62,6 +62,7 @@ STORAGES = [
         "directory": "era5-alps",
         "words": "S3, read only",
         "whose": "with the project's credentials",
+        "missing": False,
         "look": "These credentials are refused.",
         "looked": "4 min ago",
         "looked_at": "2026-11-24T09:38:00+00:00",
@@ -73,10 +74,11 @@ STORAGES = [
         "directory": "gauges",
         "words": "Shared volume, read and write",
         "whose": "",
-        "look": "Not checked.",
+        "missing": True,
+        "look": "Not available here: what an admin has declared is no folder of this machine.",
         "looked": None,
         "looked_at": None,
-        "bad": False,
+        "bad": True,
         "page": None,
     },
 ]
@@ -128,6 +130,8 @@ CREDENTIALS: dict[str, Any] = {
     "action": PROJECT + "/-/sessions/k2n6gwz8cfye/credentials",
     "keeps": True,
     "start": False,
+    "without": ["era5-alps"],
+    "start_url": PROJECT + "/-/sessions/k2n6gwz8cfye/start",
     "storages": [
         {
             "id": "secret_0_secrets", "directory": "era5-alps", "words": "S3, read only", "where": "https://s3.example.org",
