@@ -74,7 +74,7 @@ ADMIN = {
     "quota_pool": "Raise the ResourceQuota of the namespace of the sessions, or wait until others pause theirs.",
     # platform
     "access_unverified": "See whether GitLab answers the hub. `Renku.access_window` says for how long its last yes counts.",
-    "hub_busy": "Raise `JupyterHub.concurrent_spawn_limit` or `active_server_limit`, if the machines can take it.",
+    "hub_busy": "Raise `JupyterHub.concurrent_spawn_limit` or `active_server_limit`, if the machines can take it, or `Renku.queue_limit`.",
     "start_error": "Look for a traceback in the hub's log at that time, and report it.",
     "cluster_unavailable": "See whether the API server answers the hub, and whether a NetworkPolicy lets the hub reach it. Sessions go on meanwhile.",
     "cluster_forbidden": "Compare the hub's Role with the one of this release (`helm/role.yaml`, or the chart's) and see that its RoleBinding names the hub's service account in the namespace of the sessions.",

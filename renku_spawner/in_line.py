@@ -56,7 +56,9 @@ async def forever(hub: Any, parts: Parts) -> None:
     while True:
         for each in line.next():
             beside.begin(_begin(hub, parts, each), f"The start of {each.session}")
+        before = monotonic()
         await asyncio.sleep(_PACE)  # they hold their room by then
+        line.pace.late(monotonic() - before - _PACE)
         if monotonic() > told + _TELL:
             told = monotonic()
             line.tell()

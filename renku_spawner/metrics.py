@@ -67,6 +67,7 @@ stage_seconds = _histogram(
     buckets=(2, 10, 60, 300),
 )
 instances = _gauge("instances", "Instances by what their owners see", "status")
+queue_length = _gauge("queue_length", "Starts that wait in line until the hub has room for them")
 watch_age = _gauge("watch_age_seconds", "Time since the Kubernetes API was last heard, 0 without a cluster")
 reconnects = _counter(
     "watch_reconnects", "Watches of the cluster that were begun anew before their time, by reason", "reason"

@@ -16,7 +16,7 @@ from jinja2.ext import Extension
 from jupyterhub.app import JupyterHub
 from traitlets import TraitError
 
-from . import after_start, fitness, in_line, left_proxy, mounted, observed
+from . import after_start, fitness, in_line, left_proxy, metrics, mounted, observed
 from .app import Renku
 from .store.migrate import OutOfDate
 
@@ -52,6 +52,7 @@ def begin(hub: Any) -> None:
     renku = Renku.instance(parent=hub)
     fitness.check(hub, renku)
     renku.tasks = [asyncio.ensure_future(left_proxy.end(hub)), asyncio.ensure_future(after_start.go_on(hub, renku))]
+    metrics.before_scrape("line", lambda: metrics.queue_length.set(renku.parts.line.length))
     renku.parts.line.room = in_line.room(hub, renku.queue_limit)
     renku.tasks.append(asyncio.ensure_future(in_line.forever(hub, renku.parts)))
     renku.tasks.append(observed.begin(hub, renku))

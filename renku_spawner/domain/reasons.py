@@ -45,7 +45,7 @@ _TABLE = (
     Reason("limit_user", Group.QUOTA, "You run {count} of {limit} sessions, the limit that an admin has set.", "Pause one first."),
     Reason("limit_kept", Group.QUOTA, "You have data in {limit} sessions, the limit that an admin has set.", "Delete the data of one that you no longer need."),
     Reason("limit_servers", Group.QUOTA, "You have {limit} servers on this hub, the limit that an admin has set.", "Delete the data of a session that you no longer need."),
-    Reason("hub_busy", Group.PLATFORM, "Many sessions are starting.", "Yours is started as soon as there is room; try again in a moment."),
+    Reason("hub_busy", Group.PLATFORM, "So many sessions are starting that the line is full.", "Try again in a moment."),
     Reason("env_draft", Group.POLICY, "The environment {environment} is still being prepared.", "It can be started when an admin offers it."),
     Reason("env_expired", Group.POLICY, "The environment {environment} was retired on {since}, and what was paused could be resumed until {until}.", "Your data are kept. Ask an editor of the project to choose another environment."),
     Reason("env_archived", Group.POLICY, "The environment {environment} has been retired.", "Ask an editor of the project to choose another one."),

@@ -43,7 +43,7 @@ class Line:
         self._going: dict[Key, int] = {}  # how many hold it there; it stays while the hub brings it up, too
         self._places: Mapping[Key, int] | None = {}  # None: to be counted anew
         self._told: Mapping[Key, int] = {}
-        self._pace = Pace()
+        self.pace = Pace()
         self._loaded = False
         self._full = False  # whether it is the number of sessions, and not of starts, that lets nobody go
 
@@ -92,7 +92,7 @@ class Line:
         """It takes room within, and after that for as long as the hub brings it up."""
         key = (username, session)
         self._going[key] = self._going.get(key, 0) + 1
-        self._pace.spend()
+        self.pace.spend()
         self.leave(username, session)
         try:
             yield
@@ -117,7 +117,7 @@ class Line:
             at_once=room.at_once, starting=max(going, room.starting()) if room.at_once else 0,
             at_most=room.at_most, active=active,
         )  # fmt: skip
-        return None if free is None else min(free, self._pace.left)
+        return None if free is None else min(free, self.pace.left)
 
     # ---- what is told --------------------------------------------------------------------------
 

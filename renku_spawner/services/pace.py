@@ -19,8 +19,12 @@ class Pace:
     def left(self) -> int:
         """How many may begin now."""
         now = self._clock()
-        self._left, self._at = min(AT_ONCE, self._left + (now - self._at) * A_SECOND), now
+        self._left, self._at = min(AT_ONCE, max(0.0, self._left + (now - self._at) * A_SECOND)), now
         return max(0, int(self._left))
+
+    def late(self, seconds: float) -> None:
+        """The hub came round so much later than it was asked to: no leave to start came from that time."""
+        self._left -= max(0.0, seconds) * A_SECOND
 
     def spend(self) -> None:
         """One begins."""
