@@ -247,3 +247,35 @@ async def test_axe_finds_nothing_and_no_page_scrolls_sideways_on_a_small_phone(
         found += [f"{name}: {each['id']} at {each['nodes'][0]['html']}" for each in result["violations"]]
     await context.close()
     assert found == []
+
+
+async def test_keys_do_what_their_list_says_and_nothing_while_somebody_types(page: Page, site: Site) -> None:
+    await page.evaluate("""() => { window.went = []; document.addEventListener("click", (event) => {
+        const link = event.target.closest("a.nav-link");
+        if (link) { event.preventDefault(); window.went.push(link.textContent); }
+    }); }""")
+    keys, dialog = page.keyboard, page.get_by_role("dialog", name="Keyboard shortcuts")
+    await page.locator("#main").focus()
+    await keys.press("?")
+    await expect(dialog).to_be_visible()
+    await expect(dialog.get_by_text("Projects")).to_be_visible()
+    await expect(dialog.get_by_text("Search")).to_be_visible(
+        visible=await page.locator("form[role=search]").count() > 0
+    )
+    await keys.press("Escape")
+    for key in ("g", "p", "g", "s", "x", "p"):
+        await keys.press(key)
+    assert await page.evaluate("window.went") == ["Projects", "My sessions"]
+    card = page.locator(f"#session-{NAME}")
+
+    await card.get_by_role("link").first.focus()
+    await keys.press("Control+s")
+    assert site.posts == 0
+    await keys.press("s")
+    await expect(card).to_have_attribute("data-status", "launching")
+    assert site.posts == 1
+    await page.get_by_role("button", name="Keyboard shortcuts").click()
+    await dialog.get_by_label("Use these keys in this browser").uncheck()
+    await keys.press("Escape")
+    await keys.press("?")
+    await expect(dialog).to_be_hidden()
