@@ -11,7 +11,10 @@ Answer = tuple[int, Mapping[str, str], Any]
 
 
 class Stranger(ThreadingHTTPServer):
-    """`answers` are used up one after the other, the last one for ever; `asked` are method, path and login."""
+    """`answers` are used up one after the other, the last one for ever.
+
+    `asked` are method, path and login of each request, `bodies` their JSON.
+    """
 
     daemon_threads = True
 
@@ -19,6 +22,7 @@ class Stranger(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers: list[Answer] = []
         self.asked: list[tuple[str, str, str | None]] = []
+        self.bodies: list[Any] = []
 
     @property
     def url(self) -> str:
@@ -30,7 +34,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
-        self.rfile.read(length)
+        self.server.bodies.append(json.loads(self.rfile.read(length) or b"null"))
         self.server.asked.append((self.command, self.path, self.headers.get("Authorization")))
         answers = self.server.answers
         status, headers, body = answers.pop(0) if len(answers) > 1 else answers[0]

@@ -165,6 +165,60 @@ def test_what_is_no_answer_of_a_hub_is_told_apart(
     assert str(problem.value)
 
 
+# ---- what the own hub of these tests does not have: environments with images, many orphans ---------
+
+
+def environment(id: str, name: str, state: str = "active") -> dict[str, Any]:
+    usage = {"projects": 0, "sessions": 0, "newest": 0, "running": 0, "starts": 0, "failed": 0, "last_used": None}
+    run = dict.fromkeys(("uid", "gid")) | {"default_url": "/lab", "port": 8888, "command": [], "arguments": []}
+    said = {"kind": "default", "description": "", "keywords": [], "image": "quay.io/a/b:1", "digest": None}
+    said |= {"revision": 1, "built": None, "icon": "", "message": "", "successor": None, "created_by": "root"}
+    said |= {"created_at": "2026-11-28T10:00:00Z", "version": 3, "configured": False, "archived_at": None}
+    said |= {"run": run | {"working_directory": "/work", "image_user": False}, "usage": usage, "revisions": []}
+    return said | {"id": id, "name": name, "state": state, "nodes": None, "nodes_problem": ""}
+
+
+def test_an_environment_is_added_and_another_archived_with_a_successor(server: Stranger, tmp_path: Path):
+    server.answers = [(201, {}, environment("a2a2a2a2a2a2", "New", "draft"))]
+    done = run(server, tmp_path, "environments", "add", "New", "quay.io/a/b:1", "--keyword", "ice", "--keyword", "snow")
+    assert (done.code, done.out) == (0, "New (a2a2a2a2a2a2) is draft: quay.io/a/b:1\n")
+    sent = {"name": "New", "image": "quay.io/a/b:1", "description": "", "keywords": ["ice", "snow"], "state": "draft"}
+    assert (server.asked[-1][:2], server.bodies[-1]) == (("POST", "/hub/api/renku/environments"), sent)
+    old, new = environment("b2b2b2b2b2b2", "Old"), environment("a2a2a2a2a2a2", "New")
+    listed = {"items": [old, new], "next": None}
+    server.answers = [(200, {}, listed), (200, {}, old), (200, {}, listed), (200, {}, old | {"state": "archived"})]
+    done = run(server, tmp_path, "environments", "archive", "OLD", "--successor", "new", "--message", "Moved")
+    assert (done.code, done.out) == (0, "Old is archived.\n")
+    assert server.asked[-1][:2] == ("POST", "/hub/api/renku/environments/b2b2b2b2b2b2/archive")
+    assert server.bodies[-1] == {"version": 3, "message": "Moved", "successor": "a2a2a2a2a2a2"}
+    server.answers = [(200, {}, {"items": [old, old | {"id": "c2c2c2c2c2c2"}], "next": None})]
+    assert run(server, tmp_path, "environments", "archive", "Old").code == 2
+
+
+def test_orphans_that_can_go_are_removed_by_kind_and_two_hundred_at_once(server: Stranger, tmp_path: Path):
+    def orphan(kind: str, name: str, hindrance: str | None = None) -> dict[str, Any]:
+        said = {"username": "", "session": "", "title": "", "size": None, "since": None}
+        return said | {"kind": kind, "name": name, "hindrance": hindrance}
+
+    items = [orphan("pod", f"p{n}") for n in range(201)] + [orphan("claim", "c1"), orphan("claim", "c2", "Too young")]
+    found = {"items": items, "counts": {"pod": 201, "claim": 2}, "unknown": None, "warning": None}
+    server.answers = [
+        (200, {}, found),
+        (200, {}, {"removed": 1}),
+        (200, {}, {"removed": 200}),
+        (200, {}, {"removed": 0}),
+    ]
+    done = run(server, tmp_path, "orphans", "--remove", stdin="remove 202\n", terminal=True)
+    assert (done.code, done.out.splitlines()[-3:]) == (0, ["claim: 1 removed", "pod: 200 removed", "pod: 0 removed"])
+    sent = [(body["kind"], len(body["names"])) for body in server.bodies[1:]]
+    assert sent == [("claim", 1), ("pod", 200), ("pod", 1)]
+    server.answers = [(200, {}, found)]
+    assert run(server, tmp_path, "orphans", "--remove", stdin="yes\n", terminal=True).code == 4
+    assert run(server, tmp_path, "orphans", "--remove").code == 2
+    server.answers = [(200, {}, found | {"unknown": "The cluster does not answer."})]
+    assert run(server, tmp_path, "orphans").code == 5
+
+
 def test_what_is_written_out_can_be_read_back():
     assert safe("a\x00\x1b\u2028\u202e\U000e0001b") == "a\\x00\\x1b\\u2028\\u202e\\U000e0001b"
     assert safe("👩\u200d💻 é") == "👩\u200d💻 é"
