@@ -29,6 +29,7 @@ class Site:
     streams: list[Any] = field(default_factory=list)
     silent: bool = False
     broken: bool = False
+    full: bool = False
     address: str = ""
 
     def session(self) -> dict[str, Any]:
@@ -67,6 +68,12 @@ class Act(web.RequestHandler):
             self.set_status(409)
             page = {"status": 409, "title": "No", "message": "None of your classes fits.", "links": []}
             return self.finish(render("renku_error.html", page))
+        if site.full and action == "start":
+            self.set_status(409)
+            return self.finish(render(*PAGES["limit"]))
+        if self.get_body_argument("then", ""):
+            site.full = False
+            return self.redirect("/page/session", status=303)
         site.status = {"start": "launching", "pause": "inactive"}[action]
         return self.redirect("/page/project", status=303)
 
@@ -97,7 +104,7 @@ async def site() -> AsyncIterator[Site]:
             ("/page/(project|session)", Shown),
             ("/example/(.*)", Example),
             ("/hub/events", Stream),
-            ("/hub/renku/projects/.*/(start|pause)", Act),
+            ("/hub/renku/.*/(start|pause)", Act),
             ("/hub/renku/static/(.*)", static, {"path": TEMPLATES / "static"}),
             ("/hub/static/(.*)", static, {"path": HUB_TEMPLATES.parent / "static"}),
         ],
@@ -169,6 +176,21 @@ async def test_a_proxy_that_holds_events_back_is_got_around(page: Page, site: Si
     async with asyncio.timeout(60):
         while site.pages == before:
             await asyncio.sleep(0.01)
+
+
+async def test_what_is_in_the_way_of_a_start_is_paused_right_there(page: Page, site: Site) -> None:
+    site.full = True
+    card = page.locator(f"#session-{NAME}")
+    start = card.get_by_role("button", name=f"Start {TITLE}")
+    await start.click()
+    await expect(card.get_by_role("alert")).to_contain_text("You run 2 of 2 sessions")
+    await expect(card.locator("#instead")).to_contain_text("2 of 2 running")
+    await card.get_by_role("button", name=f"Pause {RUNNING['title']}").click()
+    await expect(start).to_be_focused()
+    await expect(card.locator("#instead, [role=alert]")).to_have_count(0)
+    await start.click()
+    await expect(card.get_by_role("button", name=f"Cancel the start of {TITLE}")).to_be_visible()
+    assert site.posts == 3
 
 
 async def test_a_refused_start_is_said_on_the_card_and_not_sent_again(page: Page, site: Site) -> None:
