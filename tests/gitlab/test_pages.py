@@ -14,7 +14,7 @@ from renku_spawner.domain.session import Session
 from tests.fakes.gitlab import FakeGitLab
 from tests.fakes.gitlab_world import DEVELOPER, GUEST
 from tests.fixtures.gitlab import GitLabHub, gitlab_hub, lab
-from tests.fixtures.renku import renku_hub, xsrf
+from tests.fixtures.renku import renku_hub, until, xsrf
 
 __all__ = ["gitlab_hub", "lab", "renku_hub"]
 PATH = "klima/alpen/daily"
@@ -255,8 +255,11 @@ async def test_who_lost_access_reads_why_and_keeps_what_is_theirs(
 async def test_sessions_that_the_projects_own_repository_describes_are_offered_to_who_may_add_them(site: Site) -> None:
     site.there.push("main", {".renku/sessions.yaml": DESCRIBED})
     alice = await site.hub.visitor("alice")
-    page = words((await alice.get(PAGE)).text)
-    assert "daily describes 1 session From GitLab" in page
+
+    async def offered() -> bool:  # the page waits for GitLab a moment only
+        return "daily describes 1 session From GitLab" in words((await alice.get(PAGE)).text)
+
+    await until(offered)
     looked = (await alice.get(f"{PAGE}/-/sessions/described")).text
     content = re.search(r'name="content" value="(\w+)"', looked)
     assert content
