@@ -182,6 +182,7 @@ def test_a_session_runs_ctrl_c_ends_everything_and_a_second_start_finds_it_pause
         base = f"api/renku/projects/alice%2Falpine-snow/sessions/{session}"
         assert alice.post(f"{base}/start", json={}, headers=headers).status_code in (200, 202)
         wait(lambda: alice.get(base).json()["instance"]["status"] == "running", 90, demo)
+        assert [file.name for file in data.glob("sessions/*/work/weather/davos.csv")]
 
     processes = descendants(demo.process.pid) | of_folder(data)
     addresses = listening(processes)

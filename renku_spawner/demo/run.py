@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import shutil
 import socket
 import sys
@@ -14,7 +15,7 @@ from traitlets.config import Config
 
 from ..app import Renku
 from ..services import environments
-from . import repositories
+from . import repositories, weather
 from .seed import seed
 
 PORTS = 4
@@ -71,6 +72,7 @@ def prepare(data: Path, *, port: int) -> None:
         sys.exit(f"{data} holds files that the demo did not make. Please choose an empty folder: DATA=…")
     (data / MARKER).touch()
     repositories.make(data / "repositories")
+    weather.make(data / "weather")
     renku = Renku(config=settings(data, port=port))
     with ThreadPoolExecutor(1) as aside:  # the hub reads its configuration inside its loop
         aside.submit(asyncio.run, _fill(renku, git_url(port))).result()
@@ -87,12 +89,23 @@ def git_url(port: int) -> str:
     return f"http://127.0.0.1:{port + 3}"
 
 
+def crypt_key(data: Path) -> bytes:
+    """What the demo's hub encrypts credentials of storages with: made once, and nobody else's to read."""
+    file = data / "crypt_key"
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_bytes(secrets.token_bytes(32))
+    return file.read_bytes()
+
+
 def settings(data: Path, *, port: int) -> Config:
     """Renku's settings for the demo."""
     c = Config()
+    c.CryptKeeper.keys = [crypt_key(data)]
     c.Renku.db_url = f"sqlite:///{data}/jupyterhub.sqlite"
     c.Renku.workspace = str(data / "sessions")
     c.Renku.repository_hosts = {f"127.0.0.1:{port + 3}"}
+    c.Renku.volumes = [{"name": "weather", "description": weather.DESCRIPTION, "directory": str(data / "weather")}]
     c.Renku.environments = [
         {
             "key": "jupyter-python",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ..domain.access import Person, Role, Visibility
 from ..domain.project import Member, NewProject, Project, ProjectChange
 from ..domain.repository import NewRepository
-from ..services import projects
+from ..domain.storage import NewStorage
+from ..services import projects, storages
 from ..services.parts import Parts, read
 
 ALICE = Person(name="alice")
@@ -28,6 +29,7 @@ _MEMBERS = (
     Member(kind="user", name="bob", role=Role.EDITOR),
     Member(kind="user", name="carol", role=Role.VIEWER),
 )
+_WEATHER = {"volume": "weather"}
 
 
 async def seed(parts: Parts, *, git: str) -> None:
@@ -60,6 +62,7 @@ async def _make(parts: Parts, slug: str, git: str) -> None:
     )
     project = await projects.create(parts, ALICE, new)
     await projects.change(parts, ALICE, project.id, ProjectChange(version=project.version, members=_MEMBERS))
+    await storages.add(parts, ALICE, project.id, NewStorage(kind="volume", directory="weather", settings=_WEATHER))
 
 
 async def _follow(parts: Parts, project: Project, git: str) -> None:
