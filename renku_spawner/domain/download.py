@@ -30,7 +30,7 @@ def obstacle(instance: Instance) -> str | None:
 def file_name(title: str) -> str:
     """What any file system takes as the name of a file, called after the session."""
     shown = " ".join("".join(letter if letter.isprintable() else " " for letter in title).split())
-    shown = re.sub(r'[/\\:*?"<>|%]', "-", shown).strip(". ")[:_LONGEST] or "session"
+    shown = re.sub(r'[/\\:*?"<>|%]', "-", shown).strip(". -")[:_LONGEST] or "session"
     return shown + SUFFIX
 
 

@@ -16,6 +16,7 @@ from renku_spawner import metrics
 from renku_spawner.domain.instance import Status
 from renku_spawner.runtime import packed
 from renku_spawner.runtime.folders import Folders
+from renku_spawner.services import projects
 from tests.fixtures.renku import until
 from tests.spawner import ways
 
@@ -89,6 +90,11 @@ async def test_its_owner_gets_all_of_it_and_nobody_else_anything(paused):
     assert (await reading.get(address(session))).json()["code"] == "scope_missing"
     foreign = await visitor.get(f"renku/sessions/{session.id}/data.tar.zst", headers={"Sec-Fetch-Site": "cross-site"})
     assert foreign.status_code == 403
+    link = f"renku/sessions/{session.id}/data.tar.zst"
+    for page in (f"renku/projects/alice/climate/-/sessions/{session.id}", "renku/sessions", link[:-8]):
+        assert link in (await visitor.get(page)).text, page
+    await projects.delete(hub.parts, hub.person("alice"), session.project)
+    assert (await hub.client("alice").get(address(session))).status_code == 200
 
 
 async def test_it_must_rest_and_hold_something(paused):
