@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
+from ..domain import expiry
 from ..domain.access import Person
 from ..domain.mine import Sort, Summary
 from ..store.database import Transaction
@@ -22,6 +24,14 @@ async def page(
 
 async def summary(parts: Parts, person: Person) -> Summary:
     return await read(parts, lambda tx: tx.mine.summary(person.name))
+
+
+async def going(parts: Parts, person: Person) -> tuple[int, datetime | None]:
+    """How many have data that will soon be deleted, and when the first of them; nothing is asked where none expire."""
+    if not parts.policy.expiry.on:
+        return 0, None
+    by = parts.now() + expiry.WARNINGS[0]
+    return await read(parts, lambda tx: tx.mine.going(person.name, by))
 
 
 async def active(parts: Parts, person: Person) -> list[str]:

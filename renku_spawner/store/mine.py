@@ -75,6 +75,10 @@ _SUMMARY = select(
     _count(and_(_KEPT, _I.disk_used.is_(None))),
 ).where(_MINE)
 
+_GOING = select(func.count(), func.min(_I.deleted_on, type_=UTCDateTime)).where(
+    _MINE, _I.deleted_on <= bindparam("by", type_=UTCDateTime), _I.trashed_until.is_(None)
+)
+
 
 class MineStore:
     def __init__(self, statements: Statements) -> None:
@@ -103,6 +107,11 @@ class MineStore:
         row: Sequence[Any] = self._db.row(_SUMMARY, of_user=username) or (0,) * 5
         active, kept, trashed, used, unmeasured = map(int, row)
         return Summary(active=active, kept=kept, trashed=trashed, disk_used=used, unmeasured=unmeasured)
+
+    def going(self, username: str, by: datetime) -> tuple[int, datetime | None]:
+        """How many have data that will be deleted by then and are not in the trash yet, and when the first of them."""
+        row: Sequence[Any] = self._db.row(_GOING, of_user=username, by=by) or (0, None)
+        return int(row[0]), row[1]
 
     def active(self, username: str) -> list[str]:
         """The sessions of which somebody's instance runs, starts or stops."""

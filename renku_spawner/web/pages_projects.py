@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from ..domain import names
 from ..domain.access import Action
 from ..domain.environment import Environment
-from ..services import code_offer, environments, looks, projects, shares, storages
-from . import views_code, views_shares
+from ..services import code_offer, environments, looks, mine, projects, shares, storages
+from . import views_code, views_mine, views_shares
 from . import views_projects as views
 from .base_page import RenkuHandler
 from .bodies import Nothing
@@ -53,7 +53,9 @@ class Projects(ProjectListForm):
     async def get(self) -> None:
         search = self.search()
         found, following = await projects.listed(self.parts, self.person, search=search, after=self.after())
-        self.show("renku_projects.html", "projects", **views.listed(found, search, following, self.after(), self.frame))
+        view = views.listed(found, search, following, self.after(), self.frame)
+        going = views_mine.going(await mine.going(self.parts, self.person), self.frame)
+        self.show("renku_projects.html", "projects", going=going, **view)
 
     async def post(self) -> None:
         new = self.filled(ProjectForm).new(names.namespace(self.person.name))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
-from ..domain import quantity
+from ..domain import letter, quantity
 from ..domain.instance import Status
 from ..domain.mine import Sort, Summary
 from ..domain.policy import Policy
@@ -87,6 +88,19 @@ def _size(whole: Summary, policy: Policy) -> str:
     price = policy.price
     cost = f", {least}{price.of(whole.disk_used)}" if price else ""
     return f", {least}{quantity.size_of(whole.disk_used)}{cost}"
+
+
+def going(found: tuple[int, datetime | None], frame: Frame) -> View | None:
+    """`Your data in 2 sessions will be deleted, the first on 20 January 2027.`"""
+    count, first = found
+    if first is None:
+        return None
+    which = words.counted(count, "session")
+    text = f"Your data in {which} will be deleted{', the first' if count > 1 else ''} on {letter.date(first)}"
+    return {
+        "text": f"{text}, unless you resume {'them' if count > 1 else 'it'}.",
+        "url": query(frame.urls.mine, sort=Sort.EXPIRY),
+    }
 
 
 # ---- what came of pausing several ------------------------------------------------------------------

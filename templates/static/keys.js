@@ -6,6 +6,7 @@ let before = "";
 
 wanted.checked = localStorage.getItem(STORED) !== "off";
 wanted.addEventListener("change", () => localStorage.setItem(STORED, wanted.checked ? "on" : "off"));
+list.querySelector("[data-close]").addEventListener("click", () => list.close());
 for (const opener of document.querySelectorAll("[data-keys]")) {
   opener.hidden = false;
   opener.addEventListener("click", show);

@@ -76,6 +76,7 @@ async def test_what_nobody_comes_back_for_goes_and_nothing_else(renku_hub) -> No
     await time.passes(1.2)
     said = await mine(hub, "alice")
     assert (said["deleted_on"], said["notices"][0]["code"]) == (on, "delete_soon")
+    assert "Your data in 1 session will be deleted on" in (await alice.get("renku/projects")).text
     assert "Deleted in 3 days unless resumed" in (await alice.get("renku/sessions")).text
 
     await time.passes(2.9)
@@ -92,9 +93,8 @@ async def test_what_nobody_comes_back_for_goes_and_nothing_else(renku_hub) -> No
     gone = await hub.becomes(session, Status.INACTIVE)
     assert (gone.status, gone.claim, gone.ended_reason) == (Status.INACTIVE, None, "deleted_expired")
     assert session.id not in hub.user("alice").spawners
-    actions = await audited(hub)
-    assert ("hub", "alice", "deleted expired data") in actions
-    assert ("root", "carol", "bring back for somebody") in actions
+    done = {("hub", "alice", "deleted expired data"), ("root", "carol", "bring back for somebody")}
+    assert done <= set(await audited(hub))
 
     again = await alice.post(f"renku/sessions/{session.id}/restore", data={"_xsrf": xsrf(alice)})
     assert again.status_code == 303  # nothing is in the trash, and nothing happens

@@ -82,3 +82,15 @@ def test_the_sum_of_what_is_mine(db: Database, titles: dict[str, str]) -> None:
         assert tx.mine.summary("carol") == Summary()
         assert tx.mine.summary("bob") == Summary(active=1, kept=1, unmeasured=1)
         assert (len(tx.mine.active("bob")), tx.mine.active("ada")) == (1, [])
+
+
+def test_what_will_soon_be_deleted_is_counted_but_not_what_is_in_the_trash(
+    db: Database, titles: dict[str, str]
+) -> None:
+    with db.write() as tx:
+        assert tx.mine.going("ada", NOW + 9 * DAY) == (0, None)
+        assert tx.mine.going("ada", NOW + 12 * DAY) == (2, NOW + 10 * DAY)
+        for each in tx.mine.page("ada", Sort.EXPIRY, after=None, limit=1)[0]:
+            tx.instances.save(each, replace(each, trashed_until=NOW + 15 * DAY))
+        assert tx.mine.going("ada", NOW + 30 * DAY) == (2, NOW + 10 * DAY)
+        assert tx.mine.going("bob", NOW + 30 * DAY) == (0, None)

@@ -566,6 +566,7 @@ def project_page(**changed: Any) -> dict[str, Any]:
 
 
 PROJECTS = {
+    "going": {"text": "Your data in 1 session will be deleted on 20 January 2027.", "url": BASE + "renku/sessions"},
     "rows": [row(i, s) for i, s in enumerate(SESSIONS)] + [row(90, None), row(91, None, new_url=None)],
     "search": "",
     "count": "43 projects",

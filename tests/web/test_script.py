@@ -298,6 +298,6 @@ async def test_keys_do_what_their_list_says_and_nothing_while_somebody_types(pag
     assert site.posts == 1
     await page.get_by_role("button", name="Keyboard shortcuts").click()
     await dialog.get_by_label("Use these keys in this browser").uncheck()
-    await keys.press("Escape")
+    await dialog.get_by_role("button", name="Close").click()
     await keys.press("?")
     await expect(dialog).to_be_hidden()
