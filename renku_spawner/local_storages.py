@@ -17,6 +17,7 @@ from .runtime.folders import Folder
 from .runtime.mounts import Mount, NotMounted
 from .services.availability import declared, not_here
 
+_ANSWERS_WITHIN = 10.0  # seconds
 Notice = dict[str, str]
 
 
@@ -64,7 +65,7 @@ async def _provided(policy: Policy, each: Mounted, folder: Folder) -> Notice | N
 
 async def _volume(declared: Volume, each: Mounted, folder: Folder) -> Notice | None:
     """A folder that is only read is mounted, as far as that can be; a link would let everybody write to it."""
-    storage, target = each.storage, _below(declared, each.storage.path)
+    storage, target = each.storage, await _found(declared, each.storage.path)
     read_only = storage.read_only or declared.read_only
     if read_only and mounts.possible():
         options = {"type": "local", "copy_links": "true"}
@@ -81,12 +82,23 @@ def _key(storage: Storage) -> str:
     return f"{storage.id}-{storage.version}"
 
 
+async def _found(declared: Volume, path: str) -> Path:
+    """The folder; one whose server has gone keeps a thread, and nobody else. Raises NotMounted."""
+    try:
+        async with asyncio.timeout(_ANSWERS_WITHIN):
+            return await asyncio.to_thread(_below, declared, path)
+    except TimeoutError:
+        raise NotMounted("Its folder does not answer.") from None
+
+
 def _below(declared: Volume, path: str) -> Path:
     """The folder at *path* in it; a link in it that leads out is not followed. Raises NotMounted."""
     top = os.path.realpath(declared.directory)
     target = os.path.realpath(os.path.join(top, path))
     if os.path.commonpath([top, target]) != top:
         raise NotMounted("Its folder leads out of the volume.")
+    if not os.path.isdir(target):
+        raise NotMounted("There is no such folder.")
     return Path(target)
 
 

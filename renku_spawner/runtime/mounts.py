@@ -86,7 +86,7 @@ async def mount(folder: Folder, wanted: Mount) -> Outcome:
 async def _look(wanted: Mount) -> Outcome:
     """Of a folder of this machine rclone complains for each link in it that leads nowhere."""
     if wanted.options["type"] == "local":
-        return Outcome.FINE if os.path.isdir(wanted.path) else Outcome.NOT_FOUND
+        return Outcome.FINE if await asyncio.to_thread(os.path.isdir, wanted.path) else Outcome.NOT_FOUND
     return await rclone.look(wanted.options, wanted.path, seconds=LOOK_SECONDS)
 
 

@@ -3,14 +3,18 @@
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from traitlets.config import Config
 
+from renku_spawner import local_storages
 from renku_spawner.domain.instance import Status
 from renku_spawner.domain.storage import Credentials, NewStorage
+from renku_spawner.domain.volume import Volume
 from renku_spawner.runtime import disks, mounts
+from renku_spawner.runtime.mounts import NotMounted
 from renku_spawner.services import storages
 from tests.fixtures.remotes import PASSWORD, USER, served
 from tests.fixtures.renku import TINY, xsrf
@@ -144,3 +148,23 @@ async def test_where_nothing_can_be_mounted_a_session_starts_and_says_what_is_mi
     page = (await visitor.get(f"renku/projects/{project.path}/-/settings")).text
     assert "Not available here: this machine lacks rclone or FUSE." in page
     assert page.count("Not available here") == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [("out", "Its folder leads out of the volume."), ("gone", "There is no such folder."), ("slow", "does not answer")],
+)
+async def test_a_folder_of_a_volume_that_leads_out_is_gone_or_does_not_answer_is_told(
+    tmp_path, monkeypatch, path, said
+):
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "out").symlink_to("/etc")
+    declared = Volume(name="shared", directory=str(tmp_path / "shared"))
+    if path == "slow":
+        asked = threading.Event()
+        monkeypatch.setattr(local_storages, "_ANSWERS_WITHIN", 0.05)
+        monkeypatch.setattr(local_storages, "_below", lambda *_: asked.wait(5))
+    with pytest.raises(NotMounted, match=said):
+        await local_storages._found(declared, path)
+    if path == "slow":
+        asked.set()
