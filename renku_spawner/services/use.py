@@ -64,12 +64,13 @@ class Report:
 
 
 async def report(parts: Parts, instance: Instance, said: Report) -> None:
-    """Take it down, if it runs: who works is not idle, and whose server falls silent after that is unknown."""
-    if instance.status is not Status.RUNNING:
+    """Take it down: who works is not idle, and whose server falls silent after that is unknown. A server tells
+    before the hub knows that it answers."""
+    if not instance.active:
         return
     now = parts.now()
     await write(parts, lambda tx: tx.due.report(instance.session, instance.username, now, said.disk_used))
-    if said.busy:
+    if said.busy and instance.status is Status.RUNNING:
         await used(parts, instance, now)
 
 

@@ -1,0 +1,44 @@
+"""What the page in JupyterLab asks this server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_server.base.handlers import APIHandler
+from tornado import web
+
+from .hub import NoRenku
+from .watch import Watch
+
+_SHOWN = ("title", "pauses_at", "pauses_in", "pauses_because", "awake_until", "keep_awake_max")
+_HOUR = 3600  # seconds
+
+
+class Me(APIHandler):
+    """When this session pauses, and *Keep awake*; 404 where there is no Renku."""
+
+    _track_activity = False  # a page that only looks is no use
+
+    def initialize(self, watch: Watch) -> None:
+        self._watch = watch
+
+    @web.authenticated
+    async def get(self) -> None:
+        self._show()
+
+    @web.authenticated
+    async def post(self) -> None:
+        most = (self._watch.told or {}).get("keep_awake_max") or _HOUR
+        try:
+            await self._watch.report(keep_awake=min(_HOUR, most))
+        except NoRenku:
+            pass
+        except Exception:
+            raise web.HTTPError(503, "The hub does not answer") from None
+        self._show()
+
+    def _show(self) -> None:
+        if not self._watch.renku:
+            raise web.HTTPError(404, "No session of a Renku hub")
+        told: dict[str, Any] = self._watch.now() or {}
+        self.finish({name: told.get(name) for name in _SHOWN})
