@@ -8,6 +8,8 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
+from tornado.web import HTTPError
+
 from . import beside
 from .domain.errors import Refused, RenkuError, Unavailable
 from .domain.instance import Instance
@@ -18,6 +20,7 @@ from .services import queueing, runs
 from .services.line import Line, Room
 from .services.parts import Parts
 from .web.nobody import Nobody
+from .web.visitor import log_in_again
 
 _TICK = 0.25  # seconds between two looks at the hub while somebody waits: not all that ends there is told
 _TELL = 0.5  # seconds between two times that pages are told where they stand
@@ -87,7 +90,7 @@ async def _begin(hub: Any, parts: Parts, each: Waiting) -> None:
 
 async def _is_over(parts: Parts, waited: Instance, problem: Exception) -> bool:
     """Whether its turn has passed, with *problem* on record; what nobody can say now is asked again."""
-    refusal = problem if isinstance(problem, RenkuError) else getattr(problem, "refusal", None)
+    refusal = _refusal(problem)
     if isinstance(refusal, Unavailable):
         await asyncio.sleep(min(max(refusal.retry_after, _AGAIN), 6 * _AGAIN))
         return False
@@ -97,6 +100,16 @@ async def _is_over(parts: Parts, waited: Instance, problem: Exception) -> bool:
     return True
 
 
+def _refusal(problem: Exception) -> RenkuError | None:
+    """What *problem* says to the session's owner; None for what is a fault of ours."""
+    if isinstance(problem, RenkuError):
+        return problem
+    if isinstance(problem, SessionSpawnError):
+        return problem.refusal
+    # The hub's own look at their login ends so.
+    return log_in_again() if isinstance(problem, HTTPError) and problem.status_code in (400, 403) else None
+
+
 async def _spawn(hub: Any, waited: Instance) -> None:
     user = hub.users.get(waited.username)
     if user is None:
@@ -104,7 +117,7 @@ async def _spawn(hub: Any, waited: Instance) -> None:
     spawner = user.get_or_create_spawner(waited.session, waited.session, replace_failed=True)
     if not (spawner.pending or spawner.ready):  # else another way led there first
         options = {"resource_class": waited.resource_class}
-        await Nobody(hub).spawn_single_user(user, waited.session, options=options)
+        await Nobody(hub, user).spawn_single_user(user, waited.session, options=options)
     if (start := spawner._spawn_future) is not None:
         await asyncio.wait({start})
         if not start.cancelled() and (problem := start.exception()):

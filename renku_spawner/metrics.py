@@ -13,12 +13,12 @@ from time import monotonic, time
 from types import TracebackType
 from typing import Any
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Summary
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from .domain.errors import RenkuError
-from .domain.instance import STAGES, Status
+from .domain.instance import STAGES, Observed, Status
 from .domain.reasons import REASONS, Group
 
 OURS = CollectorRegistry()
@@ -68,6 +68,9 @@ stage_seconds = _histogram(
 )
 instances = _gauge("instances", "Instances by what their owners see", "status")
 queue_length = _gauge("queue_length", "Starts that wait in line until the hub has room for them")
+queue_seconds = Summary(
+    "queue_seconds", "Time in that line of starts which came out well", namespace="renku", registry=OURS
+)
 watch_age = _gauge("watch_age_seconds", "Time since the Kubernetes API was last heard, 0 without a cluster")
 reconnects = _counter(
     "watch_reconnects", "Watches of the cluster that were begun anew before their time, by reason", "reason"
@@ -99,7 +102,7 @@ def _in_advance() -> None:
     combinations: list[tuple[Any, Iterable[tuple[str, ...]]]] = [
         (launches, [("ready", ""), ("cancelled", ""), *product(["failed"], Group), *product(["refused"], REFUSALS)]),
         (ends, product(Group)),
-        (stage_seconds, product(STAGES)),
+        (stage_seconds, product(stage for stage in STAGES if stage is not Observed.QUEUED)),
         (instances, product(STATUSES)),
         (reconnects, product(("expired", "failed"))),
         (calls, product(CALLED, OUTCOMES)),
@@ -161,7 +164,8 @@ def came_up(seconds: float, stages: Mapping[str, float]) -> None:
     launches.labels("ready", "").inc()
     launch_seconds.observe(max(seconds, 0.0))
     for stage, spent in stages.items():
-        stage_seconds.labels(stage).observe(spent)
+        timing = queue_seconds if stage == Observed.QUEUED else stage_seconds.labels(stage)
+        timing.observe(spent)
 
 
 def gave_up(outcome: str, reason: str | None) -> None:

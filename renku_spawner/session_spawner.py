@@ -135,7 +135,7 @@ class SessionSpawner(Revoking, Runner, Spawner):
 
     async def _poll(self) -> int | None:
         instance = await self.recorded()
-        if instance is None or not instance.active:
+        if instance is None or not instance.active or instance.turn is not None:
             return 0
         status = await self.look(instance)
         if status is None:
@@ -164,8 +164,8 @@ class SessionSpawner(Revoking, Runner, Spawner):
     async def _check(self) -> int | None:
         """Find out what became of it while the hub was away; go on with a start that was under way."""
         instance = await self.recorded()
-        if instance is None or not instance.active:
-            return 99  # the hub then stops it for good
+        if instance is None or not instance.active or instance.turn is not None:
+            return 99  # the hub then stops it for good; what waits in line begins anew when its turn comes
         await self.recall(instance)
         if instance.desired is Desired.RUNNING and instance.observed not in (Observed.READY, Observed.UNKNOWN):
             return await self._go_on(instance)

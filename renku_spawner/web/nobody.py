@@ -17,9 +17,11 @@ class _NoConnection(HTTPConnection):
 
 
 class Nobody(BaseHandler):
-    """Starts and stops as the hub's handlers do, on behalf of no user and with nobody's login.
+    """Starts as the hub's handlers do, on behalf of the hub's *user* and with nobody's login.
 
-    The line, not the hub, limits how many start: see `services.line`.
+    The line, not the hub, limits how many start: see `services.line`. A login that has to be renewed is treated as
+    that of a program with a token of the user: renewed if that needs nobody, used as it is, or, where an admin is
+    strict about that (`Authenticator.auth_refresh_strict`), the end of the start with 403.
     """
 
     concurrent_spawn_limit = 0
@@ -27,8 +29,10 @@ class Nobody(BaseHandler):
     slow_spawn_timeout = 0
     current_user = None
 
-    def __init__(self, hub: Any) -> None:
+    _token_authenticated = True
+
+    def __init__(self, hub: Any, user: Any) -> None:
         line, headers = RequestStartLine("POST", "/", "HTTP/1.1"), HTTPHeaders({"Host": "127.0.0.1"})
         request = HTTPServerRequest(start_line=line, headers=headers, connection=_NoConnection())
         super().__init__(hub.tornado_application, request)
-        self._jupyterhub_user = None
+        self._jupyterhub_user = user

@@ -71,7 +71,7 @@ async def test_what_the_hub_has_no_room_for_waits_in_line_and_begins_by_itself(r
     await let_answer(hub, session, "carol")
 
 
-async def test_who_asks_for_much_keeps_nobody_waiting_and_who_may_no_longer_start_reads_why(renku_hub):
+async def test_who_asks_for_much_keeps_nobody_waiting_and_who_may_no_longer_start_reads_why(renku_hub, caplog):
     hub = await renku_hub(
         JupyterHub={"concurrent_spawn_limit": 1},
         Renku={"one_active_per_environment": False, "session_limits": {"running": 3}, "queue_limit": 4},
@@ -99,3 +99,4 @@ async def test_who_asks_for_much_keeps_nobody_waiting_and_who_may_no_longer_star
     await hub.becomes(more[1], Status.RUNNING)
     assert ways.failure_count(hub) == 0
     assert hub.parts.line.length == 0
+    assert "Failed to cleanup" not in caplog.text
