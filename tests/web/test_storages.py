@@ -6,6 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
+from renku_spawner.domain.access import Action
+from renku_spawner.domain.instance import Status
 from tests.fixtures import canaries
 from tests.fixtures.remotes import USER, served
 from tests.fixtures.renku import RenkuHub, xsrf
@@ -83,8 +85,7 @@ async def test_a_start_leads_to_the_credentials_that_it_lacks_and_goes_on_from_t
         body = {"kind": "webdav", "directory": "era5", "settings": where, "credentials": "user"}
         made = await bob.post(f"{api}/storages", json=body)
         assert (made.status_code, made.json()["checked"]["outcome"]) == (201, "not_checked")
-        project = (await bob.get(api)).json()["id"]
-        session = await hub.session(await hub.parts.source.get(hub.person("alice"), project, "see"))
+        session = await hub.session(await hub.parts.source.get(hub.person("alice"), "alice/climate", Action.READ))
         page = f"renku/projects/alice/climate/-/sessions/{session.id}"
         refused = await hub.client("carol").post(f"{api}/sessions/{session.id}/start")
         assert (refused.status_code, refused.json()["code"]) == (409, "storage_credentials")
@@ -97,8 +98,11 @@ async def test_a_start_leads_to_the_credentials_that_it_lacks_and_goes_on_from_t
         assert (wrong.status_code, "These credentials are refused." in wrong.text) == (422, True)
         short = await post(carol, f"{page}/credentials", secret_0_user=USER, keep="yes")
         assert 'id="secret_0_pass-error"' in short.text
-        entered = await post(carol, f"{page}/credentials", secret_0_user=USER, secret_0_pass=secret, keep="yes")
-        assert entered.status_code == 303, entered.text
+        entered = await post(
+            carol, f"{page}/credentials", secret_0_user=USER, secret_0_pass=secret, keep="yes", start="yes"
+        )
+        assert (entered.status_code, entered.headers["location"][-12:]) == (303, session.id), entered.text
+        await hub.becomes(session, Status.RUNNING, "carol")
 
     mine = (await carol.get("renku/sessions")).text
     assert "Credentials that you keep here" in mine
