@@ -80,7 +80,10 @@ class ProjectPage(RenkuHandler):
             return
         share = views_shares.said(await shares.of(self.parts, self.person)) or ""
         asked = {"search": search, "back": query("project", search=search, after=self.after()), "share": share}
-        offered = await self._offered(found) if not (found.total or search) else ([], None)
+        await self._shown(found, asked)
+
+    async def _shown(self, found: looks.ProjectPage, asked: Mapping[str, str]) -> None:
+        offered = await self._offered(found) if not (found.total or asked["search"]) else ([], None)
         self.show("renku_project.html", "projects", **views.page(found, *offered, self.person, self.frame, asked))
 
     async def _offered(self, found: looks.ProjectPage) -> tuple[list[Environment], View | None]:
