@@ -33,9 +33,9 @@ A script gives the token in `JUPYTERHUB_API_TOKEN` or on stdin. Without `login` 
 on the page *Token*. A token can be narrowed there: `custom:renku:read` is enough for lists and logs, `custom:renku:launch`
 for `start`, `pause`, `download` and `delete-data`.
 
-**Inside a session** the two variables are set, and are used unless you log in there. The token of a session may do next to
-nothing: not list projects or sessions, and not start, pause or delete any. For these log in with a token of your own, or
-let an admin add scopes to `c.Spawner.server_token_scopes`.
+**Inside a session** the two variables are set, and are used unless you log in there. With the token of a session `me` says
+which session it is and when it pauses, and that is all: it lists no projects or sessions, and starts, pauses or deletes
+none. For these log in with a token of your own, or let an admin add scopes to `c.Spawner.server_token_scopes`.
 
 ## Sessions
 

@@ -1,4 +1,4 @@
-"""`renku-spawner projects | sessions`: what there is, and how one's own stands."""
+"""`renku-spawner projects | sessions | me`: what there is, and how one's own stands."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from . import cli_base, cli_reach
-from .cli_show import listed, moment
+from .cli_show import as_json, listed, moment, table
 from .client.models import InstanceAnswer, MyInstanceAnswer, ProjectEntryAnswer, SessionAnswer
 from .domain.quantity import size_of
 
@@ -17,7 +17,8 @@ def add(commands: Any) -> None:
     projects.add_argument("--search", default="", metavar="WORDS", help="only those with this in their words")
     sessions = cli_base.add(commands, "sessions", _sessions, "your sessions in all projects, or those of one project")
     sessions.add_argument("project", nargs="?", metavar="PROJECT", help="its path or id, such as ada/climate")
-    for each in (projects, sessions):
+    me = cli_base.add(commands, "me", _me, "inside a session: which one it is, and when it pauses")
+    for each in (projects, sessions, me):
         each.add_argument("--json", action="store_true", help="as the API gives them")
 
 
@@ -40,6 +41,19 @@ def _sessions(parsed: argparse.Namespace) -> None:
         else:
             mine = list(hub.mine())
             listed(parsed, mine, map(_mine, mine), empty="None of your sessions runs or keeps files.")
+
+
+def _me(parsed: argparse.Namespace) -> None:
+    """With the token of the session in any case: another one knows nothing of where it is used."""
+    with cli_reach.inside(parsed) as hub:
+        found = hub.me()
+    if parsed.json:
+        as_json(found)
+        return
+    named = f"{found.project_path}:{found.title}" if found.project_path else found.title
+    awake = f"until {moment(found.awake_until)}" if found.awake_until else None
+    pauses = moment(found.pauses_at) if found.pauses_at else None
+    table([{"id": found.session, "session": named, "pauses": pauses, "kept awake": awake}])
 
 
 def _session(each: SessionAnswer) -> dict[str, Any]:

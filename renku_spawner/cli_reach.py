@@ -31,7 +31,22 @@ def connected(parsed: argparse.Namespace, *, hidden: str = "") -> Iterator[Clien
     Raises:
         Ended: what the hub does not do, with what helps.
     """
-    login = login_of(parsed.environ)
+    with _asked(login_of(parsed.environ), hidden) as client:
+        yield client
+
+
+@contextmanager
+def inside(parsed: argparse.Namespace) -> Iterator[Client]:
+    """The hub as the session knows it in which this runs. Raises Ended, also outside of any."""
+    login = _given(parsed.environ)
+    if login is None or not login.borrowed:
+        raise Ended("This is not inside a session.", Exit.REFUSED)
+    with _asked(login, "") as client:
+        yield client
+
+
+@contextmanager
+def _asked(login: Login, hidden: str) -> Iterator[Client]:
     try:
         with Client(login.url, login.token) as client:
             yield client

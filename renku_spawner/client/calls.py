@@ -64,6 +64,7 @@ CREDENTIALS_ENTER = Call(
 )
 CREDENTIALS_FORGET = Call("DELETE", "/storages/{storage}/credentials", Done)
 
+ME = Call("GET", "/me", m.OwnAnswer)
 MINE = Call("GET", "/sessions", m.InstanceList)
 EVENTS = Call("GET", "/sessions/events", m.ProgressAnswer)
 SESSION_BY_ID = Call("GET", "/sessions/{session}", m.SessionAnswer)

@@ -17,6 +17,10 @@ _MOST_LINES = 1000
 
 
 class Instances(Connected):
+    def me(self) -> models.OwnAnswer:
+        """The session in which the program runs, asked for with that session's own token."""
+        return self._wire.ask(calls.ME)
+
     def mine(self) -> Iterator[models.MyInstanceAnswer]:
         """One's own instances in all projects, also in those that one may see no more."""
         for page in self._wire.pages(calls.MINE):

@@ -38,6 +38,7 @@ from ..web.answer_models_contents import ContentsAnswer, WorkAnswer
 from ..web.answer_models_environment import ReadyMadeAnswer
 from ..web.answer_models_image import BuiltImageList, CheckedAnswer, SoftwareAnswer
 from ..web.answer_models_instance import InstanceAnswer, InstanceList, LogAnswer, MyInstanceAnswer, ProgressAnswer
+from ..web.answer_models_me import OwnAnswer
 from ..web.answer_models_storage import AskedStorageAnswer, AskedStorageList, LookAnswer, StorageAnswer, StorageList
 from ..web.bodies import (
     AwakeBody,
@@ -111,6 +112,7 @@ __all__ = [
     "OrphanAnswer",
     "OrphansAnswer",
     "OrphansBody",
+    "OwnAnswer",
     "OwnCredentialsBody",
     "PauseBody",
     "PlanAnswer",

@@ -50,7 +50,7 @@ function _shtab_renku_spawner_using
   test "$_shtab_renku_spawner_cmdpath" = "$argv"
 end
 
-set -g _shtab_renku_spawner_commands login logout projects sessions start pause keep-awake logs open download restore delete-data export apply environments 'environments list' 'environments add' 'environments archive' 'environments probe' instances 'instances list' 'instances pause' orphans db 'db upgrade' 'db check' 'db downgrade' images 'images probe' 'images script' check demo completion
+set -g _shtab_renku_spawner_commands login logout projects sessions me start pause keep-awake logs open download restore delete-data export apply environments 'environments list' 'environments add' 'environments archive' 'environments probe' instances 'instances list' 'instances pause' orphans db 'db upgrade' 'db check' 'db downgrade' images 'images probe' 'images script' check demo completion
 set -g _shtab_renku_spawner_opts_with_value --class --config --description --digest --file --for --keyword --kind --lines --message --output --owner --project --reason --report --search --state --status --successor --url --without-storage -f -n -o
 
 complete -c renku-spawner -e
@@ -70,6 +70,9 @@ complete -c renku-spawner -n '_shtab_renku_spawner_using projects' -l json -d 'a
 complete -c renku-spawner -n '_shtab_renku_spawner_using; and test $_shtab_renku_spawner_npos -eq 0' -a sessions -d 'Your sessions in all projects, or those of one project.'
 complete -c renku-spawner -n '_shtab_renku_spawner_using sessions' -s h -l help -d 'show this help message and exit'
 complete -c renku-spawner -n '_shtab_renku_spawner_using sessions' -l json -d 'as the API gives them'
+complete -c renku-spawner -n '_shtab_renku_spawner_using; and test $_shtab_renku_spawner_npos -eq 0' -a me -d 'Inside a session: which one it is, and when it pauses.'
+complete -c renku-spawner -n '_shtab_renku_spawner_using me' -s h -l help -d 'show this help message and exit'
+complete -c renku-spawner -n '_shtab_renku_spawner_using me' -l json -d 'as the API gives them'
 complete -c renku-spawner -n '_shtab_renku_spawner_using; and test $_shtab_renku_spawner_npos -eq 0' -a start -d 'Start or resume your session.'
 complete -c renku-spawner -n '_shtab_renku_spawner_using start' -s h -l help -d 'show this help message and exit'
 complete -c renku-spawner -n '_shtab_renku_spawner_using start' -l class -x -d 'resource class; the smallest that fits'

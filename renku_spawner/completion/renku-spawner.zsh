@@ -25,6 +25,7 @@ _shtab_renku_spawner_commands() {
     login:'Remember a hub and a token of yours, which is asked for.'
     logout:'Forget them.'
     logs:'What your session prints.'
+    me:'Inside a session: which one it is, and when it pauses.'
     open:'Show your session in a browser.'
     orphans:'Pods, claims, folders and records that belong to nothing.'
     pause:'Pause your sessions; the files in /work stay.'
@@ -319,6 +320,14 @@ _shtab_renku_spawner_logs_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_renku_spawner_logs_defaults_added=0
 
+_shtab_renku_spawner_me_options=(
+  "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--json[as the API gives them]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_renku_spawner_me_defaults_added=0
+
 _shtab_renku_spawner_open_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--print[print its address only]"
@@ -421,6 +430,7 @@ _shtab_renku_spawner() {
         login) _arguments -C -s $_shtab_renku_spawner_login_options ;;
         logout) _arguments -C -s $_shtab_renku_spawner_logout_options ;;
         logs) _arguments -C -s $_shtab_renku_spawner_logs_options ;;
+        me) _arguments -C -s $_shtab_renku_spawner_me_options ;;
         open) _arguments -C -s $_shtab_renku_spawner_open_options ;;
         orphans) _arguments -C -s $_shtab_renku_spawner_orphans_options ;;
         pause) _arguments -C -s $_shtab_renku_spawner_pause_options ;;

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from pydantic import Field
 
 from ..domain.errors import Forbidden
 from ..services import idling, instances, use
 from ..services.instances import MyInstance
 from . import own_token, throttle, words
-from .answer_base import Answer
+from .answer_models_me import OwnAnswer
 from .base_api import RenkuAPIHandler
 from .bodies import Body
 from .operations import Operation
@@ -30,20 +28,6 @@ class OwnReport(Body):
 
     def value(self) -> use.Report:
         return use.Report(**self.model_dump(exclude={"keep_awake"}))
-
-
-class OwnAnswer(Answer):
-    session: str
-    title: str
-    project: str | None
-    project_path: str | None
-    status: str
-    pauses_at: datetime | None
-    pauses_in: int | None = Field(description="Seconds, by the hub's clock")
-    pauses_because: str | None = Field(description="Why, once its owner is warned of it")
-    awake_until: datetime | None
-    keep_awake_max: int = Field(description="Seconds; 0 where nobody may keep a session awake")
-    ask_again: int = Field(description="In how many seconds to report again")
 
 
 class Me(RenkuAPIHandler):

@@ -20,6 +20,7 @@ CLIENTS = {(call.path, call.method.lower()): name for name, call in vars(calls).
 OWN = "the same as /sessions/{session}/…, which needs no right in the project"
 LEFT_OUT = {
     ("/openapi.json", "get"): "the description of the API itself",
+    ("/me", "post"): "said by the server of a session, of itself",
     ("/gitlab-hook", "post"): "asked by GitLab, with a secret of its own",
     ("/git-credential", "post"): "asked by git inside a session, with the session's own token",
     ("/projects/{project}/sessions/{session}/pause", "post"): OWN,

@@ -16,6 +16,7 @@ from tests.docs import blocks
 from tests.docs.blocks import Block
 from tests.faults.own_hub import ADMIN_TOKEN, OwnHub
 from tests.fixtures.ports import free_port
+from tests.spawner import ways
 
 
 def test_a_program_makes_a_project_and_a_session_starts_reads_pauses_and_deletes(hub: OwnHub, client: Client):
@@ -86,6 +87,7 @@ def test_a_session_is_started_by_its_name_shown_paused_and_deleted(
     assert "\x1b[32mrunning\x1b[0m" in run("sessions", terminal=True).out
     assert run("start", path, "--json").json["status"] == "running"
     assert run("logs", "Expl").code == 0
+    knows_itself(hub, session.id)
     assert run("download", session.id).code == 4
     assert run("keep-awake", session.id, "--for", "3w").code == 2
     assert run("keep-awake", session.id, "--off").out == "Explore is not kept awake.\n"
@@ -104,6 +106,16 @@ def test_a_session_is_started_by_its_name_shown_paused_and_deleted(
     done = run("delete-data", session.id, stdin="Explore\n", terminal=True)
     assert (done.code, done.out) == (0, "The files of Explore are deleted.\n")
     assert run("delete-data", session.id, "--yes").code == 3
+
+
+def knows_itself(hub: OwnHub, session: str) -> None:
+    """With what is in the environment of the session's own processes."""
+    found = [Path(f"/proc/{pid}/environ").read_text().split("\0") for pid in ways.marked(hub.workspace)]
+    inside = next(each for each in found if f"RENKU_SESSION_ID={session}" in each)
+    me = typed(
+        "me", "--json", environ=dict(line.split("=", 1) for line in inside if line.startswith("JUPYTERHUB_"))
+    ).json
+    assert (me["session"], me["status"]) == (session, "running")
 
 
 def downloaded(run: Run, folder: Path) -> None:
@@ -231,6 +243,10 @@ def test_a_session_says_what_its_own_token_may_not_do(hub: OwnHub, tmp_path: Pat
     assert (done.code, "The token of a session may not do this." in done.err) == (4, True)
     assert typed("login", hub.url, stdin=f"{hub.alice()}\n", environ=inside).code == 0
     assert typed("projects", environ=inside).code == 0
+
+
+def test_outside_of_a_session_there_is_no_me(run: Run):
+    assert (run("me").code, run("me").err) == (4, "renku-spawner: This is not inside a session.\n")
 
 
 def test_a_hub_that_is_away_has_a_status_of_its_own(tmp_path: Path):
