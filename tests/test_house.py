@@ -3,10 +3,12 @@
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from renku_spawner.runtime import mounts
 from tests.fixtures import browser, house, postgresql, skips
 
 ROOT = Path(__file__).parents[1]
@@ -158,6 +160,8 @@ def test_what_the_tests_need_is_installed() -> None:
     assert (postgresql.programs() / "postgres").exists()
     assert browser.AXE.exists()
     assert all(map(shutil.which, PROGRAMS))
+    assert mounts.possible(), "rclone, fusermount3 and /dev/fuse"
+    assert (Path(sys.prefix) / "moto").is_dir()
 
 
 def test_a_skip_that_nobody_allowed_fails(pytester: pytest.Pytester) -> None:
