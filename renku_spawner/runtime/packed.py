@@ -5,14 +5,14 @@ import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncGenerator
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 PIECE = 1 << 16
 _MODULES = ("zst", "tar", "pack")  # what the last one imports, each after those that it imports itself
 
 
-@cache
+@lru_cache(2)  # packing, handing
 def _texts(last: str) -> tuple[tuple[str, str], ...]:
     folder = Path(__file__).parent
     names = ("alone", *_MODULES, last)
