@@ -123,6 +123,8 @@ ELSEWHERE = {
     "in_the_way", "clone_failed", "clone_auth", "clone_ref", "clone_disk_full", "clone_in_the_way",
     "started_by", "stopped_by_user", "stopped_by_admin", "access_revoked", "stopped_by_hub", "deleted_by_user",
     "image_digest_gone", "registry_not_allowed", "image_unverified",
+    "delete_soon", "download_busy", "download_failed", "download_nothing", "download_off", "download_running",
+    "download_waits", "download_yours", "in_trash", "keep_awake_off", "not_running",
     "culled_age", "culled_idle", "deleted_expired", "data_mount_failed",
     "storages_left_out", "storage_not_here", "storage_slow", "storage_unprotected",
 }  # fmt: skip
