@@ -9,10 +9,10 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["RenkuLocalSpawner", "RenkuSpawner", "install"]
+__all__ = ["RenkuLocalSpawner", "RenkuSpawner", "install", "leave_sessions"]
 
 # Handed on when asked for: whoever wants only a value of the domain need not load a hub.
-_FROM = {"RenkuLocalSpawner": ".local", "RenkuSpawner": ".spawner", "install": ".hub"}
+_FROM = {"RenkuLocalSpawner": ".local", "RenkuSpawner": ".spawner", "install": ".hub", "leave_sessions": ".culling"}
 
 
 def __getattr__(name: str) -> Any:

@@ -58,7 +58,7 @@ class Renku(
             ]
 
         Further keys: `icon`, `default_url`, `port`, `command`, `arguments`,
-        `working_directory` (`/work` or below), `uid`, `gid`. A changed image makes a
+        `working_directory` (`/work` or below), `uid`, `gid`, `idle_pause`. A changed image makes a
         new revision, which sessions take when an editor accepts it.
         """,
     )
@@ -207,6 +207,7 @@ class Renku(
         limits = settings.limits(self.session_limits)
         classes = settings.resource_classes(self.resource_classes)
         self.idle_of_each("resource_classes", [(each.name, each.idle_pause) for each in classes])
+        self.idle_of_each("environments", [(each.key, each.run.idle_pause) for each in self.configured])
         return Policy(
             classes=classes,
             expiry=self.expiry(classes),

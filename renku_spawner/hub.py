@@ -11,6 +11,7 @@ from traitlets.config import Config
 
 from . import mounted
 from .app import Renku
+from .culling import refuse_removal
 from .gate import limit
 from .gitlab_login import setup
 from .inside import token_scopes
@@ -38,7 +39,7 @@ def install(c: Config) -> None:
     What is mounted (`mounted.merge`) counts as set by an admin. A second call changes nothing.
 
     Raises:
-        SettingError: what is mounted is not what it has to be.
+        SettingError: what is mounted is not what it has to be, or a culler would remove what people have paused.
     """
     hub, again = c.JupyterHub, _is_installed(c.JupyterHub)
     if not again:
@@ -46,6 +47,7 @@ def install(c: Config) -> None:
     hub.template_vars = {"renku_plain_servers": _plain_servers, **_get(hub, "template_vars", {})}
     if again:
         return
+    refuse_removal(_get(hub, "services", []))
     options = dict(_get(hub, "jinja_environment_options", {}))
     _set(hub, "spawner_class", RenkuLocalSpawner)
     _set(hub, "default_url", _landing)

@@ -98,6 +98,7 @@ class EnvironmentSetting(Setting):
     working_directory: str = Field("/work", pattern=r"^/work(/[A-Za-z0-9._-]+)*$")
     uid: int | None = Field(None, ge=1000)
     gid: int | None = Field(None, ge=0)
+    idle_pause: int | None = Field(None, ge=0, le=366 * 86_400)
 
     @field_validator("working_directory")
     @classmethod
@@ -153,6 +154,7 @@ def _environment(setting: EnvironmentSetting) -> Configured:
         working_directory=setting.working_directory,
         uid=setting.uid,
         gid=setting.gid,
+        idle_pause=setting.idle_pause,
     )
     with said_of("environments", setting.key):
         image.parse(setting.image)

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from jupyterhub.handlers import BaseHandler
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 from traitlets.config import Config
 
-from renku_spawner import RenkuLocalSpawner, install, startup
+from renku_spawner import RenkuLocalSpawner, install, leave_sessions, startup
 from renku_spawner.app import Renku
 from renku_spawner.hub import ADMIN_ROLE
 from renku_spawner.settings import SettingError
@@ -368,3 +369,32 @@ def set_revision(url: str, revision: str) -> None:
     with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
         connection.execute("UPDATE renku_alembic_version SET version_num = ?", (revision,))
     connection.close()
+
+
+# ---- the idle culler, if there is one ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("flag", "refused"),
+    [
+        ("--remove-named-servers", True),
+        ("--remove-named-servers=True", True),
+        ("--IdleCuller.remove_named_servers=true", True),
+        ("--remove-named-servers=False", False),
+        ("--timeout=3600", False),
+    ],
+)
+def test_a_culler_that_would_remove_what_is_paused_is_refused(flag: str, *, refused: bool) -> None:
+    services = [{"name": "web", "url": "http://x"}, {"name": "cull", "command": ["python3", "-m", "culler", flag]}]
+    if not refused:
+        assert installed(JupyterHub={"services": services}).JupyterHub.services == services
+        return
+    with pytest.raises(SettingError, match="'cull' removes named servers"):
+        installed(JupyterHub={"services": services})
+
+
+@pytest.mark.parametrize(("name", "culled"), [("", True), ("work", True), ("abcdefghij22", False)])
+def test_a_culler_with_our_hook_leaves_sessions_alone(name: str, *, culled: bool) -> None:
+    asked = {"inactive_limit": 3600, "server": {"name": name, "state": {}, "last_activity": None}}  # as it asks
+    assert leave_sessions(inactive=timedelta(hours=1), **asked) is culled
+    assert leave_sessions(inactive=timedelta(minutes=59), **asked) is False

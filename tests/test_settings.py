@@ -276,6 +276,10 @@ def test_no_start_is_given_up_before_it_may_stand_still(tmp_path: Path) -> None:
             {"resource_classes": [CLASS | {"idle_pause": 300}]},
             "Renku.resource_classes: idle_pause of 'small' (300) has to be longer than Renku.idle_warning (600).",
         ),
+        (
+            {"environments": [ENVIRONMENT | {"idle_pause": 300}]},
+            "Renku.environments: idle_pause of 'python' (300) has to be longer than Renku.idle_warning (600).",
+        ),
     ],
 )
 def test_nothing_pauses_within_its_own_warning(wrong: dict[str, Any], sentence: str, tmp_path: Path) -> None:

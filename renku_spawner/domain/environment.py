@@ -46,7 +46,8 @@ class RunConfiguration:
     """How the image is run. The working directory is `/work` or below (decision 3).
 
     `image_user` is whether it runs as the user that the image names, instead of `uid`; `gid`
-    remains the group of the files in `/work`, and `group` is that user's own, filled in at a start.
+    remains the group of the files in `/work`, and `group` is that user's own, filled in at a start. After
+    `idle_pause` seconds without use it is paused: None is as its class says, 0 never.
     """
 
     default_url: str = "/lab"
@@ -58,6 +59,7 @@ class RunConfiguration:
     gid: int | None = None
     image_user: bool = False
     group: int | None = None
+    idle_pause: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,7 +54,8 @@ async def begin(parts: Parts, spec: SessionSpec) -> Instance:
         old = present(tx, spec, now)
         new = steps.begun(
             old, run=run, claim=names.new_id(), now=now, one_active=parts.policy.one_active_per_environment,
-            notices=told.of_start(spec), deadline=now + timedelta(seconds=parts.policy.start_timeout), **chosen(spec),
+            notices=told.of_start(spec), deadline=now + timedelta(seconds=parts.policy.start_timeout),
+            idle_pause=spec.run.idle_pause, **chosen(spec),
         )  # fmt: skip
         saved = changes.put(parts, tx, old, new)
         tx.launches.add(_launch(saved))
