@@ -27,7 +27,7 @@ from .parts import Parts, read, write
 NAME, HUB = "expiry", "hub"  # of this round, and of who did what it does
 NOTED_EVERY = timedelta(minutes=10)
 MOST = 50  # instances of one look
-_PAGE = 200
+_PAGE = 50  # some milliseconds of the loop
 log = logging.getLogger("renku_spawner")
 
 
@@ -105,6 +105,7 @@ class Expiring:
         after = ""
         while found := await read(self._parts, partial(page, after)):
             changed = [(old, new) for _, old in found if (new := to(old)) is not old]
+            await asyncio.sleep(0)
             if changed:
                 await write(self._parts, partial(_put, changed))
             after = found[-1][0]
@@ -188,6 +189,7 @@ class Expiring:
         await self._record(marked, "deleted expired data", f"announced for {marked.deleted_on:%Y-%m-%d}")
 
     async def _change(self, instance: Instance, to: Callable[[Instance], Instance]) -> Instance | None:
+        await asyncio.sleep(0)  # others come first
         return await changes.change(self._parts, instance.username, instance.session, to)
 
     async def _record(self, instance: Instance, action: str, detail: str) -> None:
