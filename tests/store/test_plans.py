@@ -54,6 +54,7 @@ ASKED = {
     "everybody's that ended so": lambda tx, _: everybody(tx, reason="culled_idle"),
     "somebody's": lambda tx, _: everybody(tx, owner="ada"),
     "those of a project": lambda tx, _: everybody(tx, project="ada/climate"),
+    "what the rounds look at": lambda tx, _: tx.due.idle(NOW, 200),
     "the claims on record": lambda tx, _: tx.operating.claims_after("", 1000),
     "whose claims they are": lambda tx, _: tx.operating.of_claims(["one", "two"]),
     "failures by day": lambda tx, _: tx.operating.failures(NOW),
