@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from string import ascii_letters
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from renku_spawner.as_code.model import document
@@ -87,7 +87,7 @@ def documents(draw: st.DrawFn) -> Document:
 
 
 @given(documents())
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_what_is_written_is_read_as_it_was(one: Document) -> None:
     assert document(read(as_yaml(one).encode())) == one
     assert document(Read(json.loads(as_json(one)))) == one
