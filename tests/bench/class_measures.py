@@ -60,6 +60,7 @@ async def _rush(side: Side, plan: Plan, number: int, names: list[str]) -> Sample
         "answers": dict(Counter(str(one["answer"]) for one in found)),
         "waited": sum(one["waited"] for one in found),
         "seconds": [one["seconds"] for one in found],
+        "lost": [one["ended"] for one in found if one["seconds"] is None],
         "health": [round(each * 1000, 1) for each in health],
     }
 
@@ -77,21 +78,21 @@ async def _click(side: Side, path: str, person: str, late: float) -> Sample:
     waited = answer.is_success and answer.json()["queue_position"] is not None
     try:
         async with asyncio.timeout(_PATIENCE):
-            runs = answer.is_success and await _until_running(side, person)
+            ended = await _until_it_ends(side, person) if answer.is_success else answer.text
     except TimeoutError:
-        runs = False
-    seconds = round(time.monotonic() - begin, 2) if runs else None
-    return {"answer": answer.status_code, "waited": waited, "seconds": seconds}
+        ended = f"does not run after {_PATIENCE:g} s"
+    seconds = round(time.monotonic() - begin, 2) if ended == "running" else None
+    return {"answer": answer.status_code, "waited": waited, "seconds": seconds, "ended": ended}
 
 
-async def _until_running(side: Side, person: str) -> bool:
-    """Whether it runs in the end, and has not failed."""
+async def _until_it_ends(side: Side, person: str) -> str:
+    """`running`, or what it is instead in the end; what cannot be seen for a moment has not ended."""
     async with side.client.stream("GET", "api/renku/sessions/events", headers=side.headers(person)) as stream:
         async for line in stream.aiter_lines():
-            status = json.loads(line[6:])["status"] if line.startswith("data: {") else "launching"
-            if status not in ("launching", "inactive"):
-                return bool(status == "running")
-    return False
+            status = str(json.loads(line[6:])["status"]) if line.startswith("data: {") else "launching"
+            if status not in ("launching", "inactive", "unknown"):
+                return status
+    return "no more news"
 
 
 @asynccontextmanager
