@@ -203,8 +203,8 @@ async def _refused(hub, project, session):
 async def _makes_room_on_the_page(hub, project, running, wanted):
     """What may be had is said before the click; after it, what could make room can be paused right there."""
     visitor = await hub.visitor("alice")
-    for page in (f"renku/projects/{project.path}", "renku/sessions"):
-        assert "1 of 1 running, 1 of 2 with data" in (await visitor.get(page)).text
+    assert "1 of 1 running, 1 of 2 with data" in (await visitor.get(f"renku/projects/{project.path}")).text
+    assert "1 of your 1 sessions run, and you keep data in 1 of 2" in (await visitor.get("renku/sessions")).text
     page = await _refused(hub, project.path, wanted)
     assert "1 of 1 running" in page and "Try again" in page
     pause = f"renku/sessions/{running.id}/pause"
