@@ -84,11 +84,12 @@ class Parts:
     downloads: set[str] = field(default_factory=set)
     emit: Callable[[str, Mapping[str, Any]], None] = _to_nobody
     post: tuple[Post, ...] = ()
+    lines: dict[str, Line] = field(default_factory=dict)  # see `line`
 
-    @cached_property
+    @property
     def line(self) -> Line:
-        """The starts that wait for room on the hub."""
-        return Line(self.news)
+        """The starts that wait for room on the hub: one for all parts that share their news."""
+        return self.lines.setdefault("line", Line(self.news))
 
     @cached_property
     def ci(self) -> Ci | None:
