@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import select
 import subprocess
 import sys
@@ -33,14 +34,14 @@ class Watched:
     terminal: int
     shown: bytes = b""
 
-    def until(self, text: bytes, *, seconds: float = 60) -> None:
-        """Wait until it has shown *text*; what it has shown before is forgotten."""
+    def until(self, pattern: bytes, *, seconds: float = 60) -> None:
+        """Wait until it has shown *pattern*; what it has shown before is forgotten."""
         took = Stopwatch()
-        while text not in self.shown:
+        while not (found := re.search(pattern, self.shown)):
             assert took() < seconds, self.shown
             if select.select([self.terminal], [], [], 0.1)[0]:
                 self.shown += os.read(self.terminal, 10_000)
-        self.shown = self.shown.partition(text)[2]
+        self.shown = self.shown[found.end() :]
 
     def interrupt(self) -> int:
         """Ctrl-C; return its exit status. What it shows then is `shown`."""
