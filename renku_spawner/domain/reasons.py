@@ -115,7 +115,7 @@ _TABLE = (
     Reason("stopped_by_user", Group.ENDED, "Paused by you.", ""),
     Reason("stopped_by_admin", Group.ENDED, "Paused by an admin.", ""),
     Reason("stopped_by_hub", Group.ENDED, "Paused from outside: the hub was shut down, or another page stopped it.", ""),
-    Reason("not_running", Group.ENDED, "This session does not run.", ""),
+    Reason("not_running", Group.ENDED, "This session does not run.", "Start it first."),
     Reason("keep_awake_off", Group.POLICY, "On this hub nobody can keep a session awake that is not used.", "Ask an admin."),
     Reason("culled_idle", Group.ENDED, "Paused after {span} without activity (signals: {signals}).", "Your files are kept: resume it whenever you like."),
     Reason("culled_age", Group.ENDED, "Paused after the maximum run time of {span}.", "Your files are kept: resume it whenever you like."),

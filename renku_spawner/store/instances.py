@@ -52,7 +52,8 @@ _OF_USER_AFTER = _OF_USER.where(
 _ACTIVE = _WHOLE.where(_I.active == true()).order_by(_I.username, _I.id)
 _ACTIVE_AFTER = _ACTIVE.where(tuple_(_I.username, _I.id) > tuple_(bindparam("after_user"), bindparam("after_id")))
 _DOOMED = _WHOLE.where(_I.desired == Desired.DELETED, _I.claim.is_not(None)).order_by(_I.username, _I.id)
-_RUNS = and_(_I.active == true(), _I.username == _USER, _I.desired == Desired.RUNNING)
+# Not `== RUNNING`: then SQLite takes the index of what is desired, and reads all that ever ran.
+_RUNS = and_(_I.active == true(), _I.username == _USER, _I.desired.not_in([Desired.STOPPED, Desired.DELETED]))
 _KEEPS = and_(_I.username == _USER, or_(_I.claim.is_not(None), _I.turn.is_not(None)))
 _RUNNING_OF, _KEPT_OF = (_WHOLE.where(which).order_by(_I.requested_at, _I.id) for which in (_RUNS, _KEEPS))
 _COUNT_RUNNING, _COUNT_KEPT = (select(func.count()).select_from(instances).where(which) for which in (_RUNS, _KEEPS))
