@@ -58,9 +58,11 @@ async def look(parts: Parts, now: datetime, act: Act) -> None:
 
 
 async def _look_at(parts: Parts, now: datetime, act: Act, page: Sequence[Instance], heard: Heard) -> None:
+    await asyncio.sleep(0)  # between reading, thinking and writing others come first
     seen = [_seen(parts, each, act, heard, now) for each in page]
     if seen:
         later = [(each, _next(parts, each, found, now)) for each, found in seen]
+        await asyncio.sleep(0)
         await write(parts, lambda tx: tx.due.postpone(later))
     ends = []
     for each, found in seen:

@@ -13,15 +13,22 @@ from .idling import Act
 from .parts import Parts, write
 
 _MISSED = 3  # rounds; when so many did not take place, nobody was heard and nobody was warned
+_SOME = 1000  # instances of one statement
 log = logging.getLogger("renku_spawner")
 
 
 async def once(parts: Parts, now: datetime, act: Act, *, interval: float = 60.0) -> None:
     """One round at *now*, *interval* seconds after the last one. Raises Unavailable, if the database is away."""
     if not parts.hearing.begin_round(now, timedelta(seconds=_MISSED * interval)):
-        await write(parts, lambda tx: tx.due.look_at_all(now))
+        await _look_at_all(parts, now)
     await idling.look(parts, now, act)
     parts.hearing.end_round(now)
+
+
+async def _look_at_all(parts: Parts, now: datetime) -> None:
+    """Have everything that is active looked at: the rules may have changed, or the clock. Others come in between."""
+    while await write(parts, lambda tx: tx.due.look_at_more(now, _SOME)) == _SOME:
+        await asyncio.sleep(0)
 
 
 async def forever(parts: Parts, act: Act, interval: float, expiring: Expiring) -> None:

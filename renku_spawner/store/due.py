@@ -24,7 +24,8 @@ _POSTPONE = (
     .where(_I.id == bindparam("key"), _I.generation == bindparam("seen"))
     .values(due_at=bindparam("at", type_=UTCDateTime))
 )
-_ALL = update(instances).where(_I.active == true(), or_(_I.due_at.is_(None), _I.due_at > _NOW)).values(due_at=_NOW)
+_LATER = select(_I.id).where(_I.active == true(), or_(_I.due_at.is_(None), _I.due_at > _NOW)).limit(bindparam("most"))
+_SOME = update(instances).where(_I.id.in_(_LATER)).values(due_at=_NOW)
 
 _REPORT = (
     update(instances)
@@ -54,6 +55,6 @@ class DueStore:
         """What its own server says now; a size (bytes) that it does not say stays as it was."""
         self._db.run(_REPORT, in_session=session_id, of_user=username, now=now, disk=disk_used)
 
-    def look_at_all(self, now: datetime) -> None:
-        """Look at everything that is active: the rules may have changed, or the clock."""
-        self._db.run(_ALL, now=now)
+    def look_at_more(self, now: datetime, limit: int) -> int:
+        """Have *limit* of the active be looked at *now* which were not to be yet; how many there were."""
+        return self._db.run(_SOME, now=now, most=limit)
