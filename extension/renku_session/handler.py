@@ -24,18 +24,23 @@ class Me(APIHandler):
 
     @web.authenticated
     async def get(self) -> None:
+        if not self._watch.is_fresh():
+            await self._tell()
         self._show()
 
     @web.authenticated
     async def post(self) -> None:
         most = (self._watch.told or {}).get("keep_awake_max") or _HOUR
+        await self._tell(keep_awake=min(_HOUR, most))
+        self._show()
+
+    async def _tell(self, **more: Any) -> None:
         try:
-            await self._watch.report(keep_awake=min(_HOUR, most))
+            await self._watch.report(**more)
         except NoRenku:
             pass
         except Exception:
             raise web.HTTPError(503, "The hub does not answer") from None
-        self._show()
 
     def _show(self) -> None:
         if not self._watch.renku:

@@ -53,6 +53,11 @@ class Watch:
         self._at = monotonic()
         return self.told
 
+    def is_fresh(self) -> bool:
+        """Whether what the hub said last may be shown. Before it knew that the session runs, it said nothing of use."""
+        said = not self.renku or (self.told or {}).get("pauses_in") is not None
+        return said and monotonic() - self._at < _LEAST
+
     def now(self) -> dict[str, Any] | None:
         """What the hub said last, with the seconds that have gone by since."""
         if self.told is None or self.told.get("pauses_in") is None:

@@ -36,6 +36,11 @@ class Outlook:
     warned_from: datetime
     reason: str = "culled_idle"
 
+    @property
+    def can_be_put_off(self) -> bool:
+        """Whether its owner can keep it awake."""
+        return self.reason == "culled_idle"
+
     def is_warned(self, now: datetime) -> bool:
         return now >= self.warned_from
 

@@ -19,5 +19,5 @@ class OwnAnswer(Answer):
     pauses_in: int | None = Field(description="Seconds, by the hub's clock")
     pauses_because: str | None = Field(description="Why, once its owner is warned of it")
     awake_until: datetime | None
-    keep_awake_max: int = Field(description="Seconds; 0 where nobody may keep a session awake")
+    keep_awake_max: int = Field(description="Seconds; 0 where nobody may, or where it would not help")
     ask_again: int = Field(description="In how many seconds to report again")

@@ -76,7 +76,7 @@ class Me(RenkuAPIHandler):
                 pauses_in=max(0, int((found.at - now).total_seconds())) if found else None,
                 pauses_because=words.because(instance, found, now),
                 awake_until=instance.awake_until,
-                keep_awake_max=self.parts.policy.idle.awake_max,
+                keep_awake_max=self.parts.policy.idle.awake_max if found is None or found.can_be_put_off else 0,
                 ask_again=use.ask_again(self.parts, instance),
             )
         )

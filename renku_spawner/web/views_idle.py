@@ -21,7 +21,7 @@ _CHOICES = (_HOUR, 4 * _HOUR, 12 * _HOUR, 24 * _HOUR, 72 * _HOUR, 168 * _HOUR)  
 def running(instance: Instance, outlook: Outlook | None, urls: Urls, now: datetime) -> dict[str, Any]:
     """That it pauses soon, and where that can be put off."""
     because = words.because(instance, outlook, now)
-    awake = urls.instance(instance.session, "keep-awake") if outlook else None
+    awake = urls.instance(instance.session, "keep-awake") if outlook and outlook.can_be_put_off else None
     if outlook is None or because is None:
         return {"awake_url": awake}
     left = spans.words(max(outlook.at - now, timedelta(minutes=1)))

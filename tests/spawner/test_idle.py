@@ -1,12 +1,10 @@
 """A session that nobody uses is paused on a live hub as by a click: it ends for real, and its files stay."""
 
 import json
-import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 
 from renku_spawner.app import Renku
@@ -150,25 +148,3 @@ async def test_a_session_says_of_itself_whether_it_works(hub: RenkuHub) -> None:
     assert (kept["pauses_in"], (await ways.shown(hub, session))["disk_used"]) == (7200, 5)
     assert (await alice.get("api/renku/me")).json()["code"] == "no_session", "a token of a person's own"
     assert (await alice.get("api/renku/projects", headers=own)).json()["code"] == "scope_missing"
-
-
-async def test_jupyter_with_our_extension_tells_the_hub_by_itself(renku_hub: Any) -> None:
-    jupyter = [sys.executable, "-m", "jupyterhub.singleuser"]
-    hub = await renku_hub(Renku=RULES, RenkuLocalSpawner={"cmd": jupyter})
-    session = await hub.session(await hub.project())
-    await ways.start(hub, session)
-    instance = await hub.becomes(session, Status.RUNNING)
-
-    async def reported() -> bool:
-        return (await ways.shown(hub, session))["disk_used"] is not None
-
-    await until(reported, why="its server has counted and told")
-    found = await hub.instance(session)
-    assert found and found.reported_at
-    alice = hub.client("alice")
-    server = httpx.URL(hub.app.bind_url).join(f"{hub.user('alice').server_url(session.id)}renku/me")
-    me = (await alice.get(server)).json()
-    assert (me["title"], me["pauses_because"], instance.claim is not None) == ("Explore", None, True)
-    kept = (await alice.post(server)).json()
-    assert kept["awake_until"] is not None
-    assert (await ways.shown(hub, session))["awake_until"] is not None

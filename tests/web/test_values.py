@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from renku_spawner.domain.access import Person
 from renku_spawner.domain.errors import Conflict, Invalid, Malformed, NotFound, Unavailable
+from renku_spawner.domain.idle import Outlook
 from renku_spawner.domain.instance import Desired, Instance, Observed
 from renku_spawner.domain.policy import Policy
 from renku_spawner.domain.resources import ResourceClass
 from renku_spawner.domain.session import Configuration
-from renku_spawner.web import bodies, failures, forms, reading, urls, views_forms, words
+from renku_spawner.web import bodies, failures, forms, reading, urls, views_forms, views_idle, words
 
 NOW = datetime(2026, 11, 24, 9, 42, tzinfo=UTC)
 ID = "abcdefghijkl"
@@ -250,3 +251,13 @@ class TestFailures:
 
     def test_a_fault_of_ours_tells_nothing_of_itself(self):
         assert "secret" not in str(failures.of(RuntimeError("secret"), 500).answer())
+
+
+@pytest.mark.parametrize(("reason", "offered"), [("culled_idle", True), ("culled_age", False)])
+def test_keep_awake_is_offered_where_it_puts_something_off(reason: str, *, offered: bool) -> None:
+    instance = Instance(
+        id="i", session=ID, username="ada", project="p", environment="e", ready_at=NOW, last_activity=NOW
+    )
+    said = views_idle.running(instance, Outlook(at=NOW, warned_from=NOW, reason=reason), URLS, NOW)
+    assert "pauses" in said
+    assert bool(said["awake_url"]) is offered

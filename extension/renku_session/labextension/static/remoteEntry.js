@@ -5,6 +5,8 @@
   const address = `${config.baseUrl || "/"}renku/me?no_track_activity=1`;
   const every = 60_000; // ms between two questions, while somebody sees the page
   let bar = null;
+  let me = null; // what was said last
+  let before = null; // what had the focus before the bar
   let dismissed = ""; // the pause of which nobody wants to hear any more
   let timer = 0;
 
@@ -20,21 +22,21 @@
     const focused = bar?.contains(document.activeElement);
     bar?.remove();
     bar = null;
-    if (focused) document.querySelector("#main")?.focus();
+    if (focused) before?.focus();
   }
 
-  function button(text, act) {
+  function button(text, look, act) {
     const made = document.createElement("button");
     made.type = "button";
     made.textContent = text;
-    made.className = "jp-Button jp-mod-styled jp-mod-accept";
+    made.className = `jp-Button jp-mod-styled ${look}`;
     made.style.marginInlineStart = "8px";
     made.addEventListener("click", act);
     return made;
   }
 
   /** The colours are JupyterLab's own, so that dark themes are dark. */
-  function show(me) {
+  function show() {
     const minutes = Math.max(1, Math.round(me.pauses_in / 60));
     const text = `“${me.title}” pauses in ${minutes} min because ${me.pauses_because}. Files in the working directory stay.`;
     if (!bar) {
@@ -48,24 +50,28 @@
       const words = document.createElement("span");
       words.setAttribute("role", "status");
       bar.append(words);
-      if (me.keep_awake_max > 0) bar.append(button("Keep awake", keep));
-      bar.append(button("Dismiss", () => { dismissed = me.pauses_because ? me.pauses_at : ""; hide(); }));
-      document.body.append(bar);
+      if (me.keep_awake_max > 0) bar.append(button("Keep awake", "jp-mod-accept", keep));
+      bar.append(button("Dismiss", "jp-mod-reject", () => { dismissed = me.pauses_at; hide(); }));
+      bar.addEventListener("focusin", (event) => {
+        if (!bar?.contains(event.relatedTarget)) before = event.relatedTarget;
+      });
+      document.body.prepend(bar); // Tab comes here first, where editors and notebooks would keep it
     }
     const words = bar.querySelector("[role=status]");
     if (words.textContent !== text) words.textContent = text;
   }
 
-  function tell(me) {
-    if (me === null) return stop();
-    if (me.pauses_because && me.pauses_at !== dismissed) show(me); else hide();
+  function tell(said) {
+    if (said === null) return stop();
+    me = said;
+    if (me.pauses_because && me.pauses_at !== dismissed) show(); else hide();
   }
 
   async function keep() {
     try {
       tell(await ask({ method: "POST", body: "{}" }));
     } catch (error) {
-      bar.querySelector("[role=status]").textContent = `That did not work: ${error.message}.`;
+      if (bar) bar.querySelector("[role=status]").textContent = `That did not work: ${error.message}.`;
     }
   }
 
