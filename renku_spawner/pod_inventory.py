@@ -9,6 +9,7 @@ from .domain.inventory import Inventory, Kind, Orphan
 from .domain.reasons import sentence
 from .kube import inventory
 from .kube.calls import Calls, Denied
+from .kube.storages import STORAGE
 from .kube.watch import Watch
 
 PATIENCE = 2.0  # seconds for all tries of a call
@@ -28,6 +29,7 @@ async def see(watch: Watch, calls: Calls, hub: str, *, spread: bool) -> Inventor
         async with asyncio.timeout(SECONDS):
             await _in_sight(watch)
             claims = inventory.claims(await calls.claims(inventory.selector(hub)))
+            claims += inventory.storages(await calls.claims(inventory.selector(hub, STORAGE)))
             await _in_sight(watch)  # it may have gone away meanwhile
     except Denied as denied:
         return Inventory(unknown=sentence(denied.refusal.code, **denied.refusal.values))
@@ -46,11 +48,20 @@ async def _in_sight(watch: Watch) -> None:
 
 
 async def remove(calls: Calls, orphan: Orphan) -> None:
-    """Remove this very pod or claim; that it is gone already is fine. Raises Unavailable."""
+    """Remove this very pod or claim, and what goes with it; that it is gone already is fine. Raises Unavailable."""
     try:
         if orphan.kind is Kind.POD:
             await calls.delete_pod(orphan.name, grace=0, uid=orphan.uid)
         else:
+            if orphan.kind is Kind.STORAGE:
+                await _take_along(calls, orphan)
             await calls.delete_claim(orphan.name, uid=orphan.uid)
     except Denied as denied:
         raise Unavailable(sentence(denied.refusal.code, **denied.refusal.values)) from None
+
+
+async def _take_along(calls: Calls, orphan: Orphan) -> None:
+    """Have the cluster delete the Secret with its claim; the hub may not delete Secrets itself."""
+    patch = inventory.going_with(orphan.name, orphan.uid, await calls.secret(orphan.name))
+    if patch is not None:
+        await calls.patch_secret(orphan.name, patch)

@@ -147,7 +147,7 @@ complete -c renku-spawner -n '_shtab_renku_spawner_using instances; and test $_s
 complete -c renku-spawner -n '_shtab_renku_spawner_using instances pause' -s h -l help -d 'show this help message and exit'
 complete -c renku-spawner -n '_shtab_renku_spawner_using; and test $_shtab_renku_spawner_npos -eq 0' -a orphans -d 'Pods, claims, folders and records that belong to nothing.'
 complete -c renku-spawner -n '_shtab_renku_spawner_using orphans' -s h -l help -d 'show this help message and exit'
-complete -c renku-spawner -n '_shtab_renku_spawner_using orphans' -l kind -xka "pod claim folder run record" -d 'only those of this kind'
+complete -c renku-spawner -n '_shtab_renku_spawner_using orphans' -l kind -xka "pod claim folder storage run record" -d 'only those of this kind'
 complete -c renku-spawner -n '_shtab_renku_spawner_using orphans' -l remove -d 'remove those that can be, for good'
 complete -c renku-spawner -n '_shtab_renku_spawner_using orphans' -l yes -d 'without asking'
 complete -c renku-spawner -n '_shtab_renku_spawner_using orphans' -l json -d 'as the API gives them'

@@ -339,7 +339,7 @@ _shtab_renku_spawner_open_defaults_added=0
 
 _shtab_renku_spawner_orphans_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--kind[only those of this kind]:kind:(pod claim folder run record)"
+  "--kind[only those of this kind]:kind:(pod claim folder storage run record)"
   "--remove[remove those that can be, for good]"
   "--yes[without asking]"
   "--json[as the API gives them]"

@@ -13,19 +13,20 @@ GRACE = timedelta(minutes=10)  # what is younger may be on its way
 
 
 class Kind(StrEnum):
-    """What an orphan is: a pod, claim or folder that no record names, or a record of which
-    nothing runs (`run`) or nothing is kept (`record`) any more."""
+    """What an orphan is: a pod, claim or folder that no record names, what opens a remote for a pod that is
+    gone (`storage`), or a record of which nothing runs (`run`) or nothing is kept (`record`) any more."""
 
     POD = "pod"
     CLAIM = "claim"
     FOLDER = "folder"
+    STORAGE = "storage"
     RUN = "run"
     RECORD = "record"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Thing:
-    """A pod, a claim or a folder as it was found. `of` is the run of a pod, or the id of a claim or
+    """A pod, a claim or a folder as it was found. `of` is the run of a pod or storage, or the id of a claim or
     folder, by which records name it; `size` is a quantity; `leaving`: it is being removed already."""
 
     kind: Kind
@@ -41,7 +42,7 @@ class Thing:
 
     @property
     def keeps_files(self) -> bool:
-        return self.kind is not Kind.POD
+        return self.kind in (Kind.CLAIM, Kind.FOLDER)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,22 +1,28 @@
-"""Pods and claims of sessions as the cluster has them, for an operator."""
+"""Pods and claims of sessions as the cluster has them, for an operator.
+
+What opens a remote (`storages`) has a claim and a Secret of one name. Secrets are not listed, which would need a right
+that the hub has no other use for: its claim tells of both.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from ..domain.inventory import Kind, Thing
 from .keep import SESSION
 from .objects import Raw, dig, text, when
 from .settings import PREFIX
+from .storages import STORAGE
 from .vanish import RUN
 
 HUB = f"{PREFIX}hub"
 CLAIM = "work-"  # what the name of a claim has before its id
 
 
-def selector(hub: str) -> str:
+def selector(hub: str, label: str = SESSION) -> str:
     """Finds what belongs to sessions of this hub; one without a label has what no label of a hub is on."""
-    return f"{SESSION},{HUB}={hub}" if hub else f"{SESSION},!{HUB}"
+    return f"{label},{HUB}={hub}" if hub else f"{label},!{HUB}"
 
 
 def pods(found: Iterable[Raw], hub: str) -> list[Thing]:
@@ -27,6 +33,18 @@ def pods(found: Iterable[Raw], hub: str) -> list[Thing]:
 
 def claims(found: Iterable[Raw]) -> list[Thing]:
     return [_thing(Kind.CLAIM, claim, text(dig(claim, "metadata", "name")).removeprefix(CLAIM)) for claim in found]
+
+
+def storages(found: Iterable[Raw]) -> list[Thing]:
+    return [_thing(Kind.STORAGE, claim, _label(claim, RUN)) for claim in found]
+
+
+def going_with(claim: str, uid: str, secret: Raw | None) -> dict[str, Any] | None:
+    """The patch by which the *secret* of a storage goes with its *claim*; None where there is none of ours."""
+    if secret is None or not _label(secret, STORAGE):
+        return None
+    owner = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": claim, "uid": uid}
+    return {"metadata": {"uid": dig(secret, "metadata", "uid"), "ownerReferences": [owner]}}
 
 
 def _thing(kind: Kind, raw: Raw, of: str) -> Thing:

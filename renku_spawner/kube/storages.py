@@ -24,7 +24,7 @@ from kubernetes_asyncio.client import (
 from ..domain.session import SessionSpec
 from ..domain.storage import Mounted
 from ..domain.volume import Volume
-from .labels import run_labels
+from .labels import notes, run_labels
 from .settings import PREFIX, WORK, PodSettings
 
 VOLUME = "renku-storage"
@@ -166,7 +166,7 @@ def _claim(each: Had, spec: SessionSpec, settings: PodSettings, run: str, secret
     return V1PersistentVolumeClaim(
         api_version="v1",
         kind="PersistentVolumeClaim",
-        metadata=V1ObjectMeta(name=name, labels=labels, annotations={ANNOTATION: name}),
+        metadata=V1ObjectMeta(name=name, labels=labels, annotations={**_notes(spec), ANNOTATION: name}),
         spec=V1PersistentVolumeClaimSpec(
             # One pod uses it, whatever it may do with it; by these modes the driver knows whether it may write.
             access_modes=["ReadOnlyMany" if each.read_only else "ReadWriteOnce"],
@@ -174,6 +174,12 @@ def _claim(each: Had, spec: SessionSpec, settings: PodSettings, run: str, secret
             resources=V1VolumeResourceRequirements(requests={"storage": _SIZE}),
         ),
     )
+
+
+def _notes(spec: SessionSpec) -> dict[str, str]:
+    told = notes(spec)
+    told.pop(f"{PREFIX}image")  # that is the pod's
+    return told
 
 
 def _labels(each: Had, spec: SessionSpec, settings: PodSettings, run: str) -> dict[str, str]:

@@ -61,16 +61,23 @@ async def look(parts: Parts, ground: Ground) -> Orphans:
         return Orphans(counts={}, unknown=there.unknown, pods=there.pods)
     claims = await _claims(parts)
     kept = {thing.of: thing for thing in there.things if thing.keeps_files}
-    pods = {thing.of: thing for thing in there.things if not thing.keeps_files}
+    pods = {thing.of: thing for thing in there.things if thing.kind is Kind.POD}
     lost_runs, running = await _runs(parts, pods.keys()) if there.pods else ([], set())
-    alone = [*_oldest(pods[run] for run in pods.keys() - running), *_oldest(kept[c] for c in kept.keys() - claims)]
+    # What opens a remote goes with its pod, and is left where somebody has deleted that without what it owns.
+    left = [t for t in there.things if t.kind is Kind.STORAGE and t.of not in running and t.of not in pods]
+    alone = [
+        *_oldest(pods[run] for run in pods.keys() - running),
+        *_oldest(kept[c] for c in kept.keys() - claims),
+        *_oldest(left),
+    ]
     lost_claims = sorted(claims - kept.keys())
     found = [
         *await _found(parts, alone, rules.pairs(pods.values()), foreign=there.warning is not None),
         *await _records(parts, Kind.RUN, lost_runs[:MOST]),
         *await _records(parts, Kind.RECORD, await _of_claims(parts, lost_claims[:MOST])),
     ]
-    counts = {Kind.POD: len(pods.keys() - running), Kind.RUN: len(lost_runs)} if there.pods else {}
+    of_pods = {Kind.POD: len(pods.keys() - running), Kind.RUN: len(lost_runs), Kind.STORAGE: len(left)}
+    counts = of_pods if there.pods else {}
     counts[Kind.CLAIM if there.pods else Kind.FOLDER] = len(kept.keys() - claims)
     counts[Kind.RECORD] = len(lost_claims)
     return Orphans(found=tuple(found), counts=counts, pods=there.pods, warning=there.warning)

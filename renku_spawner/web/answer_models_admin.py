@@ -37,7 +37,10 @@ class AdminInstanceList(ListAnswer):
 
 
 class OrphanAnswer(Answer):
-    kind: str = Field(description="pod, claim, folder, run (a record without a pod) or record (one without files)")
+    kind: str = Field(
+        description="pod, claim, folder, storage (of a pod that is gone), run (a record without a pod) or record (one "
+        "without files)"
+    )
     name: str
     username: str
     session: str

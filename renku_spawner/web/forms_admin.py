@@ -12,7 +12,8 @@ from .bodies import Body, Id, Text, Word
 
 # What is typed before orphans of a kind are removed.
 WORDS = {
-    Kind.POD: "pods", Kind.CLAIM: "claims", Kind.FOLDER: "folders", Kind.RUN: "runs", Kind.RECORD: "records",
+    Kind.POD: "pods", Kind.CLAIM: "claims", Kind.FOLDER: "folders", Kind.STORAGE: "storages", Kind.RUN: "runs",
+    Kind.RECORD: "records",
 }  # fmt: skip
 STATUSES = [status for status in Status if status is not Status.INACTIVE]
 
@@ -40,7 +41,7 @@ class PauseForm(PauseBody):
 class OrphansBody(Body):
     """Orphans to remove, by name as they are listed: at most 200 at a time."""
 
-    kind: Literal["pod", "claim", "folder", "run", "record"]
+    kind: Literal["pod", "claim", "folder", "storage", "run", "record"]
     names: list[Word]
 
     def named(self) -> list[str]:
@@ -51,7 +52,7 @@ class OrphansBody(Body):
 
 
 class OrphansForm(Body):
-    kind: Literal["pod", "claim", "folder", "run", "record"]
+    kind: Literal["pod", "claim", "folder", "storage", "run", "record"]
     names: list[Word]
     confirm: Text = ""
 

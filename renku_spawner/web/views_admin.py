@@ -29,6 +29,10 @@ _TITLES = {
     Kind.POD: ("Pods without a record", "Nobody is served by them; removing one ends what runs in it."),
     Kind.CLAIM: ("Claims without a record", "Somebody's files may be in them: they are gone with the claim, for good."),
     Kind.FOLDER: ("Folders without a record", "Somebody's files may be in them: they are gone with the folder."),
+    Kind.STORAGE: (
+        "Storages without a pod",
+        "Each has a claim and a Secret with credentials for a remote. Both go; nothing in the remote does.",
+    ),
     Kind.RUN: ("Records without a pod", "On record as running, launching or pausing. Removing one makes it failed."),
     Kind.RECORD: (
         "Records without files",
@@ -111,7 +115,7 @@ def orphans(found: Orphans, ticked: Collection[str], frame: Frame) -> View:
     kinds = [kind for kind in Kind if kind in found.counts]
     return {
         "unknown": found.unknown,
-        "warning": found.warning if any(found.of(kind) for kind in (Kind.POD, Kind.CLAIM)) else None,
+        "warning": found.warning if any(found.of(kind) for kind in (Kind.POD, Kind.CLAIM, Kind.STORAGE)) else None,
         "kinds": [_kind(kind, found, ticked, frame) for kind in kinds],
         "none": not any(found.counts.values()),
         "action": frame.urls.admin("orphans"),

@@ -10,11 +10,13 @@ from renku_spawner.domain.instance import Status
 from renku_spawner.domain.storage import Credentials, NewStorage
 from renku_spawner.kube import waits
 from renku_spawner.services import storages
+from tests.cluster.test_operating import OLD, ORPHANS
 from tests.cluster.test_rights import asked, become, refused, rights, with_the_role
 from tests.fixtures.remotes import PASSWORD, USER, served
 from tests.fixtures.renku import until, xsrf
 
 SETTINGS = {
+    "RenkuSpawner": {"hub_label": "one"},
     "Renku": {
         "storage_check": False,
         "storage_hosts": {"127.0.0.1"},
@@ -23,7 +25,7 @@ SETTINGS = {
             {"name": "genomes", "claim": "reference-data"},
             {"name": "secret", "claim": "secret-data", "users": ["bob"]},
         ],
-    }
+    },
 }
 
 
@@ -88,6 +90,38 @@ async def test_a_pod_has_a_declared_claim_and_a_remote_which_go_with_it(it, tmp_
     assert refused(it.cluster) == set()
     given = {(verb, resource) for resource, verbs in rights().items() for verb in verbs}
     assert asked(it.cluster) - given == set()
+
+
+def orphaned(it) -> None:
+    """As `kubectl delete pod --cascade=orphan` does, two hours after the start."""
+    (pod,) = it.pods()
+    for kind in ("persistentvolumeclaims", "secrets"):
+        for found in it.cluster.objects(kind, "sessions"):
+            metadata = found["metadata"] | {"creationTimestamp": OLD}
+            metadata.pop("ownerReferences", None)
+            it.cluster.store.put(kind, found | {"metadata": metadata})
+    it.cluster.api.delete("pods", pod, {"gracePeriodSeconds": 0})
+
+
+async def test_what_opens_a_remote_is_found_and_removed_when_its_pod_went_without_it(it, tmp_path):
+    it.hub.curator("root")
+    root = it.hub.client("root")
+    project = await it.hub.project()
+    (tmp_path / "served").mkdir()
+    with served("webdav", tmp_path / "served") as port:
+        await add(it, project, **webdav(port))
+        session = await it.hub.session(project)
+        await become(it, session, "start", Status.RUNNING)
+    orphaned(it)
+    await it.hub.becomes(session, Status.FAILED)
+    (left,) = of_storages(it, "secrets")
+    (found,) = [each for each in (await root.get(ORPHANS)).json()["items"] if each["kind"] == "storage"]
+    assert (found["name"], found["username"], found["hindrance"]) == (left, "alice", None)
+    answer = await root.request("DELETE", ORPHANS, json={"kind": "storage", "names": [left]})
+    assert answer.json() == {"removed": 1}
+    await until(lambda: not of_storages(it, "persistentvolumeclaims") and not of_storages(it, "secrets"))
+    assert len(it.cluster.objects("persistentvolumeclaims", "sessions")) == 1, "somebody's work is in it"
+    assert refused(it.cluster) == set()
 
 
 async def test_a_remote_that_cannot_be_mounted_is_named_and_left_out_of_the_next_start(it, tmp_path, monkeypatch):
