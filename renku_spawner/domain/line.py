@@ -51,7 +51,7 @@ def free(*, at_once: int, starting: int, at_most: int, active: int) -> int | Non
 def words(place: int | None, *, at_once: int, at_most: int, full: bool) -> str:
     """Where a start stands, and what it waits for; *full*: the hub has as many sessions as it may."""
     if place is None:
-        return "Waiting in line"
+        return "Queued"
     why = f"the hub runs {at_most} at most" if full else f"the hub starts {at_once} at a time"
     return f"{ordinal(place)} in line; {why}"
 

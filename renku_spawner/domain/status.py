@@ -38,7 +38,7 @@ class Observed(StrEnum):
 
 
 STAGES = {
-    Observed.QUEUED: "Waiting in line",
+    Observed.QUEUED: "Queued",
     Observed.CREATING: "Getting ready",
     Observed.SCHEDULING: "Finding room on the cluster",
     Observed.PULLING: "Downloading the image",

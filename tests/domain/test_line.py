@@ -65,6 +65,6 @@ def test_there_is_room_below_both_limits(at_once, starting, at_most, active, fre
 def test_words_say_where_one_stands_and_why():
     assert line.words(3, at_once=64, at_most=0, full=False) == "3rd in line; the hub starts 64 at a time"
     assert line.words(1, at_once=64, at_most=200, full=True) == "1st in line; the hub runs 200 at most"
-    assert line.words(None, at_once=64, at_most=0, full=False) == "Waiting in line"
+    assert line.words(None, at_once=64, at_most=0, full=False) == "Queued"
     said = {2: "2nd", 4: "4th", 11: "11th", 12: "12th", 13: "13th", 21: "21st", 111: "111th"}
     assert {number: line.ordinal(number) for number in said} == said
