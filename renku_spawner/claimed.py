@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from traitlets import Bool, Unicode
 
-from . import pod_contents, pod_download, pod_inventory, pod_storages
+from . import pod_contents, pod_download, pod_inventory, pod_processor, pod_storages
 from .domain.errors import Unavailable
 from .domain.instance import Instance, Observed
 from .domain.inventory import Inventory, Orphan
@@ -127,6 +127,11 @@ class ClaimedSpawner(WatchedSpawner):
 
     async def remove(self, orphan: Orphan) -> None:
         await pod_inventory.remove(self._impatient, orphan)
+
+    async def processors(self) -> dict[tuple[str, str], float]:
+        watch, spread = await self._start_watching_pods(), self.enable_user_namespaces
+        once = Calls(self.api, self.namespace, patience=0, rate=self.renku.api_rate)
+        return await pod_processor.cores(once, watch.pods, self.hub_label, spread=spread)
 
     @property
     def _impatient(self) -> Calls:

@@ -110,7 +110,7 @@ async def _neighbours(hub: Any, renku: Renku, config: Config) -> AsyncIterator[F
         yield await _gitlab(renku)
         async for each in _registries(renku):
             yield each
-        yield await _cluster(hub, config)
+        yield await _cluster(hub, renku, config)
     finally:
         if renku.parts.registry is not None:
             await renku.parts.registry.close()
@@ -142,12 +142,13 @@ async def _registries(renku: Renku) -> AsyncIterator[Finding]:
         yield Finding(what="images", good=not said, says=said or f"{each.key}: {checked.image.canonical}")
 
 
-async def _cluster(hub: Any, config: Config) -> Finding:
+async def _cluster(hub: Any, renku: Renku, config: Config) -> Finding:
     if not issubclass(hub.spawner_class, RenkuSpawner):
         return Finding(what="cluster", good=None, says="Sessions are programs on the hub's machine.")
     try:
         by = cli_cluster.spawner_of(hub.spawner_class, config)
-        lacking = await rights.missing(by.api.api_client, by.namespace, prepuller=by.prepuller)
+        measured = renku.idle_processor > 0
+        lacking = await rights.missing(by.api.api_client, by.namespace, prepuller=by.prepuller, measured=measured)
     except ValueError as problem:
         return Finding(what="cluster", good=False, says=str(problem))
     except (ApiException, ClientError, TimeoutError, OSError):

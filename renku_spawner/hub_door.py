@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -46,6 +47,12 @@ class Hand:
         user = self._hub.users.get(instance.username)
         row = user.orm_spawners.get(instance.session) if user else None
         return row.last_activity.replace(tzinfo=UTC) if row is not None and row.last_activity else None
+
+    async def processors(self) -> Mapping[tuple[str, str], float] | None:
+        """Any spawner knows what all sessions run on."""
+        spawners = (spawner for user in self._hub.users.values() for spawner in user.spawners.values())
+        ground = next((each for each in spawners if each.active and not each.plain), None)
+        return await ground.processors() if ground is not None else None
 
     async def pause(self, instance: Instance) -> None:
         user = self._hub.users.get(instance.username)

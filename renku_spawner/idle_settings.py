@@ -36,6 +36,16 @@ class IdleSettings(LoggingConfigurable):
         config=True,
         help="Seconds for which its owner is told before a session is paused by itself, and can keep it awake.",
     )
+    idle_processor = Float(
+        0.1,
+        min=0,
+        max=1000,
+        config=True,
+        help="""
+        Cores above which a session counts as used, so that one that calculates silently is not
+        paused: as the cluster tells it (`metrics.k8s.io`), or the hub's own machine. 0 asks nobody.
+        """,
+    )
     keep_awake_max = Integer(
         7 * _DAY,
         min=0,
@@ -67,6 +77,7 @@ class IdleSettings(LoggingConfigurable):
             warning=self.idle_warning,
             awake_max=self.keep_awake_max,
             run_max=self.run_time_max,
+            processor=self.idle_processor,
         )
 
     def idle_of_each(self, setting: str, said: Iterable[tuple[str, int | None]]) -> None:

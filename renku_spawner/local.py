@@ -7,6 +7,7 @@ import contextlib
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ from traitlets import Integer, default
 from . import local_storages
 from .answering import Answering
 from .domain import reasons
-from .domain.instance import STAGES, Instance, Observed
+from .domain.instance import STAGES, Instance, Observed, Status
 from .domain.inventory import Inventory, Orphan
 from .domain.session import SessionSpec
 from .environ import session_variables
@@ -28,10 +29,12 @@ from .runtime import contents, folder_inventory, home, logs, mounts, packed, pro
 from .runtime.contents import Look
 from .runtime.folders import Folder, Folders
 from .runtime.launcher import NO_ROOM
+from .runtime.load import Meter
 from .services import runs, way_out
 from .session_spawner import SessionSpawner
 
 _TOKEN = "JUPYTERHUB_API_TOKEN"
+_METER = Meter()  # of this machine, whoever asks
 
 
 class RenkuLocalSpawner(SessionSpawner, SimpleLocalProcessSpawner):
@@ -198,6 +201,14 @@ class RenkuLocalSpawner(SessionSpawner, SimpleLocalProcessSpawner):
 
     async def remove(self, orphan: Orphan) -> None:
         await asyncio.to_thread(folder_inventory.remove, self.folders, orphan)
+
+    async def processors(self) -> dict[tuple[str, str], float]:
+        keys: dict[Path, tuple[str, str]] = {}
+        async for page in runs.active(self.renku.parts):
+            ours = (each for each in page if each.claim and each.status is Status.RUNNING)
+            keys |= {self._folder(each).path: (each.username, each.session) for each in ours}
+        cores = await asyncio.to_thread(_METER.cores, list(keys))
+        return {keys[path]: used for path, used in cores.items()}
 
     async def discard(self, instance: Instance) -> None:
         await asyncio.to_thread(self.folders.remove, instance.claim or "")

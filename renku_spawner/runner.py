@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 
 from .domain.instance import Instance
 from .domain.inventory import Inventory, Orphan
@@ -66,6 +66,13 @@ class Runner:
 
     async def remove(self, orphan: Orphan) -> None:
         """Remove that very thing, which no record names. Raises Unavailable."""
+        raise NotImplementedError
+
+    async def processors(self) -> Mapping[tuple[str, str], float]:
+        """Cores that everybody's sessions use now, by user and session, as far as that is known.
+
+        Raises Unavailable: nobody can tell.
+        """
         raise NotImplementedError
 
     async def recall(self, instance: Instance) -> None:

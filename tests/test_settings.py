@@ -150,6 +150,7 @@ WRONG_TRAITS = {
     "image_big": "large",
     "idle_pause": -1,
     "idle_warning": 59,
+    "idle_processor": -0.1,
     "keep_awake_max": "a day",
     "run_time_max": -1,
     "rounds_interval": 0,

@@ -17,6 +17,7 @@ from aiohttp import ClientError
 from kubernetes_asyncio.client import (
     ApiException,
     AppsV1Api,
+    CustomObjectsApi,
     V1DeleteOptions,
     V1PersistentVolumeClaim,
     V1Pod,
@@ -80,6 +81,12 @@ class Calls:
     async def pods(self, selector: str) -> list[Raw]:
         """Those with such labels."""
         return list((await self._again(self._api.list_namespaced_pod, label_selector=selector, hasty=False))["items"])
+
+    async def usage(self, selector: str) -> list[Raw]:
+        """What pods with such labels use (`PodMetrics`), as far as the cluster measures that."""
+        call = CustomObjectsApi(self._api.api_client).list_namespaced_custom_object
+        of = {"group": "metrics.k8s.io", "version": "v1beta1", "plural": "pods", "label_selector": selector}
+        return items((await self._again(call, hasty=False, **of)).get("items"))
 
     async def delete_pod(self, name: str, *, grace: int, uid: str) -> None:
         """Ask for the end of this very pod; that it is gone already is fine."""

@@ -4,13 +4,18 @@ import contextlib
 import os
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")  # of the clock, a second
 
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """A process as /proc showed it; *started* (clock ticks since boot) tells it from a later one with the same pid."""
+    """A process as /proc showed it; *started* (clock ticks since boot) tells it from a later one with the same pid.
+
+    *seconds* of processors it and those that it waited for have used.
+    """
 
     pid: int
     state: str
@@ -18,6 +23,7 @@ class Process:
     group: int
     session: int
     started: int
+    seconds: float = field(compare=False)
 
     @property
     def identity(self) -> tuple[int, int]:
@@ -44,8 +50,9 @@ def look(pid: int) -> Process | None:
     fields = stat.rpartition(b")")[2].split()
     parent, group, session = (int(field) for field in fields[1:4])
     return Process(
-        pid=pid, state=fields[0].decode(), parent=parent, group=group, session=session, started=int(fields[19])
-    )
+        pid=pid, state=fields[0].decode(), parent=parent, group=group, session=session, started=int(fields[19]),
+        seconds=sum(map(int, fields[11:15])) / _TICKS,
+    )  # fmt: skip
 
 
 def everyone() -> Iterator[Process]:

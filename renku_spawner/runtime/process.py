@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 from time import monotonic
@@ -88,6 +88,32 @@ def environment(instance: Path, name: str) -> str | None:
     pid = running(instance)
     value = proc.environment(pid).get(name.encode()) if pid else None
     return value.decode(errors="surrogateescape") if value is not None else None
+
+
+def spent(instances: Collection[Path]) -> dict[Path, float]:
+    """Return the seconds of processors that what runs of each has used. All are looked at together.
+
+    Who is waited for by its parent hands its seconds on, so that the sum stays when one of them ends.
+    """
+    marks = {os.fsencode(each.resolve()): each for each in instances}
+    everyone = {process.pid: process for process in proc.everyone()}
+    owners = {pid: marks.get(proc.environment(pid).get(_MARKER, b"")) for pid in everyone}
+    found = dict.fromkeys(instances, 0.0)
+    for process in everyone.values():
+        if (owner := _owner(process, everyone, owners)) is not None:
+            found[owner] += process.seconds
+    return found
+
+
+def _owner(process: Process | None, everyone: Mapping[int, Process], owners: Mapping[int, Path | None]) -> Path | None:
+    """Return whose it is: a program may begin others without the mark."""
+    seen: set[int] = set()
+    while process is not None and process.pid not in seen:
+        if (owner := owners[process.pid]) is not None:
+            return owner
+        seen.add(process.pid)
+        process = everyone.get(process.parent)
+    return None
 
 
 async def stop(instance: Path, *, grace: float = 5.0) -> None:

@@ -21,12 +21,30 @@ class Source:
 
 
 @dataclass
+class Processors:
+    """What was last heard of the processors that sessions use: nobody has to tell, and nothing waits for it.
+
+    *busy* are those, by user and session, that counted as used.
+    """
+
+    asked_at: datetime | None = None
+    silent: bool = False
+    tells: bool = False
+    busy: frozenset[tuple[str, str]] = frozenset()
+
+    def is_time(self, now: datetime, every: timedelta) -> bool:
+        """Whether *every* has passed since, or the clock was put back."""
+        return self.asked_at is None or not self.asked_at <= now < self.asked_at + every
+
+
+@dataclass
 class Hearing:
     """Missing information is no idleness: after each gap everybody is warned anew before anything is paused."""
 
     since: datetime | None = None
     sources: dict[str, Source] = field(default_factory=dict)
     rounded: datetime | None = None  # the last round that came out well
+    processors: Processors = field(default_factory=Processors)
 
     def expect(self, source: str, patience: timedelta) -> None:
         """Pause nothing while *source* is silent."""
@@ -54,4 +72,5 @@ class Hearing:
         known = self.sources.items()
         if any(source.silent(now) for _, source in known):
             return Heard()
-        return Heard(since=self.since, signals=tuple(name for name, source in known if source.tells))
+        signals = [name for name, source in known if source.tells]
+        return Heard(since=self.since, signals=(*signals, *(["processor"] if self.processors.tells else [])))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -30,6 +30,11 @@ class Act(Protocol):
 
     def used(self, instance: Instance) -> datetime | None:
         """When the hub last heard of its use; None if it does not know."""
+
+    async def processors(self) -> Mapping[tuple[str, str], float] | None:
+        """Cores that sessions use, by user and session, as far as that is known; None while nothing runs.
+
+        Raises Unavailable: nobody can tell."""
 
     async def pause(self, instance: Instance) -> None:
         """See a stop through that is on record. Raises RenkuError; it is then tried again."""

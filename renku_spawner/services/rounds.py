@@ -7,7 +7,7 @@ import logging
 from datetime import datetime, timedelta
 
 from .. import metrics
-from . import idling
+from . import idling, processor
 from .expiry import Expiring
 from .idling import Act
 from .parts import Parts, write
@@ -21,6 +21,7 @@ async def once(parts: Parts, now: datetime, act: Act, *, interval: float = 60.0)
     """One round at *now*, *interval* seconds after the last one. Raises Unavailable, if the database is away."""
     if not parts.hearing.begin_round(now, timedelta(seconds=_MISSED * interval)):
         await _look_at_all(parts, now)
+    await processor.listen(parts, now, act.processors)
     await idling.look(parts, now, act)
     parts.hearing.end_round(now)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -15,6 +17,7 @@ from .parts import Parts, write
 from .taking import refused
 
 _HOUR, _SOON = 3600, 30  # seconds
+_TOGETHER = 200  # that are written in one transaction
 
 
 async def keep_awake(
@@ -92,3 +95,14 @@ async def used(parts: Parts, instance: Instance, last_activity: datetime) -> Non
         await write(parts, lambda tx: tx.instances.touch(instance.session, instance.username, last_activity))
         if warned:
             changes.tell(parts, instance)
+
+
+async def all_used(parts: Parts, keys: Sequence[tuple[str, str]], at: datetime) -> None:
+    """Programs of these, by user and session, worked just then, in those of them that run."""
+    for start in range(0, len(keys), _TOGETHER):
+        await _used_together(parts, keys[start : start + _TOGETHER], at)
+        await asyncio.sleep(0)
+
+
+async def _used_together(parts: Parts, keys: Sequence[tuple[str, str]], at: datetime) -> None:
+    await write(parts, lambda tx: tx.due.used(keys, at))

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import BigInteger, bindparam, case, func, or_, select, true, update
 
-from ..domain.instance import Instance
+from ..domain.instance import Instance, Observed
 from .instances import FIELDS, whole
 from .statements import Statements
 from .tables import instances
@@ -36,6 +36,13 @@ _REPORT = (
         disk_used_at=case((bindparam("disk", type_=BigInteger).is_(None), _I.disk_used_at), else_=_NOW),
     )
 )
+# What is not ready yet, or ends, works for itself; "never used" also means that it holds nobody's work.
+_USED = (
+    update(instances)
+    .where(_I.session == bindparam("in_session"), _I.username == bindparam("of_user"))
+    .where(_I.observed == Observed.READY, or_(_I.last_activity.is_(None), _I.last_activity < bindparam("at")))
+    .values(last_activity=bindparam("at", type_=UTCDateTime))
+)
 
 
 class DueStore:
@@ -58,3 +65,7 @@ class DueStore:
     def look_at_more(self, now: datetime, limit: int) -> int:
         """Have *limit* of the active be looked at *now* which were not to be yet; how many there were."""
         return self._db.run(_SOME, now=now, most=limit)
+
+    def used(self, keys: Iterable[tuple[str, str]], at: datetime) -> None:
+        """Move the last activity of those that are ready forward, by user and session; no step of their lives."""
+        self._db.run_each(_USED, [{"in_session": name, "of_user": user, "at": at} for user, name in keys])

@@ -38,6 +38,9 @@ class Nobody:
     def used(self, instance: Any) -> datetime | None:
         return None
 
+    async def processors(self) -> dict[tuple[str, str], float]:
+        return {}
+
     async def pause(self, instance: Any) -> None:
         raise AssertionError("nothing is due")
 

@@ -158,6 +158,12 @@ def test_without_a_prepuller_nobody_has_rights_to_one() -> None:
     assert "prepuller" not in done.settings()["RenkuSpawner"]
 
 
+def test_where_nobody_asks_what_pods_use_nobody_has_the_right_to() -> None:
+    done = changed(HELMS[0], {"renku.idle.processor": 0})
+    assert not any("metrics.k8s.io" in rule["apiGroups"] for rule in done.one("Role", "try-hub")["rules"])
+    assert done.settings()["Renku"]["idle_processor"] == 0
+
+
 def test_the_prepuller_has_every_ready_made_image_and_goes_where_classes_do() -> None:
     pod = rendered(HELMS[0], "production").one("DaemonSet", "try-prepuller")["spec"]["template"]
     assert pod["metadata"]["labels"] == {"renku.io/prepuller": "try-prepuller"}

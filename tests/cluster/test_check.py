@@ -57,7 +57,7 @@ async def checked(folder: Path, *arguments: str) -> Done:
 
 
 def test_the_table_of_rights_is_that_of_the_role() -> None:
-    table = {**rights.RIGHTS, **rights.OF_PREPULLER}
+    table = {**rights.RIGHTS, **rights.OF_PREPULLER, **rights.OF_METRICS}
     assert {name: set(verbs) for name, verbs in table.items()} == test_rights.rights()
 
 

@@ -18,10 +18,18 @@ ROLE = yaml.safe_load((Path(__file__).parents[2] / "helm" / "role.yaml").read_te
 FOR_PRIVATE_IMAGES = {("patch", "secrets")}  # shown to be needed in tests/gitlab/test_private_images.py
 FOR_THE_PREPULLER = {("get", "daemonsets"), ("patch", "daemonsets")}  # likewise in test_prepuller.py
 
+FOR_USE = {("list", "pods.metrics.k8s.io")}  # likewise in test_processor.py
+
 
 def rights() -> dict[str, set[str]]:
     """Verbs by resource, as the file gives them."""
-    return {name: set(rule["verbs"]) for rule in ROLE["rules"] for name in rule["resources"]}
+    return {named(name, rule): set(rule["verbs"]) for rule in ROLE["rules"] for name in rule["resources"]}
+
+
+def named(resource: str, rule: dict[str, list[str]]) -> str:
+    """With its group, where another has a resource of that name."""
+    (group,) = rule["apiGroups"]
+    return f"{resource}.{group}" if group == "metrics.k8s.io" else resource
 
 
 def asked(cluster) -> set[tuple[str, str]]:
@@ -46,8 +54,9 @@ async def become(it, session, how: str, status: Status):
 
 def test_the_role_is_for_one_namespace_and_names_every_right() -> None:
     assert (ROLE["apiVersion"], ROLE["kind"]) == ("rbac.authorization.k8s.io/v1", "Role")
-    groups = {name: rule["apiGroups"] for rule in ROLE["rules"] for name in rule["resources"]}
-    assert groups == {name: ["apps"] if name == "daemonsets" else [""] for name in rights()}
+    groups = {named(name, rule): rule["apiGroups"] for rule in ROLE["rules"] for name in rule["resources"]}
+    others = {"daemonsets": ["apps"], "pods.metrics.k8s.io": ["metrics.k8s.io"]}
+    assert groups == {name: others.get(name, [""]) for name in rights()}
     assert not {"*"} & (rights().keys() | set().union(*rights().values()))
     assert len(rights()) == sum(len(rule["resources"]) for rule in ROLE["rules"]), "a resource stands there twice"
 
@@ -82,7 +91,7 @@ async def test_a_whole_life_needs_every_right_of_the_role_and_no_other(on_cluste
     assert (it.pods(), it.claims()) == ([], [])
     assert refused(it.cluster) == set()
     given = {(verb, resource) for resource, verbs in rights().items() for verb in verbs}
-    assert given - asked(it.cluster) == FOR_PRIVATE_IMAGES | FOR_THE_PREPULLER, "nobody needs this"
+    assert given - asked(it.cluster) == FOR_PRIVATE_IMAGES | FOR_THE_PREPULLER | FOR_USE, "nobody needs this"
     assert asked(it.cluster) - given == set()
 
 

@@ -17,6 +17,7 @@ from .kube_daemons import Daemons
 from .kube_faults import Fault, Faults, Request, WatchFault
 from .kube_http import Handler
 from .kube_logs import Logs
+from .kube_metrics import Metrics
 from .kube_store import Change, Store
 
 Object = dict[str, Any]
@@ -65,6 +66,7 @@ class FakeCluster:
         self.errors: list[BaseException] = []
         self.controllers = Controllers(self)
         self.daemons = Daemons(self)
+        self.metrics = Metrics(self)
         self.store.listeners.append(self.heard)
         self.kubelet: Kubelet | None = None
         self.handler = Handler(self)

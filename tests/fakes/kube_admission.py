@@ -25,11 +25,12 @@ def authorise(user: str, rules: Rules, verb: str, resource: str, namespace: str,
             if {verb, "*"} & rules[place][kind]:
                 return
     plain = resource.partition("/")[0]
+    short, _, group = resource.partition(".")
     where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
     shown = f'{plain} "{name}"' if name else plain
     error = ApiError(
         403,
-        f'{shown} is forbidden: User "{user}" cannot {verb} resource "{resource}" in API group "" {where}',
+        f'{shown} is forbidden: User "{user}" cannot {verb} resource "{short}" in API group "{group}" {where}',
         "Forbidden",
         details=({"name": name} if name else {}) | {"kind": plain},
     )
@@ -41,6 +42,8 @@ def reviewed(review: Object, rules: Rules) -> Object:
     """What a SelfSubjectAccessReview says, which everybody may ask for."""
     asked = review["spec"]["resourceAttributes"]
     resource = "/".join(filter(None, (asked["resource"], asked.get("subresource"))))
+    if (group := asked.get("group", "")) not in {"", "apps"}:
+        resource += f".{group}"
     try:
         authorise("", rules, asked["verb"], resource, asked.get("namespace", ""), asked.get("name", ""))
         status: Object = {"allowed": True, "reason": "RBAC: allowed by RoleBinding"}

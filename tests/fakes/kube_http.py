@@ -15,6 +15,8 @@ from .kube_errors import ApiError, no_such_path, not_allowed, plain
 from .kube_faults import Fault, Request
 from .kube_list import Listing
 from .kube_logs import LogRequest, unreachable
+from .kube_metrics import GROUP
+from .kube_metrics import RESOURCE as MEASURED
 from .kube_store import KINDS, Change, dumps, root, stamp, version
 from .kube_watch import YES, Watch
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 PATH = re.compile(
-    r"/(?:api|apis/apps)/v1(?:/namespaces/(?P<namespace>[^/]+)(?=/))?/(?P<resource>[a-z]+)(?:/(?P<name>[^/]+))?"
+    r"/(?:api/v1|apis/apps/v1|apis/(?P<group>metrics\.k8s\.io)/v1beta1)(?:/namespaces/(?P<namespace>[^/]+)(?=/))?/(?P<resource>[a-z]+)(?:/(?P<name>[^/]+))?"
     r"(?:/(?P<sub>[a-z]+))?"
 )
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
@@ -90,14 +92,18 @@ class Handler:
     def parsed(self, http: web.BaseRequest, raw: bytes) -> Request:
         query = dict(http.rel_url.query)
         found = PATH.fullmatch(http.path)
-        place = found.groupdict(default="") if found else {"resource": "", "namespace": "", "name": "", "sub": ""}
+        place = (
+            found.groupdict(default="")
+            if found
+            else {"resource": "", "namespace": "", "name": "", "sub": "", "group": ""}
+        )
         verb = VERBS.get(http.method, "get" if place["name"] else "list")
         if verb == "list" and query.get("watch") in YES:
             verb = "watch"
         body = None
         with suppress(ValueError):
             body = json.loads(raw) if raw else None
-        resource = f"{place['resource']}/{place['sub']}".rstrip("/")
+        resource = f"{place['resource']}.{place['group']}".rstrip(".") + f"/{place['sub']}".rstrip("/")
         return Request(verb, resource, place["namespace"], place["name"], query, body)
 
     def authenticate(self, http: web.BaseRequest) -> str:
@@ -114,9 +120,14 @@ class Handler:
         request.user = "" if request.resource == "pods/log" else user
         if http.path in {*PUBLIC, REVIEW}:
             return self.open_to_all(http.path, request.body, user)
-        if not http.path.startswith(("/api/", "/apis/apps/")):
+        if not http.path.startswith(("/api/", "/apis/apps/", f"/apis/{GROUP}/")):
             raise plain(404, "404 page not found")
         self.authorise(user, request)
+        return await self.authorised(http, request, raw)
+
+    async def authorised(self, http: web.BaseRequest, request: Request, raw: bytes) -> web.StreamResponse:
+        if request.resource == MEASURED:
+            return ok(self.cluster.metrics.answer(request))
         resource, _, sub = request.resource.partition("/")
         if resource not in KINDS or sub not in {"", "log", "eviction"} or not http.path.startswith(root(resource)):
             raise no_such_path()

@@ -32,6 +32,8 @@ class World:
     house: House
     clock: datetime = NOW
     uses: dict[str, datetime] = field(default_factory=dict)
+    cores: dict[tuple[str, str], float] | Unavailable | None = None
+    asked: int = 0
     away: bool = False
     stopped: list[str] = field(default_factory=list)
 
@@ -41,6 +43,12 @@ class World:
 
     def used(self, instance: Instance) -> datetime | None:
         return self.uses.get(instance.session)
+
+    async def processors(self) -> dict[tuple[str, str], float] | None:
+        self.asked += 1
+        if isinstance(self.cores, Unavailable):
+            raise self.cores
+        return self.cores
 
     async def pause(self, instance: Instance) -> None:
         if self.away:
@@ -242,3 +250,74 @@ async def test_what_never_pauses_is_not_looked_at_again(world: World) -> None:
     await world.passes(3)
     found = await world.now(session)
     assert (found.due_at, found.observed) == (None, Observed.READY)
+
+
+BUSY_RULES = replace(RULES, processor=0.1)
+
+
+def measured(world: World, rules: IdleRules = BUSY_RULES) -> None:
+    world.house.parts = replace(world.parts, policy=replace(world.parts.policy, idle=rules))
+
+
+async def test_what_calculates_silently_for_hours_is_not_paused_and_then_says_what_was_heard(world: World) -> None:
+    measured(world)
+    session = await world.runs()
+    world.cores = {("ada", session): 0.98}
+    await world.passes(300)
+    assert (await world.status(session), await world.pauses_in(session)) == (Status.RUNNING, 60)
+    assert world.asked == 300
+    world.cores = {("ada", session): 0.1}
+    await world.passes(59)
+    assert await world.status(session) is Status.RUNNING
+    await world.passes(1)
+    assert (await world.now(session)).message == "Paused after 1 h without activity (signals: processor)."
+
+
+async def test_pages_that_warned_hear_that_it_calculates_again(world: World) -> None:
+    measured(world)
+    session = await world.runs()
+    world.cores = {("ada", session): 0.0}
+    await world.passes(55)
+    assert idling.is_warned(world.parts, await world.now(session))
+    with world.parts.news.subscribe("ada") as news:
+        world.cores = {("ada", session): 4.0}
+        await world.passes(1)
+        assert await news.get(0.01) == [session]
+        assert not idling.is_warned(world.parts, await world.now(session))
+        await world.passes(3)
+        assert await news.get(0.01) == [], "once is enough"
+
+
+@pytest.mark.parametrize("cores", [None, {}, Unavailable("it does not answer.")])
+async def test_where_nobody_tells_what_processors_do_all_is_as_without_them(
+    world: World, cores: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    measured(world)
+    session = await world.runs()
+    world.cores = cores
+    await world.passes(60)
+    message = (await world.now(session)).message
+    assert message == "Paused after 1 h without activity (signals: what its server tells)."
+    said = [record.message for record in caplog.records if "processors" in record.message]
+    away = isinstance(cores, Unavailable)
+    assert said == ["What sessions use of processors does not count as use: it does not answer."] * away
+    assert world.asked == (6 if away else 60), "who does not answer is asked more rarely"
+
+
+async def test_a_hub_that_counts_no_processors_asks_nobody(world: World) -> None:
+    await world.runs()
+    await world.passes(2)
+    assert world.asked == 0
+
+
+async def test_a_start_that_works_hard_has_not_been_used(world: World) -> None:
+    """What was never ready holds nobody's work."""
+    measured(world)
+    session = await world.house.ready_made("quay.io/rounds/b:1")
+    begun = await runs.begin(world.parts, await instances.prepare(world.parts, ADA, session.id))
+    world.cores = {("ada", session.id): 3.0}
+    await world.passes(1)
+    assert (await world.now(session.id)).last_activity is None
+    await runs.ready(world.parts, begun, "http://127.0.0.1:1")
+    await world.passes(1)
+    assert (await world.now(session.id)).last_activity == world.clock

@@ -32,6 +32,7 @@
   "allow_plain_servers" .sessions.allowPlainServers
   "idle_pause" .idle.pause
   "idle_warning" .idle.warning
+  "idle_processor" .idle.processor
   "keep_awake_max" .idle.keepAwakeMax
   "run_time_max" .idle.runTimeMax
   "rounds_interval" .idle.roundsInterval
