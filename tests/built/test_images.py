@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -87,6 +88,13 @@ def test_the_hubs_has_what_z2jh_asks_for_and_no_compiler(built: Built) -> None:
     assert run(built.hub, "sh", "-c", "git --version && git lfs version").count("git") >= 2
     found = run(built.hub, "sh", "-c", f"for each in {' '.join(COMPILERS)}; do command -v $each || true; done")
     assert found == ""
+
+
+def test_our_environment_has_our_extension_in_its_server_and_in_jupyterlab(built: Built) -> None:
+    listed = "jupyter server extension list 2>&1 && jupyter labextension list 2>&1"
+    found = re.sub(r"\x1b\[\d+m", "", run(built.environment, "sh", "-c", listed))
+    assert re.search(r"renku_session \d\S+ *OK", found), found
+    assert re.search(r"renku-session v\d\S+ *enabled *OK", found), found
 
 
 def test_nothing_of_the_machine_that_built_them_is_in_them(built: Built) -> None:
