@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from renku_spawner import local
 from renku_spawner.app import Renku
 from renku_spawner.domain.instance import Status
 from renku_spawner.hub_door import Hand
+from renku_spawner.runtime.load import Meter
 from renku_spawner.services import rounds
 from tests.fixtures.renku import RenkuHub, until, xsrf
 from tests.spawner import ways
@@ -56,11 +58,12 @@ async def hub(renku_hub: Any) -> RenkuHub:
     return await renku_hub(Renku=RULES)
 
 
-async def test_what_nobody_uses_ends_and_keeps_its_files(hub: RenkuHub) -> None:
+async def test_what_nobody_uses_ends_and_keeps_its_files(hub: RenkuHub, monkeypatch: pytest.MonkeyPatch) -> None:
     session, time = await hub.session(await hub.project()), Time(hub)
     await ways.start(hub, session)
     instance = await hub.becomes(session, Status.RUNNING)
     (hub.parts.workspace / instance.claim / "work" / "note").write_text("kept")
+    await is_measured(hub, session, monkeypatch)
     await time.passes(58)
     assert (await ways.shown(hub, session))["status"] == "running"
     await time.passes(6)
@@ -73,6 +76,17 @@ async def test_what_nobody_uses_ends_and_keeps_its_files(hub: RenkuHub) -> None:
     assert not hub.user("alice").spawners[session.id].active
     await ways.start(hub, session)
     assert (await hub.becomes(session, Status.RUNNING)).message is None
+
+
+async def is_measured(hub: RenkuHub, session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_METER", Meter(least=0.001))
+    hand = Hand(hub.app, Renku.instance())
+    assert await hand.processors() == {}
+
+    async def told() -> bool:
+        return set(await hand.processors() or {}) == {("alice", session.id)}
+
+    await until(told, why="the second look tells what its program uses")
 
 
 async def is_warned_of_on(hub: RenkuHub, alice: Any, page: str, session: Any) -> None:
