@@ -21,7 +21,7 @@ async def test_alice_adds_a_session_works_in_it_pauses_it_and_finds_her_file_aga
     await lab.open_notebook(work, server, "snow-analysis/analysis.ipynb")
     assert await lab.run(work, DATA) == "433 lines"
     assert await lab.run(work, WORK) == "True"
-    assert await lab.files(work, server) == ["snow-analysis", "snow-data", "found-again.txt"]
+    assert await lab.files(work, server) == ["snow-analysis", "snow-data", "weather", "found-again.txt"]
     await work.close()
 
     await card(page, "Explore the snow").get_by_role("button", name="Pause").click()

@@ -13,8 +13,7 @@ from renku_spawner.domain import names
 from renku_spawner.domain.project import Project
 from renku_spawner.domain.repository import NewRepository
 from renku_spawner.domain.session import Session
-from renku_spawner.domain.storage import Credentials, NewStorage
-from renku_spawner.services import environments, storages
+from renku_spawner.services import environments
 from renku_spawner.services.parts import read, write
 from renku_spawner.web.base import Handler
 from tests.fixtures.renku import RenkuHub, xsrf
@@ -113,19 +112,9 @@ class Walk:
         project = await self.hub.project(slug, public=kind == "public", repositories=(url,))
         session = await self.hub.session(project)
         now = self.hub.parts.now()
-        self.storages[session.id] = await self.storage(project)
+        self.storages[session.id] = await self.hub.storage(project)
         await write(self.hub.parts, lambda tx: tx.instances.ensure(session, "alice", now=now))
         return project, session
-
-    async def storage(self, project: Project) -> str:
-        """A storage that each user opens with credentials of their own, which alice keeps."""
-        new = NewStorage(
-            kind="s3", directory="era5", settings={"provider": "AWS"}, path="a", credentials=Credentials.USER
-        )
-        made = await storages.add(self.hub.parts, self.hub.person("alice"), project.id, new)
-        now = self.hub.parts.now()
-        await write(self.hub.parts, lambda tx: tx.storages.keep(made.id, "alice", "encrypted", now))
-        return made.id
 
     async def request(
         self, row: Row, who: str, project: Project, session: str, *, path: str = "", ref: str = ""

@@ -48,7 +48,7 @@ class Place:
         self.values = {
             "path": self.project.path, "project": self.project.id, "session": self.session.id, "name": "bob",
             "title": self.project.title, "slug": "climate", "fresh": "fresh", "namespace": "alice",
-            "environment": offered[0].id, "ready": ready,
+            "environment": offered[0].id, "ready": ready, "storage": await self.hub.storage(self.project),
         }  # fmt: skip
         return self
 
@@ -59,7 +59,8 @@ class Place:
                 key: value.format(**self.values) if isinstance(value, str) else value
                 for key, value in SENT.get((row.address, row.method), {}).items()
             }
-            yield row.address.startswith("/api"), row.method, row.address.format(**self.values).lstrip("/"), sent
+            values = self.values | ({"name": "era5"} if "storages" in row.address else {})
+            yield row.address.startswith("/api"), row.method, row.address.format(**values).lstrip("/"), sent
 
     async def stored(self):
         """All that a request may change."""
@@ -68,7 +69,8 @@ class Place:
             listed = tx.projects.listed(name="alice", groups=frozenset(), search="", after=None, limit=100)
             sessions = tx.sessions.of_project(self.project.id, limit=100)
             ready_made = tx.environments.listed(State, limit=100)
-            return listed, tx.projects.get(self.project.id), sessions, tx.instances.active(), ready_made
+            kept = tx.storages.of_project(self.project.id), tx.storages.mine("alice")
+            return listed, tx.projects.get(self.project.id), sessions, tx.instances.active(), ready_made, kept
 
         return await read(self.hub.parts, look)
 
