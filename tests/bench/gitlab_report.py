@@ -19,6 +19,7 @@ page again and again. B8: people open projects that nobody has opened before, ea
 at a page that has nothing to do with GitLab and the hub's health is asked for 50 times a second; in one third of each
 round GitLab answers, in one it never does, in one after 5 s. B9 counts calls of GitLab's API and of its tokens. A
 reporter's first look is two: GitLab does not tell with a project what its group's invited groups give somebody.
+The projects are empty, and an editor of an empty one is offered what a file of its repository describes: one call more.
 
 The hour of many users asks the source of projects itself, by a clock that is set forward: each sees the list, looks at
 one of ten projects every ten minutes, loads its page twice more, and starts a session twice, more than a minute after

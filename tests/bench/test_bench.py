@@ -88,8 +88,12 @@ async def test_a_short_round_of_gitlab_gives_every_figure(tmp_path: Path) -> Non
     assert [line.what.partition(":")[0] for line in found] == ["B3"] * 5 + ["B8"] * 12 + ["B9"] * 14
     counted = [line for line in found if line.bar is not None and "calls" in line.what]
     missed = [line.what for line in counted if line.verdict != "met"]
-    reporters = ["B9: calls for a reporter's first look at a project", "B9: calls for a look, in an hour of 20 users"]
-    assert [what.partition(" with")[0] for what in missed] == reporters  # they may have more by an invited group
+    assert [what.partition(" with")[0] for what in missed] == [
+        "B9: calls for an editor's first look at a project",  # which is empty: does a file of it describe sessions?
+        "B9: calls for a reporter's first look at a project",  # they may have more by an invited group
+        "B9: calls for 8 first looks at the same project at once",
+        "B9: calls for a look, in an hour of 20 users",
+    ]
     assert all(set(sample["statuses"]) <= {200, 503} for sample in samples["waits"])
     for kind in samples:
         with pytest.raises(AssertionError, match="samples of"):

@@ -18,7 +18,7 @@ async def test_carol_may_launch_and_may_not_edit(person):
     for name in ("Add session", "Edit"):
         await expect(page.get_by_role("link", name=name)).to_have_count(0)
     await page.get_by_role("link", name="Settings").click()
-    await expect(page.locator("main button")).to_have_text(["Leave the project"])
+    await expect(page.locator("main form button")).to_have_text(["Leave the project"])
     await page.goto(PUBLIC)
     address = await card(page, "For carol").get_by_role("link", name="For carol").first.get_attribute("href")
     assert (await page.goto(f"{address}/edit")).status == 403

@@ -78,6 +78,8 @@ CREATE TABLE renku_audit (
 	detail JSON NOT NULL, 
 	CONSTRAINT pk_renku_audit PRIMARY KEY (id)
 );
+INSERT INTO "renku_audit" VALUES(1,'2026-11-24 12:00:05.000000','alice',NULL,'storage added','alice/alpine-snow/weather','{"kind": "volume", "credentials": "none"}');
+INSERT INTO "renku_audit" VALUES(2,'2026-11-24 12:00:10.000000','alice',NULL,'storage added','alice/lake-ice/weather','{"kind": "volume", "credentials": "none"}');
 CREATE TABLE renku_builds (
 	source VARCHAR NOT NULL, 
 	ref VARCHAR NOT NULL, 
@@ -155,8 +157,8 @@ CREATE TABLE renku_instances (
 	CONSTRAINT pk_renku_instances PRIMARY KEY (id), 
 	CONSTRAINT fk_renku_instances_session FOREIGN KEY(session) REFERENCES renku_sessions (id)
 );
-INSERT INTO "renku_instances" VALUES('ju5g4q4l36er','soidg36j6oh5','alice','xvfss5jtbxx5','dugo274pafhs',NULL,'stopped','absent',7,'bj57xmq7573c','pxgm2j4afa4f','d4a7unzqwwye','63cedb9559c748cc','small',NULL,NULL,NULL,NULL,'stopped_by_user','[]','2026-11-24 12:00:07.000000','2026-11-24 12:00:17.000000',NULL,'2026-11-24 12:00:15.000000','2026-11-24 12:00:15.000000','2026-11-24 12:00:15.000000','2026-11-24 12:00:19.000000',0,1,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "renku_instances" VALUES('ro6isf2kit2y','v6qzt6z3msra','carol','nfz7h37zq26b','dugo274pafhs',NULL,'stopped','absent',3,'tmphcrwjau7i','zjmyagyedwwb','d4a7unzqwwye','4347426080d4dfc2','small',NULL,'crash_exit','The program ended with code 1.','See the last lines of its log.','crash_exit','[]','2026-11-24 12:00:23.000000','2026-11-24 12:00:25.000000',NULL,NULL,NULL,'2026-11-24 12:00:25.000000','2026-11-24 12:00:27.000000',0,1,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "renku_instances" VALUES('tmphcrwjau7i','bj57xmq7573c','alice','xvfss5jtbxx5','dugo274pafhs',NULL,'stopped','absent',7,'pxgm2j4afa4f','ro6isf2kit2y','d4a7unzqwwye','63cedb9559c748cc','small',NULL,NULL,NULL,NULL,'stopped_by_user','[]','2026-11-24 12:00:13.000000','2026-11-24 12:00:23.000000',NULL,'2026-11-24 12:00:21.000000','2026-11-24 12:00:21.000000','2026-11-24 12:00:21.000000','2026-11-24 12:00:25.000000',0,1,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "renku_instances" VALUES('a6ut4uh75kjn','ju5g4q4l36er','carol','soidg36j6oh5','dugo274pafhs',NULL,'stopped','absent',3,'zjmyagyedwwb','nv5oezcmlcd4','d4a7unzqwwye','4347426080d4dfc2','small',NULL,'crash_exit','The program ended with code 1.','See the last lines of its log.','crash_exit','[]','2026-11-24 12:00:29.000000','2026-11-24 12:00:31.000000',NULL,NULL,NULL,'2026-11-24 12:00:31.000000','2026-11-24 12:00:33.000000',0,1,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
 CREATE TABLE renku_launches (
 	id VARCHAR NOT NULL, 
 	session VARCHAR NOT NULL, 
@@ -175,10 +177,10 @@ CREATE TABLE renku_launches (
 	seconds FLOAT, environment VARCHAR, stages JSON, 
 	CONSTRAINT pk_renku_launches PRIMARY KEY (id)
 );
-INSERT INTO "renku_launches" VALUES('bj57xmq7573c','soidg36j6oh5','xvfss5jtbxx5','alice','d4a7unzqwwye','d4a7unzqwwye','small','ended','stopped_by_user',NULL,'Jupyter Server is running
-','2026-11-24 12:00:07.000000','2026-11-24 12:00:15.000000','2026-11-24 12:00:21.000000',8.0,'dugo274pafhs','{"creating": 2.0, "preparing": 2.0, "starting": 2.0, "waiting": 2.0}');
-INSERT INTO "renku_launches" VALUES('tmphcrwjau7i','v6qzt6z3msra','nfz7h37zq26b','carol','d4a7unzqwwye','d4a7unzqwwye','small','failed','crash_exit','The program ended with code 1.','ImportError
-','2026-11-24 12:00:23.000000',NULL,'2026-11-24 12:00:29.000000',NULL,'dugo274pafhs','{"creating": 2.0, "waiting": 5.0}');
+INSERT INTO "renku_launches" VALUES('pxgm2j4afa4f','bj57xmq7573c','xvfss5jtbxx5','alice','d4a7unzqwwye','d4a7unzqwwye','small','ended','stopped_by_user',NULL,'Jupyter Server is running
+','2026-11-24 12:00:13.000000','2026-11-24 12:00:21.000000','2026-11-24 12:00:27.000000',8.0,'dugo274pafhs','{"creating": 2.0, "preparing": 2.0, "starting": 2.0, "waiting": 2.0}');
+INSERT INTO "renku_launches" VALUES('zjmyagyedwwb','ju5g4q4l36er','soidg36j6oh5','carol','d4a7unzqwwye','d4a7unzqwwye','small','failed','crash_exit','The program ended with code 1.','ImportError
+','2026-11-24 12:00:29.000000',NULL,'2026-11-24 12:00:35.000000',NULL,'dugo274pafhs','{"creating": 2.0, "waiting": 5.0}');
 CREATE TABLE renku_members (
 	project VARCHAR NOT NULL, 
 	kind VARCHAR NOT NULL, 
@@ -191,9 +193,9 @@ CREATE TABLE renku_members (
 INSERT INTO "renku_members" VALUES('xvfss5jtbxx5','user','alice',3,'2026-11-24 12:00:01.000000');
 INSERT INTO "renku_members" VALUES('xvfss5jtbxx5','user','bob',2,'2026-11-24 12:00:02.000000');
 INSERT INTO "renku_members" VALUES('xvfss5jtbxx5','user','carol',1,'2026-11-24 12:00:02.000000');
-INSERT INTO "renku_members" VALUES('nfz7h37zq26b','user','alice',3,'2026-11-24 12:00:03.000000');
-INSERT INTO "renku_members" VALUES('nfz7h37zq26b','user','bob',2,'2026-11-24 12:00:04.000000');
-INSERT INTO "renku_members" VALUES('nfz7h37zq26b','user','carol',1,'2026-11-24 12:00:04.000000');
+INSERT INTO "renku_members" VALUES('soidg36j6oh5','user','alice',3,'2026-11-24 12:00:06.000000');
+INSERT INTO "renku_members" VALUES('soidg36j6oh5','user','bob',2,'2026-11-24 12:00:07.000000');
+INSERT INTO "renku_members" VALUES('soidg36j6oh5','user','carol',1,'2026-11-24 12:00:07.000000');
 CREATE TABLE renku_paths (
 	folded_path VARCHAR NOT NULL, 
 	project VARCHAR NOT NULL, 
@@ -232,11 +234,11 @@ CREATE TABLE renku_projects (
 INSERT INTO "renku_projects" VALUES('xvfss5jtbxx5','hub','xvfss5jtbxx5','alice/alpine-snow','alice/alpine-snow','Snow in the Alps','snow in the alps','How deep the snow lies, and for how long. Everybody may start its sessions.','public','snow in the alps
 alice/alpine-snow
 how deep the snow lies, and for how long. everybody may start its sessions.
-','soidg36j6oh5',1,3,'alice','2026-11-24 12:00:01.000000',NULL,NULL);
-INSERT INTO "renku_projects" VALUES('nfz7h37zq26b','hub','nfz7h37zq26b','alice/lake-ice','alice/lake-ice','Ice on mountain lakes','ice on mountain lakes','When lakes freeze and thaw. For members only.','private','ice on mountain lakes
+','bj57xmq7573c',1,3,'alice','2026-11-24 12:00:01.000000',NULL,NULL);
+INSERT INTO "renku_projects" VALUES('soidg36j6oh5','hub','soidg36j6oh5','alice/lake-ice','alice/lake-ice','Ice on mountain lakes','ice on mountain lakes','When lakes freeze and thaw. For members only.','private','ice on mountain lakes
 alice/lake-ice
 when lakes freeze and thaw. for members only.
-','v6qzt6z3msra',1,3,'alice','2026-11-24 12:00:03.000000',NULL,NULL);
+','ju5g4q4l36er',1,3,'alice','2026-11-24 12:00:06.000000',NULL,NULL);
 CREATE TABLE renku_repositories (
 	project VARCHAR NOT NULL, 
 	position INTEGER NOT NULL, 
@@ -251,8 +253,8 @@ CREATE TABLE renku_repositories (
 );
 INSERT INTO "renku_repositories" VALUES('xvfss5jtbxx5',0,'snow-analysis','snow-analysis','http://127.0.0.1:8003/snow-analysis.git',NULL,0,0);
 INSERT INTO "renku_repositories" VALUES('xvfss5jtbxx5',1,'snow-data','snow-data','http://127.0.0.1:8003/snow-data.git',NULL,0,0);
-INSERT INTO "renku_repositories" VALUES('nfz7h37zq26b',0,'ice-analysis','ice-analysis','http://127.0.0.1:8003/ice-analysis.git',NULL,0,0);
-INSERT INTO "renku_repositories" VALUES('nfz7h37zq26b',1,'ice-data','ice-data','http://127.0.0.1:8003/ice-data.git',NULL,0,0);
+INSERT INTO "renku_repositories" VALUES('soidg36j6oh5',0,'ice-analysis','ice-analysis','http://127.0.0.1:8003/ice-analysis.git',NULL,0,0);
+INSERT INTO "renku_repositories" VALUES('soidg36j6oh5',1,'ice-data','ice-data','http://127.0.0.1:8003/ice-data.git',NULL,0,0);
 CREATE TABLE renku_revisions (
 	id VARCHAR NOT NULL, 
 	environment VARCHAR NOT NULL, 
@@ -269,7 +271,7 @@ CREATE TABLE renku_revisions (
 	CONSTRAINT pk_renku_revisions PRIMARY KEY (id), 
 	CONSTRAINT fk_renku_revisions_environment FOREIGN KEY(environment) REFERENCES renku_environments (id)
 );
-INSERT INTO "renku_revisions" VALUES('d4a7unzqwwye','dugo274pafhs',1,'quay.io/jupyter/scipy-notebook:2026-11-02','quay.io/jupyter/scipy-notebook','2026-11-02',NULL,'{}','{"default_url": "/lab", "port": 8888, "command": [], "arguments": [], "working_directory": "/work", "uid": null, "gid": null, "image_user": false, "group": null}',NULL,'the hub''s configuration','2026-11-24 12:00:00.000000',NULL);
+INSERT INTO "renku_revisions" VALUES('d4a7unzqwwye','dugo274pafhs',1,'quay.io/jupyter/scipy-notebook:2026-11-02','quay.io/jupyter/scipy-notebook','2026-11-02',NULL,'{}','{"default_url": "/lab", "port": 8888, "command": [], "arguments": [], "working_directory": "/work", "uid": null, "gid": null, "image_user": false, "group": null, "idle_pause": null}',NULL,'the hub''s configuration','2026-11-24 12:00:00.000000',NULL);
 CREATE TABLE renku_rounds (
 	name VARCHAR NOT NULL, 
 	at DATETIME NOT NULL, 
@@ -301,12 +303,12 @@ CREATE TABLE renku_sessions (
 	CONSTRAINT fk_renku_sessions_project FOREIGN KEY(project) REFERENCES renku_projects (id), 
 	CONSTRAINT fk_renku_sessions_revision FOREIGN KEY(revision) REFERENCES renku_revisions (id)
 );
-INSERT INTO "renku_sessions" VALUES('soidg36j6oh5','xvfss5jtbxx5','dugo274pafhs','d4a7unzqwwye','Snow, interactively','snow, interactively','','snow, interactively
+INSERT INTO "renku_sessions" VALUES('bj57xmq7573c','xvfss5jtbxx5','dugo274pafhs','d4a7unzqwwye','Snow, interactively','snow, interactively','','snow, interactively
 
-','500m','1Gi',0,'1Gi',NULL,'{"STATION": "Weissfluhjoch"}','bob','2026-11-24 12:00:05.000000',NULL,1,1,NULL,NULL);
-INSERT INTO "renku_sessions" VALUES('v6qzt6z3msra','nfz7h37zq26b','dugo274pafhs','d4a7unzqwwye','Ice, interactively','ice, interactively','','ice, interactively
+','500m','1Gi',0,'1Gi',NULL,'{"STATION": "Weissfluhjoch"}','bob','2026-11-24 12:00:11.000000',NULL,1,1,NULL,NULL);
+INSERT INTO "renku_sessions" VALUES('ju5g4q4l36er','soidg36j6oh5','dugo274pafhs','d4a7unzqwwye','Ice, interactively','ice, interactively','','ice, interactively
 
-','500m','1Gi',0,'1Gi','["ice-analysis"]','{}','bob','2026-11-24 12:00:06.000000',NULL,1,1,NULL,NULL);
+','500m','1Gi',0,'1Gi','["ice-analysis"]','{}','bob','2026-11-24 12:00:12.000000',NULL,1,1,NULL,NULL);
 CREATE TABLE renku_software (
 	digest VARCHAR NOT NULL, 
 	origin VARCHAR NOT NULL, 
@@ -341,6 +343,8 @@ CREATE TABLE renku_storages (
 	CONSTRAINT pk_renku_storages PRIMARY KEY (id), 
 	CONSTRAINT fk_renku_storages_project FOREIGN KEY(project) REFERENCES renku_projects (id)
 );
+INSERT INTO "renku_storages" VALUES('nfz7h37zq26b','xvfss5jtbxx5',1,'weather','weather','volume','{"volume": "weather"}','','none',NULL,1,1,'alice','2026-11-24 12:00:03.000000','{"outcome": "not_checked", "at": "2026-11-24T12:00:04+00:00"}');
+INSERT INTO "renku_storages" VALUES('v6qzt6z3msra','soidg36j6oh5',1,'weather','weather','volume','{"volume": "weather"}','','none',NULL,1,1,'alice','2026-11-24 12:00:08.000000','{"outcome": "not_checked", "at": "2026-11-24T12:00:09+00:00"}');
 CREATE TABLE roles (
 	id INTEGER NOT NULL, 
 	name VARCHAR(255), 

@@ -55,6 +55,7 @@ class GitLabWalk(Walk):
         change = ProjectChange(version=shown.version, repositories=(data,))
         project = await projects.change(parts, hub.person("alice"), shown.id, change)
         session = await hub.session(project)
+        self.storages[session.id] = await hub.storage(project)
         await write(parts, lambda tx: tx.instances.ensure(session, "alice", now=parts.now()))
         return project, session
 

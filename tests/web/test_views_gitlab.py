@@ -34,12 +34,12 @@ def page(found: Project) -> views_projects.View:
     shown = ProjectPage(
         project=found, role=found.role_of(ADA) or Role.VIEWER, sessions=[], next=None, total=0, default=None
     )
-    return views_projects.page(shown, [], ADA, FRAME, {"search": "", "back": ""})
+    return views_projects.page(shown, [], None, ADA, FRAME, {"search": "", "back": "", "share": ""})
 
 
 @pytest.mark.parametrize("role", Role)
 def test_settings_are_its_repositories_and_its_own_one_stays(role: Role) -> None:
-    view = views_projects.settings(in_gitlab(role), ADA, FRAME)
+    view = views_projects.settings(in_gitlab(role), [], ADA, FRAME)
     assert [view[part] for part in ("general", "members", "members_action", "leave", "delete_url")] == [
         None, [], None, None, None
     ]  # fmt: skip
@@ -78,7 +78,7 @@ def test_while_gitlab_is_away_nothing_can_be_changed_and_the_page_says_of_when_i
     ]  # fmt: skip
     assert "as it was at 12:00 UTC" in view["project"]["away"]
     assert ("Start, Open and Pause work" in view["project"]["away"]) != unverified
-    assert views_projects.settings(away, ADA, FRAME)["repositories_action"] is None
+    assert views_projects.settings(away, [], ADA, FRAME)["repositories_action"] is None
 
 
 @pytest.mark.parametrize(
