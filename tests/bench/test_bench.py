@@ -107,7 +107,8 @@ async def test_a_short_class_runs_without_a_second_click(tmp_path: Path) -> None
     found = class_report.lines(samples, plan)
     assert [line.what.partition(":")[0] for line in found] == ["Class"] * 6
     assert (found[0].value, found[0].verdict) == (0, "met"), samples
-    assert samples["rush"][0]["answers"] == {"202": plan.people}
+    answers = samples["rush"][0]["answers"]  # 200: it ran before there was time to answer
+    assert (set(answers) <= {"200", "202"}, sum(answers.values())) == (True, plan.people)
     assert samples["rush"][0]["waited"] >= 1
     with pytest.raises(AssertionError, match="samples of"):
         class_report.lines({"rush": []}, plan)
