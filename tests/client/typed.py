@@ -56,7 +56,15 @@ class Watched:
 @contextmanager
 def watched(*arguments: str, environ: dict[str, str]) -> Iterator[Watched]:
     terminal, inside = os.openpty()
-    command = ["setsid", "--ctty", str(Path(sys.executable).with_name("renku-spawner")), *arguments]
+    # Where a shell has begun all this in the background, Ctrl-C is ignored, and programs inherit that.
+    command = [
+        "env",
+        "--default-signal=INT",
+        "setsid",
+        "--ctty",
+        str(Path(sys.executable).with_name("renku-spawner")),
+        *arguments,
+    ]
     process = subprocess.Popen(command, env=os.environ | environ, stdin=inside, stdout=inside, stderr=inside)
     os.close(inside)
     try:

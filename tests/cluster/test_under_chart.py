@@ -4,6 +4,7 @@ from typing import Any
 
 from renku_spawner.domain.instance import Status
 from tests.chart.rendered import HELMS, changed
+from tests.cluster.test_rights import named
 
 # Where Zero to JupyterHub's configuration finds what it sets KubeSpawner's traits to, below `singleuser`.
 SINGLE_USER = {
@@ -47,7 +48,7 @@ async def test_a_session_lives_in_a_restricted_namespace_with_the_rights_of_the_
     role = chart.one("Role", "try-hub")
     it.cluster.rules["hub"] = {
         role["metadata"]["namespace"]: {
-            name: set(rule["verbs"]) for rule in role["rules"] for name in rule["resources"]
+            named(name, rule): set(rule["verbs"]) for rule in role["rules"] for name in rule["resources"]
         }
     }
     session = await it.hub.session(await it.hub.project())
