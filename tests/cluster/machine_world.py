@@ -31,7 +31,7 @@ NEVER = 120.0  # seconds, so that a request that hangs ends the test
 BLIND = 10.0  # seconds after the cluster is back, or after another trouble with it, until all is right (R5)
 CANARY = "canary-4711-in-a-variable"
 RESTING = {  # what a hub with a watch and no session does
-    "Stream.run", "_after_start", "Pulse.forever", "shared_client.<locals>.close_client_task",
+    "Stream.run", "go_on", "_go_round", "forever", "Pulse.forever", "shared_client.<locals>.close_client_task",
 }  # fmt: skip
 PASSING = {"HTTP1ServerConnection._server_request_loop", "Handler.prepare"}
 
