@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from renku_spawner.registry.client import Client
+from renku_spawner.registry.git import GitServers
 from renku_spawner.registry.guard import Guard
 from tests.fakes.registry import FakeRegistry
 from tests.fixtures.network import Authority, Network
 from tests.fixtures.registry import Registry
+from tests.runtime.conftest import Upstream
 
 PLATFORMS = ("linux/amd64", "linux/arm64")
 
@@ -70,3 +72,20 @@ async def asking(network: Network, authority: Authority, clock: Clock) -> AsyncI
             return client
 
         yield make
+
+
+@pytest.fixture
+async def loopback(upstream: Upstream) -> AsyncIterator[GitServers]:
+    """May connect to the real git server of the test, as to one that an admin has listed."""
+    host = upstream.server.url.removeprefix("http://")
+    servers = GitServers(Guard(hosts=[host], plain_http=[host]))
+    yield servers
+    await servers.close()
+
+
+@pytest.fixture
+async def servers(network: Network, authority: Authority) -> AsyncIterator[GitServers]:
+    """May connect to the internet of the tests."""
+    made = GitServers(Guard(resolve=network.resolve), ssl=authority.trust)
+    yield made
+    await made.close()

@@ -1,39 +1,21 @@
 """Repositories of others are looked at as git would, without a login, and only where the hub may connect to."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 
 from renku_spawner.registry import git as asked_git
 from renku_spawner.registry.errors import NotAllowed, Unreachable
 from renku_spawner.registry.git import GitServers, NoRepository
-from renku_spawner.registry.guard import Guard
 from tests.fakes.registry import FakeRegistry, Reply, Request
-from tests.fixtures.network import Authority, Network
+from tests.fixtures.network import Network
 from tests.registry.conftest import PUBLIC
 from tests.runtime.conftest import Upstream, git, upstream
 
 __all__ = ["upstream"]
 HERE = f"https://{PUBLIC}/ada/code.git"
 ADVERTISED = "application/x-git-upload-pack-advertisement"
-
-
-@pytest.fixture
-async def loopback(upstream: Upstream) -> AsyncIterator[GitServers]:
-    """May connect to the real git server of the test, as to one that an admin has listed."""
-    host = upstream.server.url.removeprefix("http://")
-    servers = GitServers(Guard(hosts=[host], plain_http=[host]))
-    yield servers
-    await servers.close()
-
-
-@pytest.fixture
-async def servers(network: Network, authority: Authority) -> AsyncIterator[GitServers]:
-    """May connect to the internet of the tests."""
-    made = GitServers(Guard(resolve=network.resolve), ssl=authority.trust)
-    yield made
-    await made.close()
 
 
 def lines(*packets: str) -> bytes:

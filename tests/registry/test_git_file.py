@@ -2,7 +2,6 @@
 
 import hashlib
 import zlib
-from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
@@ -10,30 +9,13 @@ import pytest
 from renku_spawner.registry import git_file
 from renku_spawner.registry.errors import NotAllowed, Unreachable
 from renku_spawner.registry.git import GitServers, NoRepository
-from renku_spawner.registry.guard import Guard
 from tests.fakes.registry import FakeRegistry, Reply, Request
-from tests.fixtures.network import Authority, Network
 from tests.registry.conftest import PUBLIC
 from tests.runtime.conftest import Upstream, git, upstream
 
 __all__ = ["upstream"]
 FILE = (".renku", "sessions.yaml")
 OTHER = "2" * 40
-
-
-@pytest.fixture
-async def loopback(upstream: Upstream) -> AsyncIterator[GitServers]:
-    host = upstream.server.url.removeprefix("http://")
-    servers = GitServers(Guard(hosts=[host], plain_http=[host]))
-    yield servers
-    await servers.close()
-
-
-@pytest.fixture
-async def servers(network: Network, authority: Authority) -> AsyncIterator[GitServers]:
-    made = GitServers(Guard(resolve=network.resolve), ssl=authority.trust)
-    yield made
-    await made.close()
 
 
 def begin(upstream: Upstream) -> None:
