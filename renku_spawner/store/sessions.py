@@ -108,7 +108,7 @@ class SessionStore:
         """How many living sessions the project has, without counting them."""
         return self._db.value(_COUNT, key=project_id) or 0
 
-    def add(  # noqa: PLR0913 (each is said by another)
+    def add(
         self,
         *,
         id: str,
