@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ _UNTIL_WRITTEN = 10.0  # seconds that a mount has to write what it still holds
 _UNTIL_ENDED = 5.0  # seconds that it has to end once it is unmounted
 _DEVICE = Path("/dev/fuse")
 _RECORD = "storages.json"  # beside the working directory: the directories in it that we have made
+_record_lock = threading.Lock()  # storages of one session are put in place in parallel and share the record
 _FLAGS = (
     "--ask-password=false", "--contimeout=10s", "--log-format=", "--log-level=ERROR", "--low-level-retries=5",
     "--umask=077",
@@ -171,7 +173,8 @@ def _make(folder: Folder, directory: str, target: Path | None = None) -> Path:
     try:
         if os.path.lexists(point) and (point.is_symlink() or any(point.iterdir())):
             raise NotMounted(f"There is something else called {directory} in your working directory: rename it.")
-        _write(folder, {**_made(folder), directory: str(target) if target else None})
+        with _record_lock:
+            _write(folder, {**_made(folder), directory: str(target) if target else None})
         point.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise NotMounted(f"It cannot be put into the working directory: {error.strerror}.") from None

@@ -4,8 +4,9 @@ import asyncio
 import os
 import shutil
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,30 @@ async def test_a_hostile_path_is_only_a_path_in_its_remote(
     with pytest.raises(NotMounted) as problem:
         await mounts.mount(folder, changed(remotes["webdav"], path=path))
     assert str(problem.value) == Outcome.NOT_FOUND.words
+
+
+class SlowPath(type(Path())):  # type: ignore[misc]
+    """A path on a disk that is slow to rename: each rename waits for a second one, if there is one within a second."""
+
+    both = threading.Barrier(2)
+
+    def replace(self, target: Path) -> Path:
+        with suppress(threading.BrokenBarrierError):
+            self.both.wait(timeout=1)
+        return Path(super().replace(target))
+
+
+async def test_two_storages_that_are_put_in_place_at_once_are_both_there_and_both_recorded(
+    folder: Folder, tmp_path: Path
+) -> None:
+    targets = {name: tmp_path / name for name in ("shared", "scratch")}
+    for target in targets.values():
+        target.mkdir()
+    slow = Folder(SlowPath(folder.path))
+    await asyncio.gather(*(asyncio.to_thread(mounts.link, slow, name, target) for name, target in targets.items()))
+    assert {path.name: path.readlink() for path in folder.work.iterdir()} == targets
+    await mounts.clear(folder)
+    assert list(folder.work.iterdir()) == [], "a link that is not recorded would stay"
 
 
 async def test_what_somebody_has_under_that_name_stays(folder: Folder, tmp_path: Path) -> None:
