@@ -2,9 +2,11 @@
 
 import asyncio
 import re
+from time import monotonic
 
 from renku_spawner.domain.instance import Status
 from renku_spawner.domain.resources import Requirements
+from tests.cluster.own import answering
 from tests.fixtures.fair import Stopwatch
 from tests.fixtures.renku import until, xsrf
 
@@ -48,6 +50,24 @@ async def test_a_pod_that_does_not_go_is_forced_after_its_grace(on_cluster):
     await it.hub.becomes(session, Status.PAUSED)
     assert it.pods() == []
     assert [r.query.get("gracePeriodSeconds") for r in deletions(it)] == ["1", "0"]
+
+
+async def test_a_pod_that_takes_its_whole_grace_is_stopping_until_it_has_gone_and_is_not_forced(on_cluster):
+    it = await on_cluster(Renku={"stop_grace": 5})
+    session = await it.hub.session(await it.hub.project())
+    it.kubelet.plan("delete-ignores-sigterm-grace-5")
+    await start(it, session)
+    pod = await until(lambda: next((pod for pod in it.pods() if pod["status"].get("podIP")), None))
+    async with answering(pod):
+        await it.hub.becomes(session, Status.RUNNING)
+        it.cluster.speed = 1
+        began = monotonic()
+        await pause(it, session)
+        assert await it.hub.status(session) is Status.STOPPING
+        await it.hub.becomes(session, Status.PAUSED)
+    assert monotonic() - began > 5
+    assert it.pods() == []
+    assert [r.query.get("gracePeriodSeconds") for r in deletions(it)] == ["5"]
 
 
 async def test_a_pause_while_the_cluster_is_away_has_not_happened_before_the_pod_is_gone(on_cluster):

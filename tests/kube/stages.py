@@ -35,6 +35,13 @@ STAGES = {
         "waiting+",
         "terminating pod_removed@0",
     ],
+    "delete-ignores-sigterm-grace-5": [
+        "scheduling",
+        "preparing",
+        "starting",
+        "waiting+",
+        "terminating pod_removed@0",
+    ],
     "delete-in-imagepullbackoff": [
         "scheduling",
         "preparing",
@@ -283,6 +290,12 @@ STAGES = {
     "pvc-created-after-pod": [
         "scheduling",
         "scheduling volume_lost@10",
+        "preparing",
+        "waiting+",
+    ],
+    "pvc-immediate-class": [
+        "scheduling",
+        "scheduling volume_pending@600",
         "preparing",
         "waiting+",
     ],

@@ -133,7 +133,7 @@ class Life:
             return f"<+{int((datetime.fromisoformat(value) - self.start).total_seconds())}>"
         for given, shown in self.names:
             value = value.replace(given, shown)
-        value = re.sub(r"\b10\.244\.\d+\.\d+\b", "<ip>", value)
+        value = re.sub(r"\b10\.(244|88)\.\d+\.\d+\b", "<ip>", value)
         return re.sub("containerd://[0-9a-f]{64}", self.run, value)
 
     def run(self, found: re.Match[str]) -> str:
@@ -199,6 +199,7 @@ def lives(folder: Path, base: Object) -> None:
         if "watch" not in case or "createResponse" not in case or case["createResponse"]["status"] != 201:
             continue
         life = Life(case, usual)
+        case["createResponse"]["body"]["metadata"]["namespace"] = "sessions"  # some were recorded in another one
         found[path.stem] = {
             "request": packed(base["request"], case["request"]),
             "answer": packed(base["answer"], case["createResponse"]["body"]),
