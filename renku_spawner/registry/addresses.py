@@ -8,7 +8,7 @@ import re
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # Beyond `is_global`, whose table differs between versions of Python and counts some of these as global.
-_FORBIDDEN = tuple(
+FORBIDDEN = tuple(
     ipaddress.ip_network(network)
     for network in (
         "100.64.0.0/10",  # carrier-grade NAT; cloud metadata services live there
@@ -58,7 +58,7 @@ def public(address: Address) -> bool:
     """Whether anybody on the internet may mean the same machine by *address*."""
     if not address.is_global or address.is_multicast or address.is_reserved or address.is_unspecified:
         return False
-    return not any(address in network for network in _FORBIDDEN if network.version == address.version)
+    return not any(address in network for network in FORBIDDEN if network.version == address.version)
 
 
 def public_name(host: str) -> bool:

@@ -69,6 +69,10 @@ CONTRADICTIONS = [
     ({"jupyterhub.hub.networkPolicy.enabled": True}, "renku.networkPolicies.enabled are both true"),
     ({"jupyterhub.hub.extraVolumes": []}, "jupyterhub.hub.extraVolumes has lost renku-config or renku-secret"),
     ({"jupyterhub.hub.extraVolumeMounts": []}, "jupyterhub.hub.extraVolumeMounts has lost renku-config"),
+    (
+        {"jupyterhub.hub.db.type": "sqlite-memory"},
+        "jupyterhub.hub.db.type has to be sqlite-pvc or a database of its own",
+    ),
     ({"jupyterhub.hub.db.type": "postgres"}, "renku.networkPolicies.database says neither podLabels nor addresses"),
 ]
 

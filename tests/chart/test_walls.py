@@ -1,8 +1,14 @@
 """The chart's NetworkPolicies are those that the documents give as an example, whose reach is tried there."""
 
-import yaml
+import ipaddress
 
-from tests.chart.rendered import CHART, HELMS, changed, rendered
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from renku_spawner.registry import addresses
+from tests.chart.rendered import CHART, HELMS, SETS, changed, rendered
 
 EXAMPLE = {
     policy["metadata"]["name"].removeprefix("renku-"): policy
@@ -40,6 +46,73 @@ def test_what_an_admin_adds_comes_on_top():
         given = {"from": rule["to"]} if direction == "ingress" else rule
         made = policies(changed(HELMS[0], {f"renku.networkPolicies.{value}": [given]}, "own-namespace"))
         assert made[policy]["spec"][direction] == [*EXAMPLE[policy]["spec"][direction], given]
+
+
+def public_blocks(policy):
+    """The rule's peers that stand for the public internet: a block with exceptions."""
+    peers = [peer for rule in policy["spec"]["egress"] for peer in rule.get("to", [])]
+    return [peer["ipBlock"] for peer in peers if "except" in peer.get("ipBlock", {})]
+
+
+def lets_through(policy, address):
+    return any(
+        address in ipaddress.ip_network(block["cidr"])
+        and not any(address in ipaddress.ip_network(network) for network in block["except"])
+        for block in public_blocks(policy)
+    )
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("which", ["hub", "sessions"])
+def test_no_network_that_the_hubs_guard_forbids_is_reached(name, which):
+    policy = policies(rendered(HELMS[0], name))[which]
+    ends = [end for network in addresses.FORBIDDEN for end in (network[0], network[-1])]
+    assert [address for address in ends if lets_through(policy, address)] == []
+    assert lets_through(policy, ipaddress.ip_address("140.82.121.3"))
+    assert lets_through(policy, ipaddress.ip_address("2a00:1450:4001:800::200e"))
+
+
+@given(st.ip_addresses())
+def test_no_address_that_the_hubs_guard_refuses_is_reached(address):
+    assert addresses.public(address) or not any(lets_through(EXAMPLE[which], address) for which in ("hub", "sessions"))
+
+
+@pytest.mark.parametrize(
+    ("values", "ports"),
+    [
+        (
+            {"renku.images.policy.hosts": ["registry.example.org:5000", "[fd00::1]:5001", "other.example.org"]},
+            {5000, 5001},
+        ),
+        ({"renku.images.policy.allowed": ["registry.example.org:5000/*", "quay.io/*", "python:3"]}, {5000}),
+        ({"renku.images.policy.plain_http": ["registry.example.org"]}, {80}),
+        ({"renku.images.registry": "registry.example.org:5000/renku"}, {5000}),
+        ({"renku.images.registryProxy": "http://proxy:3128"}, {3128}),
+        ({"renku.environments": [{"key": "a", "name": "A", "image": "registry.example.org:5000/a:8080"}]}, {5000}),
+        ({"renku.environments": [{"key": "a", "name": "A", "image": "python:3128"}]}, set()),
+        ({"renku.gitlab.url": "https://gitlab.example.org:8443/path"}, {8443}),
+        ({"renku.repositoryHosts": ["git.example.org:3000", "fd00::1"]}, {3000}),
+        ({"renku.storages.hosts": ["minio.example.org:9000"]}, {9000}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("helm", HELMS)
+def test_the_hub_reaches_what_the_values_name_by_the_port_that_they_name(helm, values, ports):
+    made = policies(changed(helm, values | {"renku.networkPolicies.privateHosts": ["10.1.2.3/32"]}))["hub"]
+    rules = made["spec"]["egress"]
+    public = [rule for rule in rules if any("except" in to.get("ipBlock", {}) for to in rule.get("to", []))]
+    private = [rule for rule in rules if rule.get("to") == [{"ipBlock": {"cidr": "10.1.2.3/32"}}]]
+    for (rule,) in (public, private):
+        assert {one["port"] for one in rule["ports"]} == {443} | ports
+
+
+def test_sessions_clone_from_private_hosts_by_the_port_that_the_values_name():
+    values = {"renku.networkPolicies.privateHosts": ["10.1.2.3/32"], "renku.repositoryHosts": ["git.example.org:3000"]}
+    made = policies(changed(HELMS[0], values | {"renku.images.policy.hosts": ["registry.example.org:5000"]}))
+    (rule,) = [
+        one for one in made["sessions"]["spec"]["egress"] if one.get("to") == [{"ipBlock": {"cidr": "10.1.2.3/32"}}]
+    ]
+    assert {one["port"] for one in rule["ports"]} == {443, 3000}
 
 
 def test_private_hosts_are_for_the_hub_and_sessions_by_https():

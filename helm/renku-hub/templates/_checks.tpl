@@ -7,6 +7,7 @@
   "cull.removeNamedServers has to stay false: the culler would delete what people have paused" (and .cull.enabled .cull.removeNamedServers)
   "singleuser.storage.type has to stay none: a session has a volume of its own" (ne .singleuser.storage.type "none")
   "singleuser.cloudMetadata.blockWithIptables has to stay false: its container is privileged, which Pod Security refuses" .singleuser.cloudMetadata.blockWithIptables
+  "hub.db.type has to be sqlite-pvc or a database of its own: in an in-memory database each connection would see other tables, and the hub refuses it" (eq .hub.db.type "sqlite-memory")
   "hub.db.password stands in the open there: put it into the Secret renku-hub-credentials, as database-password" (not (empty .hub.db.password))
   "rbac.create has to be true with proxy.https.type letsencrypt, whose own pod needs it" (and .proxy.https.enabled (eq .proxy.https.type "letsencrypt") (not .rbac.create))
   "hub.pdb.enabled and renku.podDisruptionBudget.enabled are both true: with two of them nothing can ever be moved" (and .hub.pdb.enabled $renku.podDisruptionBudget.enabled)
