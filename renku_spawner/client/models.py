@@ -66,7 +66,7 @@ from ..web.bodies_environment import (
     SuccessorBody,
 )
 from ..web.bodies_image import CheckBody, DismissalBody, RevisionBody
-from ..web.bodies_storage import OwnCredentialsBody, StorageBody, StorageChangeBody
+from ..web.bodies_storage import OwnCredentialsBody, StorageBody, StorageChangeBody, StorageCredentialsBody
 from ..web.forms_admin import OrphansBody, PauseBody
 
 __all__ = [
@@ -144,6 +144,7 @@ __all__ = [
     "StorageAnswer",
     "StorageBody",
     "StorageChangeBody",
+    "StorageCredentialsBody",
     "StorageList",
     "SuccessorBody",
     "WorkAnswer",

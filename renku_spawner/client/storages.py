@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from . import calls, models
 from .base import Connected
@@ -34,10 +34,28 @@ class Storages(Connected):
         return self._wire.ask(calls.CREDENTIALS, project=project, session=session).items
 
     def enter_credentials(
-        self, project: str, session: str, secrets: Mapping[str, Mapping[str, str]], *, keep: bool = True
+        self,
+        project: str,
+        session: str,
+        secrets: Mapping[str, Mapping[str, str]],
+        *,
+        asked: Sequence[models.AskedStorageAnswer],
+        keep: bool = True,
     ) -> list[models.AskedStorageAnswer]:
-        """One's own credentials by the storages' directories; not kept they serve for the starts of an hour."""
-        body = models.OwnCredentialsBody(secrets={name: dict(said) for name, said in secrets.items()}, keep=keep)
+        """Enter one's own credentials, by the storages' directories; not kept they serve for the starts of an hour.
+
+        *asked* is what `asked_credentials` returned before they were typed: they are for those versions alone.
+
+        Raises:
+            Conflict: `changed`, if an editor has changed one of these storages since; nothing was used.
+            KeyError: a directory is not in *asked*.
+        """
+        there = {each.directory: each for each in asked}
+        entered = [
+            models.StorageCredentialsBody(id=there[name].id, version=there[name].version, secrets=dict(typed))
+            for name, typed in secrets.items()
+        ]
+        body = models.OwnCredentialsBody(storages=entered, keep=keep)
         return self._wire.ask(calls.CREDENTIALS_ENTER, body, project=project, session=session).items
 
     def forget_credentials(self, storage: str) -> None:

@@ -118,6 +118,14 @@ class Storage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OwnCredentials:
+    """Credentials that a person typed for one version of a storage, and means for no other."""
+
+    version: int
+    secrets: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Mounted:
     """A storage that a start gets.
 

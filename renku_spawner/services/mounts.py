@@ -50,7 +50,7 @@ async def of_session(parts: Parts, session: Session) -> tuple[Storage, ...]:
 async def missing(parts: Parts, person: Person, storages: Collection[Storage]) -> list[Storage]:
     """Those for which *person* has to enter credentials of their own first."""
     asked = [s for s in storages if s.credentials is Credentials.USER]
-    kept = await read(parts, lambda tx: tx.storages.kept(person.name, [s.id for s in asked])) if asked else {}
+    kept = await read(parts, lambda tx: tx.storages.kept(person.name, asked)) if asked else {}
     return [s for s in asked if s.id not in kept and parts.once.get(person.name, s) is None]
 
 
@@ -86,16 +86,16 @@ def volume(parts: Parts, person: Person, project: str, name: str) -> Volume | No
 
 
 async def opened(parts: Parts, person: Person, storage: Storage) -> Mapping[str, str]:
-    """The credentials that open it for *person*. Raises Unreadable."""
+    """The credentials that open this very version of *storage* for *person*. Raises Unreadable."""
     if storage.credentials is Credentials.NONE:
         return {}
     if storage.credentials is Credentials.PROJECT:
-        sealed = (await read(parts, lambda tx: tx.storages.secrets([storage.id]))).get(storage.id)
+        sealed = (await read(parts, lambda tx: tx.storages.secrets([storage]))).get(storage.id)
         return await _open(parts, storage.id, sealed)
     held = parts.once.get(person.name, storage)
     if held is not None:
         return held
-    kept = (await read(parts, lambda tx: tx.storages.kept(person.name, [storage.id]))).get(storage.id)
+    kept = (await read(parts, lambda tx: tx.storages.kept(person.name, [storage]))).get(storage.id)
     return await _open(parts, own(storage, person), kept)
 
 

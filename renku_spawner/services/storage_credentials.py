@@ -6,18 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..domain.access import Action, Person
-from ..domain.errors import Invalid, not_found
+from ..domain.errors import Conflict, Invalid, not_found
 from ..domain.project import Project
 from ..domain.session import Session
-from ..domain.storage import Credentials, Outcome, Storage
+from ..domain.storage import Credentials, Outcome, OwnCredentials, Storage
 from ..domain.storage_checks import secrets as check
-from ..store.database import Clash, Transaction
+from ..store.database import Clash, Lost, Transaction
 from ..store.storages import Kept
 from . import mounts, storage_looks
 from .parts import Parts, read, write
 from .sessions import of
 
 NOT_KEPT = "This hub has no key to encrypt credentials with: they are used for this start and not kept."
+_CHANGED = "It was changed since you opened this page. Check where it is now, then enter your credentials again."
+_REMOVED = "A storage was removed or changed since you opened this page. What you typed for it was not used."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,28 +42,41 @@ async def asked(parts: Parts, person: Person, ref: str, session_id: str) -> Aske
 
 
 async def enter(
-    parts: Parts, person: Person, ref: str, session_id: str, said: Mapping[str, Mapping[str, str]], *, keep: bool
+    parts: Parts, person: Person, ref: str, session_id: str, entered: Mapping[str, OwnCredentials], *, keep: bool
 ) -> Asked:
-    """Take what *person* has entered, by the storages' directories; each is looked into first.
+    """Take what *person* has entered, by the storages' ids; each is looked into first.
 
+    They are for the version that the person saw: of a storage that an editor has moved meanwhile, no server gets them.
     Without *keep* they serve for one hour and are in the hub's memory alone.
 
     Raises:
         NotFound.
-        Invalid: at `<directory>.<credential>`, or at `keep` where the hub has no key.
+        Conflict: `changed`, with the storages as they are now in `details`.
+        Invalid: at `<id>.<credential>`, or at `keep` where the hub has no key.
     """
     found = await asked(parts, person, ref, session_id)
-    by_name = {storage.directory: storage for storage in found.storages}
     if keep and not parts.keeper.available:
         raise Invalid(NOT_KEPT, fields={"keep": NOT_KEPT})
-    if not said.keys() <= by_name.keys():
-        raise not_found()
-    checked = {directory: _checked(by_name[directory], secrets) for directory, secrets in said.items()}
-    for directory, secrets in checked.items():
-        await _look(parts, by_name[directory], secrets)
-    for directory, secrets in checked.items():
-        await _take(parts, person, by_name[directory], secrets, keep=keep)
+    _require_same(found, entered)
+    there = {storage.id: storage for storage in found.storages}
+    checked = [(there[id], _checked(there[id], typed.secrets)) for id, typed in entered.items()]
+    for storage, secrets in checked:
+        await _look(parts, storage, secrets)
+    for storage, secrets in checked:
+        if not await _take(parts, person, storage, secrets, keep=keep):
+            _require_same(await asked(parts, person, ref, session_id), entered)
     return await asked(parts, person, ref, session_id)
+
+
+def _require_same(found: Asked, entered: Mapping[str, OwnCredentials]) -> None:
+    """Raise Conflict unless each storage is as the person saw it."""
+    versions = {storage.id: storage.version for storage in found.storages}
+    wrong = [id for id, typed in entered.items() if versions.get(id) != typed.version]
+    if not wrong:
+        return
+    fields = {f"{id}.secrets" if id in versions else "form": _CHANGED if id in versions else _REMOVED for id in wrong}
+    newer = [{"id": id, "version": versions.get(id)} for id in wrong]
+    raise Conflict(next(iter(fields.values())), code="changed", fields=fields, details={"storages": newer})
 
 
 def _checked(storage: Storage, said: Mapping[str, str]) -> dict[str, str]:
@@ -72,7 +87,7 @@ def _checked(storage: Storage, said: Mapping[str, str]) -> dict[str, str]:
 
 
 def _at(storage: Storage, problem: Invalid) -> Invalid:
-    fields = {f"{storage.directory}.{name.removeprefix('secrets.')}": each for name, each in problem.fields.items()}
+    fields = {f"{storage.id}.{name.removeprefix('secrets.')}": each for name, each in problem.fields.items()}
     return Invalid(problem.message, fields=fields)
 
 
@@ -80,24 +95,29 @@ async def _look(parts: Parts, storage: Storage, secrets: Mapping[str, str]) -> N
     """Only what is surely refused is not taken: the session itself says what else is wrong."""
     found = await storage_looks.look(parts, storage, secrets)
     if found.outcome is Outcome.DENIED:
-        raise Invalid(found.outcome.words, fields={f"{storage.directory}.secrets": found.outcome.words})
+        raise Invalid(found.outcome.words, fields={f"{storage.id}.secrets": found.outcome.words})
 
 
-async def _take(parts: Parts, person: Person, storage: Storage, secrets: Mapping[str, str], *, keep: bool) -> None:
-    if not keep:
+async def _take(parts: Parts, person: Person, storage: Storage, secrets: Mapping[str, str], *, keep: bool) -> bool:
+    """Store them for that very version of the storage; False if there is another one by now."""
+    if not keep:  # held by its version, too
         parts.once.hold(person.name, storage, secrets)
-        return
+        return True
     sealed = await parts.keeper.seal(mounts.own(storage, person), secrets)
 
     def work(tx: Transaction) -> None:
-        tx.storages.keep(storage.id, person.name, sealed, parts.now())
+        tx.storages.keep(storage, person.name, sealed, parts.now())
         _record(tx, parts, person, storage.directory, "storage credentials kept")
 
     try:
-        await write(parts, work)
-    except Clash:  # two windows: the other one was faster
-        await write(parts, work)
+        try:
+            await write(parts, work)
+        except Clash:  # two windows: the other one was faster
+            await write(parts, work)
+    except Lost:
+        return False
     parts.once.forget(person.name, storage)
+    return True
 
 
 async def mine(parts: Parts, person: Person) -> list[Kept]:

@@ -103,9 +103,8 @@ async def changing(parts: Parts, person: Person, project: Project, name: str, ch
 
     def work(tx: Transaction) -> Storage:
         saving.require_free(tx, project, looked)
-        if dict(looked.settings) != dict(storage.settings):
-            tx.storages.forget_all(storage.id)
-        made = tx.storages.change(looked, change.version, sealed)
+        moved = dict(looked.settings) != dict(storage.settings)
+        made = tx.storages.change(looked, change.version, sealed, moved=moved)
         _record(tx, parts, person, project, made, "storage changed")
         return made
 
@@ -172,7 +171,7 @@ async def _wanted(
 
 
 async def _opened(parts: Parts, storage: Storage) -> Mapping[str, str]:
-    sealed = (await read(parts, lambda tx: tx.storages.secrets([storage.id]))).get(storage.id, "")
+    sealed = (await read(parts, lambda tx: tx.storages.secrets([storage]))).get(storage.id, "")
     try:
         return await parts.keeper.open(storage.id, sealed)
     except Unreadable:

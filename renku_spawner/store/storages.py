@@ -24,16 +24,24 @@ _KEY: BindParameter[str] = bindparam("key")
 _NAME: BindParameter[str] = bindparam("person")
 _OF_PROJECT = select(*_FIELDS).where(_S.project == _KEY).order_by(_S.position, _S.id)
 _GET = select(*_FIELDS).where(_S.id == _KEY)
-_SECRETS = select(_S.id, _S.secret).where(_S.id.in_(bindparam("keys", expanding=True)), _S.secret.is_not(None))
+_SECRETS = select(_S.id, _S.version, _S.secret).where(
+    _S.id.in_(bindparam("keys", expanding=True)), _S.secret.is_not(None)
+)
 _NEXT = select(func.coalesce(func.max(_S.position), 0) + 1).where(_S.project == _KEY)
 _INSERT = insert(storages)
 _CHANGE = update(storages).where(_S.id == _KEY, _S.version == bindparam("seen"))
 _NOTE = update(storages).where(_S.id == _KEY, _S.version == bindparam("seen")).values(checked=bindparam("found"))
+_LOCK = update(storages).where(_S.id == _KEY).values(version=_S.version)
+_LOCK_VERSION = _LOCK.where(_S.version == bindparam("seen"))
 _DELETE = delete(storages).where(_S.id == _KEY)
 _THERE = select(_S.id).where(_S.project == _KEY)
-_WIPE = update(storages).where(_S.project == _KEY).values(secret=None)
+_WIPE = update(storages).where(_S.project == _KEY).values(secret=None, version=_S.version + 1)
 _WIPE_KEPT = delete(storage_credentials).where(_C.storage.in_(_THERE))
-_KEPT = select(_C.storage, _C.secret).where(_C.username == _NAME, _C.storage.in_(bindparam("keys", expanding=True)))
+_KEPT = (
+    select(_C.storage, _S.version, _C.secret)
+    .join(storages)
+    .where(_C.username == _NAME, _C.storage.in_(bindparam("keys", expanding=True)))
+)
 _MINE = select(_C.storage, _C.kept_at, _S.directory, _S.project).join(storages).where(_C.username == _NAME)
 _KEEP = insert(storage_credentials)
 _RENEW = update(storage_credentials).where(_C.storage == _KEY, _C.username == _NAME)
@@ -80,17 +88,21 @@ class StorageStore:
         self._db.run(_INSERT, **fixed, **made, version=1, **_written(storage))
         return self._there(storage.id)
 
-    def change(self, storage: Storage, seen: int, sealed: Sealed | None) -> Storage:
-        """Store *storage*, and another secret unless *sealed* is None; what is not each user's own is forgotten.
+    def change(self, storage: Storage, seen: int, sealed: Sealed | None, *, moved: bool = False) -> Storage:
+        """Store *storage*, and another secret unless *sealed* is None.
+
+        The credentials that users keep for it are deleted if it has *moved* to another address, or if it is not opened
+        with each user's own any more.
 
         Raises:
-            Lost: somebody changed it since version *seen*.
+            Lost: it was changed since version *seen*.
             Clash: `storage`.
         """
         values = {**_written(storage), "version": seen + 1} | ({"secret": sealed.secret} if sealed else {})
         if not self._db.run(_CHANGE.values(values), key=storage.id, seen=seen):
             raise Lost
-        if storage.credentials is not Credentials.USER:
+        # Only now: the row is locked, so that no `keep` of the former version can come behind this.
+        if moved or storage.credentials is not Credentials.USER:
             self._db.run(_FORGET_ALL_OF, key=storage.id)
         return self._there(storage.id)
 
@@ -100,39 +112,43 @@ class StorageStore:
 
     def remove(self, id: str) -> bool:
         """With all credentials for it; whether it was there."""
+        self._db.run(_LOCK, key=id)  # a `keep` that runs now is waited for, or finds nothing
         self._db.run(_FORGET_ALL_OF, key=id)
         return bool(self._db.run(_DELETE, key=id))
 
     def wipe(self, project: str) -> None:
         """Forget all credentials for what the project has: its own, and those of its people."""
-        self._db.run(_WIPE_KEPT, key=project)
         self._db.run(_WIPE, key=project)
+        self._db.run(_WIPE_KEPT, key=project)
 
-    def secrets(self, ids: Iterable[str]) -> dict[str, str]:
-        """The projects' own, encrypted, by storage."""
-        return {row[0]: row[1] for row in self._some(_SECRETS, ids)}
+    def secrets(self, storages: Iterable[Storage]) -> dict[str, str]:
+        """The projects' own, encrypted, by storage; without those of storages that have another version by now."""
+        return self._of_version(_SECRETS, storages)
 
-    def kept(self, username: str, ids: Iterable[str]) -> dict[str, str]:
-        """What *username* keeps for those storages, encrypted, by storage."""
-        return {row[0]: row[1] for row in self._some(_KEPT, ids, person=username)}
+    def kept(self, username: str, storages: Iterable[Storage]) -> dict[str, str]:
+        """What *username* keeps for those storages, likewise."""
+        return self._of_version(_KEPT, storages, person=username)
 
     def mine(self, username: str) -> list[Kept]:
         rows = self._db.rows(_MINE, person=username)
         return [Kept(storage=row[0], at=row[1], directory=row[2], project=row[3]) for row in rows]
 
-    def keep(self, id: str, username: str, sealed: str, now: datetime) -> None:
-        """Raises Clash: `storage`, when the same person keeps two at once."""
+    def keep(self, storage: Storage, username: str, sealed: str, now: datetime) -> None:
+        """Store the credentials that *username* entered for this very version of *storage*.
+
+        Raises:
+            Lost: the storage was changed or removed.
+            Clash: `storage`, when the same person keeps two at once.
+        """
+        if not self._db.run(_LOCK_VERSION, key=storage.id, seen=storage.version):
+            raise Lost
         values = {"secret": sealed, "kept_at": now}
-        if not self._db.run(_RENEW.values(values), key=id, person=username):
-            self._db.run(_KEEP, storage=id, username=username, **values)
+        if not self._db.run(_RENEW.values(values), key=storage.id, person=username):
+            self._db.run(_KEEP, storage=storage.id, username=username, **values)
 
     def forget(self, id: str, username: str) -> bool:
         """Whether there was anything."""
         return bool(self._db.run(_FORGET, key=id, person=username))
-
-    def forget_all(self, id: str) -> None:
-        """What all people keep for a storage, which is then somewhere else."""
-        self._db.run(_FORGET_ALL_OF, key=id)
 
     def keepers(self) -> list[str]:
         """Who keeps anything."""
@@ -142,9 +158,12 @@ class StorageStore:
         """All that these people keep; how much it was."""
         return self._db.run(_FORGET_PEOPLE, names=sorted(names))
 
-    def _some(self, statement: Any, ids: Iterable[str], **values: str) -> Sequence[Sequence[Any]]:
-        keys = sorted(ids)
-        return self._db.rows(statement, keys=keys, **values) if keys else ()
+    def _of_version(self, statement: Any, storages: Iterable[Storage], **values: str) -> dict[str, str]:
+        """Secrets by storage. One statement reads a secret with the version that it belongs to, so that no address of
+        one version ever meets a secret of another."""
+        versions = {storage.id: storage.version for storage in storages}
+        rows = self._db.rows(statement, keys=sorted(versions), **values) if versions else ()
+        return {id: secret for id, version, secret in rows if versions[id] == version}
 
     def _there(self, id: str) -> Storage:
         found = self.get(id)

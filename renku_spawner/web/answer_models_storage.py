@@ -41,6 +41,7 @@ class AskedStorageAnswer(Answer):
     id: str
     directory: str
     kind: str
+    version: int = Field(description="Credentials are entered for it, and for no other")
     options: list[str] = Field(description="Which credentials it takes", examples=[["user", "pass"]])
     missing: bool
 

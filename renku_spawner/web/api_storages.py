@@ -83,7 +83,7 @@ class Credentials(RenkuAPIHandler):
         ),
         "post": Operation(
             summary="Enter your own credentials for storages of a session",
-            scope=LAUNCH, body=OwnCredentialsBody, answer=AskedStorageList, errors=(422, 429),
+            scope=LAUNCH, body=OwnCredentialsBody, answer=AskedStorageList, errors=(409, 422, 429),
         ),
     }  # fmt: skip
 
@@ -94,7 +94,7 @@ class Credentials(RenkuAPIHandler):
         body = self.body(OwnCredentialsBody)
         throttle.count_look(self.parts, self.person.name)
         here = (self.parts, self.person, self.ref(ref), session_id)
-        self.answer(asked(await storage_credentials.enter(*here, body.secrets, keep=body.keep)))
+        self.answer(asked(await storage_credentials.enter(*here, body.value(), keep=body.keep)))
 
 
 class Kept(RenkuAPIHandler):
@@ -125,7 +125,7 @@ def asked(found: Asked) -> AskedStorageList:
     missing = {storage.id for storage in found.missing}
     rows = [
         AskedStorageAnswer(
-            id=each.id, directory=each.directory, kind=each.kind, missing=each.id in missing,
+            id=each.id, directory=each.directory, kind=each.kind, version=each.version, missing=each.id in missing,
             options=[option.name for option in each.of_kind.credentials],
         )
         for each in found.storages

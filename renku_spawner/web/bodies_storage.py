@@ -6,8 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from ..domain.storage import Credentials, NewStorage, StorageChange
-from .bodies import Body, Text, Version, Word
+from ..domain.storage import Credentials, NewStorage, OwnCredentials, StorageChange
+from ..domain.storage_checks import STORAGES_LIMIT
+from .bodies import Body, Id, Text, Version, Word
 
 Whose = Literal["none", "project", "user"]
 Said = dict[Word, Text]
@@ -45,10 +46,21 @@ class StorageChangeBody(Body):
         return StorageChange(**vars(self) | {"credentials": whose})
 
 
-class OwnCredentialsBody(Body):
-    """One's own credentials for storages of a session, by their directories."""
+class StorageCredentialsBody(Body):
+    """One's own credentials for one version of a storage; of another one they answer 409 `changed`, unused."""
 
-    secrets: dict[Word, Said] = Field(repr=False)
+    id: Id
+    version: Version
+    secrets: Said = Field(description="By the names of its options", examples=[{"user": "ada"}], repr=False)
+
+
+class OwnCredentialsBody(Body):
+    """One's own credentials for storages of a session, for the versions that were read."""
+
+    storages: list[StorageCredentialsBody] = Field(max_length=STORAGES_LIMIT)
     keep: bool = Field(
         default=True, description="Whether they are kept, encrypted; otherwise they serve for the starts of an hour"
     )
+
+    def value(self) -> dict[str, OwnCredentials]:
+        return {each.id: OwnCredentials(version=each.version, secrets=each.secrets) for each in self.storages}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from ..domain.storage import Credentials, NewStorage, Storage, StorageChange
+from ..domain.storage import Credentials, NewStorage, OwnCredentials, Storage, StorageChange
 from ..domain.storage_kinds import Kind
 from . import bodies
 from .bodies import Body, Text, Word
 
-SETTING, SECRET = "setting_", "secret_"
+SETTING, SECRET, SEEN = "setting_", "secret_", "version_"
 
 
 class StorageForm(Body):
@@ -45,15 +45,13 @@ class CredentialsForm(Body):
 def read(fields: Mapping[str, Any]) -> StorageForm:
     """Raises Invalid, as `RenkuHandler.filled`; options are for the domain to judge."""
     plain = {k: v for k, v in fields.items() if k != "_xsrf" and not k.startswith((SETTING, SECRET))}
-    version = str(plain.get("version", ""))
-    if version.isascii() and version.isdigit() and len(version) < 10:
-        plain["version"] = int(version)
+    plain["version"] = number(plain.get("version"))
     return bodies.check(StorageForm, plain)
 
 
 def check(fields: Mapping[str, Any]) -> CredentialsForm:
     """What stands beside one's own credentials. Raises Invalid."""
-    return bodies.check(CredentialsForm, dict(fields))
+    return bodies.check(CredentialsForm, {key: value for key, value in fields.items() if not _is_of_storage(key)})
 
 
 def said(fields: Mapping[str, Any], prefix: str) -> dict[str, str]:
@@ -62,10 +60,28 @@ def said(fields: Mapping[str, Any], prefix: str) -> dict[str, str]:
     return {key: value for key, value in found.items() if isinstance(value, str) and value.strip()}
 
 
-def own(fields: Mapping[str, Any], directories: list[str]) -> dict[str, dict[str, str]]:
-    """One's own credentials, by the number of the storage in the form; a storage with nothing typed is left out."""
-    found = {name: said(fields, f"{SECRET}{number}_") for number, name in enumerate(directories)}
-    return {name: secrets for name, secrets in found.items() if secrets}
+def _is_of_storage(key: str) -> bool:
+    return key == "_xsrf" or key.startswith((SECRET, SEEN))
+
+
+def own(fields: Mapping[str, Any]) -> dict[str, OwnCredentials]:
+    """One's own credentials as they were typed, by the ids of the storages; one with nothing typed is left out.
+
+    A form without the version of a storage is from before it carried one: no version is 0, so that it has changed.
+    """
+    ids = dict.fromkeys(key.removeprefix(SECRET).partition("_")[0] for key in fields if key.startswith(SECRET))
+    typed = {id: said(fields, f"{SECRET}{id}_") for id in ids}
+    return {
+        id: OwnCredentials(version=number(fields.get(f"{SEEN}{id}")), secrets=secrets)
+        for id, secrets in typed.items()
+        if secrets
+    }
+
+
+def number(typed: Any) -> int:
+    """A version as a hidden field has it; 0, which nothing has, of what is none."""
+    text = str(typed)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 def blank(kind: Kind) -> dict[str, Any]:

@@ -140,8 +140,7 @@ class SessionCredentials(OfSession):
 
     async def form(self, ref: str, session_id: str, errors: Mapping[str, str]) -> None:
         found = await storage_credentials.asked(self.parts, self.person, self.ref(ref), session_id)
-        numbers = {storage.directory: number for number, storage in enumerate(found.storages)}
-        said = {_at(key, numbers): text for key, text in errors.items()}
+        said = {_at(key): text for key, text in errors.items()}
         view = views_storages.asked(found, self.frame, keeps=self.parts.keeper.available)
         self.show("renku_credentials.html", "projects", errors=said, project=head(found.project, self.frame), **view)
 
@@ -155,20 +154,17 @@ class SessionCredentials(OfSession):
         self.go(self.urls.session(ref, session_id), "" if keep.start else "saved")
 
     async def _entered(self, ref: str, session_id: str) -> CredentialsForm:
-        plain = {key: value for key, value in self.fields.items() if not key.startswith(SECRET) and key != "_xsrf"}
-        form = forms_storage.check(plain)
-        found = await storage_credentials.asked(self.parts, self.person, self.ref(ref), session_id)
-        secrets = forms_storage.own(self.fields, [storage.directory for storage in found.storages])
+        form, entered = forms_storage.check(self.fields), forms_storage.own(self.fields)
         throttle.count_look(self.parts, self.person.name)
-        here = (self.parts, self.person, found.project.id, session_id)
-        await storage_credentials.enter(*here, secrets, keep=form.keep == "yes")
+        here = (self.parts, self.person, self.ref(ref), session_id)
+        await storage_credentials.enter(*here, entered, keep=form.keep == "yes")
         return form
 
 
-def _at(key: str, numbers: Mapping[str, int]) -> str:
-    """`era5.pass` stands at `secret_0_pass`."""
-    directory, _, option = key.rpartition(".")
-    return f"{SECRET}{numbers[directory]}_{option}" if directory in numbers else key
+def _at(key: str) -> str:
+    """`<id>.pass` stands at `secret_<id>_pass`."""
+    storage, dot, option = key.rpartition(".")
+    return f"{SECRET}{storage}_{option}" if dot else key
 
 
 class CredentialsRemoval(RenkuHandler):

@@ -120,7 +120,9 @@ def asked(found: Asked, frame: Frame, *, keeps: bool) -> View:
         "start_url": f"{page}/start",
         "storages": [
             {
-                "id": f"{forms_storage.SECRET}{number}_secrets",
+                "id": f"{forms_storage.SECRET}{each.id}_secrets",
+                "seen": f"{forms_storage.SEEN}{each.id}",
+                "version": each.version,
                 "directory": each.directory,
                 "words": each.words,
                 "where": each.settings.get("url") or each.settings.get("host") or each.settings.get("endpoint") or "",
@@ -129,10 +131,10 @@ def asked(found: Asked, frame: Frame, *, keeps: bool) -> View:
                 if each.id in missing
                 else f"{frame.urls.base}renku/storages/{each.id}/credentials/delete",
                 "fields": [
-                    _field(option, f"{forms_storage.SECRET}{number}_", ()) for option in each.of_kind.credentials
+                    _field(option, f"{forms_storage.SECRET}{each.id}_", ()) for option in each.of_kind.credentials
                 ],
             }
-            for number, each in enumerate(found.storages)
+            for each in found.storages
         ],
     }
 

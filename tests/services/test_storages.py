@@ -17,7 +17,7 @@ from renku_spawner.domain.project import Member, NewProject, ProjectChange
 from renku_spawner.domain.repository import NewRepository
 from renku_spawner.domain.resources import ResourceClass
 from renku_spawner.domain.session import Configuration, NewSession, SessionChange
-from renku_spawner.domain.storage import Credentials, NewStorage, Outcome, Storage, StorageChange
+from renku_spawner.domain.storage import Credentials, NewStorage, Outcome, OwnCredentials, Storage, StorageChange
 from renku_spawner.domain.volume import Volume
 from renku_spawner.keeper import HubKeeper
 from renku_spawner.registry.guard import Guard
@@ -70,6 +70,10 @@ async def parts(parts: Parts, keys: CryptKeeper) -> AsyncIterator[Parts]:
 def dav(url: str, **more: Any) -> NewStorage:
     usual = {"kind": "webdav", "directory": "era5", "settings": {"url": url}, "credentials": Credentials.PROJECT}
     return NewStorage(**usual | {"secrets": KEYS} | more)
+
+
+def typed(storage: Storage, **more: str) -> dict[str, OwnCredentials]:
+    return {storage.id: OwnCredentials(version=storage.version, secrets={**KEYS, **more})}
 
 
 async def refused(call: Any, what: type[Exception] = Invalid) -> Any:
@@ -203,7 +207,7 @@ async def test_a_host_that_is_listed_no_more_is_mounted_no_more(parts: Parts, ur
 async def test_each_user_enters_their_own_which_are_kept_if_they_want(
     parts: Parts, url: str, keys: CryptKeeper
 ) -> None:
-    await storages.add(parts, ADA, PATH, dav(url, credentials=Credentials.USER, secrets={}))
+    made = await storages.add(parts, ADA, PATH, dav(url, credentials=Credentials.USER, secrets={}))
     id = await session(parts)
     refusal = await refused(instances.prepare(parts, CAROL, id), Refused)
     assert (refusal.code, refusal.details["storages"], refusal.details["session"]) == (
@@ -212,11 +216,13 @@ async def test_each_user_enters_their_own_which_are_kept_if_they_want(
         id,
     )
 
-    wrong = storage_credentials.enter(parts, CAROL, PATH, id, {"era5": {**KEYS, "pass": "guessed"}}, keep=True)
-    assert list((await refused(wrong)).fields) == ["era5.secrets"]
-    short = storage_credentials.enter(parts, CAROL, PATH, id, {"era5": {"user": "ada"}}, keep=True)
-    assert list((await refused(short)).fields) == ["era5.pass"]
-    done = await storage_credentials.enter(parts, CAROL, PATH, id, {"era5": KEYS}, keep=True)
+    wrong = storage_credentials.enter(parts, CAROL, PATH, id, typed(made, **{"pass": "guessed"}), keep=True)
+    assert list((await refused(wrong)).fields) == [f"{made.id}.secrets"]
+    short = storage_credentials.enter(
+        parts, CAROL, PATH, id, {made.id: OwnCredentials(version=1, secrets={"user": "ada"})}, keep=True
+    )
+    assert list((await refused(short)).fields) == [f"{made.id}.pass"]
+    done = await storage_credentials.enter(parts, CAROL, PATH, id, typed(made), keep=True)
     assert (len(done.storages), done.missing) == (1, [])
     assert (await instances.prepare(parts, CAROL, id)).storages[0].options["user"] == USER
     await refused(instances.prepare(parts, BOB, id), Refused)
@@ -227,11 +233,11 @@ async def test_each_user_enters_their_own_which_are_kept_if_they_want(
     await storage_credentials.forget(parts, CAROL, kept.storage)
     await refused(instances.prepare(parts, CAROL, id), Refused)
 
-    await storage_credentials.enter(parts, CAROL, PATH, id, {"era5": KEYS}, keep=False)
+    await storage_credentials.enter(parts, CAROL, PATH, id, typed(made), keep=False)
     assert await storage_credentials.mine(parts, CAROL) == []
     assert (await instances.prepare(parts, CAROL, id)).storages
     keys.keys = []
-    unkept = storage_credentials.enter(parts, CAROL, PATH, id, {"era5": KEYS}, keep=True)
+    unkept = storage_credentials.enter(parts, CAROL, PATH, id, typed(made), keep=True)
     assert list((await refused(unkept)).fields) == ["keep"]
 
 
@@ -242,17 +248,20 @@ async def test_what_people_keep_goes_with_the_address_the_project_and_the_person
     async def kept_by(person: Person) -> int:
         return len(await storage_credentials.mine(parts, person))
 
+    def there() -> Storage:
+        with parts.db.read() as tx:
+            found: Storage | None = tx.storages.get(made.id)
+        assert found
+        return found
+
     async def enter(person: Person, *, keep: bool = True) -> None:
-        await storage_credentials.enter(parts, person, PATH, id, {"era5": KEYS}, keep=keep)
+        await storage_credentials.enter(parts, person, PATH, id, typed(there()), keep=keep)
         assert (await instances.prepare(parts, person, id)).storages
 
     for keep in (True, False):
         await enter(CAROL, keep=keep)
-        with parts.db.read() as tx:
-            there: Storage | None = tx.storages.get(made.id)
-        assert there
         away = {"url": f"{url}/sub"} if keep else {"url": url}
-        await storages.change(parts, BOB, PATH, made.id, StorageChange(version=there.version, settings=away))
+        await storages.change(parts, BOB, PATH, made.id, StorageChange(version=there().version, settings=away))
         await refused(instances.prepare(parts, CAROL, id), Refused)
     await enter(CAROL)
     with parts.db.write() as tx:

@@ -134,11 +134,13 @@ CREDENTIALS: dict[str, Any] = {
     "start_url": PROJECT + "/-/sessions/k2n6gwz8cfye/start",
     "storages": [
         {
-            "id": "secret_0_secrets", "directory": "era5-alps", "words": "S3, read only", "where": "https://s3.example.org",
+            "id": "secret_storageaaaaa_secrets", "seen": "version_storageaaaaa", "version": 3,
+            "directory": "era5-alps", "words": "S3, read only", "where": "https://s3.example.org",
             "missing": True, "forget": None, "fields": STORAGE_FIELDS[2:],
         },
         {
-            "id": "secret_1_secrets", "directory": "cloud", "words": "WebDAV, read only", "where": "", "missing": False,
+            "id": "secret_storagebbbbb_secrets", "seen": "version_storagebbbbb", "version": 1,
+            "directory": "cloud", "words": "WebDAV, read only", "where": "", "missing": False,
             "forget": BASE + "renku/storages/storagebbbbb/credentials/delete", "fields": [],
         },
     ],
@@ -1058,7 +1060,12 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         "renku_credentials.html",
         CREDENTIALS
         | {"project": ABOUT_PROJECT, "session": ONE_SESSION, "keeps": False}
-        | {"errors": {"secret_0_secrets": "These credentials are refused.", "secret_user": "User name, please."}},
+        | {
+            "errors": {
+                "secret_storageaaaaa_secrets": "These credentials are refused.",
+                "secret_user": "User name, please.",
+            }
+        },
     ),
     "settings-gitlab": (
         "renku_settings.html",

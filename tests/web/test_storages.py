@@ -1,5 +1,8 @@
 """Storages in the browser and the API: an editor adds one, each user enters their own, and nobody reads it again."""
 
+import asyncio
+import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +12,8 @@ import pytest
 from renku_spawner.domain.access import Action
 from renku_spawner.domain.instance import Status
 from tests.fixtures import canaries
-from tests.fixtures.remotes import USER, served
-from tests.fixtures.renku import RenkuHub, xsrf
+from tests.fixtures.remotes import USER, Recorder, recorder, served
+from tests.fixtures.renku import RenkuHub, until, xsrf
 
 SETTINGS = {"Renku": {"storage_hosts": {"127.0.0.1"}}}
 
@@ -22,6 +25,16 @@ def secret() -> str:
 
 async def post(client: httpx.AsyncClient, address: str, **fields: Any) -> httpx.Response:
     return await client.post(address.removeprefix("/@/space%20word/hub/"), data={**fields, "_xsrf": xsrf(client)})
+
+
+def typed(storage: str, password: str, version: int = 1) -> dict[str, str]:
+    """The form of one's own credentials, for a *version* of a storage."""
+    fields = {"user": USER, "pass": password}
+    return {
+        f"version_{storage}": str(version),
+        "keep": "yes",
+        **{f"secret_{storage}_{name}": text for name, text in fields.items()},
+    }
 
 
 async def hub_with(renku_hub: Any) -> RenkuHub:
@@ -94,13 +107,12 @@ async def test_a_start_leads_to_the_credentials_that_it_lacks_and_goes_on_from_t
         assert (led.status_code, led.headers["location"].partition("?")[0][-12:]) == (303, "/credentials")
         offered = (await carol.get(f"{page}/credentials")).text
         assert "Save and start" in offered and 'name="without_storages" value="era5"' in offered
-        wrong = await post(carol, f"{page}/credentials", secret_0_user=USER, secret_0_pass="guessed", keep="yes")
+        where = made.json()["id"]
+        wrong = await post(carol, f"{page}/credentials", **typed(where, "guessed"))
         assert (wrong.status_code, "These credentials are refused." in wrong.text) == (422, True)
-        short = await post(carol, f"{page}/credentials", secret_0_user=USER, keep="yes")
-        assert 'id="secret_0_pass-error"' in short.text
-        entered = await post(
-            carol, f"{page}/credentials", secret_0_user=USER, secret_0_pass=secret, keep="yes", start="yes"
-        )
+        short = await post(carol, f"{page}/credentials", **typed(where, ""))
+        assert f'id="secret_{where}_pass-error"' in short.text
+        entered = await post(carol, f"{page}/credentials", **typed(where, secret), start="yes")
         assert (entered.status_code, entered.headers["location"][-12:]) == (303, session.id), entered.text
         await hub.becomes(session, Status.RUNNING, "carol")
 
@@ -111,3 +123,107 @@ async def test_a_start_leads_to_the_credentials_that_it_lacks_and_goes_on_from_t
     assert (await post(carol, forget)).status_code == 303
     asked = await hub.client("carol").get(f"{api}/sessions/{session.id}/credentials")
     assert [(row["directory"], row["missing"]) for row in asked.json()["items"]] == [("era5", True)]
+
+
+class Stale:
+    """Carol has opened the form for a storage at one server, and bob has a server of his own."""
+
+    def __init__(self, hub: RenkuHub, good: Recorder, evil: Recorder, secret: str) -> None:
+        self.hub, self.good, self.evil, self.secret = hub, good, evil, secret
+        self.bob, self.carol = hub.client("bob"), hub.client("carol")
+        self.api = "api/renku/projects/alice%2Fclimate"
+
+    async def add(self, directory: str, where: Recorder) -> str:
+        body = {"kind": "webdav", "directory": directory, "settings": {"url": where.url}, "credentials": "user"}
+        made = await self.bob.post(f"{self.api}/storages", json=body)
+        assert made.status_code == 201, made.text
+        return str(made.json()["id"])
+
+    async def move(self, storage: str) -> None:
+        body = {"version": 1, "settings": {"url": self.evil.url}}
+        moved = await self.bob.patch(f"{self.api}/storages/{storage}", json=body)
+        assert (moved.status_code, moved.json().get("version")) == (200, 2), moved.text
+
+    async def open_form(self) -> None:
+        found = await self.hub.parts.source.get(self.hub.person("alice"), "alice/climate", Action.READ)
+        self.session = await self.hub.session(found)
+        self.visitor = await self.hub.visitor("carol")
+        self.page = f"renku/projects/alice/climate/-/sessions/{self.session.id}"
+        self.shown = (await self.visitor.get(f"{self.page}/credentials")).text
+
+    async def submit(self, *storages: str) -> httpx.Response:
+        """What a browser sends: hidden fields as they were shown, and what carol has typed for *storages*."""
+        fields = dict(re.findall(r'<input type="hidden" name="(version_\w+)" value="(\d+)">', self.shown))
+        for storage in storages:
+            fields |= {f"secret_{storage}_user": USER, f"secret_{storage}_pass": self.secret}
+        return await post(self.visitor, f"{self.page}/credentials", **fields, keep="yes", start="yes")
+
+    async def require_unused(self, missing: dict[str, bool]) -> None:
+        """Nothing of carol's is stored for another address, or was shown to one."""
+        asked = (await self.carol.get(f"{self.api}/sessions/{self.session.id}/credentials")).json()["items"]
+        assert {row["directory"]: row["missing"] for row in asked} == missing
+        start = await self.carol.post(f"{self.api}/sessions/{self.session.id}/start")
+        assert (start.status_code, start.json()["code"]) == (409, "storage_credentials")
+        assert self.evil.passwords == []
+
+
+@pytest.fixture
+async def stale(renku_hub: Any, secret: str) -> AsyncIterator[Stale]:
+    hub = await hub_with(renku_hub)
+    with recorder() as good, recorder() as evil:
+        yield Stale(hub, good, evil, secret)
+
+
+async def test_a_storage_that_moved_since_the_form_was_shown_gets_no_credentials(stale: Stale) -> None:
+    labdata = await stale.add("labdata", stale.good)
+    await stale.open_form()
+    assert stale.good.url in stale.shown.replace("<wbr>", "")
+    await stale.move(labdata)
+    again = await stale.submit(labdata)
+    assert (again.status_code, "It was changed since you opened this page." in again.text) == (409, True)
+    assert stale.evil.url in again.text.replace("<wbr>", "") and stale.secret not in again.text
+    await stale.require_unused({"labdata": True})
+    stale.shown = again.text  # now it is meant for the other one
+    assert (await stale.submit(labdata)).status_code == 303
+    assert stale.evil.passwords == [stale.secret]
+
+
+async def test_a_storage_that_takes_the_place_of_a_deleted_one_gets_no_credentials(stale: Stale) -> None:
+    labdata = await stale.add("labdata", stale.good)
+    await stale.add("zevil", stale.evil)
+    await stale.open_form()
+    assert (await stale.bob.delete(f"{stale.api}/storages/{labdata}")).status_code == 204
+    again = await stale.submit(labdata)
+    assert (again.status_code, "A storage was removed or changed" in again.text) == (409, True)
+    await stale.require_unused({"zevil": True})
+
+
+async def test_a_storage_that_was_added_again_under_its_name_gets_no_credentials(stale: Stale) -> None:
+    labdata = await stale.add("labdata", stale.good)
+    await stale.open_form()
+    assert (await stale.bob.delete(f"{stale.api}/storages/{labdata}")).status_code == 204
+    await stale.add("labdata", stale.evil)
+    address = f"{stale.api}/sessions/{stale.session.id}/credentials"
+    secrets = {"user": USER, "pass": stale.secret}
+    refused = await stale.carol.post(address, json={"storages": [{"id": labdata, "version": 1, "secrets": secrets}]})
+    assert (refused.status_code, refused.json()["code"]) == (409, "changed")
+    assert refused.json()["storages"] == [{"id": labdata, "version": None}]
+    by_name = await stale.carol.post(address, json={"secrets": {"labdata": secrets}})
+    assert (by_name.status_code, sorted(by_name.json()["fields"])) == (422, ["secrets", "storages"])
+    await stale.require_unused({"labdata": True})
+
+
+async def test_a_storage_that_moves_during_the_look_gets_no_credentials(stale: Stale) -> None:
+    labdata = await stale.add("labdata", stale.good)
+    await stale.open_form()
+    stale.good.answers.clear()
+    submitted = asyncio.create_task(stale.submit(labdata))
+    try:
+        await until(lambda: stale.good.passwords, why="the hub looks into the storage")
+        await stale.move(labdata)
+    finally:
+        stale.good.answers.set()
+    again = await submitted
+    assert (again.status_code, "It was changed since you opened this page." in again.text) == (409, True)
+    assert set(stale.good.passwords) == {stale.secret}
+    await stale.require_unused({"labdata": True})
