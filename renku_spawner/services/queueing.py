@@ -8,7 +8,7 @@ from ..domain.errors import RenkuError
 from ..domain.instance import Instance
 from ..domain.session import SessionSpec
 from ..store.database import Transaction
-from . import changes, runs
+from . import changes, runs, shares
 from .line import waiting
 from .parts import Parts, read
 
@@ -17,15 +17,18 @@ async def wait(parts: Parts, spec: SessionSpec) -> Instance:
     """Put a start in line; one that waits already, or comes up, stays as it is.
 
     Raises:
-        Refused: `already_running`, if another session of this environment was faster.
+        Refused: `already_running`, if another session of this environment was faster; `limit_user` or `limit_kept`,
+            if other starts have taken what its user may have.
         Unavailable: it changed under our hands again and again.
     """
     run, now = names.new_id(), parts.now()
 
     def work(tx: Transaction) -> Instance:
+        shares.lock_user(tx, parts.policy, spec.username)
         old = runs.present(tx, spec, now)
         if old.active:
             return old
+        shares.check_limits(tx, parts.policy, old)
         new = steps.queued(
             old, run=run, now=now, one_active=parts.policy.one_active_per_environment,
             turn=line.turn(tx.line.first(), tx.line.last_of(spec.username)),

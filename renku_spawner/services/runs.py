@@ -16,10 +16,9 @@ from ..domain.launch import Launch
 from ..domain.reasons import words
 from ..domain.session import SessionSpec
 from ..store.database import Clash, Transaction
-from . import changes, outcomes
+from . import changes, outcomes, shares
 from .instances import no_session
 from .parts import Parts, read
-from .shares import already_running
 
 _PAGE = 200  # instances, some 5 ms
 
@@ -45,13 +44,17 @@ async def begin(parts: Parts, spec: SessionSpec) -> Instance:
     """Store that a start is wanted, before anything outside is called.
 
     Raises:
-        Refused: `already_running`, if another session of this environment was faster.
+        Refused: `already_running`, if another session of this environment was faster; `limit_user` or `limit_kept`,
+            if other starts have taken what its user may have.
         Unavailable: it changed under our hands again and again.
     """
     run, now = names.new_id(), parts.now()
 
     def work(tx: Transaction) -> Instance:
+        shares.lock_user(tx, parts.policy, spec.username)
         old = present(tx, spec, now)
+        if not old.active:  # what waited in line is counted already
+            shares.check_limits(tx, parts.policy, old)
         new = steps.begun(
             old, run=run, claim=names.new_id(), now=now, one_active=parts.policy.one_active_per_environment,
             notices=told.of_start(spec), deadline=now + timedelta(seconds=parts.policy.start_timeout),
@@ -87,6 +90,8 @@ def chosen(spec: SessionSpec) -> dict[str, Any]:
 async def begin_or_refuse(parts: Parts, work: Callable[[Transaction], Instance], spec: SessionSpec) -> Instance:
     try:
         return await changes.stubbornly(parts, work)
+    except shares.LimitReached as reached:
+        raise await reached.read_refusal(parts) from None
     except Clash:
         slot = f"{spec.project}/{spec.environment}"
         refusal = await read(parts, lambda tx: _in_the_way(tx, spec.username, slot))
@@ -95,7 +100,7 @@ async def begin_or_refuse(parts: Parts, work: Callable[[Transaction], Instance],
 
 def _in_the_way(tx: Transaction, username: str, slot: str) -> Exception:
     other = tx.instances.in_slot(username, slot)
-    return already_running(tx, other) if other else Unavailable("Please try again.")
+    return shares.already_running(tx, other) if other else Unavailable("Please try again.")
 
 
 def _launch(instance: Instance) -> Launch:

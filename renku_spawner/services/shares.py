@@ -36,6 +36,19 @@ class _Exceeded:
     listed: str
 
 
+class LimitReached(Exception):
+    """A start would exceed a limit of its user; raised in a transaction, where the refusal's details cannot be read."""
+
+    def __init__(self, username: str, exceeded: _Exceeded) -> None:
+        super().__init__(exceeded.code)
+        self._username, self._exceeded = username, exceeded
+
+    async def read_refusal(self, parts: Parts) -> Refused:
+        """Return the refusal that `require` would have raised."""
+        person = Person(name=self._username, groups=frozenset(parts.groups_of(self._username)))
+        return await _refusal(parts, person, self._exceeded)
+
+
 async def of(parts: Parts, person: Person) -> Shares | None:
     """One's own shares; None where nothing is limited, which asks nobody."""
     running, kept = parts.policy.running_per_user, parts.policy.kept_per_user
@@ -58,17 +71,34 @@ async def require(parts: Parts, person: Person, session: Session) -> None:
         Refused: `already_running`; `limit_user`, `limit_kept`, whose details list what one has: `running` or `kept`,
             each with `session`, `title`, `project` (null where one may not see it any more) and `status`.
     """
-    found = await read(parts, lambda tx: _exceeded(tx, parts.policy, person, session))
-    if found is not None:
-        count = len(found.theirs)
-        raise Refused(
-            sentence(found.code, count=count, limit=found.limit),
-            code=found.code,
-            details={"count": count, "limit": found.limit, found.listed: await _listed(parts, person, found.theirs)},
-        )
+    exceeded = await read(parts, lambda tx: _obstacle(tx, parts.policy, person, session))
+    if exceeded is not None:
+        raise await _refusal(parts, person, exceeded)
 
 
-def _exceeded(tx: Transaction, policy: Policy, person: Person, session: Session) -> _Exceeded | None:
+def check_limits(tx: Transaction, policy: Policy, instance: Instance) -> None:
+    """Check the limits again in the write transaction that stores the start of *instance*, not active before it.
+
+    `require` reads long before that transaction, so several parallel starts may pass it.
+
+    Raises:
+        LimitReached: its user runs or keeps as many as they may.
+    """
+    exceeded = _exceeded(tx, policy, instance.username, instance)
+    if exceeded is not None:
+        raise LimitReached(instance.username, exceeded)
+
+
+def lock_user(tx: Transaction, policy: Policy, username: str) -> None:
+    """Let one transaction at a time count what *username* has, where an admin limits it. Call it before the first read.
+
+    Raises Busy.
+    """
+    if policy.running_per_user is not None or policy.kept_per_user is not None:
+        tx.instances.lock_user(username)
+
+
+def _obstacle(tx: Transaction, policy: Policy, person: Person, session: Session) -> _Exceeded | None:
     mine, name = tx.instances.get(session.id, person.name), person.name
     if mine is not None and mine.active:
         return None
@@ -76,14 +106,28 @@ def _exceeded(tx: Transaction, policy: Policy, person: Person, session: Session)
         other = tx.instances.in_slot(name, f"{session.project}/{session.environment.id}")
         if other is not None:
             raise already_running(tx, other)
+    return _exceeded(tx, policy, name, mine)
+
+
+def _exceeded(tx: Transaction, policy: Policy, username: str, mine: Instance | None) -> _Exceeded | None:
     limit = policy.running_per_user
-    if limit is not None and len(active := tx.instances.running_of(name)) >= limit:
+    if limit is not None and len(active := tx.instances.running_of(username)) >= limit:
         return _Exceeded(code="limit_user", limit=limit, theirs=active, listed="running")
     limit = policy.kept_per_user
     new = mine is None or mine.claim is None
-    if new and limit is not None and len(kept := tx.instances.kept_of(name)) >= limit:
+    if new and limit is not None and len(kept := tx.instances.kept_of(username)) >= limit:
         return _Exceeded(code="limit_kept", limit=limit, theirs=kept, listed="kept")
     return None
+
+
+async def _refusal(parts: Parts, person: Person, exceeded: _Exceeded) -> Refused:
+    count, limit = len(exceeded.theirs), exceeded.limit
+    listed = await _listed(parts, person, exceeded.theirs)
+    return Refused(
+        sentence(exceeded.code, count=count, limit=limit),
+        code=exceeded.code,
+        details={"count": count, "limit": limit, exceeded.listed: listed},
+    )
 
 
 async def _listed(parts: Parts, person: Person, theirs: Sequence[Instance]) -> list[dict[str, Any]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, and_, bindparam, func, or_, select, true, tuple_, update
+from sqlalchemy import BigInteger, BindParameter, and_, bindparam, func, or_, select, true, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ..domain.instance import Desired, Instance, Observed, Status, status_of
@@ -81,6 +82,9 @@ _INSERT = {
     "sqlite": sqlite.insert(instances).on_conflict_do_nothing(),
     "postgresql": postgresql.insert(instances).on_conflict_do_nothing(),
 }
+
+# Waits no longer than `lock_timeout`: https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
+_LOCK_USER = select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)))
 
 
 class InstanceStore:
@@ -169,6 +173,14 @@ class InstanceStore:
         """Everybody's whose data shall go and are not known to have gone."""
         return [whole(row) for row in self._db.rows(_DOOMED)]
 
+    def lock_user(self, username: str) -> None:
+        """Hold a lock of this user's until the transaction ends, so that no other one counts meanwhile. Raises Busy.
+
+        On SQLite a transaction that may write holds the whole database already.
+        """
+        if self._db.dialect == "postgresql":
+            self._db.value(_LOCK_USER, key=_lock_key(username))
+
     def running_of(self, username: str) -> list[Instance]:
         """The user's that run, start or wait in line, the longest asked for first; what stops already makes room."""
         return [whole(row) for row in self._db.rows(_RUNNING_OF, of_user=username)]
@@ -203,6 +215,12 @@ class InstanceStore:
     def touch(self, session_id: str, username: str, last_activity: datetime) -> None:
         """Move the last activity forward, never back; no step of its life, so the generation stays."""
         self._db.run(_TOUCH, in_session=session_id, of_user=username, at=last_activity)
+
+
+def _lock_key(username: str) -> int:
+    """Return the signed 64 bits by which PostgreSQL names the lock of a user's starts."""
+    digest = hashlib.sha256(b"renku_instances " + username.encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
 
 
 def whole(row: Sequence[Any]) -> Instance:

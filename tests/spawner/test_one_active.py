@@ -2,19 +2,20 @@
 
 import asyncio
 import threading
+from functools import partial
 
 import pytest
 from traitlets.config import Config
 
 from renku_spawner.app import Renku
 from renku_spawner.domain.access import Person
-from renku_spawner.domain.errors import Refused
+from renku_spawner.domain.errors import Refused, Unavailable
 from renku_spawner.domain.instance import Status
-from renku_spawner.services import instances, runs
+from renku_spawner.services import instances, queueing, runs
 from renku_spawner.store import migrate
 from renku_spawner.web.base_api import RenkuAPIHandler
 from tests.fixtures.fair import Stopwatch
-from tests.fixtures.renku import xsrf
+from tests.fixtures.renku import until, xsrf
 from tests.spawner import ways
 from tests.store import made
 
@@ -84,6 +85,74 @@ def test_of_two_parallel_starts_of_one_environment_exactly_one_wins(database_url
     assert len(winners) == ROUNDS
     for each in houses:
         each.db.dispose()
+
+
+def limited_house(url, **limits):
+    """The parts of one hub whose admin limits what each user has."""
+    c = Config()
+    c.Renku.db_url = url
+    c.Renku.one_active_per_environment = False
+    c.Renku.session_limits = limits
+    return Renku(config=c).parts
+
+
+def start_stubbornly(start, parts, spec):
+    """Start; return the code of the refusal, None if it was let through. Fifty at once may keep the database busy."""
+    while True:
+        try:
+            asyncio.run(start(parts, spec))
+        except Unavailable:
+            continue
+        except Refused as refused:
+            assert refused.details["limit"] == 3
+            return refused.code
+        return None
+
+
+@pytest.mark.parametrize("limit", ["running", "kept"])
+def test_of_fifty_parallel_starts_of_one_user_no_more_pass_than_an_admin_allows(database_url, limit):
+    migrate.upgrade(database_url)
+    houses = [limited_house(database_url, **{limit: 3}) for _ in range(2)]
+    with houses[0].db.write() as tx:
+        project, environment = made.project(tx, owner="ada"), made.environment(tx)
+        sessions = [made.session(tx, project, environment, f"S{number}") for number in range(50)]
+    ada = Person(name="ada")
+    specs = [asyncio.run(instances.prepare(houses[0], ada, session.id)) for session in sessions]
+    starts = [(runs.begin, queueing.wait)[number // 2 % 2] for number in range(50)]  # both on both hubs
+    works = [
+        partial(start_stubbornly, start, houses[number % 2], spec)
+        for number, (start, spec) in enumerate(zip(starts, specs, strict=True))
+    ]
+    codes = at_once(*works)
+    assert (codes.count(None), codes.count({"running": "limit_user", "kept": "limit_kept"}[limit])) == (3, 47)
+    with houses[0].db.read() as tx:
+        assert getattr(tx.instances, f"count_{limit}")("ada") == 3
+    for each in houses:
+        each.db.dispose()
+
+
+async def test_fifty_parallel_starts_over_both_apis_keep_to_the_limit(renku_hub):
+    hub = await renku_hub(Renku={"one_active_per_environment": False, "session_limits": {"running": 3}})
+    project = await hub.project()
+    sessions = [await hub.session(project, f"S{number}") for number in range(50)]
+
+    async def start(number, session):
+        if number % 2:
+            return await ways.start(hub, session)
+        return await hub.client("alice").post(f"api/users/alice/servers/{session.id}")
+
+    answers = await asyncio.gather(*[start(*each) for each in enumerate(sessions)])
+    spawners = hub.app.users["alice"].spawners
+    await until(lambda: not any(each.pending for each in spawners.values()), seconds=300, why="all starts are decided")
+    for answer in answers:  # on a busy machine some are answered before they are decided
+        assert answer.status_code < 300 or "You run 3 of 3 sessions" in answer.json()["message"], answer.text
+    with hub.parts.db.read() as tx:
+        running = tx.instances.running_of("alice")
+        launches = [launch for session in sessions for launch in tx.launches.of(session.id, "alice")]
+    assert (len(running), len(launches)) == (3, 3), "no more have ever begun"
+    assert {instance.status for instance in running} == {Status.RUNNING}
+    assert len(ways.servers(hub.parts.workspace)) == 3
+    assert ways.failure_count(hub) == 0
 
 
 @pytest.mark.parametrize("patience", [0.5, 0.001])
