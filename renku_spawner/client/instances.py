@@ -106,13 +106,20 @@ class Instances(Connected):
         """
         heard = monotonic()
         while True:
+            pause = _PAUSE
             try:
                 for told in self.session_events(project, session):
                     heard = monotonic()
                     yield told
                     if told.status not in UNSETTLED:
                         return
-            except (HubAway, Busy):
+            except HubAway:
                 if monotonic() - heard > AWAY:
                     raise
-            sleep(_PAUSE)
+            except Busy as busy:
+                if busy.code == "stream_replaced":  # the hub is not away
+                    heard = monotonic()
+                if monotonic() - heard > AWAY:
+                    raise
+                pause = max(pause, busy.retry_after or 0)
+            sleep(pause)

@@ -15,7 +15,7 @@ from urllib3.util import Retry
 
 from . import answered
 from .calls import Answer, Call
-from .errors import HubAway, NotAllowed, NotUnderstood
+from .errors import Busy, HubAway, NotAllowed, NotUnderstood
 
 CONNECT = 5.0  # seconds
 ANSWER = 60.0  # seconds between two bytes of an answer; a start is answered when it is let through
@@ -105,7 +105,10 @@ class Wire:
             asked = {**asked, **dict(parse_qsl(urlsplit(following).query))}
 
     def events(self, call: Call[Answer], **path: str) -> Iterator[Answer]:
-        """What a stream tells, until the hub ends it. Raises ClientError, HubAway also when it falls silent."""
+        """What a stream tells, until the hub ends it.
+
+        Raises ClientError, HubAway also when it falls silent, Busy when newer streams of the same user replace it.
+        """
         with self._sent(
             call.method, self._address(call, path), headers=_STREAM, stream=True, timeout=(CONNECT, SILENCE)
         ) as response:
@@ -113,6 +116,8 @@ class Wire:
             for line in response.iter_lines():
                 if line.startswith(b"data: "):
                     yield answered.model(call.answer, line.removeprefix(b"data: "))
+                elif line == b"event: replaced":
+                    raise _replaced()
 
     def pieces(self, call: Call[Any], **path: str) -> Iterator[bytes]:
         """A file, piece by piece as it comes. Raises ClientError, HubAway also when it breaks off."""
@@ -159,6 +164,12 @@ def api_url(url: str) -> str:
         raise NotUnderstood("This is no address of a hub, such as https://hub.example.org.", code="address")
     before, hub, _ = f"{parts.path}/".partition("/hub/")
     return f"{parts.scheme}://{parts.netloc}{before.rstrip('/') if not hub else before}/hub/api"
+
+
+def _replaced() -> Busy:
+    busy = Busy("Newer event streams of the same user took the place of this one.", code="stream_replaced")
+    busy.retry_after = RETRY_AFTER  # at once, it would close another one, which would do the same
+    return busy
 
 
 def _said(query: Mapping[str, Any]) -> dict[str, str]:

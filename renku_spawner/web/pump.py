@@ -19,12 +19,17 @@ from .answer_models_instance import ProgressAnswer
 
 log = logging.getLogger("renku_spawner")
 _IDLE = 3600.0  # seconds; the pump waits for news and has no other reason to wake
+MAX_STREAMS = 50  # of one user, of all kinds; each holds a descriptor in the hub and two in the proxy
 
 
 class Listener:
-    """What one stream has still to send, by session: of several changes the last one counts."""
+    """What one stream has still to send, by session: of several changes the last one counts.
+
+    `replaced` says that it shall end, since newer streams of its user have taken its place.
+    """
 
     def __init__(self) -> None:
+        self.replaced = False
         self._waiting: dict[str, ProgressAnswer | None] = {}
         self._arrived = asyncio.Event()
 
@@ -34,6 +39,10 @@ class Listener:
 
     def wake(self) -> None:
         self._arrived.set()
+
+    def replace(self) -> None:
+        self.replaced = True
+        self.wake()
 
     async def get(self, timeout: float) -> list[ProgressAnswer]:
         """What has changed; empty after *timeout* seconds of silence."""
@@ -78,7 +87,7 @@ class Reader:
 class Pump:
     def __init__(self, parts: Parts, username: str) -> None:
         self.parts, self.username = parts, username
-        self.listeners: set[Listener] = set()
+        self.listeners: dict[Listener, None] = {}  # the oldest first
         self.task: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -100,17 +109,24 @@ _readers: WeakKeyDictionary[News, Reader] = WeakKeyDictionary()
 
 @contextmanager
 def listening(parts: Parts, username: str) -> Iterator[Listener]:
-    """A listener to everything that changes for *username*; the last one to leave stops the pump."""
+    """A listener to everything that changes for *username*; the last one to leave stops the pump.
+
+    The oldest one is replaced where its user has more than `MAX_STREAMS`.
+    """
     pumps = _pumps.setdefault(parts.news, {})
     pump = pumps.setdefault(username, Pump(parts, username))
     if pump.task is None or pump.task.done():
         pump.task = asyncio.ensure_future(pump.run())
     listener = Listener()
-    pump.listeners.add(listener)
+    pump.listeners[listener] = None
+    if len(pump.listeners) > MAX_STREAMS:
+        oldest = next(iter(pump.listeners))
+        del pump.listeners[oldest]
+        oldest.replace()
     try:
         yield listener
     finally:
-        pump.listeners.discard(listener)
+        pump.listeners.pop(listener, None)
         if not pump.listeners:
             pump.task.cancel()
             pumps.pop(username, None)

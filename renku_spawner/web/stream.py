@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from time import monotonic
 
@@ -17,11 +18,15 @@ from .scopes import READ
 
 SILENCE = 8.0  # seconds; a page that hears nothing for ten gives the stream up (decision 40)
 LIFE = 900.0  # seconds; then the browser comes back, and is looked at again
+_FLUSH_SECONDS = 30.0  # in which the client has to take what was sent; else it would never hear that it is replaced
 _UNSETTLED = (str(Status.LAUNCHING), str(Status.STOPPING))
 
 
 class Stream(RenkuAPIHandler):
-    """A stream of `data: {json}` and, in silence, `event: ping`."""
+    """A stream of `data: {json}` and, in silence, `event: ping`.
+
+    One that gives way to newer ones ends with `event: replaced`, so that its page does not come back at once.
+    """
 
     _listener: Listener | None = None
 
@@ -36,18 +41,29 @@ class Stream(RenkuAPIHandler):
     async def send(self, told: Iterable[ProgressAnswer]) -> bool:
         """Whether the client is still there; without anything to tell it gets a ping."""
         text = "".join(f"data: {each.model_dump_json()}\n\n" for each in told) or "event: ping\ndata:\n\n"
+        return await self._send_text(text)
+
+    async def _send_text(self, text: str) -> bool:
         try:
             self.write(text)
-            await self.flush()
+            async with asyncio.timeout(_FLUSH_SECONDS):
+                await self.flush()
         except StreamClosedError:
             self.gone.set()
+        except TimeoutError:
+            self.gone.set()
+            self.request.connection.stream.close()
         return not self.gone.is_set()
 
     async def follow(self, listener: Listener, only: str | None = None) -> None:
-        """Send what changes until the client goes, time is over, or the *only* session has settled."""
+        """Send what changes until the client goes, time is over, newer streams replace it, or the *only* session has
+        settled."""
         self._listener, end = listener, monotonic() + LIFE
         while not self.gone.is_set() and monotonic() < end:
             told = [each for each in await listener.get(SILENCE) if only in (None, each.session)]
+            if listener.replaced:
+                await self._send_text("event: replaced\ndata:\n\n")
+                return
             if self.gone.is_set() or not await self.send(told) or (only and settled(told)):
                 return
 

@@ -155,11 +155,12 @@ function listen() {
   source.addEventListener("open", wait);
   source.addEventListener("ping", () => { alive(); settle(); if (document.querySelector("[data-stages], [data-pauses]")) reread(); });
   source.addEventListener("message", ({ data }) => { alive(); tell(JSON.parse(data)); });
+  source.addEventListener("replaced", poll);                            // newer pages of the same person took its place
   source.addEventListener("error", () => { if (source.readyState === EventSource.CLOSED && source === stream) poll(); });
   wait();
 }
 
-/** Nothing was heard: a proxy on the way may hold events back. Read the page instead, and try the stream once a minute. */
+/** Nothing is heard: a proxy on the way holds events back, or there are too many streams. Read the page instead, and try the stream once a minute. */
 function poll() {
   unfollow();
   let ticks = 0;

@@ -27,6 +27,7 @@ class Site:
     posts: int = 0
     pages: int = 0
     streams: list[Any] = field(default_factory=list)
+    opened: int = 0  # streams, since a test counts them
     silent: bool = False
     broken: bool = False
     full: bool = False
@@ -83,11 +84,13 @@ class Stream(web.RequestHandler):
         site: Site = self.settings["site"]
         self.set_header("Content-Type", "text/event-stream")
         self.closed = asyncio.Event()
+        site.opened += 1
         if not site.silent:
             site.streams.append(self)
             self.write("event: ping\ndata:\n\n")
         await self.flush()
         await self.closed.wait()
+        self.on_connection_close()
 
     def on_connection_close(self) -> None:
         self.closed.set()
@@ -175,6 +178,34 @@ async def test_a_proxy_that_holds_events_back_is_got_around(page: Page, site: Si
     await page.clock.run_for(5_500)
     async with asyncio.timeout(60):
         while site.pages == before:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_page_whose_stream_newer_pages_replaced_reads_itself_and_does_not_come_back_at_once(
+    page: Page, site: Site
+) -> None:
+    await page.clock.install()
+    await page.goto("/page/project")
+    await page.evaluate("window.mark = 1")
+    card = page.locator(f"#session-{NAME}")
+    await card.get_by_role("button", name=f"Start {TITLE}").click()
+    await expect(card.get_by_role("button", name=f"Cancel the start of {TITLE}")).to_be_visible()
+    await listening(site)
+    (stream,) = site.streams
+    site.opened = 0
+    stream.write("event: replaced\ndata:\n\n")
+    stream.flush()
+    stream.closed.set()
+    async with asyncio.timeout(60):
+        while site.streams:
+            await asyncio.sleep(0.01)
+    site.status = "running"
+    await page.clock.run_for(30_000)
+    await expect(card.get_by_role("link", name=f"Open {TITLE}")).to_be_visible()
+    assert site.opened == 0, "its stream would close another page's, which would do the same"
+    await page.clock.run_for(32_000)
+    async with asyncio.timeout(60):
+        while not site.opened:
             await asyncio.sleep(0.01)
 
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import threading
 
 import httpx
 
+from renku_spawner.client import Busy, Client
 from renku_spawner.domain.instance import Status
 from renku_spawner.web import pump
 from tests.fixtures.renku import until
@@ -19,12 +21,14 @@ async def events(client, address, seen, *, headers=None):
         async for line in answer.aiter_lines():
             if line.startswith("event: ping"):
                 seen.append("ping")
+            if line == "event: replaced":
+                seen.append("replaced")
             if line.startswith("data: "):
                 seen.append(json.loads(line.removeprefix("data: ")))
 
 
 def statuses(seen):
-    return [each["status"] for each in seen if each != "ping"]
+    return [each["status"] for each in seen if isinstance(each, dict)]
 
 
 async def test_a_stream_begins_with_a_ping_and_tells_every_change(renku_hub):
@@ -88,6 +92,68 @@ async def test_a_page_that_is_closed_is_listened_for_no_longer(renku_hub):
     assert pump._pumps[hub.parts.news]
     listening.cancel()
     await until(lambda: not pump._pumps[hub.parts.news], why="the pump stopped")
+
+
+async def test_the_oldest_of_more_than_fifty_streams_of_one_user_is_closed(renku_hub):
+    hub = await renku_hub()
+    session = await hub.session(await hub.project(), variables={"TINY_WAIT": "yes"})
+    alice = hub.client("alice")
+    await alice.post(f"api/renku/projects/alice%2Fclimate/sessions/{session.id}/start")
+    kinds = ["api/renku/sessions/events", f"api/renku/projects/alice%2Fclimate/sessions/{session.id}/events"]
+    heard, listening = [], []
+
+    async def listen(client, address):
+        seen = []
+        task = asyncio.ensure_future(events(client, address, seen))
+        await until(lambda: statuses(seen), why="the stream has begun")
+        heard.append(seen)
+        listening.append(task)
+        return task
+
+    other = []
+    bobs = asyncio.ensure_future(events(hub.client("bob"), kinds[0], other))
+    await until(lambda: other)
+    for number in range(50):
+        await listen(alice, kinds[number % 2])
+    assert not any(task.done() for task in listening), "fifty are allowed"
+    for number in range(2):
+        await listen(alice, kinds[0])
+        await until(listening[number].done, why="the oldest is closed")
+        assert heard[number][-1] == "replaced"
+    assert [task.done() for task in listening] == [True] * 2 + [False] * 50
+    assert not bobs.done(), "another user's are counted apart"
+    await alice.post(f"api/renku/sessions/{session.id}/pause")
+    await until(lambda: all(statuses(seen)[-1] in ("inactive", "paused") for seen in heard[2:]), why="the others hear")
+    for each in (*listening, bobs):
+        each.cancel()
+
+
+async def test_the_client_waits_before_it_asks_again_for_a_stream_that_was_replaced(renku_hub, monkeypatch):
+    hub = await renku_hub()
+    session = await hub.session(await hub.project(), variables={"TINY_WAIT": "yes"})
+    alice, ref = hub.client("alice"), "alice/climate"
+    await alice.post(f"api/renku/projects/alice%2Fclimate/sessions/{session.id}/start")
+    token = alice.headers["Authorization"].removeprefix("token ")
+    monkeypatch.setattr(pump, "MAX_STREAMS", 1)
+
+    def first_two():
+        with Client(hub.url, token) as client:
+            told = client.session_events(ref, session.id)
+            first = next(told)
+            follower.set()
+            try:
+                list(told)
+            except Busy as busy:
+                return first.status, busy.code, busy.retry_after
+            return None
+
+    follower = threading.Event()
+    older = asyncio.ensure_future(asyncio.to_thread(first_two))
+    await asyncio.to_thread(follower.wait, 60)
+    newer = asyncio.ensure_future(events(alice, "api/renku/sessions/events", []))
+    assert await older == ("launching", "stream_replaced", 30)
+    newer.cancel()
+    await alice.post(f"api/renku/sessions/{session.id}/pause")
 
 
 async def test_the_events_of_a_page_need_its_token_in_the_address(renku_hub):
