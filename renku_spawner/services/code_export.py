@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from ..domain import as_code, variables
 from ..domain.access import Action, Person
@@ -15,18 +17,31 @@ from ..store.database import Transaction
 from .parts import Parts, read
 from .replacement import run_of
 
-MOST = 10_000  # sessions of one project
+_PAGE = 100  # sessions that are read before the event loop goes on, some 5 ms
 
 
 async def export(parts: Parts, person: Person, ref: str) -> tuple[Project, Document]:
     """The project, and all of its sessions in their order. Raises NotFound."""
     project = await parts.source.get(person, ref, Action.READ)
-    sessions, storages = await read(parts, lambda tx: (all_of(tx, project), tx.storages.of_project(project.id)))
-    return project, described(project, sessions, storages)
+    sessions = await list_sessions(parts, project)
+    storages = await read(parts, lambda tx: tx.storages.of_project(project.id))
+    return project, await asyncio.to_thread(described, project, sessions, storages)
 
 
-def all_of(tx: Transaction, project: Project) -> list[Session]:
-    return tx.sessions.of_project(project.id, limit=MOST)[0]
+async def list_sessions(parts: Parts, project: Project) -> list[Session]:
+    """All sessions of *project* in their order, read page by page."""
+    sessions: list[Session] = []
+    after: str | None = None
+    while True:
+        page, after = await read(parts, partial(_page, project.id, after))
+        sessions += page
+        if after is None:
+            return sessions
+        await asyncio.sleep(0)  # yield to the event loop
+
+
+def _page(project_id: str, after: str | None, tx: Transaction) -> tuple[list[Session], str | None]:
+    return tx.sessions.of_project(project_id, after=after, limit=_PAGE)
 
 
 def described(project: Project, sessions: Sequence[Session], storages: Sequence[Storage]) -> Document:

@@ -16,9 +16,9 @@ from ..domain.storage import Storage
 from ..domain.text import folded
 from ..store.database import Clash, Lost, Transaction
 from . import beside, code_changed, code_new, code_storage
-from .code_export import all_of
+from .code_export import list_sessions
 from .code_step import Asked, Kind, Step
-from .parts import Parts, read, write
+from .parts import Parts, read, write_in_thread
 
 _AT_ONCE = 4  # steps that are looked at, of one document: registries are asked
 _ORDER = (Kind.CHANGE, Kind.REMOVE, Kind.ADD)  # a title, and a place below the limit, become free before they are taken
@@ -68,7 +68,8 @@ async def plan(
         NotFound, Unavailable; what *count* raises.
     """
     project, forbidden = await _permitted(parts, person, ref)
-    present, kept, asked = await read(parts, lambda tx: _present(tx, parts, person, project))
+    present = await list_sessions(parts, project)
+    kept, asked = await read(parts, lambda tx: _known(tx, parts, person, project, present))
     named_too = {each.directory for each in document.storages}
     asked = replace(asked, may=forbidden is None, count=count, storages=frozenset({*kept, *named_too}))
     places = list(enumerate(document.storages))
@@ -79,7 +80,7 @@ async def plan(
     numbered = list(enumerate(document.sessions))
     steps = await _gathered(_step(asked, f"sessions.{n}", each, found[n]) for n, each in numbered)
     named = {each.id for each in found if each}
-    rest = [await code_changed.left(asked, each, prune=prune) for each in present if each.id not in named]
+    rest = await _gathered(code_changed.left(asked, each, prune=prune) for each in present if each.id not in named)
     steps = [replace(each, refused={each.path: _TWICE}) if n in twice else each for n, each in enumerate(steps)]
     return Plan(project=project, steps=tuple(_limited(parts, present, [*data, *steps, *rest])), forbidden=forbidden)
 
@@ -111,7 +112,7 @@ async def apply(
         await before(planned)
     if not planned.changes:
         return planned
-    return await write(parts, lambda tx: _done(tx, planned))
+    return await write_in_thread(parts, lambda tx: _done(tx, planned))
 
 
 def _done(tx: Transaction, planned: Plan) -> Plan:
@@ -141,17 +142,16 @@ async def _permitted(parts: Parts, person: Person, ref: str) -> tuple[Project, s
         return await parts.source.get(person, ref, Action.READ), refusal.message
 
 
-def _present(
-    tx: Transaction, parts: Parts, person: Person, project: Project
-) -> tuple[list[Session], dict[str, Storage], Asked]:
-    found = all_of(tx, project)
+def _known(
+    tx: Transaction, parts: Parts, person: Person, project: Project, present: Sequence[Session]
+) -> tuple[dict[str, Storage], Asked]:
     kept = {each.directory: each for each in tx.storages.of_project(project.id)}
     asked = Asked(
         parts=parts, person=person, project=project, offered=tx.environments.offered(),
-        heirs=beside.successors(tx, found),
+        heirs=beside.successors(tx, present),
         storages=frozenset(kept),
     )  # fmt: skip
-    return found, kept, asked
+    return kept, asked
 
 
 def matched(document: Document, present: Sequence[Session]) -> tuple[list[Session | None], set[int]]:
@@ -200,6 +200,7 @@ async def _gathered(steps: Iterable[Coroutine[Any, Any, Step]]) -> list[Step]:
 
     async def one(step: Coroutine[Any, Any, Step]) -> Step:
         async with gate:
+            await asyncio.sleep(0)  # a step that asks nobody would not yield to the event loop
             return await step
 
     return list(await asyncio.gather(*map(one, steps)))
@@ -212,6 +213,6 @@ def _limited(parts: Parts, present: Sequence[Session], steps: Sequence[Step]) ->
         return list(steps)
     free = limit - len(present) + sum(step.kind is Kind.REMOVE for step in steps)
     added = [step.path for step in steps if step.kind is Kind.ADD and not step.storage]
-    over = added[max(free, 0) :]
+    over = frozenset(added[max(free, 0) :])
     said = f"An admin allows {limit} sessions in a project."
     return [replace(step, refused={**step.refused, step.path: said}) if step.path in over else step for step in steps]

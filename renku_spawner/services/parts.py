@@ -11,6 +11,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
 
+from ..domain.audit import Event
 from ..domain.policy import Policy
 from ..gitlab.ci import Ci
 from ..gitlab.client import GitLab
@@ -111,7 +112,15 @@ async def write(parts: Parts, work: Callable[[Transaction], T]) -> T:
     Raises:
         Unavailable: the database stayed busy for 3 s.
     """
-    return await patiently(lambda: _written(parts, work))
+    return _told(parts, await patiently(lambda: _written(parts, work)))
+
+
+async def write_in_thread(parts: Parts, work: Callable[[Transaction], T]) -> T:
+    """The same for a transaction of hundreds of statements, in a thread so that the event loop goes on.
+
+    *work* may use nothing but the transaction and what does not change. Raises Unavailable.
+    """
+    return _told(parts, await patiently(lambda: _written(parts, work), in_thread=True))
 
 
 def _read(parts: Parts, work: Callable[[Transaction], T]) -> T:
@@ -119,10 +128,15 @@ def _read(parts: Parts, work: Callable[[Transaction], T]) -> T:
         return work(tx)
 
 
-def _written(parts: Parts, work: Callable[[Transaction], T]) -> T:
+def _written(parts: Parts, work: Callable[[Transaction], T]) -> tuple[T, list[Event]]:
     with parts.db.write() as tx:
         done = work(tx)
-    for event in tx.audit.added:
+    return done, tx.audit.added
+
+
+def _told(parts: Parts, written: tuple[T, list[Event]]) -> T:
+    done, events = written
+    for event in events:
         said = {"actor": event.actor, "username": event.username, "action": event.action, "subject": event.subject}
         parts.emit("audit", {name: value for name, value in (said | {"detail": event.detail}).items() if value})
     return done

@@ -16,8 +16,10 @@ PATIENCE = 3.0  # seconds in all
 BUSY = "The database is busy. Nothing was changed; please try again."
 
 
-async def patiently(unit: Callable[[], T], *, seconds: float = PATIENCE) -> T:
+async def patiently(unit: Callable[[], T], *, seconds: float = PATIENCE, in_thread: bool = False) -> T:
     """What *unit*, one whole transaction, returns; run again while the database is busy.
+
+    *in_thread* is for a long one, which would stop the event loop.
 
     Raises:
         Unavailable: it was busy for *seconds*; nothing of *unit* is stored.
@@ -26,7 +28,7 @@ async def patiently(unit: Callable[[], T], *, seconds: float = PATIENCE) -> T:
     deadline = loop.time() + seconds
     while True:
         try:
-            return unit()
+            return await asyncio.to_thread(unit) if in_thread else unit()
         except Busy as busy:
             if loop.time() >= deadline:
                 metrics.database_busy.inc()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from ..as_code.model import DocumentPart
 from ..services import code_export
 from . import documents
@@ -39,6 +41,7 @@ class Apply(RenkuAPIHandler):
     async def post(self, ref: str) -> None:
         arguments = self.request.query_arguments
         dry, prune = documents.flag(arguments, "dry_run"), documents.flag(arguments, "prune")
-        wanted = documents.sent(self.request.headers.get("Content-Type", ""), self.request.body)
+        wanted = await documents.sent(self.request.headers.get("Content-Type", ""), self.request.body)
         do = documents.plan if dry else documents.apply
-        self.answer(documents.answer(await do(self, self.ref(ref), wanted, prune=prune), applied=not dry))
+        planned = await do(self, self.ref(ref), wanted, prune=prune)
+        self.finish(await asyncio.to_thread(documents.answer_json, planned, applied=not dry))

@@ -20,8 +20,12 @@ YAML = "application/yaml"  # RFC 9512
 JSON = "application/json"
 
 
-def sent(kind: str, body: bytes) -> Document:
-    """The document in a body of that content type. Raises Malformed, Invalid."""
+async def sent(kind: str, body: bytes) -> Document:
+    """The document in a body of that content type, read in a thread: it may be long. Raises Malformed, Invalid."""
+    return await asyncio.to_thread(_parse, kind, body)
+
+
+def _parse(kind: str, body: bytes) -> Document:
     if kind.partition(";")[0].strip().lower() == YAML:
         return document(read(body))
     return document(Read(reading.json_object(body)))
@@ -30,7 +34,8 @@ def sent(kind: str, body: bytes) -> Document:
 async def written(found: Document, accept: str) -> tuple[str, str]:
     """The content type and the text that *accept* asks for: YAML, unless only JSON is wanted."""
     wants_json = JSON in accept.lower() and "yaml" not in accept.lower()
-    return (JSON, as_json(found)) if wants_json else (YAML, await asyncio.to_thread(as_yaml, found))
+    write = as_json if wants_json else as_yaml
+    return JSON if wants_json else YAML, await asyncio.to_thread(write, found)
 
 
 def flag(arguments: Mapping[str, Any], name: str) -> bool:
@@ -51,12 +56,15 @@ async def apply(handler: Any, ref: str, wanted: Document, *, prune: bool = False
             if step.mine is not None and step.mine.claim and size:
                 await _require_disk(handler, step.mine, size, f"{step.path}.configuration.disk")
 
+    throttle.count_document(handler.parts, handler.person.name)
     return await code_plan.apply(
         handler.parts, handler.person, ref, wanted, prune=prune, count=_counter(handler), before=disks
     )
 
 
 async def plan(handler: Any, ref: str, wanted: Document, *, prune: bool = False) -> Plan:
+    """Say what it would do, which is nearly as much work."""
+    throttle.count_document(handler.parts, handler.person.name)
     return await code_plan.plan(handler.parts, handler.person, ref, wanted, prune=prune, count=_counter(handler))
 
 
@@ -91,3 +99,8 @@ def answer(planned: Plan, *, applied: bool) -> PlanAnswer:
             for step in planned.steps
         ],
     )
+
+
+def answer_json(planned: Plan, *, applied: bool) -> str:
+    """The answer as text; of a large project that takes so long that it belongs in a thread."""
+    return answer(planned, applied=applied).model_dump_json()

@@ -14,6 +14,7 @@ from ..services.parts import Parts
 
 _WINDOW = 60.0  # seconds
 _LOOKS = 30  # into storages, of one user in that time
+_DOCUMENTS = 60  # documents of sessions, of one user in that time: each may take a quarter of a second of processor
 _GIT = 120  # requests of one user in that time: a fetch asks once, and a few repositories are cloned at once
 
 
@@ -66,6 +67,10 @@ def _of_looks(limit: int) -> str:
     return f"Each user may have {limit} storages looked into a minute on this hub."
 
 
+def _of_documents(limit: int) -> str:
+    return f"Each user may have {limit} documents of sessions compared or applied a minute on this hub."
+
+
 def _of_git(limit: int) -> str:
     return f"Sessions of each user may ask for git credentials {limit} times a minute."
 
@@ -77,6 +82,7 @@ def _of_reports(limit: int) -> str:
 _throttles: WeakKeyDictionary[News, Throttle] = WeakKeyDictionary()
 _checks: WeakKeyDictionary[News, Throttle] = WeakKeyDictionary()
 _looks: WeakKeyDictionary[News, Throttle] = WeakKeyDictionary()
+_documents: WeakKeyDictionary[News, Throttle] = WeakKeyDictionary()
 _git: WeakKeyDictionary[News, Throttle] = WeakKeyDictionary()
 _own: WeakKeyDictionary[News, Throttle] = WeakKeyDictionary()
 
@@ -101,6 +107,11 @@ def count_check(parts: Parts, username: str) -> None:
 def count_look(parts: Parts, username: str) -> None:
     """Note that *username* has a storage looked into, which starts a program. Raises TooMany."""
     _looks.setdefault(parts.news, Throttle(rule=_of_looks)).count(username, _LOOKS)
+
+
+def count_document(parts: Parts, username: str) -> None:
+    """Note that *username* has a document compared with a project, or applied. Raises TooMany."""
+    _documents.setdefault(parts.news, Throttle(rule=_of_documents)).count(username, _DOCUMENTS)
 
 
 def count_git(parts: Parts, username: str) -> None:

@@ -1,7 +1,11 @@
 """A project's sessions as a document: exported, looked at, and applied all at once or not at all."""
 
+import asyncio
+import gc
+import time
+from collections.abc import Awaitable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -25,9 +29,12 @@ from renku_spawner.services import code_export, code_plan, curation, instances, 
 from renku_spawner.services.code_plan import Plan
 from renku_spawner.services.code_step import Kind
 from renku_spawner.services.parts import Parts
+from renku_spawner.web import documents
+from tests.fixtures import fair
 from tests.fixtures.registry import Registry, registry
 
 __all__ = ["registry"]
+T = TypeVar("T")
 ROOT, ADA, BOB, EVE = Person(name="root", admin=True), Person(name="ada"), Person(name="bob"), Person(name="eve")
 CLASS = ResourceClass(name="small", cpu="4", memory="8Gi", disk="50Gi")
 PYTHON = NewReadyMade(name="Python", image="quay.io/a/python:1", state=State.ACTIVE)
@@ -391,3 +398,66 @@ async def test_storages_come_with_the_sessions_that_choose_them_and_without_cred
         (text.replace("2026/daily", "../daily"), "storages.1.path", "leads down"),
     ):
         assert words in (await look(house, where, of_file(wrong))).refused[path]
+
+
+class LoopProbe:
+    """Another task of the same event loop: how often it ran, and how much processor time the loop's thread took at most
+    between two times; that does not count what a busy machine makes it wait, nor a collection of all garbage."""
+
+    def __init__(self) -> None:
+        self.turns, self.longest = 0, 0.0
+
+    async def __aenter__(self) -> "LoopProbe":
+        gc.collect()
+        gc.disable()
+        self._task = asyncio.ensure_future(self._run())
+        await asyncio.sleep(0)
+        self.turns, self.longest = 0, 0.0
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        gc.enable()
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            before = time.thread_time()
+            await asyncio.sleep(0)
+            self.turns += 1
+            self.longest = max(self.longest, time.thread_time() - before)
+
+
+def many(cpu: int, title: str = "Session") -> bytes:
+    entry = "- title: {title} {n}\n  environment: {{ready_made: Python}}\n  configuration: {{cpu: {cpu}}}\n"
+    return ("version: 1\nsessions:\n" + "".join(entry.format(title=title, n=n, cpu=cpu) for n in range(450))).encode()
+
+
+async def test_documents_of_hundreds_of_sessions_let_others_run_in_between(house: Parts) -> None:
+    where = await project(house)
+    await python(house)
+    stalls, turns = {}, {}
+
+    async def probed(name: str, work: Awaitable[T]) -> T:
+        async with LoopProbe() as probe:
+            done = await work
+        stalls[name], turns[name] = probe.longest, probe.turns
+        return done
+
+    wanted = await probed("parse", documents.sent("application/yaml", many(1)))
+    assert len(wanted.sessions) == 450
+    planned = await probed("plan", code_plan.plan(house, ADA, where.id, wanted))
+    assert len(planned.steps) == 450 and not planned.refused
+    done = await probed("apply", code_plan.apply(house, ADA, where.id, wanted))
+    assert all(step.session for step in done.steps)
+    other = await documents.sent("application/yaml", many(2))
+    await probed("change", code_plan.apply(house, ADA, where.id, other))
+    renamed = await documents.sent("application/yaml", many(1, "Other"))
+    pruned = await probed("prune", code_plan.plan(house, ADA, where.id, renamed, prune=True))
+    assert [step.kind for step in pruned.steps].count(REMOVE) == 450
+    _, document = await probed("export", code_export.export(house, EVE, where.id))
+    for accept in ("application/yaml", "application/json"):
+        await probed(f"write {accept}", documents.written(document, accept))
+    assert {name: seconds for name, seconds in stalls.items() if seconds > 0.05 * fair.slower()} == {}
+    assert min(turns.values()) > 3, turns
+    assert min(turns["plan"], turns["apply"], turns["change"], turns["prune"]) > 100

@@ -2,6 +2,7 @@
 
 import yaml
 
+from renku_spawner.web import throttle
 from renku_spawner.web.reading import BODY_LIMIT
 from tests.fixtures.renku import RenkuHub, renku_hub
 
@@ -80,3 +81,16 @@ async def test_what_cannot_be_read_or_done_is_said_where_it_is_wrong(renku_hub) 
     from_a_form = await (await hub.visitor("bob")).post(f"{address}/apply", content=b"version: 1", headers=YAML)
     assert from_a_form.status_code == 403, "a cookie without the XSRF token"
     assert (await bob.get(f"{address}/export")).text == before
+
+
+async def test_who_only_looks_again_and_again_is_told_to_wait(renku_hub, monkeypatch) -> None:
+    monkeypatch.setattr(throttle, "_DOCUMENTS", 3)
+    hub = await renku_hub()
+    address, text = await begun(hub)
+    bob = hub.client("bob")
+    asked = [await bob.post(f"{address}/apply?dry_run=true", content=text, headers=YAML) for _ in range(4)]
+    assert [answer.status_code for answer in asked] == [200, 200, 200, 429]
+    assert asked[-1].json()["message"].startswith("Each user may have 3 documents of sessions compared or applied a")
+    assert 0 < int(asked[-1].headers["Retry-After"]) <= 60
+    assert (await bob.post(f"{address}/apply", content=text, headers=YAML)).status_code == 429
+    assert (await hub.client("alice").post(f"{address}/apply", content=text, headers=YAML)).status_code == 200
