@@ -226,6 +226,8 @@ class Renku(
             archived_resume_days=self.archived_resume_days,
             idle=self.idle_rules(),
             downloads=self.downloads,
+            download_min_rate=self.download_min_rate,
+            download_rate_window=self.download_rate_window,
             git_credentials=self.git_credentials,
             push=self.push,
             private_images=self.private_images,

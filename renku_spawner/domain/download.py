@@ -27,6 +27,39 @@ def obstacle(instance: Instance) -> str | None:
     return "volume_lost" if instance.disk_lost else None
 
 
+class RateWindow:
+    """Measures how fast a reader takes what is sent, over *seconds* of waiting for that reader.
+
+    Time in which the sender itself has nothing to send does not count. *min_rate* is in bytes a second.
+    """
+
+    def __init__(self, *, min_rate: int, seconds: float) -> None:
+        self._min_rate, self._seconds = min_rate, seconds
+        self._waited, self._taken = 0.0, 0
+
+    @property
+    def left(self) -> float:
+        """Seconds of waiting until the rate is judged."""
+        return self._seconds - self._waited
+
+    def add(self, size: int, waited: float) -> None:
+        """Count *size* bytes that were taken, for which the sender has *waited* seconds.
+
+        Raises:
+            TooSlow: at the end of a window in which too little was taken, or nothing.
+        """
+        self._waited += waited
+        self._taken += size
+        if self._waited >= self._seconds:
+            if not self._taken or self._taken < self._min_rate * self._waited:
+                raise TooSlow(f"{self._taken} bytes were taken in {self._waited:.0f} s.")
+            self._waited, self._taken = 0.0, 0
+
+
+class TooSlow(Exception):
+    """A reader takes less than the least rate."""
+
+
 def file_name(title: str) -> str:
     """What any file system takes as the name of a file, called after the session."""
     shown = " ".join("".join(letter if letter.isprintable() else " " for letter in title).split())

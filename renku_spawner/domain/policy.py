@@ -35,6 +35,8 @@ class Policy:
     archived_resume_days: int = 30
     idle: IdleRules = field(default_factory=IdleRules)
     downloads: int = 4  # of data, at a time; 0: none
+    download_min_rate: int = 20_000  # bytes a second
+    download_rate_window: float = 120.0
     ci: CiRules = field(default_factory=CiRules)
     hook_secret: str = field(default="", repr=False)  # empty: nobody tells us
     expiry: Expiry = field(default_factory=Expiry)

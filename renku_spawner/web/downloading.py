@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from time import monotonic
 from typing import Any
 
 from tornado.iostream import StreamClosedError
 
 from .. import metrics
 from ..domain import download
+from ..domain.download import RateWindow, TooSlow
 from ..failures import CutOff
 from ..services import downloads
 from . import entrance, server_files
-
-IDLE = 120.0  # seconds in which whoever asked takes nothing
 
 
 async def send(handler: Any, session_id: str) -> None:
@@ -43,20 +43,33 @@ def _describe(handler: Any, title: str) -> None:
 
 
 async def _pass_on(handler: Any, piece: bytes, pieces: AsyncGenerator[bytes, None]) -> str:
-    """How it came out."""
+    """Send the pieces and return how it came out. A reader who takes too little is cut off, for the sake of those who
+    wait for the place."""
+    policy = handler.parts.policy
+    window = RateWindow(min_rate=policy.download_min_rate, seconds=policy.download_rate_window)
     try:
         while piece:
             handler.write(piece)
-            async with asyncio.timeout(IDLE):
-                await handler.flush()
+            await _until_taken(handler, len(piece), window)
             piece = await anext(pieces, b"")
     except StreamClosedError:
         return "left"
-    except (CutOff, TimeoutError) as error:
-        handler.log.warning("The download of %s was cut off: %s", handler.person.name, error or "nothing was taken")
+    except (CutOff, TooSlow) as error:
+        handler.log.warning("The download of %s was cut off: %s", handler.person.name, error)
         _break_off(handler)
         return "cut"
     return "left" if handler.gone.is_set() else "whole"
+
+
+async def _until_taken(handler: Any, size: int, window: RateWindow) -> None:
+    """Wait until the reader has taken a piece of *size* bytes. Raises TooSlow, StreamClosedError."""
+    flushing = asyncio.ensure_future(handler.flush())
+    flushing.add_done_callback(lambda done: done.cancelled() or done.exception())  # when this gives up before it ends
+    while not flushing.done():
+        before = monotonic()
+        await asyncio.wait({flushing}, timeout=window.left)
+        window.add(size if flushing.done() else 0, monotonic() - before)
+    await flushing
 
 
 def _break_off(handler: Any) -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from renku_spawner.domain.download import disposition, obstacle
+from renku_spawner.domain.download import RateWindow, TooSlow, disposition, obstacle
 from renku_spawner.domain.instance import Instance
 from renku_spawner.domain.status import Desired, Observed
 
@@ -48,3 +48,25 @@ def test_a_title_names_the_file_and_nothing_else(title: str, plain: str, shown: 
     assert disposition(title) == expected
     assert disposition(title).isascii()
     assert disposition(title).isprintable()
+
+
+def test_a_reader_is_too_slow_when_less_than_the_least_rate_is_taken_in_a_window() -> None:
+    window = RateWindow(min_rate=1000, seconds=10)
+    for _ in range(5):  # in bursts, and still fast enough
+        window.add(0, 9.5)
+        assert window.left == 0.5
+        window.add(10_000, 0.5)
+    window.add(10_000_000, 0)  # what was taken without waiting counts
+    window.add(1, 9)
+    window.add(1, 1)
+    window.add(9_000, 9)
+    with pytest.raises(TooSlow, match="9001 bytes were taken in 10 s"):
+        window.add(1, 1)
+
+
+def test_without_a_least_rate_only_a_reader_who_takes_nothing_is_too_slow() -> None:
+    window = RateWindow(min_rate=0, seconds=10)
+    for _ in range(5):
+        window.add(1, 10)
+    with pytest.raises(TooSlow):
+        window.add(0, 10)

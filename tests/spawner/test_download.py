@@ -4,6 +4,7 @@ import asyncio
 import io
 import os
 import secrets
+import socket
 import tarfile
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from renku_spawner.domain.instance import Status
 from renku_spawner.runtime import packed
 from renku_spawner.runtime.folders import Folders
 from renku_spawner.services import projects
+from tests.fixtures.fair import Stopwatch
 from tests.fixtures.renku import until
 from tests.spawner import ways
 
@@ -154,6 +156,62 @@ def packers() -> list[str]:
             except OSError:
                 continue
     return found
+
+
+async def read_slowly(hub, session, *, until_cut, pause):
+    """Take 64 kB each *pause* seconds over a bare connection, until the hub cuts it off or *until_cut* is over."""
+    loop = asyncio.get_running_loop()
+    url = httpx.URL(hub.app.hub.url)
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        connection.setblocking(False)
+        await loop.sock_connect(connection, (url.host, url.port))
+        token = hub.client("alice").headers["Authorization"]
+        path = url.join(address(session)).raw_path.decode()
+        request = f"GET {path} HTTP/1.1\r\nHost: hub\r\nAuthorization: {token}\r\n\r\n"
+        await loop.sock_sendall(connection, request.encode())
+        assert (await loop.sock_recv(connection, 65_536)).startswith(b"HTTP/1.1 200")
+        took, size = Stopwatch(), 0
+        while took() < until_cut:
+            await asyncio.sleep(pause)
+            try:
+                piece = await loop.sock_recv(connection, 65_536)
+            except ConnectionResetError:
+                return size
+            if not piece:
+                return size
+            size += len(piece)
+    raise AssertionError(f"{size} bytes later it still has its place")
+
+
+async def test_a_slow_reader_loses_the_place_and_somebody_else_gets_it(paused):
+    hub, session, _ = await paused(
+        files=[("large", secrets.token_bytes(50 * MB))],
+        Renku={"downloads": 1, "download_min_rate": 2 * MB, "download_rate_window": 2},
+    )
+    cut = counted("cut")
+    slow = asyncio.ensure_future(read_slowly(hub, session, until_cut=120, pause=0.5))
+    await until(lambda: hub.parts.downloads == {"alice"} or slow.done())
+    await until(lambda: not hub.parts.downloads, why="the place is free, though something was taken all the time")
+    slow.cancel()
+    await asyncio.gather(slow, return_exceptions=True)
+    assert counted("cut") == cut + 1
+    assert not packers()
+    async with begun(hub, session):
+        assert hub.parts.downloads == {"alice"}
+
+
+async def test_a_reader_above_the_least_rate_gets_all_of_it(paused):
+    hub, session, _ = await paused(
+        files=[("large", secrets.token_bytes(30 * MB))], Renku={"download_min_rate": 100_000, "download_rate_window": 2}
+    )
+    size = 65_536
+    async with begun(hub, session) as pieces:
+        async for piece in pieces:
+            size += len(piece)
+            if size % MB < 65_536:
+                await asyncio.sleep(0.3)  # some 3 MB a second, so that the hub waits for longer than a window
+    assert size > 30 * MB
 
 
 async def test_what_breaks_in_the_middle_is_broken_off_and_what_cannot_begin_is_said(paused, monkeypatch):

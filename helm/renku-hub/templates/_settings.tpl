@@ -22,6 +22,8 @@
   "launches_kept_days" .launchesKeptDays
   "archived_resume_days" .archivedResumeDays
   "downloads" .downloads
+  "download_min_rate" .downloadMinRate
+  "download_rate_window" .downloadRateWindow
   "restart_on_change" true
   "start_timeout" .sessions.startTimeout
   "start_timeout_max" .sessions.startTimeoutMax
