@@ -139,8 +139,9 @@ class Renku(
         False,
         config=True,
         help="""
-        Whether the hub ends when what is mounted in `/etc/renku` changes, for whatever runs it to start it again, as
-        Kubernetes does. Sessions go on meanwhile.
+        Restart the hub when what is mounted in `/etc/renku` changes, if a start would take it; otherwise the hub keeps
+        the settings that it has, and says so in its log, its metrics and to admins. In the hub's image only the hub's
+        process is replaced; elsewhere it ends, for Kubernetes to start it again. Sessions go on meanwhile.
         """,
     )
     db_url = Unicode(config=True, help="Database of Renku's tables. By default they stand in the hub's database.")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 import tempfile
 from collections.abc import AsyncIterator
+from contextlib import redirect_stdout, suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from aiohttp import ClientError
 from jupyterhub.app import JupyterHub
 from kubernetes_asyncio.client import ApiException
 from pydantic import BaseModel
+from traitlets import TraitError
 from traitlets.config import Config, PyFileConfigLoader
 
 from . import cli_cluster, fitness
@@ -23,6 +26,7 @@ from .cli_show import as_json, safe
 from .domain import image
 from .gitlab.errors import Away, Denied, LogInAgain, Missing
 from .kube import rights
+from .kube.refusal import explain_tls_failure
 from .services import images
 from .spawner import RenkuSpawner
 from .store import migrate
@@ -42,7 +46,8 @@ class Finding(BaseModel):
 
 def check(parsed: argparse.Namespace) -> None:
     """Raises Ended: something is not as it should be; what stands before."""
-    found = asyncio.run(_all(Path(parsed.config).resolve(), alone=parsed.json))
+    file = Path(parsed.config).resolve()
+    found = asyncio.run(_all(file, alone=parsed.json, settings_only=parsed.settings))
     if parsed.json:
         as_json(found)
     bad = sorted({each.what for each in found if each.good is False})
@@ -50,19 +55,20 @@ def check(parsed: argparse.Namespace) -> None:
         raise Ended(f"Not as it should be: {', '.join(bad)}.")
 
 
-async def _all(file: Path, *, alone: bool) -> list[Finding]:
+async def _all(file: Path, *, alone: bool, settings_only: bool) -> list[Finding]:
     """What is found, each told as soon as it is known unless *alone*."""
     found = []
-    async for each in _each(file):
+    async for each in _each(file, settings_only=settings_only):
         found.append(each)
         if not alone:
             print(f"{_WORDS[each.good]:2}  {each.what:10}  {safe(each.says)}", flush=True)
     return found
 
 
-async def _each(file: Path) -> AsyncIterator[Finding]:
+async def _each(file: Path, *, settings_only: bool) -> AsyncIterator[Finding]:
     try:
-        config = PyFileConfigLoader(file.name, path=str(file.parent)).load_config()
+        with redirect_stdout(sys.stderr):  # Zero to JupyterHub's configuration prints, and --json is for programs
+            config = PyFileConfigLoader(file.name, path=str(file.parent)).load_config()
     except Exception as problem:  # it is a program, in which anything can go wrong
         yield Finding(what="settings", good=False, says=f"{file}: {type(problem).__name__}: {problem}")
         return
@@ -71,13 +77,17 @@ async def _each(file: Path) -> AsyncIterator[Finding]:
         elsewhere = deepcopy(config)
         elsewhere.Renku.db_url = f"sqlite:///{folder}/empty.sqlite"  # the hub's own would be made where there is none
         elsewhere.JupyterHub.pop("extra_handlers", None)  # of which the hub says each time that they are deprecated
-        hub = JupyterHub(config=elsewhere)
         try:
+            hub = JupyterHub(config=elsewhere)
             renku = _renku(hub, elsewhere)
-        except (ValueError, OSError, ImportError) as problem:  # a TraitError is a ValueError here
+            _build_spawner(hub, elsewhere)
+        except (TraitError, ValueError, OSError, ImportError) as problem:
             yield Finding(what="settings", good=False, says=str(problem))
             return
         yield Finding(what="settings", good=True, says=str(file))
+        if settings_only:
+            await _close(renku)
+            return
         async for each in _neighbours(hub, renku, config):
             yield each
 
@@ -102,7 +112,18 @@ def _renku(hub: Any, config: Config) -> Renku:
     hub.db = None  # its authenticator is given it, and does not look at it
     renku = Renku(config=config)
     fitness.check(hub, renku)
+    hub.authenticator  # noqa: B018  made by each start, with settings of its own
     return renku
+
+
+def _build_spawner(hub: Any, config: Config) -> None:
+    """Read what is set for the pods of sessions, which a hub does at each start for sessions that run.
+
+    Raises TraitError. That there is no cluster here is no fault of the settings.
+    """
+    if issubclass(hub.spawner_class, RenkuSpawner):
+        with suppress(ValueError):
+            cli_cluster.spawner_of(hub.spawner_class, config)
 
 
 async def _neighbours(hub: Any, renku: Renku, config: Config) -> AsyncIterator[Finding]:
@@ -112,11 +133,15 @@ async def _neighbours(hub: Any, renku: Renku, config: Config) -> AsyncIterator[F
             yield each
         yield await _cluster(hub, renku, config)
     finally:
-        if renku.parts.registry is not None:
-            await renku.parts.registry.close()
-        if renku.parts.gitlab is not None:
-            renku.parts.gitlab.close()
-        renku.parts.db.dispose()
+        await _close(renku)
+
+
+async def _close(renku: Renku) -> None:
+    if renku.parts.registry is not None:
+        await renku.parts.registry.close()
+    if renku.parts.gitlab is not None:
+        renku.parts.gitlab.close()
+    renku.parts.db.dispose()
 
 
 async def _gitlab(renku: Renku) -> Finding:
@@ -149,10 +174,11 @@ async def _cluster(hub: Any, renku: Renku, config: Config) -> Finding:
         by = cli_cluster.spawner_of(hub.spawner_class, config)
         measured = renku.idle_processor > 0
         lacking = await rights.missing(by.api.api_client, by.namespace, prepuller=by.prepuller, measured=measured)
+    except (ApiException, ClientError, TimeoutError, OSError) as problem:  # before ValueError: aiohttp's of TLS is both
+        said = explain_tls_failure(problem) or "The cluster does not say what the hub may do there."
+        return Finding(what="cluster", good=False, says=said)
     except ValueError as problem:
         return Finding(what="cluster", good=False, says=str(problem))
-    except (ApiException, ClientError, TimeoutError, OSError):
-        return Finding(what="cluster", good=False, says="The cluster does not say what the hub may do there.")
     if lacking:
         said = (
             f"In the namespace {by.namespace} the hub may not: {', '.join(lacking)}. helm/role.yaml has these rights."

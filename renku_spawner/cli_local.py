@@ -24,6 +24,7 @@ def add(commands: Any) -> None:
     text = "whether this hub would start, and whether database, GitLab, registries and cluster are as they should be"
     check = cli_base.add(commands, "check", Later("cli_check", "check"), text)
     check.add_argument("--config", default="jupyterhub_config.py", help="the hub's configuration")
+    check.add_argument("--settings", action="store_true", help="only what the hub itself looks at when it starts")
     check.add_argument("--json", action="store_true", help="what was found as a list")
     demo = cli_base.add(commands, "demo", Later("cli_demo", "demo"), "a hub on this machine, with people and projects")
     demo.add_argument("--reset", action="store_true", help="throw the demo's data away and start over")

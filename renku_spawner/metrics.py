@@ -80,6 +80,9 @@ call_seconds = _histogram("call_seconds", "Time of a call to a neighbour", "to",
 warnings = _counter("expiry_warnings", "Warnings that data will be deleted, by whether they were told", "told")
 expirations = _counter("expired_data", "Data of paused sessions that went into the trash, or for good", "step")
 away = _gauge("neighbour_away", "1 while a neighbour does not answer", "neighbour")
+settings_refused = _gauge(
+    "settings_refused", "1 while changed settings are mounted that the hub would not start with; it keeps its own"
+)
 lookups = _counter("cache_lookups", "Questions that a cache could answer (hit) or not (miss)", "cache", "result")
 database_seconds = _histogram(
     "database_seconds", "Time of a database transaction", "kind", buckets=(0.001, 0.005, 0.025, 0.1, 0.5)

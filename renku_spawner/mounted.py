@@ -9,15 +9,22 @@ import logging
 import os
 import re
 import signal
+import sys
+from asyncio import subprocess
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from traitlets.config import Config
 
+from . import metrics
+from .services.parts import Parts
 from .settings import SettingError
 
 log = logging.getLogger("renku_spawner")
-_LOOK_AGAIN = 2.0  # seconds
+_POLL_INTERVAL_SECONDS = 2.0
+_CHECK_TIMEOUT_SECONDS = 120.0
+_RECHECK_INTERVAL_SECONDS = 300.0  # a database or a file that was missing may be there by then
 _read: set[str] = set()  # the digest of what this process has read last
 _TRAIT = re.compile(r"([A-Z][A-Za-z0-9_]*)\.([a-z_][a-z0-9_]*)")
 
@@ -41,16 +48,80 @@ def merge(c: Config) -> None:
     c.merge(_secrets(folder() / "secret"))
 
 
-async def end_when_changed() -> None:
-    """End this process, as Kubernetes would, once what is mounted is no longer what was read and has come to rest.
+async def reload_when_changed(hub: Any, parts: Parts) -> None:
+    """Let the hub be started again once what is mounted has changed and is what a hub can start with.
 
-    A pod is not replaced when a ConfigMap or Secret changes that it mounts; a container that ends is started again.
+    A pod is not replaced when a ConfigMap or Secret changes that it mounts. Settings that a start would refuse are
+    refused here: the hub keeps those that it has and says so in its log, in a metric and to admins.
     """
-    before, now = "", _digest()
-    while now in _read or now != before:
-        await asyncio.sleep(_LOOK_AGAIN)
-        before, now = now, _digest()
-    log.warning("What is mounted in %s has changed: the hub ends, to be started again with it.", folder())
+    clock = asyncio.get_running_loop().time
+    before, refused, checked_at = "", "", 0.0
+    while True:
+        digest = _digest()
+        if digest != before:
+            before = digest  # wait until it has come to rest
+        elif digest in _read:
+            _accept(parts)
+            refused = ""
+        elif digest != refused or clock() - checked_at > _RECHECK_INTERVAL_SECONDS:
+            problem = await check_settings(hub.config_file)
+            if problem is None and digest == _digest():
+                break
+            if problem is not None:
+                refused, checked_at = digest, clock()
+                _refuse(parts, problem)
+        await asyncio.sleep(_POLL_INTERVAL_SECONDS)
+    _restart()
+
+
+async def check_settings(config_file: str) -> str | None:
+    """Return why a hub with *config_file* and what is mounted now would not start, None if it would.
+
+    A process of its own reads them: nothing of this one changes, whatever the configuration does.
+    """
+    command = [sys.executable, "-m", "renku_spawner.cli", "check", "--settings", "--json", "--config", config_file]
+    check = await asyncio.create_subprocess_exec(
+        *command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(_CHECK_TIMEOUT_SECONDS):
+            out, err = await check.communicate()
+    except TimeoutError:
+        return f"They could not be checked within {_CHECK_TIMEOUT_SECONDS:.0f} seconds."
+    finally:
+        if check.returncode is None:
+            check.kill()
+            await check.wait()
+    try:
+        findings = json.loads(out)
+        wrong = [str(finding["says"]) for finding in findings if finding["good"] is False]
+    except (ValueError, TypeError, KeyError):
+        last = err.decode(errors="replace").strip().splitlines()[-1:]
+        return " ".join(["They could not be checked:", *last]) if last else "They could not be checked."
+    return wrong[0] if wrong else None
+
+
+def _refuse(parts: Parts, problem: str) -> None:
+    known, parts.health.refused_settings = parts.health.refused_settings, problem
+    metrics.settings_refused.set(1)
+    if problem != known:
+        log.critical("Changed settings in %s are refused, the hub keeps those that it has: %s", folder(), problem)
+
+
+def _accept(parts: Parts) -> None:
+    """What is mounted is again what this hub has read."""
+    if parts.health.refused_settings is not None:
+        log.warning("Settings in %s are again those that the hub has.", folder())
+    parts.health.refused_settings = None
+    metrics.settings_refused.set(0)
+
+
+def _restart() -> None:
+    """End this process, to be started again: by the supervisor of the hub's image, else by the kubelet."""
+    log.warning("Settings in %s have changed: the hub restarts to read them.", folder())
+    supervisor = os.getppid()
+    if os.environ.get("RENKU_SUPERVISOR") == str(supervisor):
+        os.kill(supervisor, signal.SIGUSR1)
     os.kill(os.getpid(), signal.SIGTERM)
 
 

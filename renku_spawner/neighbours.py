@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from aiohttp import ClientError, ClientTimeout
+
 from . import metrics
+from .kube.calls import TIMEOUT
+from .kube.refusal import explain_tls_failure
 from .kube.watch import Watch
 from .services.parts import Parts
+
+log = logging.getLogger("renku_spawner")
+_CERTIFICATE_RECHECK_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Neighbour:
     """`kind` is one of `metrics.NEIGHBOURS`, `name` its host where there may be several; `away_since` None: it answers,
-    or nobody had a reason to ask it lately."""
+    or nobody had a reason to ask it lately; `reason` says why it cannot be asked, where that is known."""
 
     kind: str
     name: str
     away_since: datetime | None
+    reason: str | None = None
 
 
 def of(parts: Parts, spawner: type[Any]) -> list[Neighbour]:
@@ -37,8 +47,34 @@ def of(parts: Parts, spawner: type[Any]) -> list[Neighbour]:
     if seen := watches(spawner):
         lost = [watch.silence for watch in seen if not watch.healthy]
         since = _ago(parts, max(lost, default=None))
-        found.append(Neighbour(kind="kubernetes", name="kubernetes", away_since=since))
+        reason = next((watch.problem for watch in seen if watch.problem), None)
+        found.append(Neighbour(kind="kubernetes", name="kubernetes", away_since=since, reason=reason))
+    elif parts.health.cluster_problem is not None:
+        since, reason = parts.health.cluster_problem_since, parts.health.cluster_problem
+        found.append(Neighbour(kind="kubernetes", name="kubernetes", away_since=since, reason=reason))
     return found
+
+
+async def check_certificate(parts: Parts, client: Any) -> None:
+    """Tell admins, from the start of the hub on, while the certificate of the cluster's API is not accepted.
+
+    *client* is an `ApiClient`. Once it is accepted this ends: the watch tells what happens to it later.
+    """
+    health, url = parts.health, str(client.configuration.host)
+    while url.startswith("https:"):
+        try:
+            session, timeout = client.rest_client.pool_manager, ClientTimeout(total=TIMEOUT)
+            async with session.get(f"{url}/version", timeout=timeout, proxy=client.configuration.proxy):
+                problem = None
+        except (ClientError, OSError, TimeoutError) as error:
+            problem = explain_tls_failure(error)
+        if problem is not None and problem != health.cluster_problem:
+            log.critical("%s No session can start.", problem)
+        health.cluster_problem = problem
+        health.cluster_problem_since = (health.cluster_problem_since or parts.now()) if problem else None
+        if problem is None:
+            return
+        await asyncio.sleep(_CERTIFICATE_RECHECK_SECONDS)
 
 
 def watches(spawner: type[Any]) -> set[Watch]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -16,8 +17,9 @@ from jinja2.ext import Extension
 from jupyterhub.app import JupyterHub
 from traitlets import TraitError
 
-from . import after_start, fitness, in_line, left_proxy, metrics, mounted, observed
+from . import after_start, cli_cluster, fitness, in_line, left_proxy, metrics, mounted, neighbours, observed
 from .app import Renku
+from .spawner import RenkuSpawner
 from .store.migrate import OutOfDate
 
 
@@ -56,9 +58,17 @@ def begin(hub: Any) -> None:
     renku.parts.line.room = in_line.room(hub, renku.queue_limit)
     renku.tasks.append(asyncio.ensure_future(in_line.forever(hub, renku.parts)))
     renku.tasks.append(observed.begin(hub, renku))
+    renku.tasks.append(asyncio.ensure_future(_check_cluster(hub, renku)))
     if renku.restart_on_change:
-        renku.tasks.append(asyncio.ensure_future(mounted.end_when_changed()))
+        renku.tasks.append(asyncio.ensure_future(mounted.reload_when_changed(hub, renku.parts)))
     _spare_what_is_loaded()
+
+
+async def _check_cluster(hub: Any, renku: Renku) -> None:
+    if issubclass(hub.spawner_class, RenkuSpawner):
+        with suppress(ValueError):  # no cluster is known here, as each start says
+            client = cli_cluster.spawner_of(hub.spawner_class, hub.config).api.api_client
+            await neighbours.check_certificate(renku.parts, client)
 
 
 @cache

@@ -176,6 +176,7 @@ complete -c renku-spawner -n '_shtab_renku_spawner_using images script' -s h -l 
 complete -c renku-spawner -n '_shtab_renku_spawner_using; and test $_shtab_renku_spawner_npos -eq 0' -a check -d 'Whether this hub would start, and whether database, GitLab, registries and cluster are as they should be.'
 complete -c renku-spawner -n '_shtab_renku_spawner_using check' -s h -l help -d 'show this help message and exit'
 complete -c renku-spawner -n '_shtab_renku_spawner_using check' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'the hub'"'"'s configuration'
+complete -c renku-spawner -n '_shtab_renku_spawner_using check' -l settings -d 'only what the hub itself looks at when it starts'
 complete -c renku-spawner -n '_shtab_renku_spawner_using check' -l json -d 'what was found as a list'
 complete -c renku-spawner -n '_shtab_renku_spawner_using; and test $_shtab_renku_spawner_npos -eq 0' -a demo -d 'A hub on this machine, with people and projects.'
 complete -c renku-spawner -n '_shtab_renku_spawner_using demo' -s h -l help -d 'show this help message and exit'

@@ -96,6 +96,7 @@ _shtab_renku_spawner_apply_defaults_added=0
 _shtab_renku_spawner_check_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
   "--config[the hub\'s configuration]:config:_files"
+  "--settings[only what the hub itself looks at when it starts]"
   "--json[what was found as a list]"
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -66,6 +67,21 @@ def refusal(
     final = _final(status, said, message, image)
     absent = status == 404 and dig(said, "reason") == "NotFound" and dig(said, "details", "kind") != "namespaces"
     return replace(final, absent=absent)
+
+
+def explain_tls_failure(error: BaseException) -> str | None:
+    """Return why the API server's certificate was not accepted, None if *error* has another cause.
+
+    aiohttp's error of a connection is an `SSLCertVerificationError` itself and has OpenSSL's in `certificate_error`.
+    From Python 3.13 certificates are verified as RFC 5280 has them (`VERIFY_X509_STRICT`,
+    https://docs.python.org/3/whatsnew/3.13.html#ssl).
+    """
+    cause = getattr(error, "certificate_error", error)
+    if not isinstance(cause, ssl.SSLError):
+        return None
+    said = getattr(cause, "verify_message", "") or cause.reason or "the connection could not be encrypted"
+    strict = " Python 3.13 and newer want keyUsage in the certificate of a CA." if "key usage" in said else ""
+    return f"The certificate of the cluster's API is not accepted: {said}.{strict}"
 
 
 def _passes(status: int | None, message: str) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 
 from .. import metrics
 from .clock import now
+from .refusal import explain_tls_failure
 
 Raw = dict[str, Any]
 BACKOFF_MAX = 6.0  # seconds from one try to the next, so that all is right ten seconds after an outage (R5)
@@ -45,7 +46,8 @@ class Stream:
 
     *call* is a list method of kubernetes_asyncio, *turned* is called when `healthy`
     changes, and after the first try; `healthy` says whether what was told is still true,
-    `tried` whether that try is over, `heard` when the server was last heard (monotonic seconds).
+    `tried` whether that try is over, `heard` when the server was last heard (monotonic seconds),
+    `problem` why it cannot be asked where that is known.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Stream:
         self._tried, self._hurried = 0.0, asyncio.Event()
         self.healthy = self.tried = False
         self.heard = now()
+        self.problem: str | None = None
 
     async def run(self) -> None:
         """Never returns and never gives up; a task to be cancelled."""
@@ -98,7 +101,10 @@ class Stream:
         self._failures += 1
         metrics.reconnects.labels("failed").inc()
         delay = _delay(self._failures, began)
+        self.problem = explain_tls_failure(error)
         log = self._log.warning if self._failures in (1, 10) else self._log.debug
+        if self.problem is not None and self._failures == 1:
+            self._log.error("%s", self.problem)
         log("Kubernetes does not answer (%s: %s); trying again in %.1f s", type(error).__name__, error, delay)
         with suppress(TimeoutError):
             async with asyncio.timeout(delay):
@@ -110,7 +116,7 @@ class Stream:
             self._hurried.set()
 
     def _well(self) -> None:
-        self.heard, self._failures = now(), 0
+        self.heard, self._failures, self.problem = now(), 0, None
         self._set_healthy(True)
 
     def _set_healthy(self, healthy: bool) -> None:

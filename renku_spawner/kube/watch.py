@@ -101,6 +101,11 @@ class Watch:
         return now() - self._pods.heard
 
     @property
+    def problem(self) -> str | None:
+        """Why the API server cannot be asked, where that is known."""
+        return self._pods.problem
+
+    @property
     def events(self) -> list[Raw]:
         """All events in order of time, as KubeSpawner's reflector has them."""
         return sorted((e for kept in self._events.values() for e in kept.values()), key=moment)

@@ -43,6 +43,18 @@ def _to_nobody(_kind: str, _said: Mapping[str, Any]) -> None:
     """Where there is no hub, nobody hears its events."""
 
 
+@dataclass
+class HubHealth:
+    """What admins have to know of this hub: why changed settings are not used, and why the cluster is not trusted.
+
+    Both are None while all is well.
+    """
+
+    refused_settings: str | None = None
+    cluster_problem: str | None = None
+    cluster_problem_since: datetime | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parts:
     """The parts of the house, put together once by `app.Renku`.
@@ -55,8 +67,8 @@ class Parts:
     registries are not asked (`git` likewise, of repositories), `gitlab` None where projects
     do not live there; `looks` are the questions to registries under way, and `unread` are
     digests whose list of packages could not be read (see `pins`), `offers` what repositories describe; `pulse` knows
-    whether the database answers, `hearing` whether the use of sessions is heard of; `emit` tells
-    the hub's event log of an `audit` or a `launch`, when it is stored; `post` reaches people who
+    whether the database answers, `health` what admins have to know, `hearing` whether the use of sessions is heard
+    of; `emit` tells the hub's event log of an `audit` or a `launch`, when it is stored; `post` reaches people who
     do not look at the hub; `downloads` are the names of those who download their data now.
     """
 
@@ -81,6 +93,7 @@ class Parts:
     known: dict[str, datetime | None] = field(default_factory=dict)
     offers: Offers = field(default_factory=Offers)
     pulse: Pulse = field(default_factory=Pulse)
+    health: HubHealth = field(default_factory=HubHealth)
     hearing: Hearing = field(default_factory=Hearing)
     downloads: set[str] = field(default_factory=set)
     emit: Callable[[str, Mapping[str, Any]], None] = _to_nobody

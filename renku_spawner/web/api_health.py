@@ -34,10 +34,11 @@ class Health(RenkuAPIHandler):
 
     async def get(self) -> None:
         found = neighbours.of(self.parts, self.settings["app"].spawner_class)
-        self.answer(_answer(found, detailed=self.has_scope(ADMIN)))
+        detailed = self.has_scope(ADMIN)
+        self.answer(_answer(found, self.parts.health.refused_settings, detailed=detailed))
 
 
-def _answer(found: list[neighbours.Neighbour], *, detailed: bool) -> HealthAnswer:
+def _answer(found: list[neighbours.Neighbour], refused: str | None, *, detailed: bool) -> HealthAnswer:
     """Raises Unavailable: without a database."""
     away = {each.kind for each in found if each.away_since}
     if "database" in away:
@@ -45,4 +46,5 @@ def _answer(found: list[neighbours.Neighbour], *, detailed: bool) -> HealthAnswe
     return HealthAnswer(
         status="degraded" if away else "ok",
         neighbours=[NeighbourAnswer(**vars(each)) for each in found] if detailed else None,
+        refused_settings=refused if detailed else None,
     )

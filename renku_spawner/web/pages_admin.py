@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
+from .. import neighbours
 from ..domain.inventory import Kind
 from ..services import operating
 from . import actions, servers, views_admin, views_starts
@@ -27,7 +28,9 @@ class Operators(RenkuHandler):
     def tabbed(self, **view: Any) -> None:
         """The template of the tab is named after it."""
         tabs = views_admin.tabs(self.tab, self.urls)
-        self.show(f"renku_admin_{self.tab or 'instances'}.html", "operate", tabs=tabs, **view)
+        away = neighbours.of(self.parts, self.settings["app"].spawner_class)
+        problems = views_admin.problems(self.parts.health.refused_settings, [one.reason for one in away])
+        self.show(f"renku_admin_{self.tab or 'instances'}.html", "operate", tabs=tabs, problems=problems, **view)
 
 
 class Instances(Operators):

@@ -48,6 +48,17 @@ def tabs(current: str, urls: Urls) -> list[View]:
     ]
 
 
+def problems(refused_settings: str | None, reasons: Sequence[str | None]) -> list[View]:
+    """What an admin has to mend; *reasons* say why neighbours cannot be asked."""
+    found: list[View] = []
+    if refused_settings:
+        found.append(
+            {"title": "Changed settings are not used.", "text": f"The hub keeps those that it has: {refused_settings}"}
+        )
+    found += [{"title": "No session can start.", "text": reason} for reason in reasons if reason]
+    return found
+
+
 # ---- instances -------------------------------------------------------------------------------------
 
 

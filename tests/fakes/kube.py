@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -71,6 +72,8 @@ class FakeCluster:
         self.kubelet: Kubelet | None = None
         self.handler = Handler(self)
         self.host, self.port = "127.0.0.1", 0
+        self.tls: ssl.SSLContext | None = None  # serves by HTTPS
+        self.trusted: str | None = None  # file of the authority that its clients trust; None: the system's
         self.server: web.Server[Any] | None = None
         self.runner: web.ServerRunner | None = None
         self.site: web.TCPSite | None = None
@@ -89,7 +92,7 @@ class FakeCluster:
 
     async def listen(self) -> None:
         assert self.runner is not None
-        self.site = web.TCPSite(self.runner, self.host, self.port, reuse_address=True)
+        self.site = web.TCPSite(self.runner, self.host, self.port, reuse_address=True, ssl_context=self.tls)
         await self.site.start()
         self.port = self.runner.addresses[0][1]
 
@@ -114,11 +117,12 @@ class FakeCluster:
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
 
     def configuration(self, token: str = "admin-token") -> Configuration:
         """Return what a client of kubernetes_asyncio needs."""
         found = Configuration(host=self.url)
+        found.ssl_ca_cert = self.trusted
         found.api_key["BearerToken"] = f"Bearer {token}"
         return found
 

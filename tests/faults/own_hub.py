@@ -35,7 +35,8 @@ c.Authenticator.admin_users = {{"root"}}
 c.JupyterHub.activity_resolution = 3600  # seconds; the hub's own notes of who was here wait for locks
 c.JupyterHub.services = [dict(name="test", api_token="{token}")]
 c.JupyterHub.load_roles = [
-    dict(name="test", services=["test"], scopes=["admin:users", "tokens", "list:users", "admin:servers"])
+    dict(name="test", services=["test"], scopes=["admin:users", "tokens", "list:users", "admin:servers"]),
+    dict(name="metrics", services=["test"], scopes=["read:metrics"]),
 ]
 c.Renku.workspace = "{folder}/sessions"
 c.Renku.registries_asked = False  # their images are names only
@@ -45,6 +46,7 @@ c.Renku.repository_hosts = {hosts!r}
 c.Renku.stop_grace = {stop_grace}
 c.JupyterHub.concurrent_spawn_limit = {at_once}
 c.RenkuLocalSpawner.cmd = {cmd!r}
+{more}
 install(c)
 """
 
@@ -69,7 +71,9 @@ def until(condition: Callable[[], Any], *, seconds: float = 60, why: str = "") -
 class OwnHub:
     """The hub of a folder: what is in there outlives its processes."""
 
-    def __init__(self, folder: Path, *, hosts: Collection[str] = (), stop_grace: float = 4, at_once: int = 100) -> None:
+    def __init__(
+        self, folder: Path, *, hosts: Collection[str] = (), stop_grace: float = 4, at_once: int = 100, more: str = ""
+    ) -> None:
         self.folder, self.workspace = folder, folder / "sessions"
         port, hub_port, proxy_port = free_ports(3)
         self.url = f"http://127.0.0.1:{port}/hub/"
@@ -77,7 +81,7 @@ class OwnHub:
         self.config.write_text(
             CONFIG.format(
                 folder=folder, port=port, hub_port=hub_port, proxy_port=proxy_port, token=ADMIN_TOKEN,
-                hosts=set(hosts), stop_grace=stop_grace, cmd=TINY, at_once=at_once,
+                hosts=set(hosts), stop_grace=stop_grace, cmd=TINY, at_once=at_once, more=more,
             )
         )  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None
@@ -91,7 +95,7 @@ class OwnHub:
         took = Stopwatch()
         with (self.folder / "hub.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "jupyterhub", "-f", str(self.config)],
+                self.command(),
                 cwd=self.folder,
                 stdout=log,
                 stderr=log,
@@ -100,6 +104,9 @@ class OwnHub:
             )
         until(self.serves, seconds=60, why="the hub serves")
         return took()
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "jupyterhub", "-f", str(self.config)]
 
     def serves(self) -> bool:
         assert self.process is not None
@@ -145,11 +152,11 @@ class OwnHub:
         headers = {"Authorization": f"token {token or self.alice()}"}
         return self.client.request(method, f"{self.url}api/{path}", json=body, headers=headers)
 
-    def page(self, path: str) -> str:
-        """What alice sees there, logged in by the form."""
+    def page(self, path: str, *, name: str = "alice") -> str:
+        """What alice, or *name*, sees there, logged in by the form."""
         with httpx.Client(base_url=self.url, timeout=60, trust_env=False, follow_redirects=True) as client:
             client.get("login")
-            form = {"username": "alice", "password": "renku", "_xsrf": client.cookies["_xsrf"]}
+            form = {"username": name, "password": "renku", "_xsrf": client.cookies["_xsrf"]}
             client.post("login", data=form).raise_for_status()
             return client.get(path).raise_for_status().text
 

@@ -49,6 +49,7 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str], int, dict[str, str]]] = {
         11,
         {"status": "unknown"},
     ),
+    "RenkuSettingsRefused": ({"renku_settings_refused": "0x9 1x3 0x40"}, {"renku_settings_refused": "1x60"}, 6, {}),
     "RenkuDatabaseBusy": (
         {"renku_database_given_up_total": "2x60"}, {"renku_database_given_up_total": "2x10 3x50"}, 12, {}
     ),
