@@ -23,6 +23,7 @@ c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{port + 2}"
 c.JupyterHub.db_url = f"sqlite:///{data}/jupyterhub.sqlite"
 c.JupyterHub.cookie_secret_file = str(data / "cookie_secret")
 c.ConfigurableHTTPProxy.pid_file = str(data / "proxy.pid")
+c.JupyterHub.cleanup_servers = True  # Ctrl-C ends everything that was started here
 
 # Anybody with the password is whoever they say: for a demo only.
 c.JupyterHub.authenticator_class = "dummy"

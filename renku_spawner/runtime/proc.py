@@ -1,13 +1,15 @@
 """What Linux tells of processes (proc(5)), our children or not."""
 
+import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 _TICKS = os.sysconf("SC_CLK_TCK")  # of the clock, a second
+_POLL_INTERVAL_SECONDS = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +80,32 @@ def command(pid: int) -> list[str]:
     except OSError:
         return []
     return [os.fsdecode(word) for word in line.split(b"\0") if word]
+
+
+def read_pid(file: Path) -> int:
+    """Return the pid that a pid file names; 0, as no process is numbered, if it names none."""
+    try:
+        return int(file.read_text().strip())
+    except (OSError, ValueError):
+        return 0
+
+
+def find_by_pid_file(file: Path, command_names: Collection[str]) -> Process | None:
+    """Return the process that a pid file names, if it was started by one of those commands: pids are given again."""
+    pid = read_pid(file)
+    words = {os.path.basename(word) for word in command(pid)}
+    return look(pid) if words & {os.path.basename(name) for name in command_names} else None
+
+
+async def end(process: Process, *, grace_seconds: float | None = None) -> None:
+    """Ask a process to end (SIGTERM) and wait until it has; kill it after *grace_seconds*, never without them."""
+    loop = asyncio.get_running_loop()
+    kill_at = None if grace_seconds is None else loop.time() + grace_seconds
+    send(process, signal.SIGTERM)
+    while (now := look(process.pid)) and now.identity == process.identity and now.alive:
+        if kill_at is not None and loop.time() >= kill_at:
+            send(process, signal.SIGKILL)
+        await asyncio.sleep(_POLL_INTERVAL_SECONDS)
 
 
 def send(process: Process, number: signal.Signals) -> None:
