@@ -77,7 +77,7 @@ def _running(instance: Instance, usual: float | None, frame: Frame) -> View:
     used = instance.last_activity
     idle = used is not None and instance.ready_at is not None and used > instance.ready_at
     return {
-        "since": words.lasting(instance.elapsed(frame.now) or 0),
+        "elapsed": instance.elapsed(frame.now) or 0,
         "since_at": words.iso(instance.ready_at),
         "class_name": instance.resource_class,
         "more": f"last used {words.ago(used, frame.now)}" if idle and used else None,

@@ -90,7 +90,7 @@ def _instance(row: InstanceRow, frame: Frame) -> View:
         "status": str(found.status),
         "why": _why(found),
         "reason": found.reason or found.ended_reason,
-        "since": words.lasting((frame.now - since).total_seconds()) if since else None,
+        "elapsed": max(0, int((frame.now - since).total_seconds())) if since else None,
         "since_at": words.iso(since),
         "class_name": found.resource_class,
         "disk": quantity.size(row.disk),
@@ -100,7 +100,7 @@ def _instance(row: InstanceRow, frame: Frame) -> View:
 
 
 def _since(found: Instance) -> datetime | None:
-    """Since when it has that status."""
+    """Return since when the instance has its status."""
     return {
         Status.RUNNING: found.ready_at,
         Status.LAUNCHING: found.requested_at,

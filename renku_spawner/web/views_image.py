@@ -50,11 +50,11 @@ def verdict(checked: Checked | None, platforms: Sequence[str], now: datetime) ->
 
 
 def _usable(hints: Sequence[Hint]) -> str:
-    """The first line where all is well, with how much there is to read below it."""
-    warnings = sum(hint.severity in (Severity.ERROR, Severity.WARNING) for hint in hints)
-    counts = ((warnings, "warning"), (len(hints) - warnings, "hint"))
-    said = " and ".join(words.counted(count, noun) for count, noun in counts if count)
-    return f"This image can be used{f', with {said}' if said else ''}"
+    """Title the panel of a usable image: count what stands below it, in the words that stand there."""
+    counts = {severity: sum(hint.severity is severity for hint in hints) for severity in Severity}
+    parts = [f"{n} info" if each is Severity.INFO else words.counted(n, each) for each, n in counts.items() if n]
+    summary = " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
+    return f"This image can be used{f', with {summary}' if summary else ''}"
 
 
 _BAD = {

@@ -11,6 +11,7 @@ const on = (type, selector, handle) => document.addEventListener(type, (event) =
 // ---- parts -------------------------------------------------------------------------------------
 
 const served = new WeakMap();                                         // element -> its markup as the server gave it
+const markup = (element) => element.outerHTML.replace(/ data-elapsed="\d+"/g, "");  // what only lasts has not changed
 const parts = () => [...document.querySelectorAll("[data-session]")];
 
 /** Fetch a page of ours; an error page or the login page is an error. */
@@ -48,7 +49,7 @@ function place(old, fresh) {
 function update(page) {
   for (const old of parts()) {
     const fresh = page.getElementById(old.id);
-    if (!fresh || fresh.outerHTML === served.get(old) || old.getAttribute("aria-busy")) continue;
+    if (!fresh || markup(fresh) === served.get(old) || old.getAttribute("aria-busy")) continue;
     const changed = fresh.dataset.status !== old.dataset.status;
     if (!changed && old.querySelector(".rk-menu[open], select:focus")) continue;
     place(old, fresh);
@@ -180,7 +181,7 @@ function tell(news) {
       if ("stages" in part.dataset && part.dataset.stages !== news.stage) reread();
     }
     if (bar && news.progress == null) bar.removeAttribute("value"); else if (bar) bar.value = news.progress;
-    if (clock && news.elapsed != null) clock.began = performance.now() - 1000 * news.elapsed;
+    if (clock && news.elapsed != null) clock.began = Date.now() - 1000 * news.elapsed;
   }
   settle();
 }
@@ -242,19 +243,28 @@ later().catch(() => {});                                              // it is t
 
 // ---- at the start ------------------------------------------------------------------------------
 
-setInterval(() => {
-  for (const clock of document.querySelectorAll("[data-elapsed]")) {
-    const seconds = Math.floor((performance.now() - clock.began) / 1000);
-    clock.textContent = seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
-  }
-}, 1000);
+/** Say how long something lasts, as the server's `words.lasting`. */
+function lasting(seconds) {
+  const [minutes, hours] = [Math.floor(seconds / 60), Math.floor(seconds / 3600)];
+  if (minutes < 1) return `${seconds} s`;
+  if (hours < 1) return minutes < 10 && seconds % 60 ? `${minutes} min ${seconds % 60} s` : `${minutes} min`;
+  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} days`;
+}
+
+/** Renew a clock, but not what reads the same: no live region is told, and no needless work is done. */
+function tick(clock) {
+  const text = lasting(Math.max(0, Math.floor((Date.now() - clock.began) / 1000)));
+  const words = clock.dataset.words ? `${clock.dataset.words} ${text}` : text;
+  if (clock.textContent !== words) clock.textContent = words;
+}
+setInterval(() => document.querySelectorAll("[data-elapsed]").forEach(tick), 1000);
 
 /** Remember the markup of parts, then show what only works with a script. */
 function prepare(root) {
   const all = [root, ...root.querySelectorAll("*")];
-  for (const element of all) if (element.dataset?.session) served.set(element, element.outerHTML);
+  for (const element of all) if (element.dataset?.session) served.set(element, markup(element));
   for (const element of all) {
-    if (element.dataset?.elapsed) element.began = performance.now() - 1000 * element.dataset.elapsed;
+    if (element.dataset?.elapsed) { element.began = Date.now() - 1000 * element.dataset.elapsed; tick(element); }
     if (element.dataset?.copy && navigator.clipboard) element.hidden = false;
     if (element.matches?.("[data-needs-script]")) element.hidden = false;
   }

@@ -11,12 +11,12 @@ THEN = "2026-11-24T08:10:00+00:00"
 NOBODY = {"status": "", "owner": "", "project": "", "reason": ""}
 RUNNING = {
     "id": "kq7w2mzt5ahr", "session": "c3vd6yxn4ubf", "owner": "carol", "title": "Explore the ensemble",
-    "project": "alice/alpine-precipitation", "status": "running", "why": "", "reason": None, "since": "2 h 14 min",
+    "project": "alice/alpine-precipitation", "status": "running", "why": "", "reason": None, "elapsed": 8040,
     "since_at": THEN, "class_name": "medium", "disk": "10 GiB", "can_pause": True, "trash": None,
 }  # fmt: skip
 FAILED = RUNNING | {
     "id": "m9h4tqe2xw7z", "status": "failed", "why": "The disk is full.", "reason": "crash_disk_full", "project": None,
-    "since": None, "since_at": None, "class_name": None, "can_pause": False, "trash": "27 January 2027",
+    "elapsed": None, "since_at": None, "class_name": None, "can_pause": False, "trash": "27 January 2027",
 }  # fmt: skip
 ORPHAN = {
     "name": "work-c3vd6yxn4ubf", "owner": "carol", "title": "Explore", "size": "10 GiB", "since": "3 days ago",

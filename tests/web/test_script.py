@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 from tornado import httpserver, netutil, web
 
+from renku_spawner.web import words
 from tests.fixtures.browser import AXE
 from tests.web.examples import INACTIVE, LAUNCHING, PAGES, RUNNING, TWIN, environment, project_page, session_page
 from tests.web.rendering import HUB_TEMPLATES, TEMPLATES, render
@@ -30,11 +32,13 @@ class Site:
     opened: int = 0  # streams, since a test counts them
     silent: bool = False
     broken: bool = False
+    elapsed: int = 8040
     full: bool = False
     address: str = ""
 
     def session(self) -> dict[str, Any]:
-        return AS[self.status] | {key: INACTIVE[key] for key in KEPT} | {"default": True}
+        kept = {key: INACTIVE[key] for key in KEPT} | {"default": True}
+        return AS[self.status] | kept | ({"elapsed": self.elapsed} if self.status == "running" else {})
 
     def tell(self, **news: Any) -> None:
         """Send an event to every open stream."""
@@ -161,6 +165,64 @@ async def test_start_becomes_open_without_a_reload(page: Page, site: Site) -> No
     await expect(page.locator("#rk-said")).to_have_text(f"{TITLE}: running")
     assert len(site.streams) == 1
     assert site.posts == 1
+
+
+@pytest.mark.parametrize("name", ["projects", "project", "session", "my-sessions", "admin"])
+async def test_the_running_time_goes_on_and_no_screen_reader_is_told(browser: Browser, site: Site, name: str) -> None:
+    context = await browser.new_context(base_url=site.address)
+    page = await context.new_page()
+    await page.clock.install()
+    await page.goto(f"/example/{name}")
+    clock = page.locator("time[data-elapsed]").filter(visible=True).first
+    await expect(clock).to_have_text(re.compile("^for 2 h 14 min$", re.IGNORECASE))
+    await page.clock.run_for(60_500)
+    await expect(clock).to_have_text(re.compile("^for 2 h 15 min$", re.IGNORECASE))
+    live = "[aria-live], [role=status], [role=alert], [role=log], [role=timer]"
+    assert await clock.evaluate("(element, live) => element.closest(live)", live) is None
+    assert await page.locator("#rk-said").inner_text() == ""
+    await context.close()
+
+
+async def test_without_a_script_a_session_says_since_when_it_runs(browser: Browser, site: Site) -> None:
+    context = await browser.new_context(base_url=site.address, java_script_enabled=False)
+    page = await context.new_page()
+    for name in ("projects", "project", "session", "my-sessions", "admin"):
+        await page.goto(f"/example/{name}")
+        clock = page.locator("time[data-elapsed]").filter(visible=True).first
+        await expect(clock).to_have_text(re.compile(r"^since 24 November 2026, 0\d:10 UTC$", re.IGNORECASE))
+    await context.close()
+
+
+@pytest.mark.parametrize("seconds", [0, 59, 60, 61, 72, 599, 600, 700, 3599, 3600, 8040, 172_799, 172_800, 300_000])
+async def test_a_clock_reads_as_the_server_says_it(page: Page, seconds: int) -> None:
+    said = await page.evaluate(
+        """seconds => new Promise(done => {
+            const clock = document.body.appendChild(document.createElement("time"));
+            clock.dataset.elapsed = seconds;
+            clock.began = Date.now() - 1000 * seconds;
+            const changed = () => { clock.remove(); done(clock.textContent); };
+            new MutationObserver(changed).observe(clock, { childList: true });
+        })""",
+        seconds,
+    )
+    assert said in {words.lasting(seconds + late) for late in range(60)}
+
+
+async def test_a_part_that_only_lasted_longer_is_not_made_again(page: Page, site: Site) -> None:
+    site.status = "running"
+    await page.goto("/page/project")
+    await page.evaluate("window.mark = 1")
+    card = page.locator(f"#session-{NAME}")
+    await expect(card.locator("time[data-elapsed]")).to_have_text("For 2 h 14 min")
+    await card.evaluate("element => { element.same = true; }")
+    site.elapsed += 90
+    for _ in range(2):  # the second is fetched when the page has been renewed by the first
+        before = site.pages
+        await page.evaluate("window.dispatchEvent(new Event('focus'))")
+        async with asyncio.timeout(60):
+            while site.pages == before:
+                await asyncio.sleep(0.01)
+    assert await card.evaluate("element => element.same")
 
 
 async def test_a_proxy_that_holds_events_back_is_got_around(page: Page, site: Site) -> None:

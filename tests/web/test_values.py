@@ -9,12 +9,15 @@ from hypothesis import strategies as st
 
 from renku_spawner.domain.access import Person
 from renku_spawner.domain.errors import Conflict, Invalid, Malformed, NotFound, Unavailable
+from renku_spawner.domain.hint import Hint, Severity
 from renku_spawner.domain.idle import Outlook
+from renku_spawner.domain.image import parse
 from renku_spawner.domain.instance import Desired, Instance, Observed
 from renku_spawner.domain.policy import Policy
 from renku_spawner.domain.resources import ResourceClass
 from renku_spawner.domain.session import Configuration
-from renku_spawner.web import bodies, failures, forms, reading, urls, views_forms, views_idle, words
+from renku_spawner.domain.verdict import Checked, Verdict
+from renku_spawner.web import bodies, failures, forms, reading, urls, views_forms, views_idle, views_image, words
 
 NOW = datetime(2026, 11, 24, 9, 42, tzinfo=UTC)
 ID = "abcdefghijkl"
@@ -261,3 +264,22 @@ def test_keep_awake_is_offered_where_it_puts_something_off(reason: str, *, offer
     said = views_idle.running(instance, Outlook(at=NOW, warned_from=NOW, reason=reason), URLS, NOW)
     assert "pauses" in said
     assert bool(said["awake_url"]) is offered
+
+
+@pytest.mark.parametrize(
+    ("severities", "title"),
+    [
+        ("", "This image can be used"),
+        ("hint", "This image can be used, with 1 hint"),
+        ("info hint", "This image can be used, with 1 hint and 1 info"),
+        ("info info", "This image can be used, with 2 info"),
+        ("hint error warning warning hint", "This image can be used, with 1 error, 2 warnings and 2 hints"),
+        ("info hint warning error", "This image can be used, with 1 error, 1 warning, 1 hint and 1 info"),
+    ],
+)
+def test_a_checked_image_counts_what_is_listed_below_by_its_severity(severities, title):
+    hints = [Hint(code=str(n), severity=Severity(each), title="", text="") for n, each in enumerate(severities.split())]
+    checked = Checked(image=parse("quay.io/a/b:1"), verdict=Verdict.OK, checked_at=NOW, hints=tuple(hints))
+    shown = views_image.verdict(checked, ["linux/amd64"], NOW)
+    assert shown["title"] == title
+    assert sorted(each["severity"] for each in shown["hints"]) == sorted(severities.split())
