@@ -134,6 +134,7 @@ def test_the_wrappers_options_exist() -> None:
     assert {"--no-authentication", "--base-url", "--timeout", "--activity-interval"} <= used
     assert used <= known
     assert "--absolute-url" in known
+    assert all("--activity-interval=0" in each[: each.index("--")] for each in commands), "else it is never idle"
 
 
 def test_only_what_the_wrapper_fills_in_stands_in_braces() -> None:
