@@ -37,11 +37,8 @@ async def go_on(hub: Any, renku: Renku) -> None:
             renku.tasks.append(asyncio.ensure_future(access_ends.forever(hub, renku.parts, renku.access_check)))
         await _tried("routes", "to make routes", partial(_route_checked, hub))
         await housekeeping.forever(renku.parts, timedelta(days=renku.launches_kept_days))
-    except asyncio.CancelledError:
-        await pins.close(renku.parts)
-        await renku.parts.offers.close()
-        await _close_source(renku.parts)
-        raise
+    finally:  # also when the hub did not start
+        await asyncio.shield(_close(renku.parts))
 
 
 async def _go_round(hub: Any, renku: Renku) -> None:
@@ -69,16 +66,18 @@ async def _tried(task: str, what: str, work: Callable[[], Awaitable[None]]) -> N
             await asyncio.sleep(_AGAIN)
 
 
-async def _close_source(parts: Parts) -> None:
-    await parts.source.close()
-    for post in parts.post:
-        await post.close()
-    if parts.ci is not None:
-        await parts.ci.close()
+async def _close(parts: Parts) -> None:
+    """Close all that the parts have opened, one after the other, even if one of them fails."""
+    opened = [parts.offers, parts.source, *parts.post, parts.ci, parts.git]
+    closes: list[Callable[[], Awaitable[None]]] = [partial(pins.close, parts)]
+    closes += [each.close for each in opened if each is not None]
+    for close in closes:
+        try:
+            await close()
+        except Exception:
+            log.exception("Failed to close %s", close)
     if parts.gitlab is not None:
         parts.gitlab.close()
-    if parts.git is not None:
-        await parts.git.close()
 
 
 async def _route_checked(hub: Any) -> None:

@@ -65,6 +65,7 @@ class Answering:
             wrong = asking.result()
         finally:
             asking.cancel()
+            await asyncio.wait({asking})  # before its client is closed
         if wrong is None:
             return True
         if wrong.reason != self.found.reason:

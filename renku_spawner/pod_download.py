@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -78,8 +79,9 @@ async def pieces(asked: Claim) -> AsyncGenerator[bytes, None]:
         raise flight.wrong
     flight.taken.set()
     try:
-        async for piece in _handed_over(flight):
-            yield piece
+        async with aclosing(_handed_over(flight)) as handed_over:  # its connection too ends with who takes it
+            async for piece in handed_over:
+                yield piece
     finally:
         flight.done.set()
 

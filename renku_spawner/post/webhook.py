@@ -22,6 +22,7 @@ class Webhook:
     def __init__(self, url: str, secret: str) -> None:
         self._url, self._secret = url, secret.encode()
         self._made: aiohttp.ClientSession | None = None
+        self._closed = False
 
     async def send(self, letter: Letter) -> None:
         """Until it is taken (2xx), three times at most. Raises Undelivered."""
@@ -35,6 +36,8 @@ class Webhook:
             await asyncio.sleep(pause)
 
     async def close(self) -> None:
+        """Send nothing any more; a session that is made afterwards would never be closed."""
+        self._closed = True
         if self._made is not None:
             await self._made.close()
 
@@ -58,7 +61,12 @@ class Webhook:
 
     @property
     def _session(self) -> aiohttp.ClientSession:
-        """Made on the loop that uses it; without cookies and without the environment's proxies."""
+        """Made on the loop that uses it; without cookies and without the environment's proxies.
+
+        Raises ConnectionError once it is closed.
+        """
+        if self._closed:
+            raise ConnectionError("closed")
         if self._made is None:
             self._made = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=TOTAL_SECONDS, sock_connect=CONNECT_SECONDS),

@@ -42,6 +42,7 @@ class Wire:
         self._guard = guard
         self._ssl = ssl
         self._made: aiohttp.ClientSession | None = None
+        self._closed = False
 
     async def ask(
         self, method: str, url: URL, *, headers: Mapping[str, str], limit: int, body: bytes | None = None
@@ -72,6 +73,8 @@ class Wire:
         return await self._try(method, url, headers, limit, body)
 
     async def close(self) -> None:
+        """End what is under way; who asks afterwards is refused, and leaves no session open."""
+        self._closed = True
         if self._made:
             await self._made.close()
 
@@ -92,7 +95,9 @@ class Wire:
 
     @property
     def _session(self) -> aiohttp.ClientSession:
-        """Made at the first use, since it belongs to the running loop."""
+        """Made at the first use, since it belongs to the running loop. Raises Unreachable once it is closed."""
+        if self._closed:
+            raise Unreachable("is not asked any more: the hub ends")
         if self._made is None:
             connector = aiohttp.TCPConnector(
                 resolver=GuardedResolver(self._guard),

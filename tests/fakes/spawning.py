@@ -4,6 +4,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import kubespawner.clients
 import kubespawner.spawner
 import pytest
 from jupyterhub.orm import Spawner as Row
@@ -76,7 +77,18 @@ async def forget_reflectors() -> None:
         if reflector:
             await reflector.stop()
     KubeSpawner.reflectors.clear()
+    await close_clients()
+
+
+async def close_clients() -> None:
+    """Close the clients of this loop that kubespawner shares: a task of its own that is cancelled before it has begun
+    leaves its client open."""
+    for (loop, *_), client in list(kubespawner.clients._client_cache.items()):
+        if loop is asyncio.get_running_loop():
+            await client.api_client.close()
     closing = [task for task in asyncio.all_tasks() if "close_client_task" in repr(task.get_coro())]
     for task in closing:
         task.cancel()
     await asyncio.gather(*closing, return_exceptions=True)
+    for key in [key for key in kubespawner.clients._client_cache if key[0] is asyncio.get_running_loop()]:
+        del kubespawner.clients._client_cache[key]  # whose task had not begun

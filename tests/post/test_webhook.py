@@ -8,6 +8,7 @@ import pytest
 
 from renku_spawner.domain.letter import Undelivered
 from renku_spawner.post.webhook import PAUSES, Webhook
+from tests.fixtures import sessions
 from tests.fixtures.ports import free_port
 
 from .conftest import Receiver
@@ -59,3 +60,11 @@ async def test_a_program_that_is_away_is_no_delivery(at_once: None) -> None:
     with pytest.raises(Undelivered):
         await hook.send(LETTER)
     await hook.close()
+
+
+async def test_what_is_sent_while_the_hub_ends_leaves_no_session_open(receiver: Receiver, at_once: None) -> None:
+    hook = Webhook(receiver.url, SECRET)
+    await hook.close()
+    with pytest.raises(Undelivered):
+        await hook.send(LETTER)
+    assert sessions.left_open() == []

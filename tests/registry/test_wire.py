@@ -13,7 +13,7 @@ from renku_spawner.registry.errors import NotAllowed, Unreachable
 from renku_spawner.registry.guard import Guard
 from renku_spawner.remote.cache import Cache
 from tests.fakes.registry import FakeRegistry, Reply, Request
-from tests.fixtures import images
+from tests.fixtures import images, sessions
 from tests.fixtures.network import Authority, Network
 from tests.registry.conftest import ADDRESSES, PLATFORMS, PUBLIC, Clock
 
@@ -162,3 +162,11 @@ def test_a_cache_forgets_the_least_used_and_the_oldest() -> None:
     cache.put("d", 4, seconds=5)
     clock.now += 6
     assert (cache.get("d"), cache.get("c"), len(cache)) == (None, 3, 1)
+
+
+async def test_who_asks_while_the_hub_ends_is_refused_and_no_session_is_left_open(asking: Asking) -> None:
+    client = asking()
+    await client._wire.close()
+    with pytest.raises(Unreachable, match="the hub ends"):
+        await client.inspect(IMAGE)
+    assert sessions.left_open() == []

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 
 import httpx
+import pytest
 
 from renku_spawner import after_start
 from renku_spawner.app import Renku
@@ -49,3 +50,19 @@ async def test_the_token_of_a_session_that_the_hub_does_not_know_any_more_is_rev
 async def is_good(hub, token: str) -> bool:
     async with httpx.AsyncClient(base_url=hub.url, headers={"Authorization": f"token {token}"}) as client:
         return (await client.get("api/user")).status_code == 200
+
+
+async def test_a_hub_that_does_not_start_closes_what_it_has_opened(renku_hub, monkeypatch):
+    hub = await renku_hub()
+    closed = []
+
+    async def close(parts):
+        closed.append(parts)
+
+    monkeypatch.setattr(after_start.pins, "close", close)
+    failed = asyncio.get_running_loop().create_future()
+    failed.set_exception(RuntimeError("no proxy"))
+    monkeypatch.setattr(hub.app, "_start_future", failed)
+    with pytest.raises(RuntimeError, match="no proxy"):
+        await after_start.go_on(hub.app, Renku.instance())
+    assert closed == [hub.parts]
