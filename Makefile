@@ -60,6 +60,7 @@ bench: $(DONE)/packages $(DONE)/node $(DONE)/git  ## measure, and write tests/be
 
 docs: $(DONE)/packages  ## write what is generated, and the documentation as build/docs/index.html
 	$(BIN)/python -m tests.docs.settings
+	$(BIN)/python -m tests.chart.schema
 	$(BIN)/python -m tests.docs.values
 	$(BIN)/python -m tests.docs.monitoring
 	$(BIN)/python docs/api.py

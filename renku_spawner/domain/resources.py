@@ -14,12 +14,12 @@ from .access import Person
 from .errors import Invalid
 
 # The widest range that makes sense anywhere; an admin's classes narrow it further.
-_RANGE = {
+RANGE = {
     "cpu": (Decimal("0.01"), Decimal(1024), "0.01 (10m) and 1024 CPU"),
     "memory": (Decimal(16 * 1024**2), Decimal(64 * 1024**4), "16Mi and 64Ti"),
     "disk": (Decimal(16 * 1024**2), Decimal(1024**5), "16Mi and 1Pi"),
 }
-_GPU_LIMIT = 64
+GPU_LIMIT = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +88,9 @@ def check(needs: Requirements) -> Requirements:
     Raises:
         Invalid: with a sentence that names the limits at each field that is wrong.
     """
-    fields = {key: _problem(key, getattr(needs, key)) for key in _RANGE}
-    if needs.gpu not in range(_GPU_LIMIT + 1):
-        fields["gpu"] = f"GPUs are a whole number between 0 and {_GPU_LIMIT}."
+    fields = {key: _problem(key, getattr(needs, key)) for key in RANGE}
+    if needs.gpu not in range(GPU_LIMIT + 1):
+        fields["gpu"] = f"GPUs are a whole number between 0 and {GPU_LIMIT}."
     wrong = {key: sentence for key, sentence in fields.items() if sentence}
     if wrong:
         raise Invalid("These resources are not possible.", fields=wrong)
@@ -98,7 +98,7 @@ def check(needs: Requirements) -> Requirements:
 
 
 def _problem(key: str, text: str) -> str | None:
-    low, high, words = _RANGE[key]
+    low, high, words = RANGE[key]
     sentence = f"Please give a quantity such as {'500m or 2' if key == 'cpu' else '512Mi or 2Gi'} between {words}."
     try:
         amount = quantity.parse(text)

@@ -11,6 +11,8 @@ from typing import Any
 import jsonschema
 import kubespawner.spawner
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jupyterhub.app import JupyterHub
 from jupyterhub.orm import Spawner as Row
 from pydantic import BaseModel
@@ -18,11 +20,13 @@ from traitlets.config import Config
 
 from renku_spawner import install, settings
 from renku_spawner.app import Renku
+from renku_spawner.domain import quantity, resources
 from renku_spawner.gitlab_login import RenkuGitLabOAuthenticator
 from renku_spawner.hub import ADMIN_ROLE
 from renku_spawner.image_settings import PolicySetting, own_environments
 from renku_spawner.spawner import RenkuSpawner
 from renku_spawner.volume_settings import VolumeSetting
+from tests.chart import schema as bounds
 from tests.chart.rendered import CHART, HELMS, SETS, changed, rendered
 from tests.fakes.spawning import Hub
 from tests.test_settings import WRONG_CLASSES, WRONG_ENVIRONMENTS
@@ -200,6 +204,48 @@ WRONG = [
     for change, said in rows
     if re.match(r"(entry 1: )?'", said) and not any(each in f"{said} {change}" for each in ALONE)
 ]
+
+
+def test_the_schema_has_the_bounds_of_the_settings() -> None:
+    """`python -m tests.chart.schema` writes them."""
+    text = bounds.FILE.read_text()
+    assert bounds.written(text) == text
+    found = dict([*bounds.bounds_of_models(), *bounds.bounds_of_settings()])
+    assert found["resourceClasses[].gpu"] == {"minimum": 0, "maximum": 64}
+    assert found["gitlab.accessWindow"] == {"minimum": 0, "maximum": 900}
+    assert found["idle.pause"]["maximum"] == 366 * 86_400
+
+
+def refused(**change: Any) -> list[Any]:
+    return list(jsonschema.Draft7Validator(part("resourceClasses")).iter_errors(CLASS | change))
+
+
+@given(
+    number=st.one_of(st.integers(0, 10**18).map(str), st.decimals(0, 10**6, places=3).map(str), st.just(".5")),
+    suffix=st.sampled_from(["", "n", "u", "m", "k", "M", "G", "T", "P", "Ki", "Mi", "Gi", "Ti", "Pi", "e3", "E-2"]),
+    key=st.sampled_from(sorted(resources.RANGE)),
+)
+def test_a_quantity_that_the_hub_takes_the_schema_takes(number: str, suffix: str, key: str) -> None:
+    low, high, _ = resources.RANGE[key]
+    if low <= quantity.parse(number + suffix) <= high:
+        assert refused(**{key: number + suffix}) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "right", "wrong"),
+    [
+        (
+            "cpu",
+            ["1024", "0.01", "10m", "1000000m", "1", "1.5", "100m"],
+            ["1025", "2000", "0", "-1", "9m", "two", "2 "],
+        ),
+        ("memory", ["16Mi", "8Gi", "64Ti", "65536Gi", "16777216"], ["8", "0", "65Ti", "65537Gi", "9Mi", "8GB", "1Pi"]),
+        ("disk", ["16Mi", "50Gi", "1Pi", "1024Ti"], ["50", "2Pi", "1025Ti", "9Mi", "0Gi"]),
+    ],
+)
+def test_a_quantity_beyond_the_bounds_of_the_hub_is_refused(key: str, right: list[str], wrong: list[str]) -> None:
+    assert [each for each in right if refused(**{key: each})] == []
+    assert [each for each in wrong if not refused(**{key: each})] == []
 
 
 @pytest.mark.parametrize(("name", "entry"), WRONG, ids=str)
