@@ -167,6 +167,8 @@ WRONG_TRAITS = {
     "notice_url": 3,
     "notice_secret": 3,
     "downloads": -1,
+    "download_min_rate": -1,
+    "download_rate_window": 0.5,
     "volumes": "reference",
     "rclone_storage_class": 3,
     "storage_kinds": [3],
