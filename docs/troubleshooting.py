@@ -114,6 +114,7 @@ ADMIN = {
     "volume_resize": "Use a storage class with `allowVolumeExpansion`, and see that the quota has room.",
     "data_mount_failed": "Read the message. On a cluster look at the pod's events, at the claim's, and at csi-rclone's pod on the node; for a volume, at its claim in the namespace of the sessions. On one machine try `rclone lsf` by hand.",
     "storages_left_out": NOTHING,
+    "variables_left_out": "Nothing: an earlier release accepted these names. The list is in `renku_spawner/domain/variables.py`.",
     "storage_not_here": "On one machine: install `rclone` and `fuse3`, and let the hub's user open `/dev/fuse`. On a cluster: set `Renku.rclone_storage_class`. A volume with a `directory` is for one machine alone.",
     "storage_slow": "Nothing if it is far away; otherwise see whether this machine reaches it.",
     "storage_unprotected": "Install `rclone` and `fuse3`, by which folders are mounted read-only.",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from .domain import git_inside
 from .domain.session import SessionSpec
-from .domain.variables import settable
+from .domain.variables import select_allowed
 from .runtime import repositories
 from .runtime.folders import Folder
 
@@ -22,7 +22,7 @@ def session_variables(
     work = str(folder.work)
     return {
         **hub,
-        **{name: value for name, value in spec.variables.items() if settable(name)},
+        **select_allowed(spec.variables),
         **_python(work, hub.get("PATH", "")),
         **_git(spec, hub),
         "HOME": str(folder.path / "home"),

@@ -142,6 +142,7 @@ _TABLE = (
     Reason("in_trash", Group.ENDED, "Its data are in the trash until {day}.", "Bring them back, or they are deleted for good."),
     Reason("stuck_terminating", Group.PLATFORM, "Stopping takes longer than usual.", "Nothing is lost; it ends by itself or is forced."),
     Reason("storages_left_out", Group.VOLUME, "Started without {storages}.", "The next start has all storages again."),
+    Reason("variables_left_out", Group.POLICY, "Started without the variables {variables}: they cannot be set any more.", "Ask an editor of the project to remove them from the session."),
     Reason("storage_not_here", Group.VOLUME, "The storage {storages} is not available here: {why}.", "The session has everything else."),
     Reason("storage_slow", Group.VOLUME, "The storage {storages} is slow: listing it took longer than {limit}.", "It may still work; files in it come when they come."),
     Reason("storage_unprotected", Group.VOLUME, "The storage {storages} is read-only, and nothing keeps you from writing to it here.", "Please do not: other people read the same files."),

@@ -10,15 +10,18 @@ from .instance import Instance
 from .letter import date
 from .reasons import words
 from .session import SessionSpec
+from .variables import list_refused
 
 
 def of_start(spec: SessionSpec) -> tuple[Mapping[str, str], ...]:
-    """Who started it, if somebody else did, what it is without, and that its image could not be checked."""
+    """Return the notices of a start: the admin who began it, what it is without, an image that was not checked."""
     told = []
     if spec.started_by is not None:
         told.append(_notice("started_by", admin=spec.started_by))
     if spec.without:
         told.append(_notice("storages_left_out", storages=", ".join(spec.without)))
+    if refused := list_refused(spec.variables):
+        told.append(_notice("variables_left_out", variables=", ".join(refused)))
     if spec.unverified:
         told.append(_notice("image_unverified", image=spec.image))
     return tuple(told)

@@ -8,7 +8,7 @@ from kubernetes_asyncio.client import V1EnvVar, V1EnvVarSource, V1SecretKeySelec
 
 from ..domain import git_inside, quantity
 from ..domain.session import SessionSpec
-from ..domain.variables import look_secret
+from ..domain.variables import look_secret, select_allowed
 from .scripts import CREDENTIAL, script
 from .settings import WORK
 
@@ -32,14 +32,9 @@ def plain(hub: Iterable[V1EnvVar]) -> dict[str, str]:
     return {variable.name: variable.value or "" for variable in hub if variable.value_from is None}
 
 
-def _own(spec: SessionSpec) -> dict[str, str]:
-    """The session's own; the hub's cannot be replaced, whatever was once stored."""
-    return {name: value for name, value in spec.variables.items() if not name.startswith(_MADE_BY_THE_HUB)}
-
-
 def secret_values(hub: Iterable[V1EnvVar], spec: SessionSpec) -> dict[str, str]:
     """Variables that go into the Secret: the server's token, and whatever else is called like a secret."""
-    values = {**plain(hub), **_own(spec)}
+    values = {**plain(hub), **select_allowed(spec.variables)}
     return {name: values[name] for name in look_secret(values)}
 
 
@@ -53,7 +48,12 @@ def variables(
     """
     hub = list(hub)
     made = {variable.name: _from_hub(variable) for variable in hub}
-    ours = {**_own(spec), **_renku(spec, plain(hub), image=image), **_python(image_path), **_git(spec, plain(hub))}
+    ours = {
+        **select_allowed(spec.variables),
+        **_renku(spec, plain(hub), image=image),
+        **_python(image_path),
+        **_git(spec, plain(hub)),
+    }
     made |= {name: V1EnvVar(name=name, value=literal(value)) for name, value in ours.items()}
     made |= {name: _by_reference(name, secret) for name in secret_values(hub, spec)}
     return list(made.values())

@@ -136,6 +136,7 @@ class RenkuHandler(Handler):
         return Frame(
             urls=self.urls,
             now=self.parts.now(),
+            person=self.person.name,
             local=policy.local,
             inside=inside,
             gitlab=gitlab,

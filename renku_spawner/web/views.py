@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..domain import download
+from ..domain import download, variables
 from ..domain.environment import Environment, Revision
 from ..domain.instance import Instance, Status
 from ..domain.project import Project
 from ..domain.resources import ResourceClass
+from ..domain.session import Configuration
 from ..domain.storage import Storage
 from ..services.looks import Other, SessionView
 from . import views_idle, views_kept, views_life, words
@@ -17,6 +18,7 @@ from .views_frame import Frame, View
 
 # What a template may ask of any session, whatever its status.
 _MAYBE = (
+    "variables",
     "blocked",
     "smaller",
     "other",
@@ -145,7 +147,16 @@ def short(view: SessionView, project: str, frame: Frame) -> View:
         shown["classes"] = classes(view.classes)
         shown["smaller"] = smaller(view)
         shown["other"] = other(view.other, project, frame) if view.other else None
+        if session.created_by != frame.person:  # an editor's variables take effect in the reader's own session
+            shown["variables"] = list_variables(session.configuration)
     return shown
+
+
+def list_variables(configuration: Configuration) -> list[str]:
+    """Return `NAME=value` of each variable that a start sets, without the values of those that look secret."""
+    set_by_it = variables.select_allowed(configuration.variables)
+    secret = variables.look_secret(set_by_it)
+    return [f"{name}=•••" if name in secret else f"{name}={value}" for name, value in set_by_it.items()]
 
 
 def card(

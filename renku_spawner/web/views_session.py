@@ -16,7 +16,7 @@ from ..services.instances import MyInstance
 from ..services.looks import SessionPage, SessionView
 from . import views_image, views_storages, words
 from .urls import query
-from .views import brief, card, refresh
+from .views import brief, card, list_variables, refresh
 from .views_frame import Frame, View
 from .views_projects import head, repositories
 
@@ -115,7 +115,7 @@ def configuration(view: SessionView, project: Project, storages: Sequence[Storag
         "fits": f"your smallest class for it is {smallest.name} ({smallest.size})" if smallest else "",
         "repositories": repositories(wanted.chosen(project.repositories)),
         "storages": views_storages.rows(wanted.mounts(storages), frame),
-        "variables": [f"{name}={value}" for name, value in wanted.variables.items()],
+        "variables": list_variables(wanted),
     }
 
 

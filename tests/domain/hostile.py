@@ -97,17 +97,17 @@ _VARIABLES = (
     *_rows(
         "H66", "variable", [{name: "x"} for name in (
             "JUPYTERHUB_API_TOKEN", "JUPYTERHUB_SERVICE_PREFIX", "jupyterhub_api_token", "JPY_API_TOKEN", "JUPYTER_IMAGE",
-            "JUPYTER_PATH", "KUBERNETES_SERVICE_HOST", "RENKU_SESSION", "RENKU", "NB_UID", "GIT_SSH_COMMAND",
-            "GIT_CONFIG_COUNT", "PYTHONPATH", "PYTHONSTARTUP", "MEM_LIMIT",
+            "JUPYTER_PATH", "KUBERNETES_SERVICE_HOST", "RENKU_SESSION", "RENKU", "NB_UID", "MEM_LIMIT", "PATH", "HOME",
         )],
         field="variables", says="set by the platform",
     ),
     *_rows(
         "H67", "variable", [{name: "/tmp/x.so"} for name in (
-            "LD_PRELOAD", "LD_LIBRARY_PATH", "ld_preload", "DYLD_INSERT_LIBRARIES", "PATH", "HOME", "BASH_ENV", "ENV", "IFS",
+            "GIT_SSH_COMMAND", "GIT_CONFIG_COUNT", "PYTHONPATH", "PYTHONSTARTUP",
+            "LD_PRELOAD", "LD_LIBRARY_PATH", "ld_preload", "DYLD_INSERT_LIBRARIES", "BASH_ENV", "ENV", "IFS",
             "PS4", "SHELLOPTS", "NODE_OPTIONS", "PERL5OPT", "PIP_INDEX_URL", "SSH_ASKPASS",
         )],
-        field="variables", says="set by the platform",
+        field="variables", says="cannot be set: it changes which code",
     ),
     *_rows("H68", "variable", [{"A": "{username:>9999999999}"}, {"A": "{unescaped_username}"}, {"A": "%s$(id)`id`"}]),
     *_rows("H69", "variable", [{"A": "{"}, {"A": "}"}, {"A": "{0.__class__}"}, {"A": ""}, {"A": "two\nlines"}]),

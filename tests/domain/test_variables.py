@@ -32,9 +32,48 @@ def test_a_value_is_never_repeated_in_a_refusal() -> None:
     assert "hunter2" not in refusal.value.message
 
 
-@pytest.mark.parametrize("name", ["PATHS", "MY_PATH", "LDX", "GITHUB_ORG", "NBX", "JUPYTERX", "R_LIBS", "OMP_THREADS"])
+ORDINARY = [
+    "PATHS", "MY_PATH", "LDX", "GITHUB_ORG", "NBX", "JUPYTERX", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS", "NUMEXPR_MAX_THREADS", "JULIA_NUM_THREADS", "MALLOC_ARENA_MAX", "CUDA_VISIBLE_DEVICES", "TZ",
+    "LANG", "LC_ALL", "LANGUAGE", "TERM", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE", "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY", "GOOGLE_CLOUD_PROJECT", "AZURE_STORAGE_ACCOUNT", "MLFLOW_TRACKING_URI", "WANDB_PROJECT",
+    "HF_TOKEN", "GDAL_DATA", "PROJ_LIB", "PGHOST", "PGUSER", "DATABASE_URL", "SEED", "DATA_DIR", "MODEL_PATH",
+    "R2_SCORE", "HG38_PATH", "TEMPERATURE", "ENVIRONMENT", "LESSON", "PERLIN_SCALE", "USERS", "GO_TERMS",
+    "TF_CPP_MIN_LOG_LEVEL",
+]  # fmt: skip
+UNSAFE = [
+    # those of the first security review, which the first release accepted
+    "PROMPT_COMMAND", "PS0", "PS1", "IPYTHONDIR", "R_PROFILE_USER", "R_ENVIRON_USER", "R_LIBS", "LESSOPEN",
+    "MANPAGER", "OPENSSL_CONF", "SSL_CERT_FILE", "SSLKEYLOGFILE", "HTTPS_PROXY", "https_proxy", "ALL_PROXY",
+    "REQUESTS_CA_BUNDLE", "CURL_HOME", "XDG_CONFIG_HOME", "JULIA_DEPOT_PATH", "PERL5DB", "RUBYLIB", "LUA_INIT",
+    "JAVA_TOOL_OPTIONS", "DOTNET_STARTUP_HOOKS", "VIMINIT", "GCONV_PATH", "NPM_CONFIG_REGISTRY",
+    # others of the same kinds
+    "prompt_command", "Http_Proxy", "NO_PROXY", "_JAVA_OPTIONS", "BROWSER", "EDITOR", "VISUAL", "PAGER", "GIT_PAGER",
+    "SYSTEMD_EDITOR", "PERL5LIB", "TMPDIR", "CONDA_PREFIX", "MAMBA_ROOT_PREFIX", "PIP_INDEX_URL", "UV_INDEX_URL",
+    "CARGO_HOME", "RUSTC_WRAPPER", "GOFLAGS", "GOPROXY", "CLASSPATH", "MAVEN_OPTS", "ZDOTDIR", "ENV", "FPATH",
+    "INPUTRC", "TERMINFO", "TERMINFO_DIRS", "GLIBC_TUNABLES", "MALLOC_CONF", "DOCKER_HOST", "KUBECONFIG",
+    "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_CONFIG_FILE", "AWS_CA_BUNDLE", "HOSTALIASES", "RCLONE_CONFIG",
+    "MPLCONFIGDIR", "CC", "CFLAGS", "MAKEFLAGS", "OMPI_MCA_plm_rsh_agent", "HDF5_PLUGIN_PATH", "DISPLAY",
+    "NODE_EXTRA_CA_CERTS", "GIT_ASKPASS", "HISTFILE", "TZDIR",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ORDINARY)
 def test_names_that_only_resemble_the_platforms_may_be_set(name: str) -> None:
-    assert variables.check({name: "x"}) == {name: "x"}
+    assert variables.check({name: "x"}) == variables.select_allowed({name: "x"}) == {name: "x"}
+
+
+@pytest.mark.parametrize("name", UNSAFE)
+def test_names_that_change_which_code_runs_or_where_it_connects_are_refused(name: str) -> None:
+    with pytest.raises(Invalid, match=name):
+        variables.check({name: "x"})
+    assert (variables.select_allowed({name: "x"}), variables.list_refused({name: "x"})) == ({}, [name])
+
+
+@given(st.sampled_from(UNSAFE), st.lists(st.booleans(), min_size=40, max_size=40))
+def test_capitals_make_no_difference(name: str, capitals: list[bool]) -> None:
+    spelled = "".join(c.upper() if up else c.lower() for c, up in zip(name, capitals, strict=False))
+    assert not variables.is_allowed(spelled)
 
 
 def test_names_that_look_secret_are_pointed_out() -> None:

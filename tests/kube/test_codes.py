@@ -126,7 +126,7 @@ ELSEWHERE = {
     "delete_soon", "download_busy", "download_failed", "download_nothing", "download_off", "download_running",
     "download_waits", "download_yours", "in_trash", "keep_awake_off", "not_running",
     "culled_age", "culled_idle", "deleted_expired", "data_mount_failed",
-    "storages_left_out", "storage_not_here", "storage_slow", "storage_unprotected",
+    "storages_left_out", "storage_not_here", "storage_slow", "storage_unprotected", "variables_left_out",
 }  # fmt: skip
 
 

@@ -177,9 +177,7 @@ HOSTILE = st.sampled_from(
     ]
 )  # fmt: skip
 TEXT = st.lists(HOSTILE | st.text(max_size=20), max_size=4).map("".join)
-NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True).filter(
-    lambda name: not name.upper().startswith(rules._PREFIXES) and name.upper() not in rules._NAMES
-)
+NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True).filter(rules.is_allowed)
 SPECS = st.builds(
     spec,
     title=TEXT,
@@ -311,6 +309,13 @@ def test_no_token_stands_in_a_pod(said: Any, options: dict[str, Any]) -> None:
 def test_a_variable_cannot_take_the_tokens_place() -> None:
     said = spec(variables={"JUPYTERHUB_API_TOKEN": "mine", "JPY_API_TOKEN": "mine", "JUPYTERHUB_API_URL": "mine"})
     assert "mine" not in json.dumps([pod(said), made.secret(said)])
+
+
+def test_a_variable_that_an_older_release_accepted_is_left_out_of_the_pod_and_its_secret() -> None:
+    stored = {"PROMPT_COMMAND": "mine", "https_proxy": "http://mine", "R_TOKEN": "mine", "LEVEL": "3"}
+    said = spec(variables=stored)
+    assert "mine" not in json.dumps([pod(said), made.secret(said)])
+    assert made.environment(pod(said))["LEVEL"] == "3"
 
 
 def test_every_value_that_a_pod_refers_to_is_in_the_secret() -> None:

@@ -18,6 +18,7 @@ from renku_spawner.domain.repository import NewRepository
 from renku_spawner.domain.resources import Requirements
 from renku_spawner.domain.session import Configuration, SessionChange
 from renku_spawner.services import sessions
+from renku_spawner.services.parts import write
 from tests.runtime.conftest import git
 from tests.spawner import ways
 
@@ -338,6 +339,20 @@ async def test_what_plain_pip_installs_survives_pause_and_resume(renku_hub, tmp_
 
 
 # ---- configuration ---------------------------------------------------------------------------------
+
+
+async def test_variables_that_an_older_release_accepted_are_left_out_and_named(renku_hub):
+    hub = await renku_hub()
+    session = await hub.session(await hub.project(), variables={"SEED": "1"})
+    stored = {"SEED": "1", "PROMPT_COMMAND": "id > pwned", "https_proxy": "http://evil.example.org"}
+    old = SessionChange(version=session.version, configuration=Configuration(variables=stored))
+    await write(hub.parts, lambda tx: tx.sessions.change(session, old, hub.parts.now()))
+    _, variables = await running(hub, session)
+    assert variables["SEED"] == "1"
+    assert not {"PROMPT_COMMAND", "https_proxy"} & variables.keys()
+    (notice,) = (await hub.instance(session)).notices
+    assert notice["title"] == "Started without the variables PROMPT_COMMAND, https_proxy: they cannot be set any more."
+    assert notice["title"] in await page(hub, session)
 
 
 STARTED = "This session was edited since you started it. Pause and resume to use the new configuration."

@@ -346,7 +346,7 @@ FORMS = [
     (f"{P}/sessions", EDIT, "memory", "1GB", "between 16Mi"),
     (f"{P}/sessions", EDIT, "gpu", "1.5", "whole number"),
     (f"{P}/sessions", EDIT, "disk", "-1G", "between 16Mi"),
-    (f"{P}/sessions", EDIT, "variables", "LD_PRELOAD=/x", "set by the platform"),
+    (f"{P}/sessions", EDIT, "variables", "LD_PRELOAD=/x", "cannot be set"),
     (f"{P}/sessions", EDIT, "variables", "A B=x", "letters, digits"),
     (f"{P}/sessions", EDIT, "variables", "A=1\nA=2", "given twice"),
     (f"{P}/sessions", EDIT, "variables", "no equals sign", "NAME=value"),

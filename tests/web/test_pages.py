@@ -46,6 +46,23 @@ async def test_every_page_of_a_project_shows(renku_hub):
         assert page.status_code == 200, (address, page.text)
 
 
+async def test_variables_of_another_user_are_shown_where_start_stands(renku_hub):
+    hub = await renku_hub()
+    session = await hub.session(await hub.project(), variables={"SEED": "<1>", "API_TOKEN": "hush"})
+    project, launch = "renku/projects/alice/climate", f"renku/launch/alice/climate/-/{session.id}"
+    page = f"{project}/-/sessions/{session.id}"
+    carol, alice = await hub.visitor("carol"), await hub.visitor("alice")
+    for address in (project, page):
+        text = (await carol.get(address)).text
+        assert "<summary>This session sets 2 variables</summary>" in text
+        assert "This session sets" not in (await alice.get(address)).text, "they are her own"
+    for address in (project, page, launch):
+        text = (await carol.get(address)).text
+        assert "<code>SEED=&lt;1&gt;</code>" in text
+        assert "<code>API_TOKEN=•••</code>" in text
+        assert "hush" not in text
+
+
 async def test_a_session_is_started_and_paused_by_forms(renku_hub):
     hub = await renku_hub()
     session = await hub.session(await hub.project())
