@@ -20,9 +20,9 @@ View = dict[str, Any]
 class Frame:
     """From where a page looks: its addresses, the time, and the machine it is about.
 
-    *person* is the name of the user who reads it. *gitlab* is the address of the GitLab in which projects live, None if they live here;
-    *stage* says in words how far a start is, *outlook* when what runs pauses by itself,
-    *not_here* why no session has a storage.
+    *person* is the name of the user who reads it. *gitlab* is the address of the GitLab in which projects live, None
+    if they live here; *stage* says in words how far a start is, *outlook* when what runs pauses by itself, *not_here*
+    why no session has a storage.
     """
 
     urls: Urls

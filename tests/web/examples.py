@@ -232,6 +232,7 @@ def session(name: str, title: str, status: str, **changed: Any) -> dict[str, Any
         "sentence": None,
         "open": None,
         "blocked": None,
+        "variables": ["SEED=<1>", "API_TOKEN=•••"],
         "other": None,
         "classes": [],
         "notices": [],
