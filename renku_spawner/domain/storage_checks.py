@@ -18,13 +18,18 @@ _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\]")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _URL_LIMIT = 2000
+# A reference that the reader of csi-rclone's configuration replaces with another option's value, wherever it stands:
+# https://github.com/go-ini/ini/blob/v1.67.0/key.go. It knows no way to write one that stays.
+_REFERENCE = re.compile(r"%\([^)]+\)s")
 _KEY = re.compile(
     r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----\n[A-Za-z0-9+/=:, \n-]{1,16000}\n-----END [A-Z ]{0,40}PRIVATE KEY-----\n?"
 )
 
 
-def check(new: NewStorage, kinds: Collection[str], taken: Collection[str]) -> NewStorage:
+def check(new: NewStorage, kinds: Collection[str], taken: Collection[str], *, driver: bool = False) -> NewStorage:
     """The same storage, cleaned, if it can be: of one of *kinds*, in a directory that is none of *taken*.
+
+    *driver* says whether csi-rclone mounts remotes on this hub, which reads some credentials as something else.
 
     Raises:
         Invalid: with all that is wrong at `directory`, `kind`, `path`, `credentials`, `settings.<name>` and
@@ -36,6 +41,7 @@ def check(new: NewStorage, kinds: Collection[str], taken: Collection[str]) -> Ne
     problems: dict[str, str] = {}
     settings = _all(kind.settings, new.settings, "settings", problems)
     secrets = _all(kind.credentials, new.secrets, "secrets", problems)
+    problems |= _references(secrets) if driver else {}
     found = {
         "directory": _tried(problems, _directory, new.directory, taken),
         "path": _tried(problems, path, new.path, kind),
@@ -53,14 +59,24 @@ def check(new: NewStorage, kinds: Collection[str], taken: Collection[str]) -> Ne
     )
 
 
-def secrets(kind: Kind, said: Mapping[str, str]) -> dict[str, str]:
+def secrets(kind: Kind, said: Mapping[str, str], *, driver: bool = False) -> dict[str, str]:
     """Credentials of a person for a storage of *kind*. Raises Invalid, as `check`."""
     problems: dict[str, str] = {}
     found = _all(kind.credentials, said, "secrets", problems)
-    problems |= _lacking(kind, found)
+    problems |= _lacking(kind, found) | (_references(found) if driver else {})
     if problems:
         raise Invalid(next(iter(problems.values())), fields=problems)
     return found
+
+
+def has_reference(values: Collection[str]) -> bool:
+    """Return whether csi-rclone would replace a part of one of *values* with another option's value."""
+    return any(_REFERENCE.search(value) for value in values)
+
+
+def _references(secrets: Mapping[str, str]) -> dict[str, str]:
+    sentence = "The cluster's storage driver cannot read %(…)s in a credential: please choose another one."
+    return {f"secrets.{name}": sentence for name, value in secrets.items() if has_reference([value])}
 
 
 def path(text: str, kind: Kind) -> str:
@@ -164,6 +180,8 @@ def _url(_option: Option, value: str) -> str | None:
         return "This is not a valid address."
     if parts.scheme not in ("https", "http") or not host:
         return "Please give an address that starts with https://."
+    if "%(" in value:
+        return "Leave out %(: it stands for another option, which may be a credential. In a path write %25(."
     if "@" in parts.netloc:
         return "Leave out user name and password: they would be readable by everybody in the project."
     if "?" in value or "#" in value or {".", ".."} & set(parts.path.split("/")):

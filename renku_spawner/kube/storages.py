@@ -23,6 +23,7 @@ from kubernetes_asyncio.client import (
 
 from ..domain.session import SessionSpec
 from ..domain.storage import Mounted
+from ..domain.storage_checks import has_reference
 from ..domain.volume import Volume
 from .labels import notes, run_labels
 from .settings import PREFIX, WORK, PodSettings
@@ -190,7 +191,12 @@ def _labels(each: Had, spec: SessionSpec, settings: PodSettings, run: str) -> di
 
 
 def config(options: Mapping[str, str]) -> str:
-    """The options as the driver reads them; a value is one line."""
+    """Write the options as the driver reads them; a value is one line.
+
+    Raises ValueError where the driver would put one option's value into another's. A start is refused before that.
+    """
+    if has_reference(options.values()):
+        raise ValueError("An option has a reference to another one in it.")
     lines = [f"{name} = {_quoted(value)}" for name, value in options.items()]
     return "\n".join([f"[{_REMOTE}]", *lines, ""])
 

@@ -10,6 +10,7 @@ from ..domain.errors import Refused
 from ..domain.reasons import sentence
 from ..domain.session import Session
 from ..domain.storage import Credentials, Mounted, Storage
+from ..domain.storage_checks import has_reference
 from ..domain.volume import Volume
 from ..registry.errors import NotAllowed
 from ..runtime import rclone
@@ -69,6 +70,8 @@ async def _mounted(parts: Parts, person: Person, session: Session, storage: Stor
         if storage.credentials is Credentials.USER:
             raise _lacking(session, [storage]) from None
         raise _unavailable(storage, "its credentials have to be entered again") from None
+    if parts.policy.rclone_storage_class and has_reference([*storage.settings.values(), *secrets.values()]):
+        raise _unavailable(storage, "%(…)s in its address or a credential stands for another option")
     return Mounted(storage=storage, options=rclone.options(storage, secrets))
 
 

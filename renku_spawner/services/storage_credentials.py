@@ -59,7 +59,7 @@ async def enter(
         raise Invalid(NOT_KEPT, fields={"keep": NOT_KEPT})
     _require_same(found, entered)
     there = {storage.id: storage for storage in found.storages}
-    checked = [(there[id], _checked(there[id], typed.secrets)) for id, typed in entered.items()]
+    checked = [(there[id], _checked(parts, there[id], typed.secrets)) for id, typed in entered.items()]
     for storage, secrets in checked:
         await _look(parts, storage, secrets)
     for storage, secrets in checked:
@@ -79,9 +79,9 @@ def _require_same(found: Asked, entered: Mapping[str, OwnCredentials]) -> None:
     raise Conflict(next(iter(fields.values())), code="changed", fields=fields, details={"storages": newer})
 
 
-def _checked(storage: Storage, said: Mapping[str, str]) -> dict[str, str]:
+def _checked(parts: Parts, storage: Storage, said: Mapping[str, str]) -> dict[str, str]:
     try:
-        return check(storage.of_kind, said)
+        return check(storage.of_kind, said, driver=bool(parts.policy.rclone_storage_class))
     except Invalid as problem:
         raise _at(storage, problem) from None
 

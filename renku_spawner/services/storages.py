@@ -59,7 +59,9 @@ async def adding(parts: Parts, person: Person, project: Project, new: NewStorage
     present = await of(parts, project)
     if len(present) >= STORAGES_LIMIT:
         raise saving.wrong("directory", f"At most {STORAGES_LIMIT} storages, please.")
-    new = check(new, parts.policy.storage_kinds, saving.taken(project, present))
+    new = check(
+        new, parts.policy.storage_kinds, saving.taken(project, present), driver=bool(parts.policy.rclone_storage_class)
+    )
     storage = _made(new, project, person, parts)
     saving.require_volume(parts, person, storage)
     looked = await saving.looked(parts, storage, new.secrets)
@@ -160,7 +162,9 @@ async def _wanted(
         credentials=as_said.credentials, read_only=as_said.read_only, secrets=secrets,
     )  # fmt: skip
     others = [each for each in present if each.id != storage.id]
-    checked = check(new, parts.policy.storage_kinds, saving.taken(project, others))
+    checked = check(
+        new, parts.policy.storage_kinds, saving.taken(project, others), driver=bool(parts.policy.rclone_storage_class)
+    )
     if keeps and dict(checked.settings) != dict(storage.settings):
         raise saving.wrong("secrets", "Please enter the credentials again: they were entered for another address.")
     made = replace(

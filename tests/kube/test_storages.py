@@ -1,6 +1,7 @@
 """Storages in a session's pod, and the claim and Secret by which csi-rclone mounts a remote."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -8,12 +9,14 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from renku_spawner import pod_storages
+from renku_spawner.domain import storage_checks
+from renku_spawner.domain.errors import Invalid
 from renku_spawner.domain.policy import Policy
-from renku_spawner.domain.storage import Credentials, Mounted, Storage
+from renku_spawner.domain.storage import Credentials, Mounted, NewStorage, Storage
 from renku_spawner.domain.volume import Nfs, Volume
 from renku_spawner.kube import status, storages
 from renku_spawner.kube.asked import Asked
@@ -148,6 +151,56 @@ def test_the_driver_reads_each_option_as_it_was_typed(options: dict[str, str]) -
     assert {name: go_ini(value) for name, value in (line.split(" =", 1) for line in lines)} == {
         "type": "webdav", **options
     }  # fmt: skip
+
+
+REFERENCE = re.compile(r"%\(([^)]+)\)s")
+
+
+def expand(values: dict[str, str], name: str) -> str:
+    """What gopkg.in/ini.v1 gives for an option, after key.go (transformValue): references are replaced as long as the
+    section has the option that they name."""
+    value = values[name]
+    for _ in range(99):
+        found = REFERENCE.search(value)
+        if found is None or found[1] not in values or found[1] == name:
+            break
+        value = value.replace(found[0], values[found[1]])
+        if len(value) > 10_000:  # references to each other double it each time
+            break
+    return value
+
+
+TEMPTING = st.lists(
+    st.sampled_from(
+        ["%", "%(", ")s", "s", "%(user)s", "%(secret_access_key)s", "%%(pass)s", "(", "https://x.org/", "a"]
+    ),
+    max_size=6,
+).map("".join)
+
+
+@given(TEMPTING, TEMPTING)
+@example("https://files.example.org/%(secret_access_key)s", "a")
+@example("https://files.example.org/", "%(access_key_id)s")
+def test_the_driver_puts_no_option_into_another(endpoint: str, password: str) -> None:
+    """What passes the form arrives as it was typed, and what an older release stored is no Secret for the driver."""
+    typed = {"access_key_id": "AKIA", "secret_access_key": password}
+    new = NewStorage(
+        kind="s3", directory="era5", path="bucket", settings={"provider": "Minio", "endpoint": endpoint},
+        credentials=Credentials.PROJECT, secrets=typed,
+    )  # fmt: skip
+    raw = {"type": "s3", **new.settings, **typed}
+    try:
+        checked = storage_checks.check(new, ["s3"], (), driver=True)
+    except Invalid as problem:
+        assert problem.fields.keys() <= {"settings.endpoint", "secrets.secret_access_key"}
+        if any(expand(raw, name) != value for name, value in raw.items()):
+            with pytest.raises(ValueError, match="reference"):
+                storages.config(raw)
+        return
+    options = {"type": "s3", **checked.settings, **checked.secrets}
+    lines = [line.partition("=") for line in storages.config(options).splitlines()[1:]]
+    values = {name.strip(): go_ini(value) for name, _, value in lines}
+    assert {name: expand(values, name) for name in values} == options
 
 
 def go_ini(text: str) -> str:
