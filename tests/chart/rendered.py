@@ -68,6 +68,26 @@ def chart() -> Path:
     return folder
 
 
+def fetch_dependency(folder: Path, charts: str | None) -> str:
+    """Put the chart that ours depends on into *folder*, a copy of ours; return why it cannot be had, or nothing.
+
+    *charts* is a folder with `jupyterhub-*.tgz` or the unpacked chart `jupyterhub` (RENKU_TEST_CHARTS); without one it
+    is fetched from its repository.
+    """
+    if not charts:
+        done = run(HELMS[0], "dependency", "build", str(folder))
+        return "" if done.ok else done.err.strip().splitlines()[-1]
+    target, unpacked = folder / "charts", Path(charts) / "jupyterhub"
+    target.mkdir(exist_ok=True)
+    if unpacked.is_dir():
+        shutil.copytree(unpacked, target / "jupyterhub")
+        return ""
+    for archive in sorted(Path(charts).glob("jupyterhub-*.tgz")):
+        shutil.copy(archive, target)
+        return ""
+    return f"there is neither jupyterhub-*.tgz nor jupyterhub in {charts}"
+
+
 def values_of(name: str) -> Path:
     return CHART / "ci" / f"{name}-values.yaml"
 

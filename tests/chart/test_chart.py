@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,20 @@ import pytest
 import yaml
 
 import renku_spawner
-from tests.chart.rendered import CHART, HELMS, ROOT, SETS, Z2JH, Done, changed, chart, rendered, run, values_of
+from tests.chart.rendered import (
+    CHART,
+    HELMS,
+    ROOT,
+    SETS,
+    Z2JH,
+    Done,
+    changed,
+    chart,
+    fetch_dependency,
+    rendered,
+    run,
+    values_of,
+)
 from tests.kube.pss import offences
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -220,3 +234,20 @@ def test_what_can_be_left_out_is_left_out() -> None:
     }
     kinds = {one["kind"] for one in changed(HELMS[0], off).objects()}
     assert kinds == {"ConfigMap", "Secret", "Role", "RoleBinding"}
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_the_chart_that_it_depends_on_comes_from_a_folder_that_is_named(packed: bool, tmp_path: Path) -> None:
+    charts, ours_there = tmp_path / "charts", tmp_path / "renku-hub"
+    charts.mkdir()
+    shutil.copytree(CHART, ours_there)
+    assert "neither jupyterhub-*.tgz nor jupyterhub" in fetch_dependency(ours_there, str(charts))
+    if packed:
+        assert run(HELMS[0], "package", str(chart() / "charts" / "jupyterhub"), "-d", str(charts)).ok
+    else:
+        shutil.copytree(chart() / "charts" / "jupyterhub", charts / "jupyterhub")
+    assert fetch_dependency(ours_there, str(charts)) == ""
+    for helm in HELMS:
+        done = run(helm, "template", "try", str(ours_there), "-f", str(values_of("trying-out")))
+        assert done.ok, done.err
+        assert done.given()["hub"]["image"]["name"] == "renku-hub"

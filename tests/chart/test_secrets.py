@@ -2,7 +2,7 @@
 
 import json
 import threading
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.chart.rendered import HELMS, chart, run
+from tests.chart.rendered import HELMS, Done, chart, run
 
 # What of Kubernetes Helm looks for, by version: names and kinds.
 KINDS = {
@@ -48,21 +48,21 @@ def resources(version: str) -> dict[str, Any]:
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": found}
 
 
-def answers(present: dict[str, str]) -> dict[str, Any]:
-    """By path, of a cluster that has the Secret of the release with *present*, if there is any."""
+def answers(present: dict[str, str], name: str = "renku-hub") -> dict[str, Any]:
+    """By path, of a cluster that has the Secret *name* of the release with *present*, if there is any."""
     groups = [group(version) for version in KINDS if "/" in version]
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "renku-hub", **OWNED}, "data": present}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, **OWNED}, "data": present}
     return {
         "/version": {"major": "1", "minor": "33", "gitVersion": "v1.33.0"},
         "/api": {"kind": "APIVersions", "versions": ["v1"]},
         "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups},
         **{f"/{'apis' if '/' in version else 'api'}/{version}": resources(version) for version in KINDS},
-        **({"/api/v1/namespaces/jupyter/secrets/renku-hub": secret} if present else {}),
+        **({f"/api/v1/namespaces/jupyter/secrets/{name}": secret} if present else {}),
     }
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Callable[[dict[str, str]], str]]:
+def cluster(tmp_path: Path) -> Iterator[Callable[..., str]]:
     """A function that says what the Secret holds, and returns the path of a configuration."""
     served: dict[str, Any] = {}
 
@@ -85,9 +85,9 @@ def cluster(tmp_path: Path) -> Iterator[Callable[[dict[str, str]], str]]:
         thread.start()
         (tmp_path / "config").write_text(CONFIG % server.server_port)
 
-        def has(present: dict[str, str]) -> str:
+        def has(present: dict[str, str], name: str = "renku-hub") -> str:
             served.clear()
-            served.update(answers(present))
+            served.update(answers(present, name))
             return str(tmp_path / "config")
 
         yield has
@@ -95,11 +95,15 @@ def cluster(tmp_path: Path) -> Iterator[Callable[[dict[str, str]], str]]:
         thread.join()
 
 
-def generated(helm: str, config: str) -> dict[str, str]:
+def rendered_there(helm: str, config: str, *more: str) -> Done:
     there = ("--dry-run=server", "--disable-openapi-validation", "--kubeconfig", config)
-    done = run(helm, "template", "try", str(chart()), "-n", "jupyter", *there)
+    done = run(helm, "template", "try", str(chart()), "-n", "jupyter", *there, *more)
     assert done.ok, done.err
-    return done.one("Secret", "renku-hub")["data"]
+    return done
+
+
+def generated(helm: str, config: str) -> dict[str, str]:
+    return rendered_there(helm, config).one("Secret", "renku-hub")["data"]
 
 
 @pytest.mark.parametrize("helm", HELMS)
@@ -112,3 +116,41 @@ def test_an_upgrade_keeps_what_was_generated_and_makes_what_is_missing(helm, clu
     added = generated(helm, cluster(kept))
     assert added[USER] == kept[USER]
     assert set(added) == {USER, ADMIN}
+
+
+DRAWN = tuple(
+    f"hub.config.{trait}"
+    for trait in ("ConfigurableHTTPProxy.auth_token", "JupyterHub.cookie_secret", "CryptKeeper.keys")
+)
+TOKEN = "hub.services.prometheus.apiToken"
+DRAWS = ("--set", "jupyterhub.custom.drawsSecrets=true", "--set-json", 'jupyterhub.hub.services={"prometheus": {}}')
+
+
+def of_jupyterhub(done: Done) -> tuple[dict[str, str], dict[str, str]]:
+    """The Secret of the chart of JupyterHub, and the annotations by which its pods are replaced."""
+    annotations = done.one("ConfigMap", "annotations-of-jupyterhub")["metadata"]["annotations"]
+    return done.one("Secret", "hub")["data"], annotations
+
+
+@pytest.mark.parametrize("helm", HELMS)
+def test_the_first_upgrade_after_an_install_replaces_no_pod(helm, cluster):
+    installed, annotations = of_jupyterhub(rendered_there(helm, cluster({}), *DRAWS))
+    assert len({installed[key] for key in (*DRAWN, TOKEN)}) == 4
+    assert all(len(b64decode(installed[key])) == 64 for key in (*DRAWN, TOKEN))
+    assert "renkuGenerated" not in b64decode(installed["values.yaml"]).decode()
+    assert of_jupyterhub(rendered_there(helm, cluster({}), *DRAWS))[0] != installed, "another install has others"
+    changed = ("--set", "renku.sessions.cloneTimeout=600")
+    assert of_jupyterhub(rendered_there(helm, cluster(installed, "hub"), *DRAWS, *changed)) == (installed, annotations)
+
+
+def test_secrets_that_an_admin_gives_are_taken(cluster):
+    given = {
+        "jupyterhub.hub.config.JupyterHub.cookie_secret": "ab" * 32,
+        "jupyterhub.hub.config.ConfigurableHTTPProxy.auth_token": "cd" * 32,
+        "jupyterhub.hub.config.CryptKeeper.keys": ["one", "two"],
+        "jupyterhub.hub.services.prometheus.apiToken": "a-token",
+    }
+    more = [part for path, value in given.items() for part in ("--set-json", f"{path}={json.dumps(value)}")]
+    found, _ = of_jupyterhub(rendered_there(HELMS[0], cluster({}), *DRAWS, *more))
+    wanted = dict(zip(DRAWN, ("cd" * 32, "ab" * 32, "one;two"), strict=True)) | {TOKEN: "a-token"}
+    assert {key: b64decode(found[key]).decode() for key in wanted} == wanted
