@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import redirect_stdout, suppress
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,9 @@ from jupyterhub.app import JupyterHub
 from kubernetes_asyncio.client import ApiException
 from pydantic import BaseModel
 from traitlets import TraitError
-from traitlets.config import Config, PyFileConfigLoader
+from traitlets.config import Config
 
-from . import cli_cluster, fitness
+from . import cli_cluster, cli_database, fitness
 from .app import Renku
 from .cli_base import Ended
 from .cli_show import as_json, safe
@@ -67,8 +66,7 @@ async def _all(file: Path, *, alone: bool, settings_only: bool) -> list[Finding]
 
 async def _each(file: Path, *, settings_only: bool) -> AsyncIterator[Finding]:
     try:
-        with redirect_stdout(sys.stderr):  # Zero to JupyterHub's configuration prints, and --json is for programs
-            config = PyFileConfigLoader(file.name, path=str(file.parent)).load_config()
+        config = cli_database.load_config(file)
     except Exception as problem:  # it is a program, in which anything can go wrong
         yield Finding(what="settings", good=False, says=f"{file}: {type(problem).__name__}: {problem}")
         return

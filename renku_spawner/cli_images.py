@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from traitlets import TraitError
-from traitlets.config import Config, PyFileConfigLoader
+from traitlets.config import Config
 
 from . import cli_cluster, cli_database
 from .app import Renku
@@ -38,7 +38,7 @@ def probe_images(parsed: argparse.Namespace) -> None:
     """Raises Ended, ValueError, OSError: the message is for the admin."""
     file = Path(parsed.config).resolve()
     try:
-        config = PyFileConfigLoader(file.name, path=str(file.parent)).load_config()
+        config = cli_database.load_config(file)
         renku = Renku(config=config)
     except TraitError as problem:
         raise ValueError(str(problem)) from None

@@ -1,6 +1,10 @@
 """`renku-spawner check`: each thing a hub needs is there, or is named in a sentence."""
 
 import asyncio
+import json
+import re
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -111,3 +115,40 @@ async def test_a_setting_that_keeps_the_hub_from_starting_is_named(
     [line] = [line for line in done.stdout.splitlines() if " settings " in line]
     assert line.startswith("no")
     assert said in line
+
+
+async def test_it_finds_what_the_hubs_pod_has_from_any_folder(
+    cluster: FakeCluster, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Zero to JupyterHub's chart lays it out: the configuration in one folder, the database in another."""
+    etc, srv, elsewhere = (tmp_path / name for name in ("etc", "srv", "elsewhere"))
+    for folder in (etc, srv, elsewhere):
+        folder.mkdir()
+    configure(etc, registry, "https://gitlab.example.org", 'c.Renku.projects = "hub"; print("Loading extra config")')
+    migrate.upgrade(f"sqlite:///{srv}/hub.sqlite")
+    monkeypatch.setenv("RENKU_HUB_CONFIG", str(etc / "jupyterhub_config.py"))
+    monkeypatch.setenv("RENKU_HUB_FOLDER", str(srv))
+    for folder in (srv, etc, elsewhere):
+        done = await asyncio.to_thread(run_program, "check", "--json", "--settings", folder=folder)
+        assert [(found["what"], found["good"]) for found in json.loads(done.stdout)] == [
+            ("database", True), ("settings", True),
+        ], done.stderr  # fmt: skip
+        assert "Renku's tables are up to date" in done.stdout
+        looked = await asyncio.to_thread(run_program, "images", "probe", "there", folder=folder)
+        assert (looked.returncode, looked.stdout[:7]) == (0, "there: "), looked.stderr
+        assert [file.name for file in folder.iterdir()] == [
+            *({srv: ["hub.sqlite"], etc: ["jupyterhub_config.py"]}.get(folder, []))
+        ]
+
+
+def run_program(*arguments: str, folder: Path) -> Done:
+    command = [sys.executable, "-m", "renku_spawner.cli", *arguments]
+    done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True, timeout=300)
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def test_the_hubs_image_names_the_folders_that_its_command_and_the_chart_use() -> None:
+    lines = (Path(__file__).parents[2] / "helm" / "image" / "Dockerfile").read_text()
+    named = dict(re.findall(r"(RENKU_HUB_[A-Z]+)=(\S+)", lines))
+    assert f'CMD ["jupyterhub", "--config", "{named["RENKU_HUB_CONFIG"]}"]' in lines
+    assert f"WORKDIR {named['RENKU_HUB_FOLDER']}\n" in lines
