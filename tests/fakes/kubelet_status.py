@@ -60,7 +60,9 @@ def condition(kind: str, true: bool, reason: str = "", message: str = "") -> Obj
     return found | ({"reason": reason} if reason else {}) | ({"message": message} if message else {})
 
 
-def conditions(phase: str, ip: str, inits: list[Container], mains: list[Container]) -> list[Object]:
+def conditions(
+    phase: str, ip: str, inits: list[Container], mains: list[Container], *, sandbox_gone: bool = False
+) -> list[Object]:
     begun = [one for one in inits if one.state.get("terminated", {}).get("exitCode") != 0]
     unready = [one.name for one in mains if not one.ready]
     initialized = condition("Initialized", True)
@@ -73,7 +75,7 @@ def conditions(phase: str, ip: str, inits: list[Container], mains: list[Containe
         condition(kind, False, reason, text) if unready else condition(kind, True)
         for kind in ("Ready", "ContainersReady")
     ]
-    sandbox = condition("PodReadyToStartContainers", bool(ip) and phase not in FINISHED)
+    sandbox = condition("PodReadyToStartContainers", bool(ip) and phase not in FINISHED and not sandbox_gone)
     return [sandbox, initialized, *ready, condition("PodScheduled", True)]
 
 
@@ -88,11 +90,15 @@ def kept_times(old: list[Object], new: list[Object]) -> list[Object]:
     return [*before.values(), *found]
 
 
-def status(pod: Object, phase: str, ip: str, inits: list[Container], mains: list[Container]) -> Object:
-    """Return the status of a scheduled pod."""
+def status(
+    pod: Object, phase: str, ip: str, inits: list[Container], mains: list[Container], *, sandbox_gone: bool = False
+) -> Object:
+    """Return the status of a scheduled pod; while its sandbox is gone it says all else as before."""
     old = pod["status"]
     found: Object = {"phase": phase, "hostIP": HOST, "hostIPs": [{"ip": HOST}]}
-    found["conditions"] = kept_times(old.get("conditions", []), conditions(phase, ip, inits, mains))
+    found["conditions"] = kept_times(
+        old.get("conditions", []), conditions(phase, ip, inits, mains, sandbox_gone=sandbox_gone)
+    )
     found["startTime"] = old.get("startTime", stamp())
     found |= {"podIP": ip, "podIPs": [{"ip": ip}]} if ip else {}
     found |= {"initContainerStatuses": [one.shown() for one in inits]} if inits else {}

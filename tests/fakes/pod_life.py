@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 Step = list[Any]
 DATA = Path(__file__).parents[1] / "data" / "kube"
-TOKEN = re.compile(r"<(\+?-?\d+|run \d+|ip|uid|name|namespace|image)>")
+TOKEN = re.compile(r"<(\+?-?\d+|run \d+|ip(?: \d+)?|uid|name|namespace|image)>")
 
 
 @cache
@@ -53,6 +53,7 @@ class Life:
     def __init__(self, cluster: "FakeCluster", pod: Object, case: str, logs: dict[str, str], ip: str) -> None:
         self.cluster, self.pod, self.case, self.logs, self.ip = cluster, pod, case, logs, ip
         self.made = parse_stamp(pod["metadata"]["creationTimestamp"])
+        self.later: dict[str, str] = {}  # addresses of sandboxes that are made again, by their tokens
         self.written: dict[str, int] = {}  # runs of containers whose log is there
         self.held: dict[str, asyncio.Event] = {}  # by the reason of the event that waits for it
         self.ending = False  # the life itself goes on after the deletion
@@ -195,4 +196,12 @@ class Life:
             return stamp(self.made + timedelta(seconds=int(token) / self.cluster.speed))
         if token in {"uid", "name", "namespace"}:
             return metadata[token]
-        return self.ip if token == "ip" else self.pod["spec"]["containers"][0]["image"]
+        if token.startswith("ip"):
+            return self.ip if token == "ip" else self.later_address(token)
+        return str(self.pod["spec"]["containers"][0]["image"])
+
+    def later_address(self, token: str) -> str:
+        assert self.cluster.kubelet is not None
+        if token not in self.later:
+            self.later[token] = self.cluster.kubelet.address()
+        return self.later[token]

@@ -51,6 +51,12 @@ class Runner:
         """Run until the end that counts; returns its exit code."""
         while True:
             code = await self.once(await self.prepared())
+            if (remade := self.pod.remade) is not None and not self.pod.stopping:
+                await remade.wait()  # nothing tells of the end before the container runs again
+                self.view.last = self.view.state
+                self.view.restarts += 1
+                self.output.restart()
+                continue
             self.ends += 1
             if self.pod.stopping or not self.again(code):
                 self.final = True

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .kube import FakeCluster
 
 Object = dict[str, Any]
+REMADE = 6.0  # seconds until a sandbox that was killed is there again, as recorded
 GONE = 0.05  # seconds between the end of the containers and of the pod
 
 
@@ -36,6 +37,7 @@ class ProcessPod:
         self.machine = Machine(kubelet.root, self.cluster.store, self.pod, self.ip)
         self.machine.programs = kubelet.programs
         self.sandbox = ""  # the address, as soon as it shows
+        self.remade: asyncio.Event | None = None  # while the sandbox is gone
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds / self.cluster.speed)
@@ -56,7 +58,10 @@ class ProcessPod:
         pod = self.life.newest()
         if pod:
             inits, mains = [one.view for one in self.inits], [one.view for one in self.mains]
-            self.cluster.put_status(pod, **kubelet_status.status(pod, self.phase, self.sandbox, inits, mains))
+            gone = self.remade is not None
+            self.cluster.put_status(
+                pod, **kubelet_status.status(pod, self.phase, self.sandbox, inits, mains, sandbox_gone=gone)
+            )
 
     def schedule(self) -> bool:
         pod = self.life.newest()
@@ -106,6 +111,25 @@ class ProcessPod:
                 else:
                     event = self.cluster.controllers.again(event, count=event["count"] + 1)
                 await self.sleep(0.5)
+
+    def lose_sandbox(self, held: asyncio.Event | None = None) -> None:
+        """End everything of the pod as a reboot of its node does; it comes back with its name, its uid and another
+        address, after six seconds or when *held* is set. Until then its status says that it is ready, at an address
+        that is gone."""
+        self.remade = asyncio.Event()
+        self.event("SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
+        for one in self.mains:
+            self.event("Killing", f"Stopping container {one.view.name}", path=one.path)
+        self.publish()
+        self.cluster.spawn(self.make_sandbox(self.remade, held))
+        for one in self.mains:
+            one.kill_rest()
+
+    async def make_sandbox(self, remade: asyncio.Event, held: asyncio.Event | None) -> None:
+        await (held.wait() if held else self.sleep(REMADE))
+        self.ip = self.sandbox = self.machine.ip = self.kubelet.address()
+        self.remade = None
+        remade.set()
 
     async def end(self, task: asyncio.Task[None], grace: float) -> None:
         """End all containers: SIGTERM, and after `grace` (true seconds) SIGKILL."""
@@ -217,6 +241,9 @@ class ProcessKubelet(ScriptedKubelet):
 
     def run_out_of_memory(self, name: str, container: int = 0) -> None:
         self.pod(name).mains[container].run_out_of_memory()
+
+    def lose_sandbox(self, name: str, held: asyncio.Event | None = None) -> None:
+        self.pod(name).lose_sandbox(held)
 
     def lose_claim(self, claim: Object) -> None:
         """Remove the files of a claim."""

@@ -29,6 +29,7 @@ def tokens_of(status: dict, pod: dict) -> str:
         ("name", name),
         ("namespace", "sessions"),
         ("ip", "127.0.0.3"),
+        ("ip 2", "127.0.0.4"),
         ("image", image),
     ):
         text = text.replace(f"<{token}>", shown)
@@ -61,6 +62,26 @@ async def test_pods_live_the_recorded_lives(case, client, cluster):
         assert not differences(comparable(tokens_of(status, wanted)), comparable(json.dumps(change.object["status"])))
     wanted_events = [event_of(event, wanted) for event in events]
     await cluster.until(lambda: [shown(event) for event in in_order(cluster)] == wanted_events)
+
+
+async def test_a_pod_whose_sandbox_is_made_again_keeps_its_uid_and_gets_another_address(client, cluster):
+    """Until it has that, its status says that it is ready where nothing is any more."""
+    cluster.speed = 200
+    ScriptedKubelet(cluster).plan("sandbox-recreated")
+    wanted = unpacked(data("base")["request"], lives()["sandbox-recreated"]["request"])
+    await client.send("POST", "/api/v1/namespaces/sessions/pods", wanted)
+    history = cluster.store.history["pods"]
+    await cluster.until(lambda: len(history) == 6)
+    pods = [change.object for change in history][-3:]
+    assert len({pod["metadata"]["uid"] for pod in pods}) == 1
+    first, second, third = (pod["status"]["podIP"] for pod in pods)
+    assert first == second != third
+    assert [condition(pod, "Ready") for pod in pods] == ["True"] * 3
+    assert [condition(pod, "PodReadyToStartContainers") for pod in pods] == ["True", "False", "True"]
+
+
+def condition(pod: dict, kind: str) -> str:
+    return next(one["status"] for one in pod["status"]["conditions"] if one["type"] == kind)
 
 
 def mark(found: dict) -> tuple:

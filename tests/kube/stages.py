@@ -316,6 +316,13 @@ STAGES = {
         "preparing",
         "waiting",
     ],
+    "sandbox-recreated": [
+        "scheduling",
+        "preparing",
+        "starting",
+        "waiting+",
+        "waiting+ !restarted_crash",
+    ],
     "secret-missing-env": [
         "scheduling",
         "preparing",

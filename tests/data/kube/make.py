@@ -112,6 +112,7 @@ class Life:
         self.usual = usual
         self.case = case
         self.runs: dict[str, int] = {}
+        self.addresses: dict[str, int] = {}
         made = case["createResponse"]["body"]
         self.start = datetime.fromisoformat(made["metadata"]["creationTimestamp"])
         metadata = made["metadata"]
@@ -133,8 +134,13 @@ class Life:
             return f"<+{int((datetime.fromisoformat(value) - self.start).total_seconds())}>"
         for given, shown in self.names:
             value = value.replace(given, shown)
-        value = re.sub(r"\b10\.(244|88)\.\d+\.\d+\b", "<ip>", value)
+        value = re.sub(r"\b10\.(244|88)\.\d+\.\d+\b", self.address, value)
         return re.sub("containerd://[0-9a-f]{64}", self.run, value)
+
+    def address(self, found: re.Match[str]) -> str:
+        """Return the token of an address; a pod whose sandbox is made again has a second one."""
+        number = self.addresses.setdefault(found[0], len(self.addresses) + 1)
+        return "<ip>" if number == 1 else f"<ip {number}>"
 
     def run(self, found: re.Match[str]) -> str:
         return f"<run {self.runs.setdefault(found[0], len(self.runs) + 1)}>"
