@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any
+
+from aiohttp import ClientError, ClientTimeout
+from jupyterhub.httpclient import fetch
+from jupyterhub.proxy import ConfigurableHTTPProxy
+from jupyterhub.utils import url_path_join
 
 from . import access_ends, expires, listening, metrics, prepulled
 from .app import Renku
@@ -19,6 +25,8 @@ from .services.parts import Parts
 
 log = logging.getLogger("renku_spawner")
 _BREATH = 0.02  # seconds
+_CHECKING_SECONDS = 1.0  # between two looks at how many servers are still to be checked
+_ROUTES_SECONDS = 2.0  # between two questions to the proxy, which logs each of them
 _AGAIN, _TRIES = 30.0, 3  # seconds between attempts, and how many of them
 
 
@@ -29,13 +37,13 @@ async def go_on(hub: Any, renku: Renku) -> None:
             "environments", "to configure environments", partial(environments.configure, renku.parts, renku.configured)
         )
         await hub._start_future
+        renku.tasks.append(asyncio.ensure_future(_keep_routes(hub)))
         renku.tasks.append(asyncio.ensure_future(_go_round(hub, renku)))
         await _tried("images", "to look at ready-made images", partial(pins.look_at_ready_made, renku.parts))
         for task, what, work in _LATER:
             renku.tasks.append(asyncio.ensure_future(_tried(task, what, partial(work, hub, renku))))
         if renku.parts.gitlab is not None:
             renku.tasks.append(asyncio.ensure_future(access_ends.forever(hub, renku.parts, renku.access_check)))
-        await _tried("routes", "to make routes", partial(_route_checked, hub))
         await housekeeping.forever(renku.parts, timedelta(days=renku.launches_kept_days))
     finally:  # also when the hub did not start
         await asyncio.shield(_close(renku.parts))
@@ -80,16 +88,76 @@ async def _close(parts: Parts) -> None:
         parts.gitlab.close()
 
 
-async def _route_checked(hub: Any) -> None:
-    """After a restart the hub makes routes when all servers are checked, and one that still
-    starts can take long: let those that are found running be reached before (recipe 2)."""
-    checking = _checking(hub)
-    while checking:
-        await asyncio.sleep(1)
-        left = _checking(hub)
-        if left != checking:
-            await hub.proxy.check_routes(hub.users, hub._service_map)
+async def _keep_routes(hub: Any) -> None:
+    """Give the proxy the routes that it lacks, a moment after it lacks them.
+
+    After a restart JupyterHub makes routes when all servers are checked, of which one that still starts can take long,
+    so those that are found running are routed before. A proxy that was replaced has lost all routes, which JupyterHub
+    finds out only once in `last_activity_interval` seconds.
+    """
+    checking, sentinel = _checking(hub), _Sentinel(hub)
+    while checking or sentinel.is_needed:
+        await asyncio.sleep(_CHECKING_SECONDS if checking else _ROUTES_SECONDS)
+        left = checking and _checking(hub)
+        try:
+            if left != checking or await sentinel.is_missing():
+                await hub.proxy.check_routes(hub.users, hub._service_map)
+            metrics.done("routes")
+        except Exception as error:
+            metrics.failed("routes")
+            log.warning("The proxy's routes could not be checked: %s: %s", type(error).__name__, error)
         checking = left
+
+
+class _Sentinel:
+    """One route of the hub's proxy, which is asked for so often that the question has to cost nothing.
+
+    A proxy that the hub has started itself is watched by JupyterHub, and others keep their routes elsewhere.
+    """
+
+    def __init__(self, hub: Any) -> None:
+        self._hub = hub
+        self._spawner: Any = None
+
+    @property
+    def is_needed(self) -> bool:
+        proxy = self._hub.proxy
+        return isinstance(proxy, ConfigurableHTTPProxy) and not proxy.should_start
+
+    async def is_missing(self) -> bool:
+        """Ask the proxy. False also when it does not answer: there is no proxy yet that could be given routes."""
+        if not self.is_needed:
+            return False
+        spawner = self._ready_spawner()
+        path = self._hub.proxy._routespec_to_chp_path(spawner.proxy_spec) if spawner else ""
+        try:
+            status, body = await self._get(path)
+        except (ClientError, OSError, TimeoutError, ValueError):
+            return False
+        if spawner is None:  # all there are: the hub's own, and those of services
+            named = self._hub.proxy._routespec_from_chp_path
+            routes = {named(path) for path, route in body.items() if "jupyterhub" in route}
+            return status == 200 and self._hub.hub.routespec not in routes
+        ready = spawner.ready and spawner.server is not None
+        return ready and (status == 404 or (status == 200 and body.get("target") != spawner.server.host))
+
+    async def _get(self, path: str) -> tuple[int, Mapping[str, Any]]:
+        proxy = self._hub.proxy
+        answer = await fetch(
+            url_path_join(proxy.api_url, "api/routes", path),
+            headers={"Authorization": f"token {proxy.auth_token}"},
+            raise_for_status=False,
+            timeout=ClientTimeout(total=_ROUTES_SECONDS),
+        )
+        body = await answer.read()
+        return answer.status, json.loads(body) if answer.status == 200 else {}
+
+    def _ready_spawner(self) -> Any:
+        """Return a spawner that has a route, the same one as long as it has."""
+        if self._spawner is None or not self._spawner.ready:
+            spawners = (spawner for user in self._hub.users.values() for spawner in user.spawners.values())
+            self._spawner = next((spawner for spawner in spawners if spawner.ready), None)
+        return self._spawner
 
 
 def _checking(hub: Any) -> int:
