@@ -25,6 +25,18 @@ _OLDEST = 2  # JupyterHub 2 took away what servers of version 1 ask when somebod
 _SETTLING = {"base_url_wrong", "auth_loop"}
 
 
+async def is_answering(address: str) -> bool:
+    """Ask *address* once, and return whether an HTTP server answers there with anything but an error of its own.
+
+    This is how JupyterHub finds out after its restart whether a server is up.
+    """
+    try:
+        async with _client() as client, client.get(URL(address, encoded=True), allow_redirects=False) as answer:
+            return answer.status < 500
+    except (ClientError, OSError, ValueError):  # TimeoutError too
+        return False
+
+
 @dataclass(kw_only=True)
 class Answering:
     """The wait for one program: it is asked at *url* below *prefix*, at most *timeout* seconds;

@@ -54,8 +54,10 @@ def install(c: Config) -> None:
     setup.use(c)
     hub.allow_named_servers = True
     hub.named_server_limit_per_user = limit(_get(hub, "named_server_limit_per_user", 0))
+    if _outlives_hub(c):  # what runs on a cluster ends when its owner says so, not with this process
+        _set(hub, "cleanup_servers", False)
     hub.init_spawners_timeout = 1  # serve while servers are checked after a restart
-    _set(hub, "last_activity_interval", 50)  # the hub then also gives back routes that its proxy has lost
+    _set(hub, "last_activity_interval", 50)  # then the hub also corrects routes, one by one
     hub.extra_handlers = [*_get(hub, "extra_handlers", []), *handlers()]
     hub.template_paths = [*_get(hub, "template_paths", []), str(templates())]
     hub.jinja_environment_options = {**options, "extensions": [*options.get("extensions", []), *_EXTENSIONS]}
@@ -93,6 +95,16 @@ def _admins(c: Config) -> set[str]:
     for name in login.section_names():
         said = _get(c[name], "admin_users", said) if name in c else said
     return set(said)
+
+
+def _outlives_hub(c: Config) -> bool:
+    """Return whether sessions of the configured spawner go on without this hub, which the next one finds again."""
+    trait = JupyterHub.class_traits()["spawner_class"]
+    try:
+        spawner = trait.validate(None, c.JupyterHub.spawner_class)
+    except (ImportError, TraitError):  # the hub ends with a sentence of its own
+        return False
+    return bool(getattr(spawner, "outlives_hub", False))
 
 
 def _landing(handler: Any) -> str:

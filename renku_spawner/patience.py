@@ -7,16 +7,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from .domain.errors import Unavailable
 from .domain.instance import Desired, Instance
 from .services import runs
 from .services.parts import Parts
 
 
-async def unless_stopped(parts: Parts, instance: Instance, launch: asyncio.Future[str]) -> str:
-    """The URL that *launch* ends with; it is cancelled when its owner wants the session stopped.
+async def unless_stopped(parts: Parts, instance: Instance, launch: asyncio.Future[str]) -> str | None:
+    """Return the URL that *launch* ends with, or None once its owner wants the session stopped, which cancels it.
 
     Raises:
-        CancelledError: it was stopped.
+        CancelledError: the hub ends. That says nothing about the session, which goes on with the next hub.
     """
     try:
         with parts.news.subscribe(instance.username) as news:
@@ -25,17 +26,22 @@ async def unless_stopped(parts: Parts, instance: Instance, launch: asyncio.Futur
                 both: set[asyncio.Future[Any]] = {launch, waiting}
                 await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
                 waiting.cancel()
-                await _cancel_if_stopped(parts, instance, launch)
+                if not launch.done() and not await is_wanted(parts, instance):
+                    launch.cancel()
+                    await asyncio.wait({launch}, timeout=5)
+                    return None
         return await launch
     finally:
         launch.cancel()
 
 
-async def _cancel_if_stopped(parts: Parts, instance: Instance, launch: asyncio.Future[str]) -> None:
-    now = await runs.recorded(parts, instance.username, instance.session)
-    if not launch.done() and (now is None or now.desired is not Desired.RUNNING):
-        launch.cancel()
-        await asyncio.wait({launch}, timeout=5)
+async def is_wanted(parts: Parts, instance: Instance) -> bool:
+    """Return whether this very run shall go on; as long as the database is too busy to say, it shall."""
+    try:
+        now = await runs.recorded(parts, instance.username, instance.session)
+    except Unavailable:
+        return True
+    return now is not None and now.desired is Desired.RUNNING and now.run == instance.run
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from .domain import quantity
@@ -16,12 +17,14 @@ from .kube.status import Seen
 from .kube.watch import Watch
 
 # Notices of a session that runs, and the one of its start that holds no more once it is seen.
-_OURS = {"restarted_oom", "restarted_crash", "node_silent", "cluster_unavailable"}
+_OURS = {"restarted_oom", "restarted_crash", "restarts_soon", "node_silent", "cluster_unavailable"}
 
 
-def look(watch: Watch, key: str, instance: Instance, classes: Iterable[ResourceClass]) -> Seen:
+def look(
+    watch: Watch, key: str, instance: Instance, classes: Iterable[ResourceClass], *, hub_since: datetime | None = None
+) -> Seen:
     """What the watch last heard of the pod, in the words of what was asked for when it started."""
-    asked = _asked(watch, key, instance, classes)
+    asked = replace(_asked(watch, key, instance, classes), hub_since=hub_since)
     return status.read(watch.pods.get(key), watch.events_of(key), asked, last=_last(watch, key, instance))
 
 

@@ -56,8 +56,9 @@ class PullLogin:
         finally:
             if keeping is not None:
                 keeping.cancel()
-                with suppress(asyncio.CancelledError):
-                    await keeping
+                await asyncio.wait({keeping})  # not `await keeping`: its cancellation must not hide ours
+                if not keeping.cancelled():
+                    keeping.result()
 
     async def _keep(self) -> None:
         while True:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -30,6 +31,19 @@ _STEPS = {Observed.SCHEDULING, Observed.PULLING, Observed.PREPARING, Observed.ST
 _PATIENT = {Observed.SCHEDULING, Observed.PULLING}  # these may take long and say so
 _DISK = ("volume_pending", "volume_attach", "volume_mount", "data_mount_failed")
 _ASK_AGAIN = 3.0  # seconds between two looks at the claim's events
+
+
+class _Moved(Exception):
+    """The pod's sandbox was made again, so that it has another address."""
+
+    def __init__(self, look: Look) -> None:
+        super().__init__(look.seen.address)
+        self.look = look
+
+
+def url_of(address: str, port: int) -> str:
+    """Return where a pod answers; addresses may be IPv6."""
+    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
 
 
 @dataclass(kw_only=True)
@@ -71,17 +85,28 @@ class PodStart:
     def _looks(self) -> AsyncGenerator[Look, None]:
         return follow(self.watch, self.key, self.uid, self._asked, lambda: self.claim_events)
 
-    async def until_answered(self, look: Look, url: str, base_url: str, hub: str) -> None:
-        """Until it answers below its prefix, while the pod is well. Raises LaunchFailed."""
-        await self._tell(look, url=url)
-        self.verdict = Verdict(since=monotonic())
-        await Answering(url=url, prefix=base_url, hub=hub, timeout=self.timeout).wait(self._well)
+    async def until_answered(self, look: Look, base_url: str, hub: str) -> str:
+        """Return where it answers below its prefix, while the pod is well, wherever that is. Raises LaunchFailed."""
+        while True:
+            url = url_of(look.seen.address or "", self.spec.run.port)
+            await self._tell(look, url=url)
+            self.verdict = Verdict(since=monotonic())
+            try:
+                asked = Answering(url=url, prefix=base_url, hub=hub, timeout=self.timeout)
+                await asked.wait(partial(self._check_pod, look.seen.address))
+                return url
+            except _Moved as moved:
+                look = moved.look
 
-    async def _well(self) -> None:
+    async def _check_pod(self, address: str | None) -> None:
+        """Raise LaunchFailed if the pod is not well for good, and _Moved if it is ready elsewhere than at *address*."""
         if self.watch.healthy:
             seen = status.read(self.watch.pods.get(self.key), self.watch.events_of(self.key), self._asked())
             self.verdict = judge(seen.failure, self.verdict, monotonic())
-            self._give_up_if_final(Look(seen=seen, verdict=self.verdict))
+            look = Look(seen=seen, verdict=self.verdict)
+            self._give_up_if_final(look)
+            if seen.running and seen.address != address:
+                raise _Moved(look)
 
     async def step(self, stage: Observed, **seen: Any) -> None:
         """Record how far it is. Raises LaunchFailed if it is no longer wanted."""
@@ -119,7 +144,8 @@ class PodStart:
 
     def _asked(self) -> Asked:
         ours = frozenset({self.secret})
-        return asked(self.spec, ours=ours, now=datetime.now(UTC), storages=self.storages.names)
+        now, since = datetime.now(UTC), self.parts.since
+        return asked(self.spec, ours=ours, now=now, storages=self.storages.names, hub_since=since)
 
     def _further(self) -> None:
         self.end = monotonic() + self.timeout

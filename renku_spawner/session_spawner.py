@@ -6,10 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC
 from typing import Any
+from urllib.parse import urlsplit
 
 from jupyterhub.spawner import Spawner, SpawnException
+from jupyterhub.utils import url_path_join
 from tornado.web import HTTPError
 
+from . import beside
+from .answering import is_answering
 from .app import Renku
 from .domain.errors import Unavailable
 from .domain.instance import Desired, Instance, Observed
@@ -18,10 +22,12 @@ from .domain.reasons import sentence
 from .domain.session import SessionSpec
 from .failures import LaunchFailed, SessionSpawnError, told_to_the_hub, too_late
 from .gate import admit
-from .patience import no_longer_awaited, unless_stopped
+from .patience import is_wanted, no_longer_awaited, unless_stopped
 from .revoking import Revoking
 from .runner import Runner
 from .services import runs, use
+
+_ASK_AGAIN_SECONDS = 1.0
 
 
 class SessionSpawner(Revoking, Runner, Spawner):
@@ -31,6 +37,7 @@ class SessionSpawner(Revoking, Runner, Spawner):
     settings at each start. `spec` is None for a plain server, where those are allowed.
     """
 
+    outlives_hub = False  # whether sessions go on without the hub, however it ends
     spec: SessionSpec | None = None
     begun: bool = False  # whether the start that is under way is on record: past that, it is not refused
     reachable: bool = True  # whether what it runs on answers
@@ -128,10 +135,13 @@ class SessionSpawner(Revoking, Runner, Spawner):
         """None while it runs. In the hub's check after a restart the answer comes when the truth is known."""
         if self.plain:
             return await super().poll()
-        try:
-            return await (self._check() if self._check_pending else self._poll())
-        except Unavailable:
-            return None  # we do not know, and that is no reason to stop anybody's work
+        while True:
+            try:
+                return await (self._check() if self._check_pending else self._poll())
+            except Unavailable:
+                if not self._check_pending:
+                    return None  # we do not know, and that is no reason to stop anybody's work
+                await asyncio.sleep(_ASK_AGAIN_SECONDS)  # of a start the hub would ask now if it answers, and stop it
 
     async def _poll(self) -> int | None:
         instance = await self.recorded()
@@ -169,17 +179,80 @@ class SessionSpawner(Revoking, Runner, Spawner):
         await self.recall(instance)
         if instance.desired is Desired.RUNNING and instance.observed not in (Observed.READY, Observed.UNKNOWN):
             return await self._go_on(instance)
-        return await self._poll() if instance.desired is Desired.RUNNING else 99
+        return await self._find_answering(instance) if instance.desired is Desired.RUNNING else 99
+
+    async def _find_answering(self, instance: Instance) -> int | None:
+        """Wait until what ran answers, has ended or shall stop.
+
+        JupyterHub then asks the address once more, for `http_timeout` seconds, and stops what does not answer there.
+        A pod whose node has just rebooted answers some seconds later, at another address; a program that is busy for
+        a minute has not ended either.
+        """
+        tries = 0
+        while (status := await self._poll()) is None:
+            if not await is_wanted(self.renku.parts, instance):
+                return 99
+            if await is_answering(url_path_join(await self.get_url(), self.server.base_url, "api")):
+                return None
+            tries += 1
+            await asyncio.sleep(_ASK_AGAIN_SECONDS if tries < 60 else 5 * _ASK_AGAIN_SECONDS)
+        return status
 
     async def _go_on(self, instance: Instance) -> int | None:
-        """The start's remaining steps, unless somebody wants it stopped in the meantime."""
+        """Take the remaining steps of a start, unless its owner wants it stopped in the meantime.
+
+        Raises CancelledError when the hub ends: any status would tell that hub to stop what the next one goes on with.
+        """
         try:
-            self.spec = await self._pass_gate({"resource_class": instance.resource_class})
+            self.spec = await self._pass_gate_again(instance)
+            if self.spec is None:
+                return 99
             launch = asyncio.ensure_future(self._see_through(self.spec, instance))
-            await unless_stopped(self.renku.parts, instance, launch)
-        except (SpawnException, asyncio.CancelledError):
+            url = await unless_stopped(self.renku.parts, instance, launch)
+        except SpawnException:
             return 99
+        return 99 if url is None else None
+
+    async def _pass_gate_again(self, instance: Instance) -> SessionSpec | None:
+        """Return what a start that was under way runs, or None if it is stopped before that can be said.
+
+        Raises SessionSpawnError when it may not go on; its owner reads why.
+        """
+        while await is_wanted(self.renku.parts, instance):
+            try:
+                return await self._pass_gate({"resource_class": instance.resource_class})
+            except SessionSpawnError as refused:
+                refusal = refused.refusal
+                if not isinstance(refusal, Unavailable):
+                    await self.take_down(instance, now=True)
+                    await runs.fail(
+                        self.renku.parts, self.user.name, self.name, reason=refused.code,
+                        message=refusal.message if refusal else None,
+                    )  # fmt: skip
+                    raise
+                await asyncio.sleep(max(_ASK_AGAIN_SECONDS, min(refusal.retry_after, 30)))
         return None
+
+    async def _move(self, instance: Instance, url: str) -> None:
+        """Let our record, the hub and its proxy lead to where the session answers now."""
+        if await runs.move(self.renku.parts, instance, url) is None or self.server is None:
+            return
+        address = urlsplit(url)
+        self.log.warning("%s has moved to %s", self._log_name, address.netloc)
+        self.server.ip, self.server.port = address.hostname, address.port
+        self.user.db.commit()
+        if self.ready:  # else the hub makes the route when it has finished what it does
+            beside.begin(self._route(url), f"The route to {self._log_name}")
+
+    async def _route(self, url: str) -> None:
+        """Let the proxy lead to *url*, as soon as it answers, unless that is out of date by then."""
+        while self.ready and self.server is not None and self.server.ip == urlsplit(url).hostname:
+            try:
+                await self.user.settings["proxy"].add_user(self.user, self.name)
+                return
+            except Exception as error:
+                self.log.warning("The route to %s could not be changed yet: %s", self._log_name, error)
+                await asyncio.sleep(_ASK_AGAIN_SECONDS)
 
     async def get_url(self) -> str:
         """Where it answers, from our record; never raises."""

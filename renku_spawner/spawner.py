@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from time import monotonic
+from urllib.parse import urlsplit
 
 from jupyterhub.utils import maybe_future
 from traitlets import Bool, Unicode
 
-from . import beside, pod_look, pod_probe, pod_storages
+from . import beside, pod_look, pod_probe, pod_start, pod_storages
 from .claimed import ANSWERS_WITHIN, ClaimedSpawner
 from .domain.instance import Desired, Instance, Observed
 from .domain.session import SessionSpec
@@ -92,9 +93,7 @@ class RenkuSpawner(ClaimedSpawner):
         )  # fmt: skip
         async with login.kept_good():
             look = await start.until_running()
-        url = f"http://{look.seen.address}:{spec.run.port}"
-        await start.until_answered(look, url, self.server.base_url, self.hub.base_url)
-        return url
+        return await start.until_answered(look, self.server.base_url, self.hub.base_url)
 
     async def _make(
         self, watch: Watch, calls: Calls, spec: SessionSpec, instance: Instance, login: PullLogin
@@ -127,8 +126,13 @@ class RenkuSpawner(ClaimedSpawner):
         if self._check_pending:
             await self._wait_for_sight(watch, instance)
         seeing = watch.sees
-        seen = pod_look.look(watch, self.key, instance, self.renku.parts.policy.classes) if seeing else None
+        classes, since = self.renku.parts.policy.classes, self.renku.parts.since
+        seen = pod_look.look(watch, self.key, instance, classes, hub_since=since) if seeing else None
         self.verdict = judge(seen.failure, self.verdict, monotonic()) if seen else self.verdict
+        if seen is not None and seen.running and seen.address and instance.url:
+            url = _at(seen.address, instance.url)
+            if url != instance.url:  # its sandbox was made again: another address, with the same name and uid
+                await self._move(instance, url)
         if seen is None or seen.running or not self.verdict.final:
             notices = None if seen is None else pod_look.notices(instance, seen)
             await runs.sighted(self.renku.parts, instance, seen=seeing, notices=notices)
@@ -190,3 +194,9 @@ class RenkuSpawner(ClaimedSpawner):
         if instance.desired is not Desired.RUNNING or instance.observed is not Observed.READY:
             await self.knowing
         self._mind(watch)
+
+
+def _at(address: str, url: str) -> str:
+    """Return *url* at another *address* of the same pod, which is an IPv6 one in some clusters."""
+    port = urlsplit(url).port
+    return pod_start.url_of(address, port or 80)

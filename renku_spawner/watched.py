@@ -20,10 +20,13 @@ from .kube.watch import Watch
 from .services import runs
 from .session_spawner import SessionSpawner
 
+_NOT_YET_SECONDS = 0.5
+
 
 class WatchedSpawner(SessionSpawner, KubeSpawner):
     """One watch of this hub's pods and their events takes the place of KubeSpawner's reflectors (decision 48)."""
 
+    outlives_hub = True  # see `hub.install`
     minder: asyncio.Future[None] | None = None
     knowing: asyncio.Future[None] | None = None  # the reading of the token after a restart
     hub_label: str
@@ -89,9 +92,11 @@ class WatchedSpawner(SessionSpawner, KubeSpawner):
         with watch.listening(self.key) as changed:
             while not self._stop_pending and self.minder is asyncio.current_task():
                 await changed.wait()
+                if not self._callbacks:  # the hub has not finished the start, or its check
+                    await asyncio.sleep(_NOT_YET_SECONDS)
+                    continue
                 changed.clear()
-                if self._callbacks:  # the hub has finished the start
-                    await self.poll_and_notify()
+                await self.poll_and_notify()
 
     def is_pod_running(self, pod: dict[str, Any] | None) -> bool:
         """Whether its container is ready; what a pod does not say yet is no."""

@@ -129,6 +129,24 @@ def test_an_admins_spawner_landing_page_and_options_stay() -> None:
     assert c.Spawner.apply_user_options is options
 
 
+@pytest.mark.parametrize(
+    ("spawner", "admin", "ends"),
+    [
+        ("renku", None, False),
+        ("renku_spawner.RenkuSpawner", None, False),
+        ("renku", True, True),
+        (None, None, True),  # Ctrl-C ends all that runs on this machine
+        (Own, False, False),
+    ],
+)
+def test_sessions_on_a_cluster_outlive_the_hub_unless_an_admin_said_otherwise(
+    spawner: Any, admin: bool | None, ends: bool
+) -> None:
+    said = {"spawner_class": spawner, "cleanup_servers": admin}
+    c = installed(JupyterHub={name: value for name, value in said.items() if value is not None})
+    assert JupyterHub(config=c).cleanup_servers is ends
+
+
 def test_an_admins_jinja_extensions_come_first() -> None:
     options = {"extensions": ["jinja2.ext.do"]}
     extensions = installed(JupyterHub={"jinja_environment_options": options}).JupyterHub.jinja_environment_options

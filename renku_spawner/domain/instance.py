@@ -185,6 +185,12 @@ def sighted(instance: Instance, *, seen: bool, now: datetime, notices: tuple[Map
     return replace(instance, observed=Observed.READY, notices=notices, last_seen=now)
 
 
+def moved(instance: Instance, *, url: str) -> Instance:
+    """What runs has another address than before; a run that is being stopped or has ended keeps what it had."""
+    runs = instance.desired is Desired.RUNNING and instance.observed in (Observed.READY, Observed.UNKNOWN)
+    return replace(instance, url=url) if runs and instance.url != url else instance
+
+
 def stopping(instance: Instance, *, ended_reason: str, now: datetime, **said: Any) -> Instance:
     """It shall stop; the volume stays. One that is not active has nothing to stop, nor has one that waits in
     line. *said* are `message`, `advice`

@@ -7,6 +7,7 @@ metrics and `SpawnException.reason` carry, the code is stored and shown.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -63,6 +64,7 @@ _TABLE = (
     Reason("crash_permission", Group.CRASH, "The program may not write where it wants to.", "See the last lines of its log."),
     Reason("crash_oom", Group.CRASH, "The session ran out of memory; its limit is {limit}.", "Try a larger class."),
     Reason("crash_exit", Group.CRASH, "The program ended with code {exit_code}.", "See the last lines of its log."),
+    Reason("hub_unreachable", Group.NETWORK, "The program ended because the hub did not answer it.", "Start it again; if it happens again, tell an admin."),
     Reason("exited_clean", Group.CRASH, "The program ended at once without an error.", "See the last lines of its log."),
     Reason("port_not_open", Group.NETWORK, "Nothing answered on port {port}.", "See the log, then try again."),
     Reason("app_error", Group.NETWORK, "The program answers with errors.", "See the last lines of its log."),
@@ -136,6 +138,7 @@ _TABLE = (
     Reason("scaling_up", Group.SCHEDULE, "A new machine is being started for this session.", "This takes some minutes."),
     Reason("restarted_oom", Group.CRASH, "Restarted: out of memory, limit {limit}.", "Try a larger class."),
     Reason("restarted_crash", Group.CRASH, "Restarted: the program had ended with code {exit_code}.", "See the last lines of its log."),
+    Reason("restarts_soon", Group.CRASH, "The program has ended with code {exit_code}, and is started again within five minutes.", "See the last lines of its log."),
     Reason("node_silent", Group.PLATFORM, "The machine of the session does not answer.", "It may come back by itself; your files are kept."),
     Reason("volume_resize", Group.VOLUME, "The disk could not be enlarged: {message}", "The session has the disk as it was; tell an admin."),
     Reason("delete_soon", Group.ENDED, "Its data will be deleted on {day}.", "Resume it to keep them."),
@@ -181,6 +184,12 @@ def sentence(code: str, **values: object) -> str:
 _EXIT_CODES = {126: "command_not_executable", 127: "command_not_found", 137: "crash_oom"}
 
 
+# What `jupyterhub-singleuser` logs before it ends, with a traceback of each try behind it:
+# https://github.com/jupyterhub/jupyterhub/blob/6.1.1/jupyterhub/singleuser/extension.py#L362
+_NO_HUB = re.compile(r"Failed to connect to my Hub at \S{1,300} \(attempt (\d{1,3})/\1\)")
+_NO_HUB_WITHIN = 16_000  # characters
+
+
 def of_exit(exit_code: int | None, log: str, *, was_ready: bool) -> str:
     """The code of a failure from a program's exit status and the end of its log.
 
@@ -191,6 +200,8 @@ def of_exit(exit_code: int | None, log: str, *, was_ready: bool) -> str:
         return "lost"
     if exit_code == 0:
         return "server_exited" if was_ready else "exited_clean"
+    if _NO_HUB.search(log[-_NO_HUB_WITHIN:]):
+        return "hub_unreachable"
     end = log[-4000:].lower()
     if "no space left on device" in end or "disk quota exceeded" in end:
         return "crash_disk_full"

@@ -16,7 +16,7 @@ class Asked:
     """`limit` is the memory limit in words, `program` what shall run, `gpu` the resource
     of the class; `ours` are the objects that we make after the pod, `making` those of
     them that are not made yet; `storages` are directories by what the cluster calls their
-    claims and volumes."""
+    claims and volumes; `hub_since` is when this hub began, before which programs found none."""
 
     image: str
     limit: str = ""
@@ -28,6 +28,7 @@ class Asked:
     making: frozenset[str] = frozenset()
     storages: Mapping[str, str] = field(default_factory=dict)
     now: datetime | None = None
+    hub_since: datetime | None = None
 
     def storage_in(self, said: str) -> str | None:
         """The directory of the storage that a message is about."""

@@ -17,6 +17,7 @@ _ABSENT = re.compile(r"no such file or directory|executable file not found|not f
 _HUBS_SERVERS = {"jupyterhub-singleuser", "jupyter-labhub", "jupyterhub-singleuser.exe"}
 _OURS_MADE_LATE = 30.0  # the kubelet looks again after some seconds, not when a Secret comes
 _UNHEALABLE = {"command_not_found", "command_not_executable", "no_jupyter", "image_platform_mismatch"}
+_MAY_MISS_THE_HUB = {"crash_exit", "hub_unreachable"}
 _STARTING_FAILED = {"CreateContainerError", "RunContainerError", "StartError", "ContainerCannotRun"}
 
 
@@ -63,13 +64,22 @@ def _patient(container: Container, found: Failure, asked: Asked) -> Failure:
     """What no restart can heal is final at once, all else at the third end.
 
     A session that worked is restarted in place; there only a loop is final, since it may
-    run for weeks and end now and then.
+    run for weeks and end now and then. A program that had no hub to ask has not shown that
+    it fails: the kubelet's next try decides, which comes within five minutes.
     """
+    if found.code in _MAY_MISS_THE_HUB and _began_without_hub(container, asked):
+        return replace(found, after=None)
     if asked.was_ready:
         looping = container.waiting == "CrashLoopBackOff" and container.ends >= THIRD
         return replace(found, after=AT_ONCE if looping else None)
     final = found.code in _UNHEALABLE or container.ends >= THIRD
     return replace(found, after=AT_ONCE if final else None)
+
+
+def _began_without_hub(container: Container, asked: Asked) -> bool:
+    """Return whether its last try began when no hub served: `jupyterhub-singleuser` then ends by itself after 48 s."""
+    end, since = container.end, asked.hub_since
+    return end is not None and end.started is not None and since is not None and end.started < since
 
 
 def of_end(end: End, asked: Asked) -> Failure:

@@ -56,11 +56,12 @@ def words(message: Any, otherwise: str = "") -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class End:
-    """How a container ended."""
+    """How a container ended, and since when it had run."""
 
     exit_code: int
     reason: str
     message: str
+    started: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +110,7 @@ def _end(raw: Any) -> End | None:
         exit_code=exit_code if isinstance(exit_code, int) else 0 if raw.get("reason") == "Completed" else 1,
         reason=text(raw.get("reason")),
         message=text(raw.get("message")),
+        started=when(raw.get("startedAt")),
     )
 
 

@@ -149,6 +149,8 @@ def _notices(
         found.append(Notice(code="scaling_up"))
     if stage is Observed.PULLING:
         found += _pulling(main, events, asked)
+    if asked.was_ready and main is not None and main.waiting == "CrashLoopBackOff" and main.end is not None:
+        found.append(Notice(code="restarts_soon", values={"exit_code": main.end.exit_code}))
     if stage is Observed.WAITING and main is not None:
         found += [*_restarted(main, asked), *_silent(pod, main)]
     if told := waits.resize(events):

@@ -69,7 +69,8 @@ class Parts:
     digests whose list of packages could not be read (see `pins`), `offers` what repositories describe; `pulse` knows
     whether the database answers, `health` what admins have to know, `hearing` whether the use of sessions is heard
     of; `emit` tells the hub's event log of an `audit` or a `launch`, when it is stored; `post` reaches people who
-    do not look at the hub; `downloads` are the names of those who download their data now.
+    do not look at the hub; `since` is when this hub began; `downloads` are the names of those who download their
+    data now.
     """
 
     db: Database
@@ -82,6 +83,7 @@ class Parts:
     news: News = field(default_factory=News)
     prepulling: Prepulling = field(default_factory=Prepulling)
     now: Callable[[], datetime] = utcnow
+    since: datetime = field(default_factory=utcnow)
     registry: Client | None = None
     gitlab: GitLab | None = None
     git: GitServers | None = None

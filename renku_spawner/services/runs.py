@@ -146,6 +146,11 @@ async def sighted(
         await changes.change(parts, instance.username, instance.session, change)
 
 
+async def move(parts: Parts, instance: Instance, url: str) -> Instance | None:
+    """Store that this very run answers at *url* now. None when it shall no longer run."""
+    return await changes.step(parts, instance, lambda old: steps.moved(old, url=url))
+
+
 async def stop(parts: Parts, username: str, session_id: str, *, ended_reason: str) -> Instance | None:
     """Store that it shall stop; the first reason stays. Nothing to do answers what is stored."""
     now = parts.now()
@@ -171,22 +176,22 @@ async def stopped(parts: Parts, username: str, session_id: str, *, log: str = ""
 
 async def fail(
     parts: Parts, username: str, session_id: str, *, reason: str, log: str = "", values: Mapping[str, object] = {},
-    storages: tuple[str, ...] = (),
+    storages: tuple[str, ...] = (), message: str | None = None,
 ) -> Instance | None:  # fmt: skip
     """It ended by itself or never came up: kept with its reason until somebody acts.
 
     A stop that was asked for is no failure, however the program ended. *storages* are directories of those that
-    it failed for.
+    it failed for; *message* takes the place of the reason's own words.
     """
     now = parts.now()
-    message, advice = words(reason, **values)
+    text, advice = words(reason, **values) if message is None else (message, "")
 
     def change(old: Instance) -> Instance:
         if not old.active:
             return old
         if old.desired is not Desired.RUNNING:
             return steps.stopped(old, now=now)
-        return steps.failed(old, reason=reason, message=message, advice=advice, now=now, storages=storages)
+        return steps.failed(old, reason=reason, message=text, advice=advice, now=now, storages=storages)
 
     return await ended(parts, username, session_id, change, log)
 

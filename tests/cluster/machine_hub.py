@@ -147,7 +147,6 @@ class Hub:
         c.Authenticator.allow_all = True
         c.JupyterHub.proxy_class = Routes
         c.JupyterHub.spawner_class = RenkuSpawner
-        c.JupyterHub.cleanup_servers = False
         c.PeriodicMetricsCollector.event_loop_interval_enabled = False  # it would look at the clock all the time
         c.JupyterHub.log_level = logging.DEBUG
         c.RenkuSpawner.namespace = "sessions"

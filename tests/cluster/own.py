@@ -73,9 +73,15 @@ class Own:
         await self.do(self.hub.kill)
         await self.do(self.hub.start)
 
-    def kill_now(self) -> None:
+    def signal(self, way: str) -> None:
+        """Let the hub end by `kill` (SIGKILL) or `stop` (SIGTERM), without waiting until it has."""
         assert self.hub.process is not None
-        os.kill(self.hub.process.pid, signal.SIGKILL)
+        os.kill(self.hub.process.pid, signal.SIGKILL if way == "kill" else signal.SIGTERM)
+
+    async def end_hub(self, way: str) -> None:
+        self.signal(way)
+        assert self.hub.process is not None
+        await self.do(self.hub.process.wait, 60)
 
     # ---- what the cluster has ---------------------------------------------------------------------
 
@@ -127,7 +133,11 @@ async def own_hub(
         hub = OwnHub(folder, stop_grace=1)
         usual = hub.config.read_text().splitlines()
         kept = [line for line in usual if not plain or not ("enku" in line or "install" in line)]
-        hub.config.write_text("\n".join([*kept, config.format(cmd=tiny)]))
+        changes = config.format(cmd=tiny)
+        hub.config.write_text(
+            "\n".join([*kept, changes] if plain else [changes if line == "install(c)" else line for line in kept])
+            + ("" if plain else "\ninstall(c)\n")
+        )
         try:
             if start:
                 await asyncio.to_thread(hub.start)

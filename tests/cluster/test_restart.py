@@ -1,12 +1,13 @@
-"""The hub is killed at every step of a start and of an end, and comes back, with or without a cluster to ask."""
+"""The hub ends at every step of a start and of an end, and comes back, with or without a cluster to ask."""
 
 import asyncio
 
 import pytest
 
 from tests.cluster.lives import meets
-from tests.cluster.own import answering, own_hub
+from tests.cluster.own import CONFIG, answering, own_hub
 from tests.cluster.test_probe import programs
+from tests.faults.own_hub import until as own_until
 from tests.fixtures.renku import until
 
 # What the hub had asked for when it was killed: title, verb and resource, and whether it was done before that.
@@ -57,9 +58,16 @@ LIVES = {"scheduled": "unschedulable-cpu", "pulling": "image-large-pull", "answe
 ENDED = [title for title, (_, status, _) in TABLE.items() if status not in ("running", "launching")]
 
 
+HOLDS = """
+from renku_spawner.kube import calls
+
+calls.TIMEOUT = 600  # a request that the cluster holds is not given up before the hub ends, however slow the machine is
+"""
+
+
 @pytest.fixture
 async def own(tmp_path, monkeypatch):
-    async with own_hub(tmp_path, monkeypatch) as it:
+    async with own_hub(tmp_path, monkeypatch, CONFIG + HOLDS) as it:
         yield it
 
 
@@ -78,7 +86,7 @@ async def look_at(own, title):
     """Load the page that deletes its data, which makes a pod look at them that never ends."""
     programs(own, own.hub.folder, "exec sleep 1000")
     assert "Look again" in await own.do(own.hub.page, f"renku/sessions/{own.ids[title]}/data")
-    assert any(map(is_look, own.cluster.objects("pods", "sessions")))
+    await until(lambda: any(map(is_look, everything(own))), why="its pod is there")
 
 
 def is_look(pod):
@@ -122,15 +130,19 @@ async def before_the_kill(own):
     return asked
 
 
-async def test_a_hub_killed_at_any_step_finds_all_as_it_should_be(own):
-    """R1, R2, R12, R38, V5, V6: no second pod, no pod without an owner, no claim lost, nothing forgotten."""
+@pytest.mark.parametrize("ways", [["kill"], ["stop", "stop"], ["kill", "stop"], ["stop", "kill"]], ids=" then ".join)
+async def test_a_hub_that_ends_at_any_step_leaves_all_as_it_should_be(own, ways):
+    """No second pod, no pod without an owner, no claim lost, nothing forgotten, and no start that a later hub ends.
+
+    The first end meets each session at its step of the table, the later ones what goes on after that.
+    """
     asked = await before_the_kill(own)
     await own.become({title: row[0] for title, row in TABLE.items() if title != "answered"})
     uids = {title: uids_of(own.pods(title)) for title in ("running", "secret made", "pulling", "starting")}
     await own.act("answered", "start")
     pod = await until(lambda: next((pod for pod in own.pods("answered") if pod["status"].get("podIP")), None))
-    async with answering(pod, own.kill_now):
-        await until(lambda: own.hub.process.poll() is not None, why="the first answer kills the hub")
+    async with answering(pod, lambda: own.signal(ways[0])):
+        await until(lambda: own.hub.process.poll() is not None, why="the first answer ends the hub")
     claims = {title: [] if title in DELETED else uids_of(own.claims(title)) for title in TABLE}
     await asyncio.gather(*asked, return_exceptions=True)
     own.cluster.faults.clear()
@@ -140,6 +152,11 @@ async def test_a_hub_killed_at_any_step_finds_all_as_it_should_be(own):
     async with answering(pod):
         await own.do(own.hub.start)
         assert (await own.do(own.hub.statuses))["pulling"] == "launching"
+        for way in ways[1:]:
+            await own.become({title: row[1] for title, row in TABLE.items() if row[1] in ("paused", "failed")})
+            await own.become(dict.fromkeys(("scheduled", "pulling", "starting"), "launching"))
+            await own.end_hub(way)
+            await own.do(own.hub.start)
         own.downloaded.set()
         (own.kubelet.claim_of(own.pods("starting")[0]) / "go").touch()
         pulled = await until(lambda: next((pod for pod in own.pods("pulling") if pod["status"].get("podIP")), None))
@@ -211,4 +228,101 @@ async def test_a_session_that_was_unknown_when_the_hub_went_is_one_that_runs_and
         await own.do(own.hub.start)
         await own.become({"Explore": "unknown"})
     await own.become({"Explore": "running"}, seconds=25)
+    assert uids_of(own.pods()) == uids_of([pod])
+
+
+# ---- another address -------------------------------------------------------------------------------------
+
+
+def opened(own, title="Explore"):
+    """Return what answers for a session through the proxy; empty if that is nothing of ours."""
+    answer = own.hub.client.get(f"{own.hub.url.removesuffix('hub/')}user/alice/{own.ids[title]}/")
+    return answer.text if answer.status_code == 200 and answer.text.startswith("hello from") else ""
+
+
+def name_of(pod):
+    return pod["metadata"]["name"]
+
+
+async def lose_sandbox(own, held=None):
+    """Let the pod of the session have another address, as after a reboot of its node; return it as it was before."""
+    (pod,) = own.pods()
+    own.kubelet.lose_sandbox(name_of(pod), held)
+    return pod
+
+
+def has_moved(own, before):
+    (pod,) = own.pods()
+    assert pod["metadata"]["uid"] == before["metadata"]["uid"]
+    return pod["status"]["podIP"] != before["status"]["podIP"]
+
+
+async def test_a_session_that_gets_another_address_is_reached_there(own):
+    own.cluster.speed = 5
+    await own.started()
+    await own.become({"Explore": "running"})
+    assert await own.do(opened, own)
+    before = await lose_sandbox(own)
+    await until(lambda: has_moved(own, before), why="the sandbox is made again")
+    await own.do(own_until, lambda: opened(own), seconds=10, why="the route follows")
+    await own.become({"Explore": "running"})
+    (recorded,) = (await own.do(own.hub.instances)).values()
+    assert recorded["reason"] is None
+
+
+@pytest.mark.parametrize("when", ["while no hub looks", "while the hub starts"])
+@pytest.mark.parametrize("way", ["kill", "stop"])
+async def test_a_hub_that_starts_looks_for_a_session_that_is_elsewhere_before_it_judges(own, way, when):
+    """It does not stop it, also not while its pod says that it is ready at an address that is gone."""
+    await own.started()
+    await own.become({"Explore": "running"})
+    before = own.pods()[0]
+    await own.end_hub(way)
+    if when == "while no hub looks":
+        await lose_sandbox(own)
+        await until(lambda: has_moved(own, before), why="the sandbox is made again")
+        await own.do(own.hub.start)
+    else:
+        held = asyncio.Event()
+        await lose_sandbox(own, held)
+        await own.do(own.hub.start)
+        await asyncio.sleep(3)  # in which the old address is asked again and again
+        assert await own.do(own.hub.statuses) == {"Explore": "running"}
+        held.set()
+        await until(lambda: has_moved(own, before), seconds=60, why="the sandbox is made again")
+    await own.do(own_until, lambda: opened(own), seconds=30, why="the route follows")
+    assert await own.do(own.hub.statuses) == {"Explore": "running"}
+    assert len(own.creates("Explore")) == 1
+
+
+async def test_a_session_that_moves_while_its_first_answer_is_awaited_comes_up(own):
+    await own.started("Explore", TINY_WAIT="1")
+    await until(lambda: [pod for pod in own.pods() if pod["status"].get("podIP")], why="its program runs")
+    before = await lose_sandbox(own)
+    await until(lambda: has_moved(own, before), why="the sandbox is made again")
+    (own.kubelet.claim_of(before) / "go").touch()
+    await own.become({"Explore": "running"})
+    assert await own.do(opened, own)
+
+
+# ---- no hub to ask ---------------------------------------------------------------------------------------
+
+
+def restarts(own):
+    (pod,) = own.pods()
+    return pod["status"]["containerStatuses"][0]["restartCount"]
+
+
+async def test_a_program_that_found_no_hub_is_tried_again_when_there_is_one(own):
+    """`jupyterhub-singleuser` ends with code 1 where no hub answers, and the cluster starts it again and again."""
+    own.cluster.speed = 10
+    await own.started("Explore", TINY_HUB="1")
+    await own.become({"Explore": "running"})
+    (pod,) = own.pods()
+    await own.end_hub("stop")
+    own.kubelet.pod(name_of(pod)).mains[0].kill_rest()
+    await until(lambda: restarts(own) >= 3, why="it has ended again and again")
+    await own.do(own.hub.start)
+    await own.do(own_until, lambda: opened(own), seconds=60, why="it is there again")
+    assert await own.do(own.hub.statuses) == {"Explore": "running"}
     assert uids_of(own.pods()) == uids_of([pod])

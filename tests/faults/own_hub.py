@@ -45,6 +45,7 @@ c.Renku.one_active_per_environment = False
 c.Renku.repository_hosts = {hosts!r}
 c.Renku.stop_grace = {stop_grace}
 c.JupyterHub.concurrent_spawn_limit = {at_once}
+{more}
 c.RenkuLocalSpawner.cmd = {cmd!r}
 {more}
 install(c)
@@ -120,6 +121,12 @@ class OwnHub:
         """As `kill -9` of this one process does."""
         assert self.process is not None
         os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait(60)
+
+    def stop(self) -> None:
+        """As `kill` or a supervisor does: SIGTERM to this one process."""
+        assert self.process is not None
+        self.process.terminate()
         self.process.wait(60)
 
     def interrupt(self) -> float:

@@ -68,7 +68,7 @@ def kill_servers(hub, title):
 @pytest.fixture
 def many(own, hanging):
     """A hub with a session in each state of the table."""
-    hub = own(hosts={hanging.host})
+    hub = own(hosts={hanging.host}, more="c.JupyterHub.cleanup_servers = False")
     plain = hub.project()
     hung = hub.project("hung", repositories=[{"url": f"http://{hanging.host}/slow.git"}])
     projects = {title: hung if title == "cloning" else plain for title in TABLE}
@@ -89,9 +89,13 @@ def many(own, hanging):
     return hub
 
 
-def killed(hub):
-    """Kill the hub; some servers die with it, and two records are left as at an unlucky moment."""
-    hub.kill()
+def end(hub, way):
+    hub.kill() if way == "kill" else hub.stop()
+
+
+def ended(hub, way):
+    """End the hub; some servers die with it, and two records are left as at an unlucky moment."""
+    end(hub, way)
     for title in ("ended meanwhile", "crashed meanwhile", "before its process"):
         kill_servers(hub, title)
     with sqlite3.connect(hub.folder / "hub.sqlite") as database:
@@ -112,12 +116,18 @@ def answers(hub, title):
     return until(lambda: routed(hub, title), seconds=10, why=f"the proxy leads to {title}")
 
 
-def test_after_a_kill_all_statuses_are_right_and_nothing_runs_twice(many, hanging):
+@pytest.mark.parametrize("ways", [["kill"], ["stop"], ["kill", "stop"], ["stop", "kill"]], ids=" then ".join)
+def test_after_its_end_all_statuses_are_right_and_nothing_runs_twice(many, hanging, ways):
+    """However the hub ends: it has been told to leave sessions running."""
     hub = many
     hub.become(column(0))
     before, runs, begun = processes(hub), recorded(hub), launches(hub)
-    killed(hub)
+    ended(hub, ways[0])
     took = hub.start()
+    for way in ways[1:]:
+        hub.become(column(1), seconds=20)
+        end(hub, way)
+        took = hub.start()
     assert took < 8, f"the hub served after {took:.1f} s"
     hub.become(column(1), seconds=10 - took)
     assert answers(hub, "running") == f"hello from {hub.sessions['running']}"

@@ -95,6 +95,7 @@ READ: dict[str, Callable[[], str]] = {
     "crash_disk_full": lambda: recorded("evicted-ephemeral-storage"),
     "crash_permission": lambda: logged(1, "PermissionError: [Errno 13] Permission denied: '/work/x'"),
     "crash_exit": lambda: recorded("exit-1-onfailure"),
+    "hub_unreachable": lambda: logged(1, "Failed to connect to my Hub at http://hub:8081/hub/api (attempt 5/5). Is it"),
     "exited_clean": lambda: recorded("exit-0-onfailure"),
     # while running
     "evicted": lambda: recorded("evicted-by-api"),
@@ -108,6 +109,7 @@ READ: dict[str, Callable[[], str]] = {
     "pulling": lambda: noticed(STARTING, event("Pulling", involvedObject={"fieldPath": "spec.containers{notebook}"})),
     "scaling_up": lambda: noticed(pod(spec={"nodeName": None}), event("TriggeredScaleUp")),
     "restarted_crash": lambda: last("liveness-failing").notices[0].code,
+    "restarts_soon": lambda: last("exit-1-onfailure", was_ready=True).notices[0].code,
     "restarted_oom": lambda: noticed(
         pod(
             {"state": {"running": {}}, "restartCount": 1, "lastState": {"terminated": {"reason": "OOMKilled"}}},

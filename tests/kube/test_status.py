@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -339,3 +340,23 @@ def test_a_pod_that_is_over_is_not_expected_to_start_its_container_again() -> No
     assert failure(read(pod, [], about)) == ("crash_oom", None)
     pod["status"]["phase"] = "Failed"
     assert failure(read(pod, [], about)) == ("crash_oom", 0)
+
+
+@pytest.mark.parametrize(("began", "final"), [("before", False), ("after", True)])
+@pytest.mark.parametrize("was_ready", [True, False])
+def test_a_program_that_began_while_there_was_no_hub_is_tried_again_before_it_has_failed(
+    began: str, final: bool, was_ready: bool
+) -> None:
+    since = datetime(2026, 12, 1, 10, 0, tzinfo=UTC)
+    started = since + timedelta(seconds=-60 if began == "before" else 60)
+    end = {"terminated": {"exitCode": 1, "reason": "Error", "startedAt": started.isoformat()}}
+    waits = {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": end, "restartCount": 3}
+    crashing = {
+        "metadata": {"name": "x", "uid": "u"},
+        "spec": {"nodeName": "n", "restartPolicy": "OnFailure"},
+        "status": {"phase": "Running", "podIP": "10.1.1.1", "containerStatuses": [{"name": "notebook", **waits}]},
+    }
+    seen = read(crashing, [], replace(ASKED, was_ready=was_ready, hub_since=since))
+    assert seen.failure is not None
+    assert judge(seen.failure, Verdict(), 0.0).final is final
+    assert [notice.code for notice in seen.notices] == (["restarts_soon"] if was_ready else [])
