@@ -26,7 +26,7 @@ class InstanceAnswer(Answer):
     progress: int | None = Field(default=None, description="Percent of the usual time, 0 to 95")
     elapsed: int | None = None
     usual: float | None = None
-    reason: str | None = None
+    reason: str | None = Field(default=None, description="Why it failed, or was paused")
     message: str | None = None
     advice: str | None = None
     url: str | None = None

@@ -9,13 +9,14 @@ from ..domain import told
 from ..domain.idle import Outlook
 from ..domain.instance import Instance, Status
 from ..domain.price import Price
+from ..domain.reasons import REASONS
 from ..services.line import Line
 from . import words
 from .answer_models_instance import InstanceAnswer, NoticeAnswer, ProgressAnswer
 from .urls import Urls
 
 _SAME = (
-    "reason", "message", "advice", "resource_class", "last_activity", "last_seen", "paused_at", "deleted_on",
+    "resource_class", "last_activity", "last_seen", "paused_at", "deleted_on",
     "trashed_until", "disk_used", "disk_used_at",
 )  # fmt: skip
 
@@ -50,6 +51,7 @@ def instance(
             for n in (*found.notices, *told.of_expiry(found, now))
         ],
         started_at=found.requested_at,
+        **_ending(found),
         **_cost(found, price),
         without_storages=list(found.without_storages) if found.active else [],
         failed_storages=list(found.failed_storages),
@@ -58,6 +60,18 @@ def instance(
         pauses_because=words.because(found, outlook, now),
         **{name: getattr(found, name) for name in _SAME},
     )
+
+
+def _ending(found: Instance) -> dict[str, Any]:
+    """Why it failed, or who or what paused it, in the words of its page."""
+    paused = found.status is Status.PAUSED and found.reason is None
+    known = REASONS.get(found.ended_reason or "") if paused else None
+    usual = known if known is not None and not found.message and "{" not in known.text else None
+    return {
+        "reason": known.code if known else found.reason,
+        "message": usual.text if usual else found.message,
+        "advice": usual.advice or None if usual else found.advice,
+    }
 
 
 def _cost(found: Instance, price: Price | None) -> dict[str, Any]:

@@ -13,12 +13,13 @@ from tests.fakes.pod_life import Life
 
 Object = dict[str, Any]
 # Nobody else listens here, also while a hub is away that comes back to its port.
-HERE = f"127.{200 + os.getpid() % 50}.{os.getpid() // 50 % 250}.1"
+ADDRESSES = [f"127.{200 + os.getpid() % 50}.{os.getpid() // 50 % 250}.{number}" for number in range(1, 5)]
+HERE = ADDRESSES[0]
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class Kubelet(ScriptedKubelet):
-    """All its pods have one address and one port."""
+    """All its pods begin at one address, and have one port."""
 
     def address(self) -> str:
         return HERE
@@ -32,10 +33,11 @@ class Cluster(FakeCluster):
         self.pod_port = pod_port
         self.scripted = Kubelet(self)
         self.answering: asyncio.Server | None = None
+        self.moving: set[str] = set()  # uids of pods whose sandbox is gone
 
     async def __aenter__(self) -> "Cluster":
         await self.start()
-        self.answering = await asyncio.start_server(self.answer, HERE, self.pod_port)
+        self.answering = await asyncio.start_server(self.answer, ADDRESSES, self.pod_port)
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -48,14 +50,18 @@ class Cluster(FakeCluster):
         """Below the prefix of a session that runs; else the connection ends, as where nobody listens."""
         try:
             head = await reader.readuntil(b"\r\n\r\n")
-            path = head.split()[1].decode()
-            if any(f"/{self.session(pod)}/" in path for pod in self.pods() if runs(pod)):
+            path, address = head.split()[1].decode(), writer.get_extra_info("sockname")[0]
+            if any(f"/{self.session(pod)}/" in path for pod in self.pods() if self.answers(pod, address)):
                 writer.write(ANSWER)
                 await writer.drain()
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.close()
+
+    def answers(self, pod: Object, address: str) -> bool:
+        there = pod["metadata"]["uid"] not in self.moving and pod["status"].get("podIP") == address
+        return there and runs(pod)
 
     def pods(self) -> list[Object]:
         return self.objects("pods", "sessions")
@@ -91,6 +97,26 @@ class Cluster(FakeCluster):
         else:
             self.meets(pod, case)
 
+    async def moves(self, pod: Object) -> None:
+        """Make its sandbox again, as recorded in sandbox-recreated: for six seconds it is ready where nothing is."""
+        uid, status = pod["metadata"]["uid"], pod["status"]
+        self.moving.add(uid)
+        self.put_status(pod, conditions=[gone_sandbox(one) for one in status["conditions"]])
+        await asyncio.sleep(6 / self.speed)
+        self.moving.discard(uid)
+        present = self.find("pods", pod["metadata"]["name"])
+        if present is None or present["metadata"]["uid"] != uid or not runs(present):
+            return
+        (one,) = present["status"]["containerStatuses"]
+        begun = one["state"]["running"]["startedAt"]
+        last = kubelet_status.terminated(137, "Error", begun, one.get("containerID", ""))
+        one = one | {"state": kubelet_status.running(), "lastState": last, "restartCount": one["restartCount"] + 1}
+        address = ADDRESSES[(ADDRESSES.index(status["podIP"]) + 1) % len(ADDRESSES)]
+        self.put_status(
+            present, podIP=address, podIPs=[{"ip": address}], containerStatuses=[one],
+            conditions=[*map(back_sandbox, present["status"]["conditions"])],
+        )  # fmt: skip
+
     def meets(self, pod: Object, case: str) -> None:
         """Let a running pod meet what the recorded one met after it had become ready."""
         life = Life(self, pod, case, {}, pod["status"]["podIP"])
@@ -102,6 +128,14 @@ class Cluster(FakeCluster):
         _, before = self.scripted.living[uid]
         before.cancel()
         self.scripted.living[uid] = life, self.spawn(life.play())
+
+
+def gone_sandbox(condition: Object) -> Object:
+    return condition | ({"status": "False"} if condition["type"] == "PodReadyToStartContainers" else {})
+
+
+def back_sandbox(condition: Object) -> Object:
+    return condition | ({"status": "True"} if condition["type"] == "PodReadyToStartContainers" else {})
 
 
 def ended(pod: Object, code: int, reason: str) -> Object:

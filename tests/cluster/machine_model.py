@@ -31,6 +31,7 @@ FATES = {
     "unschedulable-cpu": "launching",
 }
 CUT = frozenset({"failed:lost"})  # a start whose hub went
+REFUSED = frozenset({"failed:env_archived", "failed:not_found"})  # a start that may not go on with the next hub
 NO_ANSWER = frozenset({"failed:cluster_unavailable", "failed:start_timeout"})
 
 

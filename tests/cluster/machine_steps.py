@@ -51,6 +51,8 @@ async def delete_session(world: World, key: Key) -> None:
     answer = await world.ask("alice", "DELETE", f"api/renku/projects/{world.project}/sessions/{known.id}", json={})
     assert answer.status == (404 if known.deleted else 204), answer
     known.deleted = True
+    for who in ROLES:
+        may_be_refused(world, (who, known.id))
 
 
 # ---- instances ----------------------------------------------------------------------------------------
@@ -135,8 +137,8 @@ async def at_once(world: World, key: Key, what: list[str]) -> None:
 # ---- the hub -------------------------------------------------------------------------------------------
 
 
-async def kill_amid(world: World, key: Key, amid: str, after: float) -> None:
-    """Kill the hub, some time after it was asked for something."""
+async def end_amid(world: World, key: Key, amid: str, after: float, *, kill: bool) -> None:
+    """End the hub by SIGKILL or by SIGTERM, some time after it was asked for something."""
     effects = {"start": world.starts(key), "pause": model.paused, "delete": model.deleted, "": model.ended}
     request = asyncio.ensure_future(cut(world, key, amid) if amid else asyncio.sleep(0))
     await asyncio.sleep(after if amid else 0)
@@ -144,7 +146,7 @@ async def kill_amid(world: World, key: Key, amid: str, after: float) -> None:
     if amid:
         before = world.of(key)
         world.expected[key] = before | effects[amid](before) | model.paused(before) | model.CUT
-    await world.hub.kill()
+    await (world.hub.kill() if kill else world.hub.stop())
     await request
 
 
@@ -202,6 +204,15 @@ async def die(world: World, which: int, case: str) -> object:
     return None
 
 
+async def move(world: World, which: int) -> object:
+    """Let a pod have another address."""
+    pods = [pod for pod in world.cluster.ready() if pod["metadata"]["uid"] not in world.cluster.moving]
+    if not pods:
+        return NOTHING
+    world.cluster.spawn(world.cluster.moves(pods[which % len(pods)]))
+    return None
+
+
 async def remove_claim(world: World, which: int) -> object:
     claims = [claim for claim in world.cluster.claims() if "deletionTimestamp" not in claim["metadata"]]
     if not claims:
@@ -229,6 +240,16 @@ async def change_member(world: World, who: str) -> None:
     assert answer.status == 200, answer
     if world.members.pop(who, None) is None:
         world.members[who] = ROLES[who]
+    else:
+        for key in world.pairs():
+            if key[0] == who:
+                may_be_refused(world, key)
+
+
+def may_be_refused(world: World, key: Key) -> None:
+    """A start that was answered and has not passed the gate yet meets what has changed since."""
+    if world.shown(key) in {"launching", "inactive"} and world.of(key) & {"running", "launching"}:
+        world.expected[key] = world.of(key) | {"failed:not_found"}
 
 
 async def look(world: World, key: Key) -> None:

@@ -266,7 +266,7 @@ class World:
         self.blinks()
         for key in self.pairs():
             if self.shown(key) == "launching":
-                self.expected[key] = self.of(key) | model.CUT | {"paused"}
+                self.expected[key] = self.of(key) | model.CUT | model.REFUSED
 
     def comes_to(self, key: Key) -> set[str]:
         """What a start of it that is accepted now may come to."""
@@ -370,7 +370,15 @@ class World:
             if "user" in r["data"]
         }
         running = {key for key, said in shown.items() if said == "running"}
-        return [f"routes of {there}, while {running} run"] if there != running else []
+        found = [f"routes of {there}, while {running} run"] if there != running else []
+        addresses = {
+            owner(pod): f"http://{pod['status'].get('podIP')}:{self.template.pod_port}" for pod in self.cluster.pods()
+        }
+        for route in self.hub.app.proxy.table.values():
+            key = route["data"].get("user"), route["data"].get("server_name")
+            if key in running and route["target"] != addresses.get(key):
+                found.append(f"the route of {key} leads to {route['target']}, not to {addresses.get(key)}")
+        return found
 
     # ---- at the end --------------------------------------------------------------------------------------
 

@@ -34,10 +34,11 @@ from tests.cluster.machine_steps import (
     die,
     edit,
     end,
+    end_amid,
     finish,
     go_or_come,
-    kill_amid,
     look,
+    move,
     remove_claim,
     restart,
     resume,
@@ -52,8 +53,9 @@ FEW, ALWAYS = 14, 7  # runs, and the seed
 SEED = int(os.environ.get("RENKU_TEST_SEED", time.time_ns() if NIGHTLY else 0))
 RULES = (
     "add", "edit", "delete_session", "start", "pause", "resume", "delete", "click_twice", "second_tab",
-    "kill_hub", "restart_hub", "begin_hub", "api_goes", "api_comes", "api_trouble", "watch_fault", "pod_dies",
-    "next_start_fails", "claim_removed", "clock_ticks", "member_removed", "member_added", "somebody_looks", "settle",
+    "kill_hub", "stop_hub", "restart_hub", "begin_hub", "api_goes", "api_comes", "api_trouble", "watch_fault",
+    "pod_dies", "pod_moves", "next_start_fails", "claim_removed", "clock_ticks", "member_removed", "member_added",
+    "somebody_looks", "settle",
 )  # fmt: skip
 PEOPLE = st.sampled_from(list(ROLES))
 WHICH = st.integers(0, 3)
@@ -207,7 +209,14 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.up)
     @rule(who=PEOPLE, which=WHICH, amid=st.sampled_from(["", "start", "start", "pause", "delete"]), after=SOON)
     def kill_hub(self, who: str, which: int, amid: str, after: float) -> None:
-        self.do(kill_amid(self.world, self.key(who, which), amid, after), "kill_hub", who, which, amid, after)
+        work = end_amid(self.world, self.key(who, which), amid, after, kill=True)
+        self.do(work, "kill_hub", who, which, amid, after)
+
+    @precondition(lambda self: self.up)
+    @rule(who=PEOPLE, which=WHICH, amid=st.sampled_from(["", "start", "start", "pause", "delete"]), after=SOON)
+    def stop_hub(self, who: str, which: int, amid: str, after: float) -> None:
+        work = end_amid(self.world, self.key(who, which), amid, after, kill=False)
+        self.do(work, "stop_hub", who, which, amid, after)
 
     @precondition(lambda self: self.up)
     @rule(offered=st.sampled_from([{"python", "r"}, {"python", "r"}, {"python"}]), then=SOON)
@@ -249,6 +258,11 @@ class Machine(RuleBasedStateMachine):
     @rule(which=st.integers(0, 5), case=st.sampled_from(list(model.ENDS)), then=SOON)
     def pod_dies(self, which: int, case: str, then: float) -> None:
         self.do(die(self.world, which, case), "pod_dies", case, then=then)
+
+    @precondition(lambda self: self.patient)
+    @rule(which=st.integers(0, 5), then=SOON)
+    def pod_moves(self, which: int, then: float) -> None:
+        self.do(move(self.world, which), "pod_moves", which, then=then)
 
     @precondition(lambda self: self.patient)
     @rule(who=PEOPLE, which=WHICH, case=st.sampled_from(list(model.FATES)))

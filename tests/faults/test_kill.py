@@ -30,7 +30,12 @@ PROGRAMS = {
     "pausing": {"TINY_STUBBORN": "1"},
     "failed": {"TINY_EXIT": "1"},
 }
-ENDED_WHY = {"ended meanwhile": "lost", "forgotten by the hub": "lost", "failed": "crash_exit", "paused": None}
+ENDED_WHY = {
+    "ended meanwhile": "lost",
+    "forgotten by the hub": "lost",
+    "failed": "crash_exit",
+    "paused": "stopped_by_user",
+}
 KEEPS_ITS_PROCESS = {"not answering yet", "running"}
 
 
@@ -200,6 +205,9 @@ def test_ctrl_c_ends_everything_and_the_next_hub_finds_it_paused(own):
         hub.client.get(f"{hub.url}health")
     hub.start()
     hub.become(dict.fromkeys(titles, "paused"), seconds=10)
+    assert hub.reasons() == dict.fromkeys(titles, "stopped_by_hub"), "its owner reads why"
+    page = hub.page(f"renku/projects/alice/climate/-/sessions/{hub.sessions['first']}")
+    assert "Paused from outside: the hub was shut down" in page
     for session in hub.sessions.values():
         hub.act(project, session, "start")
     hub.become(dict.fromkeys(titles, "running"))
