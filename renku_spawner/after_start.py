@@ -10,8 +10,8 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from aiohttp import ClientError, ClientTimeout
-from jupyterhub.httpclient import fetch
+from aiohttp import ClientError, ClientSession, ClientTimeout
+from jupyterhub.httpclient import JupyterHubHTTPClient
 from jupyterhub.proxy import ConfigurableHTTPProxy
 from jupyterhub.utils import url_path_join
 
@@ -95,18 +95,21 @@ async def _keep_routes(hub: Any) -> None:
     so those that are found running are routed before. A proxy that was replaced has lost all routes, which JupyterHub
     finds out only once in `last_activity_interval` seconds.
     """
-    checking, sentinel = _checking(hub), _Sentinel(hub)
-    while checking or sentinel.is_needed:
-        await asyncio.sleep(_CHECKING_SECONDS if checking else _ROUTES_SECONDS)
-        left = checking and _checking(hub)
-        try:
-            if left != checking or await sentinel.is_missing():
-                await hub.proxy.check_routes(hub.users, hub._service_map)
-            metrics.done("routes")
-        except Exception as error:
-            metrics.failed("routes")
-            log.warning("The proxy's routes could not be checked: %s: %s", type(error).__name__, error)
-        checking = left
+    checking = _checking(hub)
+    # With the certificates of JupyterHub's own client, where it has any; that client is closed before this job ends.
+    async with JupyterHubHTTPClient.loop_instance()._new_session() as client:
+        sentinel = _Sentinel(hub, client)
+        while checking or sentinel.is_needed:
+            await asyncio.sleep(_CHECKING_SECONDS if checking else _ROUTES_SECONDS)
+            left = checking and _checking(hub)
+            try:
+                if left != checking or await sentinel.is_missing():
+                    await hub.proxy.check_routes(hub.users, hub._service_map)
+                metrics.done("routes")
+            except Exception as error:
+                metrics.failed("routes")
+                log.warning("The proxy's routes could not be checked: %s: %s", type(error).__name__, error)
+            checking = left
 
 
 class _Sentinel:
@@ -115,8 +118,8 @@ class _Sentinel:
     A proxy that the hub has started itself is watched by JupyterHub, and others keep their routes elsewhere.
     """
 
-    def __init__(self, hub: Any) -> None:
-        self._hub = hub
+    def __init__(self, hub: Any, client: ClientSession) -> None:
+        self._hub, self._client = hub, client
         self._spawner: Any = None
 
     @property
@@ -143,14 +146,9 @@ class _Sentinel:
 
     async def _get(self, path: str) -> tuple[int, Mapping[str, Any]]:
         proxy = self._hub.proxy
-        answer = await fetch(
-            url_path_join(proxy.api_url, "api/routes", path),
-            headers={"Authorization": f"token {proxy.auth_token}"},
-            raise_for_status=False,
-            timeout=ClientTimeout(total=_ROUTES_SECONDS),
-        )
-        body = await answer.read()
-        return answer.status, json.loads(body) if answer.status == 200 else {}
+        url, headers = url_path_join(proxy.api_url, "api/routes", path), {"Authorization": f"token {proxy.auth_token}"}
+        async with self._client.get(url, headers=headers, timeout=ClientTimeout(total=_ROUTES_SECONDS)) as answer:
+            return answer.status, json.loads(await answer.read()) if answer.status == 200 else {}
 
     def _ready_spawner(self) -> Any:
         """Return a spawner that has a route, the same one as long as it has."""

@@ -52,7 +52,8 @@ def paused(before: Outcomes) -> Outcomes:
 
 
 def deleted(before: Outcomes) -> Outcomes:
-    return INACTIVE
+    """A start that was refused before it had any data has none that could go."""
+    return INACTIVE | (before & {"failed:not_found"})
 
 
 def still_deleting(before: Outcomes) -> Outcomes:

@@ -286,7 +286,7 @@ async def finish(world: World) -> None:
         if world.record(key) is not None:
             answer = await world.act(*key, "delete")
             assert answer.status == 204, (key, answer)
-            world.expected[key] = model.INACTIVE
+            world.expected[key] = model.deleted(world.of(key))
     await world.quiet()
     assert (world.cluster.pods(), world.cluster.claims()) == ([], [])
     await asyncio.sleep(20)

@@ -57,7 +57,7 @@ async def replaced(tmp_path, monkeypatch):
             yield own, proxy
 
 
-def respond_again(own, proxy):
+def respond_again(own):
     """Wait until the proxy leads to the session; return the seconds that took from when the proxy served."""
     own_until(lambda: serves(own), why="the proxy serves")
     served = time.monotonic()
@@ -79,7 +79,7 @@ async def test_a_proxy_that_is_replaced_has_its_routes_back_within_five_seconds(
     for _ in range(3):
         await own.do(proxy.end)
         proxy.start()
-        took.append(await own.do(respond_again, own, proxy))
+        took.append(await own.do(respond_again, own))
     # Of the machine, not of the hub: the best of three, as others are busy here.
     assert min(took) < 5, took
 

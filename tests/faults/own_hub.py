@@ -117,6 +117,10 @@ class OwnHub:
         except httpx.HTTPError:
             return False
 
+    def serves_pages(self) -> bool:
+        """Whether its page for logging in is answered, by whatever way people come."""
+        return httpx.get(f"{self.url}login", timeout=5, trust_env=False).status_code == 200
+
     def kill(self) -> None:
         """As `kill -9` of this one process does."""
         assert self.process is not None
