@@ -75,7 +75,7 @@ async def no_start(world: World, key: Key) -> set[int]:
     if key[0] not in world.members or known.deleted:
         return {404}
     if known.environment not in world.hub.offered:
-        return {409}
+        return {409, 200} if world.shown(key) == "running" else {409}  # what runs is not refused
     return set()
 
 
