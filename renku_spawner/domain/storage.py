@@ -25,6 +25,8 @@ class Outcome(StrEnum):
     DENIED = "denied"
     NOT_FOUND = "not_found"
     NOT_ALLOWED = "not_allowed"
+    UNKNOWN_HOST = "unknown_host"
+    OTHER_PROTOCOL = "other_protocol"
     UNREACHABLE = "unreachable"
     SLOW = "slow"
     NOT_CHECKED = "not_checked"
@@ -36,15 +38,20 @@ class Outcome(StrEnum):
     @property
     def refuses(self) -> bool:
         """Whether it is certain that no session could open the storage."""
-        return self in (Outcome.DENIED, Outcome.NOT_FOUND, Outcome.NOT_ALLOWED)
+        return self in _REFUSING
 
 
+_REFUSING = frozenset(
+    {Outcome.DENIED, Outcome.NOT_FOUND, Outcome.NOT_ALLOWED, Outcome.UNKNOWN_HOST, Outcome.OTHER_PROTOCOL}
+)
 _WORDS = {
     Outcome.FINE: "It can be opened.",
     Outcome.DENIED: "These credentials are refused.",
     Outcome.NOT_FOUND: "There is no such bucket or folder.",
     Outcome.NOT_ALLOWED: "The hub may not connect to this host.",
-    Outcome.UNREACHABLE: "The server cannot be reached.",
+    Outcome.UNKNOWN_HOST: "There is no host of this name.",
+    Outcome.OTHER_PROTOCOL: "The server answers, but not as a server of this kind does. Check its address.",
+    Outcome.UNREACHABLE: "The server does not answer.",
     Outcome.SLOW: "The server is too slow: it did not list the folder in time.",
     Outcome.NOT_CHECKED: "Not checked.",
 }

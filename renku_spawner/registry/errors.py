@@ -27,6 +27,10 @@ class Unreachable(RegistryError):
     """No definitive answer: too slow, failing, refusing for now, or not a registry's answer at all."""
 
 
+class UnknownName(Unreachable):
+    """DNS has no host of that name."""
+
+
 class NoPlatform(RegistryError):
     """The image exists, but not for any of our platforms; `platforms` says for which it does."""
 

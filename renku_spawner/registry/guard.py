@@ -15,11 +15,13 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from .addresses import literal, normal, public, public_name
-from .errors import NotAllowed, Unreachable
+from .errors import NotAllowed, UnknownName, Unreachable
 
 LOOKUP_SECONDS = 3.0
 _LOOKUPS = 8  # threads: a name server that hangs must not take those of the hub
 _REMEMBERED = 256
+# EAI_NODATA of glibc is not in every Python.
+_NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 _LISTED = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?")
 
 Resolve = Callable[[str, int], Awaitable[Iterable[str]]]
@@ -84,7 +86,8 @@ class Guard:
 
         Raises:
             NotAllowed: the host or all of its addresses are forbidden.
-            Unreachable: nobody knows the name, or the name server hangs.
+            UnknownName: DNS has no such host.
+            Unreachable: the name server hangs or fails.
         """
         host = normal(host)
         listed = _in(self._hosts, host, port)
@@ -136,7 +139,9 @@ class Guard:
         try:
             async with asyncio.timeout(LOOKUP_SECONDS):
                 found = await self._resolve(host, port)
-        except (OSError, UnicodeError):  # TimeoutError is an OSError
+        except (OSError, UnicodeError) as error:  # TimeoutError is an OSError
+            if isinstance(error, socket.gaierror) and error.errno in _NO_SUCH_NAME:
+                raise UnknownName(f"there is no host {host[:100]}") from None
             raise Unreachable(f"the name {host[:100]} could not be looked up") from None
         return tuple(dict.fromkeys(str(a).partition("%")[0] for a in found))
 

@@ -33,6 +33,7 @@ _FLAGS = (
 _NOT_FOUND = 3  # https://rclone.org/docs/#exit-code
 # What backends say, and what it means; the first that is found counts.
 _SAYINGS = (
+    (Outcome.OTHER_PROTOCOL, "SerializationError|XML syntax error|: 405 Method Not Allowed|: 501 "),
     (
         Outcome.NOT_FOUND,
         "NoSuchBucket|directory not found|ContainerNotFound|no_such_bucket|404 Not Found|status code: 404",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -9,8 +11,9 @@ from yarl import URL
 
 from ..domain.storage import Look, Outcome, Storage
 from ..registry.addresses import literal
-from ..registry.errors import NotAllowed, RegistryError
+from ..registry.errors import NotAllowed, RegistryError, UnknownName
 from ..runtime import rclone
+from . import availability
 from .parts import Parts
 
 SFTP_PORT = 22
@@ -32,7 +35,7 @@ async def host(parts: Parts, storage: Storage) -> Look:
     try:
         judge(parts, storage)
     except NotAllowed:
-        return Look(outcome=Outcome.NOT_ALLOWED, at=parts.now())
+        return Look(outcome=_forbidden(storage), at=parts.now())
     return Look(outcome=Outcome.NOT_CHECKED, at=parts.now())
 
 
@@ -40,7 +43,9 @@ async def _outcome(parts: Parts, storage: Storage, secrets: Mapping[str, str]) -
     try:
         judge(parts, storage)
     except NotAllowed:
-        return Outcome.NOT_ALLOWED
+        return _forbidden(storage)
+    if storage.kind == "volume" and parts.policy.storage_check:
+        return await _volume(parts, storage)
     if not storage.of_kind.rclone or not parts.policy.storage_check or rclone.program() is None:
         return Outcome.NOT_CHECKED
     options = rclone.options(storage, secrets)
@@ -49,6 +54,28 @@ async def _outcome(parts: Parts, storage: Storage, secrets: Mapping[str, str]) -
     if storage.kind in _ADDRESS:
         return await _by_relay(parts, storage, options)
     return await rclone.look(options, storage.path)  # its provider's own hosts
+
+
+async def _volume(parts: Parts, storage: Storage) -> Outcome:
+    """Look for the folder of a volume of this machine; those of a cluster only its pods see."""
+    volume = availability.declared(parts.policy, storage)
+    if volume is None:
+        return Outcome.NOT_FOUND
+    if not volume.directory:
+        return Outcome.NOT_CHECKED
+    try:
+        async with asyncio.timeout(rclone.LOOK_SECONDS):
+            there = await asyncio.to_thread(os.path.isdir, os.path.join(volume.directory, storage.path))
+    except TimeoutError:
+        return Outcome.SLOW
+    return Outcome.FINE if there else Outcome.NOT_FOUND
+
+
+def _forbidden(storage: Storage) -> Outcome:
+    """Tell a host that the hub may not connect to from one that cannot exist (RFC 6761)."""
+    host = _host(storage)[0] if storage.kind == "sftp" else urlsplit(_address(storage)).hostname or ""
+    never = host.lower().rstrip(".").rpartition(".")[2] in ("invalid", "example", "test")
+    return Outcome.UNKNOWN_HOST if never else Outcome.NOT_ALLOWED
 
 
 def judge(parts: Parts, storage: Storage) -> None:
@@ -67,6 +94,8 @@ async def _by_address(parts: Parts, storage: Storage, options: dict[str, str]) -
         addresses = await parts.relay.guard.vet(host, port)
     except NotAllowed:
         return Outcome.NOT_ALLOWED
+    except UnknownName:
+        return Outcome.UNKNOWN_HOST
     except RegistryError:
         return Outcome.UNREACHABLE
     return await rclone.look({**options, "host": addresses[0]}, storage.path)
@@ -78,6 +107,12 @@ async def _by_relay(parts: Parts, storage: Storage, options: dict[str, str]) -> 
     address = urlsplit(_address(storage))
     if _loopback(address.hostname or ""):
         return await rclone.look(options, storage.path)
+    try:  # rclone only learns that the relay has no answer
+        await parts.relay.guard.vet(address.hostname or "", address.port or (443 if address.scheme == "https" else 80))
+    except UnknownName:
+        return Outcome.UNKNOWN_HOST
+    except RegistryError:
+        pass  # the relay meets the same, and tells what it is
     plain = address._replace(scheme="http").geturl()
     async with parts.relay.way(plain=address.scheme == "http") as way:
         asked = {**options, _ADDRESS[storage.kind]: plain}

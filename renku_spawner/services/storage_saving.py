@@ -15,8 +15,7 @@ from . import mounts, storage_looks
 from .parts import Parts
 
 NO_KEY = "This hub has no key to encrypt credentials with, so that it keeps none: let each user enter their own."
-# The field at which each outcome is said.
-_AT = {Outcome.DENIED: "secrets", Outcome.NOT_FOUND: "path", Outcome.NOT_ALLOWED: "settings"}
+_ADDRESS = {"sftp": "host", "webdav": "url", "s3": "endpoint"}  # where a kind says which server it is
 
 
 async def looked(parts: Parts, storage: Storage, secrets: Mapping[str, str]) -> Storage:
@@ -24,8 +23,17 @@ async def looked(parts: Parts, storage: Storage, secrets: Mapping[str, str]) -> 
     own = storage.credentials is Credentials.USER  # nobody's are known yet
     found = await (storage_looks.host(parts, storage) if own else storage_looks.look(parts, storage, secrets))
     if found.outcome.refuses:
-        raise wrong(_AT[found.outcome], found.outcome.words)
+        raise wrong(_field(storage, found.outcome), found.outcome.words)
     return replace(storage, checked=found)
+
+
+def _field(storage: Storage, outcome: Outcome) -> str:
+    """Return the field of the form to which a refusal belongs."""
+    if outcome is Outcome.DENIED:
+        return "secrets"
+    if outcome is Outcome.NOT_FOUND:
+        return "path"
+    return f"settings.{_ADDRESS[storage.kind]}" if storage.kind in _ADDRESS else "settings"
 
 
 async def sealed(parts: Parts, storage: Storage, secrets: Mapping[str, str]) -> Sealed:

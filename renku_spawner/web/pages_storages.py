@@ -7,6 +7,7 @@ from typing import Any
 
 from ..domain.access import Action
 from ..domain.project import Project
+from ..domain.storage import Outcome
 from ..domain.storage_kinds import KINDS
 from ..services import storage_credentials, storages
 from . import actions, forms_storage, throttle, views_storages
@@ -126,8 +127,9 @@ class StorageLook(StoragePage):
         self.filled(Nothing)
         project = await self.project(ref, Action.WRITE)
         throttle.count_look(self.parts, self.person.name)
-        await storages.look(self.parts, self.person, project.id, storage_id)
-        self.saved(project, "")
+        storage = await storages.look(self.parts, self.person, project.id, storage_id)
+        checked = storage.checked and storage.checked.outcome is not Outcome.NOT_CHECKED
+        self.saved(project, "storage_checked" if checked else "storage_not_checked")
 
 
 class SessionCredentials(OfSession):

@@ -35,6 +35,8 @@ SAID = {
     "dismissed": "You hear of it no more, until there is a newer one.",
     "succeeded": "The session uses the new environment from its next start on.",
     "credentials": "This session opens storages with your own credentials: please enter them before it starts.",
+    "storage_checked": "The storage was checked: see the result below.",
+    "storage_not_checked": "Not checked: the hub cannot look into this storage. Its sessions say whether it opens.",
     "storage_added": "The storage was added. Sessions have it from their next start on.",
     "storage_removed": "The storage was taken out of the project. What is in it stays where it is.",
     "credentials_deleted": "Your credentials were deleted. You are asked again at your next start.",

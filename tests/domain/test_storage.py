@@ -158,7 +158,7 @@ def test_a_storage_says_what_it_is_and_what_was_found() -> None:
     assert storage(kind="volume", read_only=False).words == "Shared volume, read and write"
     assert all(outcome.words.endswith(".") for outcome in Outcome)
     assert [outcome for outcome in Outcome if outcome.refuses] == [
-        Outcome.DENIED, Outcome.NOT_FOUND, Outcome.NOT_ALLOWED,
+        Outcome.DENIED, Outcome.NOT_FOUND, Outcome.NOT_ALLOWED, Outcome.UNKNOWN_HOST, Outcome.OTHER_PROTOCOL,
     ]  # fmt: skip
 
 

@@ -115,9 +115,9 @@ async def test_others_may_not(parts: Parts, url: str) -> None:
     [
         ({"secrets": {**KEYS, "pass": "guessed"}}, "secrets"),
         ({"path": "gone"}, "path"),
-        ({"settings": {"url": "http://169.254.169.254/latest"}}, "settings"),
-        ({"settings": {"url": "https://10.96.0.1/"}}, "settings"),
-        ({"settings": {"url": "https://kubernetes.default.svc/"}}, "settings"),
+        ({"settings": {"url": "http://169.254.169.254/latest"}}, "settings.url"),
+        ({"settings": {"url": "https://10.96.0.1/"}}, "settings.url"),
+        ({"settings": {"url": "https://kubernetes.default.svc/"}}, "settings.url"),
         ({"directory": "code"}, "directory"),
         ({"kind": "volume", "settings": {"volume": "gauges"}, "credentials": Credentials.NONE}, "settings.volume"),
     ],

@@ -2,7 +2,10 @@
 
 import asyncio
 import re
+import threading
 from collections.abc import AsyncIterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -82,9 +85,51 @@ async def test_an_editor_adds_changes_and_removes_a_storage_by_forms_alone(
         assert again.status_code == 409
     looked = await post(bob, f"{page}/{found['id']}/check")
     assert looked.status_code == 303
-    assert "The server cannot be reached." in (await bob.get("renku/projects/alice/climate/-/settings")).text
+    assert looked.headers["location"].endswith("?said=storage_checked#storages")
+    assert "The server does not answer." in (await bob.get("renku/projects/alice/climate/-/settings")).text
     assert (await post(bob, f"{page}/{found['id']}/delete")).status_code == 303
     assert (await hub.client("bob").get("api/renku/projects/alice%2Fclimate/storages")).json()["items"] == []
+
+
+async def test_each_error_of_an_address_stands_under_its_own_field(renku_hub: Any, tmp_path: Path) -> None:
+    hub = await hub_with(renku_hub)
+    bob, page = await hub.visitor("bob"), "renku/projects/alice/climate/-/storages"
+    typed = {"kind": "s3", "setting_provider": "Minio", "setting_region": "eu", "path": "a", "directory": "era5"}
+    (tmp_path / "a").mkdir()  # a page in place of a bucket's list
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        serving = threading.Thread(target=server.serve_forever, daemon=True)
+        serving.start()
+        port = server.server_address[1]
+        for endpoint, said in (
+            ("https://s3.nowhere.invalid", "There is no host of this name."),
+            ("https://s3.internal", "The hub may not connect to this host."),
+            (f"http://127.0.0.1:{port}", "The server answers, but not as a server of this kind does."),
+        ):
+            again = await post(bob, page, **typed, setting_endpoint=endpoint)
+            assert again.status_code == 422
+            assert said in again.text.partition('id="setting_endpoint-error">')[2].partition("</p>")[0]
+        server.shutdown()
+        serving.join()
+    sftp = {"kind": "sftp", "directory": "era5", "credentials": "user", "setting_host": "nowhere.invalid"}
+    again = await post(bob, page, **sftp)
+    assert "There is no host of this name." in again.text.partition('id="setting_host-error">')[2].partition("</p>")[0]
+
+
+async def test_check_on_a_shared_volume_says_what_it_found(renku_hub: Any, tmp_path: Path) -> None:
+    volumes = [{"name": "shared", "directory": str(tmp_path / "shared")}]
+    hub = await renku_hub(Renku={"volumes": volumes})
+    await hub.project()
+    (tmp_path / "shared").mkdir()
+    bob, page = await hub.visitor("bob"), "renku/projects/alice/climate/-/storages"
+    added = await post(bob, page, kind="volume", directory="data", setting_volume="shared")
+    assert added.status_code == 303, added.text
+    [found] = (await hub.client("bob").get("api/renku/projects/alice%2Fclimate/storages")).json()["items"]
+    (tmp_path / "shared").rmdir()
+    looked = await post(bob, f"{page}/{found['id']}/check")
+    shown = (await bob.get(looked.headers["location"].removeprefix("/@/space%20word/hub/"))).text
+    assert "The storage was checked: see the result below." in shown
+    assert "There is no such bucket or folder." in shown
 
 
 async def test_a_start_leads_to_the_credentials_that_it_lacks_and_goes_on_from_there(
