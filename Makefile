@@ -128,7 +128,7 @@ $(DONE)/git: $(DONE)/venv
 	@touch $@
 
 $(DONE)/services: $(DONE)/venv
-	$(call debian,command -v chromium && fc-match sans && ls /usr/lib/postgresql/*/bin/initdb && command -v setpriv && ls /usr/lib/*/libatomic.so.1 && command -v docker-registry && command -v skopeo && command -v umoci && command -v git-lfs && command -v promtool && command -v buildah && command -v mmdebstrap && ls /usr/lib/podman/netavark && command -v rclone && command -v fusermount3,buildah chromium docker-registry fontconfig fonts-dejavu-core fuse3 git-lfs libatomic1 mmdebstrap netavark postgresql prometheus rclone skopeo umoci util-linux)
+	$(call debian,command -v chromium && fc-match sans && ls /usr/lib/postgresql/*/bin/initdb && command -v setpriv && ls /usr/lib/*/libatomic.so.1 && command -v docker-registry && command -v skopeo && command -v umoci && command -v git-lfs && command -v promtool && command -v buildah && command -v mmdebstrap && ls /usr/lib/podman/netavark && command -v rclone && command -v ssh-keyscan && command -v fusermount3,buildah chromium docker-registry fontconfig fonts-dejavu-core fuse3 git-lfs libatomic1 mmdebstrap netavark openssh-client postgresql prometheus rclone skopeo umoci util-linux)
 	@touch $@
 
 # Both Helms come out of Python packages, which are too large to be installed with the others.

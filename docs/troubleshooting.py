@@ -141,6 +141,7 @@ ADMIN = {
     "base_url_wrong": "For a ready-made environment: its program has to serve below `RENKU_BASE_URL_PATH`, or be wrapped: [What an image needs](images.md).",
     "auth_loop": "Bring the images of ready-made environments to the hub's minor version of JupyterHub when you upgrade it.",
     "storage_credentials": "Nothing: the person enters their own, which the hub keeps encrypted if they want.",
+    "storage_host_key": "Ask the admins of the SFTP server whether its key has changed. If so, an editor opens the storage under the project's *Settings*, saves it, compares the key that is shown and saves again, with the credentials. If not, somebody may listen between the hub and the server.",
     "storage_unavailable": "See `Renku.volumes` and `Renku.storage_kinds`; after `JUPYTERHUB_CRYPT_KEY` has changed, editors have to enter the credentials of storages again.",
     "clone_failed": "If it happens often: see that pods of sessions reach the git server, and that its host is allowed (`Renku.repository_hosts`).",
     # timeout

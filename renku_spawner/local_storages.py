@@ -57,6 +57,7 @@ async def _provided(policy: Policy, each: Mounted, folder: Folder) -> Notice | N
         path=storage.path,
         options=each.options,
         read_only=storage.read_only,
+        known_hosts=storage.known_hosts,
     )
     outcome = await mounts.mount(folder, wanted)
     limit = f"{mounts.LOOK_SECONDS:g} s"

@@ -57,6 +57,7 @@ _TABLE = (
     Reason("disk_shrink", Group.POLICY, "Your disk has {size}, and a disk cannot be made smaller.", "Keep the size, or delete your data and start anew."),
     Reason("storage_credentials", Group.POLICY, "Your own credentials are needed for {storages}.", "Enter them on the session's page, or start it without."),
     Reason("storage_unavailable", Group.VOLUME, "The storage {storages} cannot be had: {why}.", "Ask an editor of the project, or start the session without it."),
+    Reason("storage_host_key", Group.VOLUME, "The server of the storage {storages} shows another host key than the one that was confirmed. It may be another server.", "Ask an editor of the project to compare and confirm the key, or start the session without it."),
     # While launching
     Reason("command_not_found", Group.CRASH, "The program {program} does not exist.", "The environment lacks what a session needs; tell an admin."),
     Reason("command_not_executable", Group.CRASH, "The program {program} cannot be executed.", "The environment lacks what a session needs; tell an admin."),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from .host_keys import HostKey
 from .storage_kinds import KINDS, Kind
 
 
@@ -27,6 +28,7 @@ class Outcome(StrEnum):
     NOT_ALLOWED = "not_allowed"
     UNKNOWN_HOST = "unknown_host"
     OTHER_PROTOCOL = "other_protocol"
+    HOST_KEY = "host_key"
     UNREACHABLE = "unreachable"
     SLOW = "slow"
     NOT_CHECKED = "not_checked"
@@ -42,8 +44,9 @@ class Outcome(StrEnum):
 
 
 _REFUSING = frozenset(
-    {Outcome.DENIED, Outcome.NOT_FOUND, Outcome.NOT_ALLOWED, Outcome.UNKNOWN_HOST, Outcome.OTHER_PROTOCOL}
-)
+    {Outcome.DENIED, Outcome.NOT_FOUND, Outcome.NOT_ALLOWED, Outcome.UNKNOWN_HOST, Outcome.OTHER_PROTOCOL,
+     Outcome.HOST_KEY}
+)  # fmt: skip
 _WORDS = {
     Outcome.FINE: "It can be opened.",
     Outcome.DENIED: "These credentials are refused.",
@@ -51,6 +54,7 @@ _WORDS = {
     Outcome.NOT_ALLOWED: "The hub may not connect to this host.",
     Outcome.UNKNOWN_HOST: "There is no host of this name.",
     Outcome.OTHER_PROTOCOL: "The server answers, but not as a server of this kind does. Check its address.",
+    Outcome.HOST_KEY: "The server shows another host key than the one that was confirmed.",
     Outcome.UNREACHABLE: "The server does not answer.",
     Outcome.SLOW: "The server is too slow: it did not list the folder in time.",
     Outcome.NOT_CHECKED: "Not checked.",
@@ -117,6 +121,17 @@ class Storage:
     @property
     def of_kind(self) -> Kind:
         return KINDS[self.kind]
+
+    @property
+    def host_key(self) -> HostKey | None:
+        """The key that an editor has confirmed for an SSH server; None of a storage from before keys were asked for."""
+        text = self.settings.get("host_key")
+        return HostKey.from_text(text) if text else None
+
+    @property
+    def known_hosts(self) -> str:
+        """The content of the `known_hosts` file for its server; empty without a confirmed key."""
+        return self.host_key.known_hosts(int(self.settings.get("port", 22))) if self.host_key else ""
 
     @property
     def words(self) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from . import names
 from .errors import Invalid
+from .host_keys import HostKey
 from .storage import Credentials, NewStorage
 from .storage_kinds import KINDS, Form, Kind, Option
 
@@ -67,6 +68,22 @@ def secrets(kind: Kind, said: Mapping[str, str], *, driver: bool = False) -> dic
     if problems:
         raise Invalid(next(iter(problems.values())), fields=problems)
     return found
+
+
+def keep_host_key(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
+    """Return *new* settings with the confirmed host key of the *old* ones, if they name none and the same server."""
+    same = all(old.get(name, usual) == new.get(name, usual) for name, usual in (("host", ""), ("port", "22")))
+    kept = {"host_key": old["host_key"]} if same and old.get("host_key") else {}
+    return {**kept, **{name: value for name, value in new.items() if value.strip()}}
+
+
+def is_elsewhere(old: Mapping[str, str], new: Mapping[str, str]) -> bool:
+    """Return whether credentials that were entered for *old* settings were entered for another server or account.
+
+    A first host key only says more of the same server; another one may be another server's.
+    """
+    first = "host_key" in new and "host_key" not in old
+    return dict(old) != {name: value for name, value in new.items() if not (first and name == "host_key")}
 
 
 def has_reference(values: Collection[str]) -> bool:
@@ -132,6 +149,8 @@ def _missing(option: Option) -> str | None:
 def _cleaned(option: Option, value: str) -> str:
     if option.form is Form.KEY:
         return value.replace("\r\n", "\n").strip() + "\n"
+    if option.form is Form.HOST_KEY:  # without a comment
+        return " ".join(value.split()[:2])
     return value if option.form is Form.SECRET else value.strip()
 
 
@@ -169,6 +188,14 @@ def _key(_option: Option, value: str) -> str | None:
     return None if fits else "This is no private key: it begins with -----BEGIN and ends with KEY-----."
 
 
+def _host_key(_option: Option, value: str) -> str | None:
+    try:
+        HostKey.from_text(value)
+    except ValueError as error:
+        return f"{error} It looks like: ssh-ed25519 AAAA…"
+    return None
+
+
 def _url(_option: Option, value: str) -> str | None:
     """Who may be asked is for the guard to say."""
     if len(value) > _URL_LIMIT or not value.isascii() or not value.isprintable() or " " in value or "\\" in value:
@@ -198,6 +225,7 @@ _PROBLEMS = {
     Form.USER: _user,
     Form.SECRET: _secret,
     Form.KEY: _key,
+    Form.HOST_KEY: _host_key,
 }
 
 

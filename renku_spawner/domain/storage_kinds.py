@@ -22,11 +22,15 @@ class Form(StrEnum):
     USER = "user"
     SECRET = "secret"
     KEY = "key"  # several lines
+    HOST_KEY = "host_key"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Option:
-    """One option by rclone's name. A credential is encrypted and never shown; rclone wants some `obscured`."""
+    """One option by rclone's name. A credential is encrypted and never shown; rclone wants some `obscured`.
+
+    `ours` is none of rclone's: it is given to it in another way.
+    """
 
     name: str
     label: str
@@ -34,6 +38,7 @@ class Option:
     credential: bool = False
     obscured: bool = False
     required: bool = False
+    ours: bool = False
     choices: tuple[str, ...] = ()
     hint: str = ""
 
@@ -114,6 +119,13 @@ _KINDS = (
         options=(
             Option(name="host", label="Host", form=Form.HOST, required=True),
             Option(name="port", label="Port", form=Form.PORT, hint="22"),
+            Option(
+                name="host_key",
+                label="Host key of the server",
+                form=Form.HOST_KEY,
+                ours=True,
+                hint="Leave it empty to be shown the server's, then compare and confirm it",
+            ),
             _credential("user", "User name", Form.USER),
             _credential("pass", "Password", obscured=True),
             _credential("key_pem", "Private key", Form.KEY, hint="in place of a password"),

@@ -59,6 +59,7 @@ class Mount:
     path: str
     options: Mapping[str, str] = field(repr=False)
     read_only: bool = True
+    known_hosts: str = ""
 
 
 def possible() -> bool:
@@ -89,7 +90,8 @@ async def _look(wanted: Mount) -> Outcome:
     """Of a folder of this machine rclone complains for each link in it that leads nowhere."""
     if wanted.options["type"] == "local":
         return Outcome.FINE if await asyncio.to_thread(os.path.isdir, wanted.path) else Outcome.NOT_FOUND
-    return await rclone.look(wanted.options, wanted.path, seconds=LOOK_SECONDS)
+    known = wanted.known_hosts
+    return await rclone.look(wanted.options, wanted.path, seconds=LOOK_SECONDS, known_hosts=known)
 
 
 def link(folder: Folder, directory: str, target: Path) -> None:
@@ -137,12 +139,16 @@ def _start(folder: Folder, point: Path, wanted: Mount) -> tuple[subprocess.Popen
     own.mkdir(mode=0o700, exist_ok=True)
     log = own / f"{wanted.directory}.log"
     how = ["--read-only"] if wanted.read_only else [*_WRITABLE, f"--cache-dir={own / wanted.key}"]
-    remote = f"{rclone.REMOTE}:{wanted.path}"
+    remote, options = f"{rclone.REMOTE}:{wanted.path}", dict(wanted.options)
+    if wanted.known_hosts:
+        known = own / f"{wanted.key}.known_hosts"
+        known.write_text(wanted.known_hosts, encoding="utf-8")
+        options["known_hosts_file"] = str(known.resolve())
     command = [rclone.program() or "rclone", "mount", *_FLAGS, *how, "--", remote, str(point)]
     said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:
         child = subprocess.Popen(
-            command, env={**rclone.environment(wanted.options), _MARKER: str(folder.path.resolve())}, cwd="/",
+            command, env={**rclone.environment(options), _MARKER: str(folder.path.resolve())}, cwd="/",
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True,
         )  # fmt: skip
     finally:

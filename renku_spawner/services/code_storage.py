@@ -45,7 +45,7 @@ async def _added(asked: Asked, made: Step, wanted: DescribedStorage) -> Step:
 async def _changed(asked: Asked, made: Step, wanted: DescribedStorage, present: Storage) -> Step:
     if wanted.kind != present.kind:
         raise Invalid(_OTHER, fields={"kind": _OTHER})
-    wanted = _cleaned(wanted)
+    wanted = _cleaned(replace(wanted, settings=storage_checks.keep_host_key(present.settings, wanted.settings)))
     found = _differences(present, wanted)
     if not found:
         return replace(made, kind=Kind.SAME)

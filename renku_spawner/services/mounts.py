@@ -27,7 +27,8 @@ async def for_start(
 
     Raises:
         Refused: `storage_credentials`, with the storages for which the person has to enter theirs in
-            `details`, or `storage_unavailable` with the one that cannot be had.
+            `details`, or `storage_unavailable` with the one that cannot be had; `storage_host_key` with
+            the one whose server shows another host key than the confirmed one.
     """
     chosen = [s for s in await of_session(parts, session) if s.directory not in without]
     lacking = await missing(parts, person, chosen)
@@ -72,6 +73,9 @@ async def _mounted(parts: Parts, person: Person, session: Session, storage: Stor
         raise _unavailable(storage, "its credentials have to be entered again") from None
     if parts.policy.rclone_storage_class and has_reference([*storage.settings.values(), *secrets.values()]):
         raise _unavailable(storage, "%(…)s in its address or a credential stands for another option")
+    shown = await storage_looks.read_host_key(parts, storage) if storage.host_key else None
+    if shown is not None and shown != storage.host_key:
+        raise _another_server(storage)
     return Mounted(storage=storage, options=rclone.options(storage, secrets))
 
 
@@ -119,6 +123,11 @@ def _lacking(session: Session, storages: Collection[Storage]) -> Refused:
     details = {"storages": names, "project": session.project, "session": session.id}
     said = sentence("storage_credentials", storages=", ".join(names))
     return Refused(said, code="storage_credentials", details=details)
+
+
+def _another_server(storage: Storage) -> Refused:
+    said = sentence("storage_host_key", storages=storage.directory)
+    return Refused(said, code="storage_host_key", details={"storages": [storage.directory]})
 
 
 def _unavailable(storage: Storage, why: str) -> Refused:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from yarl import URL
 
+from ..domain.host_keys import HostKey
 from ..domain.storage import Look, Outcome, Storage
 from ..registry.addresses import literal
 from ..registry.errors import NotAllowed, RegistryError, UnknownName
@@ -98,7 +99,25 @@ async def _by_address(parts: Parts, storage: Storage, options: dict[str, str]) -
         return Outcome.UNKNOWN_HOST
     except RegistryError:
         return Outcome.UNREACHABLE
-    return await rclone.look({**options, "host": addresses[0]}, storage.path)
+    known = storage.known_hosts
+    return await rclone.look({**options, "host": addresses[0]}, storage.path, known_hosts=known)
+
+
+async def read_host_key(parts: Parts, storage: Storage) -> HostKey | None:
+    """Ask the server of an SFTP storage for its host key, of the type that was confirmed if it has one.
+
+    None where the hub may not look, cannot connect, or gets no answer.
+    """
+    if storage.kind != "sftp" or not parts.policy.storage_check:
+        return None
+    host, port = _host(storage)
+    try:
+        judge(parts, storage)
+        addresses = await parts.relay.guard.vet(host, port)
+    except RegistryError:
+        return None
+    types = (storage.host_key.type,) if storage.host_key else ()
+    return await rclone.scan_host_key(addresses[0], port, *types)
 
 
 async def _by_relay(parts: Parts, storage: Storage, options: dict[str, str]) -> Outcome:

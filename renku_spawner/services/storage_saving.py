@@ -31,9 +31,29 @@ def _field(storage: Storage, outcome: Outcome) -> str:
     """Return the field of the form to which a refusal belongs."""
     if outcome is Outcome.DENIED:
         return "secrets"
+    if outcome is Outcome.HOST_KEY:
+        return "settings.host_key"
     if outcome is Outcome.NOT_FOUND:
         return "path"
     return f"settings.{_ADDRESS[storage.kind]}" if storage.kind in _ADDRESS else "settings"
+
+
+async def require_host_key(parts: Parts, storage: Storage) -> None:
+    """Ask for the host key that the server of an SFTP storage shows now, unless it is the confirmed one.
+
+    Raises:
+        Invalid: at `settings.host_key`, with the key to confirm in `details`.
+    """
+    shown = await storage_looks.read_host_key(parts, storage)
+    if shown is None or shown == storage.host_key:
+        return
+    how = "another" if storage.host_key else "this"
+    sentence = (
+        f"The server shows {how} host key: {shown.type}, {shown.fingerprint}. Compare it with the one that its admins "
+        f"publish. To confirm it, save with: {shown.text}"
+    )
+    said = {"type": shown.type, "fingerprint": shown.fingerprint, "key": shown.text}
+    raise Invalid(sentence, fields={"settings.host_key": sentence}, details={"host_key": said})
 
 
 async def sealed(parts: Parts, storage: Storage, secrets: Mapping[str, str]) -> Sealed:

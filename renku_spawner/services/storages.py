@@ -10,7 +10,7 @@ from ..domain.access import Action, Person
 from ..domain.errors import Conflict, not_found
 from ..domain.project import Project
 from ..domain.storage import Credentials, Look, NewStorage, Outcome, Storage, StorageChange
-from ..domain.storage_checks import STORAGES_LIMIT, check
+from ..domain.storage_checks import STORAGES_LIMIT, check, is_elsewhere, keep_host_key
 from ..store.database import Clash, Lost, Transaction
 from . import mounts, storage_looks
 from . import storage_saving as saving
@@ -64,6 +64,7 @@ async def adding(parts: Parts, person: Person, project: Project, new: NewStorage
     )
     storage = _made(new, project, person, parts)
     saving.require_volume(parts, person, storage)
+    await saving.require_host_key(parts, storage)
     looked = await saving.looked(parts, storage, new.secrets)
     sealed = await saving.sealed(parts, storage, new.secrets)
 
@@ -99,13 +100,14 @@ async def changing(parts: Parts, person: Person, project: Project, name: str, ch
         raise _changed(storage)
     wanted = await _wanted(parts, project, present, storage, change)
     saving.require_volume(parts, person, wanted.storage)
+    await saving.require_host_key(parts, wanted.storage)
     known = await _known(parts, person, wanted)
     looked = await saving.looked(parts, wanted.storage, known)
     sealed = None if wanted.secrets is None else await saving.sealed(parts, looked, wanted.secrets)
 
     def work(tx: Transaction) -> Storage:
         saving.require_free(tx, project, looked)
-        moved = dict(looked.settings) != dict(storage.settings)
+        moved = is_elsewhere(storage.settings, looked.settings)
         made = tx.storages.change(looked, change.version, sealed, moved=moved)
         _record(tx, parts, person, project, made, "storage changed")
         return made
@@ -152,6 +154,8 @@ async def _wanted(
 ) -> Wanted:
     said = {name: getattr(change, name) for name in ("settings", "path", "credentials", "read_only")}
     given = {name: value for name, value in said.items() if value is not None}
+    if "settings" in given:
+        given["settings"] = keep_host_key(storage.settings, given["settings"])
     as_said = replace(storage, **given)
     keeps = storage.kept and as_said.credentials is Credentials.PROJECT and not change.secrets
     secrets = change.secrets or {}
@@ -165,7 +169,7 @@ async def _wanted(
     checked = check(
         new, parts.policy.storage_kinds, saving.taken(project, others), driver=bool(parts.policy.rclone_storage_class)
     )
-    if keeps and dict(checked.settings) != dict(storage.settings):
+    if keeps and is_elsewhere(storage.settings, checked.settings):
         raise saving.wrong("secrets", "Please enter the credentials again: they were entered for another address.")
     made = replace(
         storage, settings=checked.settings, path=checked.path,

@@ -204,7 +204,7 @@ class RenkuHandler(Handler):
             return None
         if failure.code in ("access_unverified", "limit_user", "limit_kept"):
             return self._sent_again({}, "Try again")
-        if failure.code == "storage_unavailable":
+        if failure.code in ("storage_unavailable", "storage_host_key"):
             before = [name for name in str(self.fields.get("without_storages", "")).split(",") if name]
             without, missing = [*before, *failure.details["storages"]], ", ".join(failure.details["storages"])
             return self._sent_again({"without_storages": ",".join(without)}, f"Start without {missing}")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ..domain.access import Action
+from ..domain.errors import RenkuError
 from ..domain.project import Project
 from ..domain.storage import Outcome
 from ..domain.storage_kinds import KINDS
@@ -13,7 +15,7 @@ from ..services import storage_credentials, storages
 from . import actions, forms_storage, throttle, views_storages
 from .base_page import RenkuHandler
 from .bodies import Nothing
-from .forms_storage import SECRET, CredentialsForm
+from .forms_storage import SECRET, SETTING, CredentialsForm
 from .pages_sessions import OfSession
 from .scopes import LAUNCH, READ, WRITE
 from .views_projects import head
@@ -21,6 +23,12 @@ from .views_projects import head
 
 class StoragePage(RenkuHandler):
     """The form of a storage, a new one's or one's that is there."""
+
+    offered: Mapping[str, Any] = MappingProxyType({})  # a host key that the server shows, to be confirmed
+
+    async def again(self, problem: RenkuError, *args: str) -> bool:
+        self.offered = problem.details.get("host_key", {})
+        return await super().again(problem, *args)
 
     def page(self, ref: str, *args: str) -> str:
         return self.request.uri if self.request.method == "GET" else self.urls.settings(ref)
@@ -34,6 +42,8 @@ class StoragePage(RenkuHandler):
         return {key: value for key, value in super().typed.items() if not key.startswith(SECRET)}
 
     def shown_form(self, project: Project, values: dict[str, Any], errors: Mapping[str, str], **more: Any) -> None:
+        if self.offered:
+            values = values | {f"{SETTING}host_key": self.offered["key"]}
         kind = KINDS[values["kind"]]
         usable = [v for v in self.parts.policy.volumes if v.usable(self.person, project.id)]
         form = views_storages.form(

@@ -107,6 +107,8 @@ def test_what_is_impossible_is_said_at_its_field(more: dict[str, Any], field: st
         ({"settings": {"host": "-oProxyCommand=id"}}, "settings.host"),
         ({"settings": {"host": "a b"}}, "settings.host"),
         ({"settings": {"host": "h.example", "port": "0"}}, "settings.port"),
+        ({"settings": {"host": "h.example", "host_key": "ssh-ed25519 AAAA"}}, "settings.host_key"),
+        ({"settings": {"host": "h.example", "host_key": "* ssh-ed25519\nx"}}, "settings.host_key"),
         ({"settings": {"host": "h.example", "port": "65536"}}, "settings.port"),
         ({"settings": {"host": "h.example", "port": "\u0663"}}, "settings.port"),
         ({"secrets": {"user": "ada", "key_pem": "/etc/ssh/key"}}, "secrets.key_pem"),
@@ -159,6 +161,7 @@ def test_a_storage_says_what_it_is_and_what_was_found() -> None:
     assert all(outcome.words.endswith(".") for outcome in Outcome)
     assert [outcome for outcome in Outcome if outcome.refuses] == [
         Outcome.DENIED, Outcome.NOT_FOUND, Outcome.NOT_ALLOWED, Outcome.UNKNOWN_HOST, Outcome.OTHER_PROTOCOL,
+        Outcome.HOST_KEY,
     ]  # fmt: skip
 
 

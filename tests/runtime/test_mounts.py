@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from renku_spawner.domain.host_keys import HostKey
 from renku_spawner.domain.storage import Outcome
 from renku_spawner.runtime import contents, disks, mounts, proc, rclone, walk
 from renku_spawner.runtime.folders import Folder, Folders
@@ -18,6 +19,10 @@ from renku_spawner.runtime.mounts import Mount, NotMounted
 from tests.fixtures.remotes import PASSWORD, USER, s3, served, slow
 
 CLAIM = "claimaaaaaaa"
+HOST_KEY = (  # of no server
+    "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBH+kGjiywkesphiTf8"
+    "f5RFDg1u5zWLX6M4uS/yRackeL7sr1RLk2OCgNclUtM9SpWV6ilrDORJO0fkaybk83Kfw="
+)
 FIXED = {"env_auth": "false", "no_check_bucket": "true", "provider": "Other"}
 
 
@@ -89,10 +94,11 @@ async def test_a_remote_that_cannot_be_opened_says_why_and_leaves_nothing(
     sftp, bucket, webdav = remotes["sftp"], remotes["s3"], remotes["webdav"]
     wrong = changed(sftp, options={**sftp.options, "pass": rclone.obscured("guessed")})
     refused = changed(bucket, options={**bucket.options, "secret_access_key": "guessed"})
+    strange = changed(sftp, known_hosts=HostKey.from_text(HOST_KEY).known_hosts(int(sftp.options["port"])))
     nowhere = changed(webdav, options={**webdav.options, "url": "http://127.0.0.1:1"})
     for wanted, said in (
         (wrong, Outcome.DENIED), (refused, Outcome.DENIED), (changed(bucket, path="vanished"), Outcome.NOT_FOUND),
-        (changed(webdav, path="gone"), Outcome.NOT_FOUND), (nowhere, Outcome.UNREACHABLE),
+        (changed(webdav, path="gone"), Outcome.NOT_FOUND), (strange, Outcome.HOST_KEY), (nowhere, Outcome.UNREACHABLE),
     ):  # fmt: skip
         with pytest.raises(NotMounted) as problem:
             await mounts.mount(folder, wanted)

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from renku_spawner.domain.host_keys import HostKey
 from renku_spawner.domain.storage import Credentials, Outcome, Storage
 from renku_spawner.domain.storage_kinds import KINDS
 from renku_spawner.runtime import rclone
 from tests.fixtures.ports import free_port
-from tests.fixtures.remotes import PASSWORD, USER, served
+from tests.fixtures.remotes import PASSWORD, USER, make_host_key, served
 
 
 def storage(kind: str, **settings: str) -> Storage:
@@ -73,7 +74,7 @@ def test_rclone_knows_every_option_and_reads_back_what_is_obscured() -> None:
     known = {each["Name"]: {option["Name"] for option in each["Options"]} for each in json.loads(said)}
     for kind in KINDS.values():
         if kind.rclone:
-            assert {*kind.fixed, *(option.name for option in kind.options)} <= known[kind.rclone]
+            assert {*kind.fixed, *(option.name for option in kind.options if not option.ours)} <= known[kind.rclone]
     password = "pass wörd+\\n"
     shown = subprocess.run(["rclone", "reveal", rclone.obscured(password)], capture_output=True, check=True)
     assert shown.stdout.decode().rstrip("\n") == password
@@ -88,6 +89,25 @@ def test_a_remote_is_configured_by_the_environment_alone(monkeypatch: pytest.Mon
     assert made["RCLONE_CONFIG_STORAGE_ENV_AUTH"] == "false"
     assert not {"AWS_SECRET_ACCESS_KEY", "SSH_AUTH_SOCK"} & made.keys()
     assert rclone.options(storage("volume", volume="x"), {}) == {}
+
+
+async def test_the_host_key_that_a_server_shows_is_the_one_that_rclone_goes_by(tmp_path: Path) -> None:
+    for name in ("mine", "other"):
+        (tmp_path / name).mkdir()
+    ed25519, ecdsa = (make_host_key(tmp_path / "mine", kind) for kind in ("ed25519", "ecdsa"))
+    other = make_host_key(tmp_path / "other", "ecdsa").with_suffix(".pub").read_text()
+    with served("sftp", tmp_path, f"--key={ed25519}", f"--key={ecdsa}") as port:
+        shown = await rclone.scan_host_key("127.0.0.1", port)
+        assert shown == HostKey.from_text(ecdsa.with_suffix(".pub").read_text())
+        printed = subprocess.run(["ssh-keygen", "-lf", f"{ecdsa}.pub"], capture_output=True, check=True, text=True)
+        assert shown and shown.fingerprint in printed.stdout
+        assert (await rclone.scan_host_key("127.0.0.1", port, "ssh-ed25519")).type == "ssh-ed25519"  # type: ignore[union-attr]
+        for key, outcome in ((shown.text, Outcome.FINE), (HostKey.from_text(other).text, Outcome.HOST_KEY)):
+            pinned = storage("sftp", host="127.0.0.1", port=str(port), host_key=key)
+            options = rclone.options(pinned, keys())
+            assert "host_key" not in options
+            assert await rclone.look(options, "", known_hosts=pinned.known_hosts) is outcome
+    assert await rclone.scan_host_key("127.0.0.1", port) is None
 
 
 async def test_a_private_key_opens_what_a_password_would(servers: dict[str, Storage], tmp_path: Path) -> None:

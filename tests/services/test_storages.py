@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ from renku_spawner.registry.guard import Guard
 from renku_spawner.registry.relay import Relay
 from renku_spawner.services import housekeeping, instances, mounts, projects, sessions, storage_credentials, storages
 from renku_spawner.services.parts import Parts
-from tests.fixtures.remotes import PASSWORD, USER, served
+from tests.fixtures.remotes import PASSWORD, USER, make_host_key, served
 from tests.store.made import revision
 
 ADA, BOB, CAROL, DAVE = (Person(name=name) for name in ("ada", "bob", "carol", "dave"))
@@ -202,6 +203,47 @@ async def test_a_host_that_is_listed_no_more_is_mounted_no_more(parts: Parts, ur
     unlisted = replace(parts, relay=Relay(Guard()))
     refusal = await refused(instances.prepare(unlisted, CAROL, id), Refused)
     assert (refusal.code, refusal.details) == ("storage_unavailable", {"storages": ["era5"]})
+
+
+async def test_an_sftp_server_is_known_by_the_host_key_that_an_editor_has_confirmed(
+    parts: Parts, tmp_path: Path
+) -> None:
+    folders = [tmp_path / name for name in ("old", "new", "data")]
+    for folder in folders:
+        folder.mkdir()
+    old, new = make_host_key(folders[0]), make_host_key(folders[1])
+
+    def sftp(**settings: str) -> NewStorage:
+        where = {"host": "127.0.0.1", "port": str(port), **settings}
+        return dav("", kind="sftp", settings=where)
+
+    with served("sftp", folders[2], f"--key={old}") as port:
+        problem = await refused(storages.add(parts, BOB, PATH, sftp()))
+        shown = problem.details["host_key"]
+        assert shown["key"] == " ".join(Path(f"{old}.pub").read_text().split()[:2])
+        assert list(problem.fields) == ["settings.host_key"]
+        assert shown["fingerprint"] in problem.fields["settings.host_key"]
+        made = await storages.add(parts, BOB, PATH, sftp(host_key=shown["key"]))
+        assert made.checked and made.checked.outcome is Outcome.FINE
+        same = StorageChange(version=1, settings={"host": "127.0.0.1", "port": str(port)}, path="")
+        made = await storages.change(parts, BOB, PATH, made.id, same)
+        assert made.settings["host_key"] == shown["key"], "it is kept as long as the server is the same"
+        id = await session(parts)
+        (mounted,) = (await instances.prepare(parts, CAROL, id)).storages
+        assert mounted.storage.known_hosts == f"[*]:{port} {shown['key']}\n"
+    with served("sftp", folders[2], f"--key={new}", port=port):
+        refusal = await refused(instances.prepare(parts, CAROL, id), Refused)
+        assert (refusal.code, refusal.details) == ("storage_host_key", {"storages": ["era5"]})
+        looked = await storages.look(parts, BOB, PATH, made.id)
+        assert looked.checked and looked.checked.outcome is Outcome.HOST_KEY
+        problem = await refused(storages.change(parts, BOB, PATH, made.id, StorageChange(version=2, read_only=True)))
+        newer = {**made.settings, "host_key": problem.details["host_key"]["key"]}
+        problem = await refused(storages.change(parts, BOB, PATH, made.id, StorageChange(version=2, settings=newer)))
+        assert list(problem.fields) == ["secrets"], "they were entered for the server with the other key"
+        confirmed = StorageChange(version=2, settings=newer, secrets=KEYS)
+        made = await storages.change(parts, BOB, PATH, made.id, confirmed)
+        assert made.checked and made.checked.outcome is Outcome.FINE
+        assert len((await instances.prepare(parts, CAROL, id)).storages) == 1
 
 
 async def test_each_user_enters_their_own_which_are_kept_if_they_want(

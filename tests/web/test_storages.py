@@ -1,6 +1,7 @@
 """Storages in the browser and the API: an editor adds one, each user enters their own, and nobody reads it again."""
 
 import asyncio
+import html
 import re
 import threading
 from collections.abc import AsyncIterator
@@ -15,7 +16,7 @@ import pytest
 from renku_spawner.domain.access import Action
 from renku_spawner.domain.instance import Status
 from tests.fixtures import canaries
-from tests.fixtures.remotes import USER, Recorder, recorder, served
+from tests.fixtures.remotes import USER, Recorder, make_host_key, recorder, served
 from tests.fixtures.renku import RenkuHub, until, xsrf
 
 SETTINGS = {"Renku": {"storage_hosts": {"127.0.0.1"}}}
@@ -114,6 +115,29 @@ async def test_each_error_of_an_address_stands_under_its_own_field(renku_hub: An
     sftp = {"kind": "sftp", "directory": "era5", "credentials": "user", "setting_host": "nowhere.invalid"}
     again = await post(bob, page, **sftp)
     assert "There is no host of this name." in again.text.partition('id="setting_host-error">')[2].partition("</p>")[0]
+
+
+async def test_the_host_key_of_an_sftp_server_is_shown_and_confirmed(
+    renku_hub: Any, tmp_path: Path, secret: str
+) -> None:
+    hub = await hub_with(renku_hub)
+    (tmp_path / "data").mkdir()
+    key = make_host_key(tmp_path)
+    bob, page = await hub.visitor("bob"), "renku/projects/alice/climate/-/storages"
+    with served("sftp", tmp_path / "data", f"--key={key}", password=secret) as port:
+        where = {"host": "127.0.0.1", "port": str(port)}
+        body = {"kind": "sftp", "directory": "era5", "settings": where, "credentials": "user"}
+        answer = await hub.client("bob").post("api/renku/projects/alice%2Fclimate/storages", json=body)
+        shown = answer.json()["host_key"]
+        assert (answer.status_code, shown["type"], shown["fingerprint"][:7]) == (422, "ssh-ed25519", "SHA256:")
+        form = {"kind": "sftp", "directory": "era5", "credentials": "user", "setting_port": str(port)}
+        again = await post(bob, page, **form, setting_host="127.0.0.1")
+        assert shown["fingerprint"] in html.unescape(again.text)
+        assert f'value="{shown["key"]}"' in html.unescape(again.text), "to be compared, and sent once more"
+        added = await post(bob, page, **form, setting_host="127.0.0.1", setting_host_key=shown["key"])
+        assert added.status_code == 303, added.text
+    [found] = (await hub.client("carol").get("api/renku/projects/alice%2Fclimate/storages")).json()["items"]
+    assert found["settings"]["host_key"] == shown["key"]
 
 
 async def test_check_on_a_shared_volume_says_what_it_found(renku_hub: Any, tmp_path: Path) -> None:
