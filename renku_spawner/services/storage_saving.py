@@ -50,7 +50,7 @@ async def require_host_key(parts: Parts, storage: Storage) -> None:
     how = "another" if storage.host_key else "this"
     sentence = (
         f"The server shows {how} host key: {shown.type}, {shown.fingerprint}. Compare it with the one that its admins "
-        f"publish. To confirm it, save with: {shown.text}"
+        "publish, then save again with that key to confirm it."
     )
     said = {"type": shown.type, "fingerprint": shown.fingerprint, "key": shown.text}
     raise Invalid(sentence, fields={"settings.host_key": sentence}, details={"host_key": said})
