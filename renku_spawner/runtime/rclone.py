@@ -163,7 +163,8 @@ async def _said(process: asyncio.subprocess.Process) -> str:
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it may end by itself at this very moment
+            os.killpg(process.pid, signal.SIGKILL)
         async with asyncio.timeout(_END):
             await process.wait()
 
@@ -191,7 +192,8 @@ async def scan_host_key(address: str, port: int, *types: str) -> HostKey | None:
     assert process.stdout is not None
     try:
         async with asyncio.timeout(2 * _SCAN_SECONDS):
-            printed = await process.stdout.read(_SAID_LIMIT)
+            printed = await process.stdout.read()
+            await process.wait()
     except TimeoutError:
         return None
     finally:
