@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import IO, Self
 from urllib.parse import urlsplit
 
-_ROUTES = {
-    "GET": re.compile(r"/((?:[A-Za-z0-9_][A-Za-z0-9._-]*/)*[A-Za-z0-9_][A-Za-z0-9._-]*\.git)/info/refs"),
-    "POST": re.compile(r"/((?:[A-Za-z0-9_][A-Za-z0-9._-]*/)*[A-Za-z0-9_][A-Za-z0-9._-]*\.git)/git-upload-pack"),
-}
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}"
+_ADDRESS = re.compile(rf"/((?:{_NAME}/){{0,20}}{_NAME}\.git)(/info/refs|/git-upload-pack)")
+_ENDS = {"GET": "/info/refs", "POST": "/git-upload-pack"}
 _BODY_LIMIT = 8 * 1024**2  # bytes; what a client has already, as it asks for the rest
 
 
@@ -71,9 +70,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _repository(self) -> str | None:
         """Return the repository's path below the folder; answer 404 unless it is one, and really below."""
-        match = _ROUTES[self.command].fullmatch(urlsplit(self.path).path)
+        match = _ADDRESS.fullmatch(urlsplit(self.path).path)
         folder = self.server.folder
-        if match and (real := (folder / match[1]).resolve()).is_relative_to(folder) and (real / "HEAD").is_file():
+        right = match and match[2] == _ENDS[self.command]
+        if (
+            match
+            and right
+            and (real := (folder / match[1]).resolve()).is_relative_to(folder)
+            and (real / "HEAD").is_file()
+        ):
             return match[1]
         self.send_error(404)
         return None

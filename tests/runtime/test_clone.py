@@ -315,6 +315,44 @@ async def test_a_server_that_is_not_there_is_a_failure_with_words(folder):
     assert result.message == "Could not connect to 127.0.0.1."
 
 
+async def test_a_server_that_complains_without_end_is_told_shortly(folder):
+    class Complaining(BaseHTTPRequestHandler):
+        def do_GET(self):
+            body = b"->" * 300_000 + b"\n" + b"->a:1: " * 10_000 + b"\nthe end"
+            self.send_response(500)
+            self.send_header("Content-Type", "text/plain")  # git shows it
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Complaining) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            async with asyncio.timeout(60):
+                result = await one(folder, f"http://127.0.0.1:{server.server_port}/x.git")
+        finally:
+            await asyncio.to_thread(server.shutdown)
+            thread.join()
+    assert (result.outcome, result.code) == ("failed", "clone_failed")
+    assert "the end" in result.message
+    assert len(result.message) <= 500
+
+
+def test_only_the_end_of_a_complaint_is_kept(monkeypatch):
+    monkeypatch.syspath_prepend(repositories.SCRIPT)
+    runner = importlib.import_module("runner")
+    code = "import sys; sys.stderr.write('x' * 5_000_000 + 'the end')"
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
+    complaint = runner.EndOf(process.stderr)
+    assert process.wait(60) == 0
+    kept = complaint.read(60)
+    assert (len(kept), kept[-8:]) == (64 * 1024, "xthe end")
+
+
 async def test_cancelling_ends_git_too(folder):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         task = asyncio.create_task(one(folder, f"http://127.0.0.1:{silent.getsockname()[1]}/x.git"))

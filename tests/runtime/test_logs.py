@@ -69,6 +69,28 @@ def test_broken_characters_do_no_harm(log):
         ("https://ada:hunter2@example.org/x", "https://[hidden]@example.org/x"),
         ("https://glpat-abc@example.org/x", "https://[hidden]@example.org/x"),
         ("password=hunter2 rest", "password=[hidden] rest"),
+        ("aws_secret_access_key = wJalr/XUtnFEMI+K7=", "aws_secret_access_key = [hidden]"),
+        ('{"SecretAccessKey": "wJalr/XUtnFEMI"}', '{"SecretAccessKey": "[hidden]"}'),
+        ("aws_access_key_id=AKIAIOSFODNN7EXAMPLE", "aws_access_key_id=[hidden]"),
+        ("with AKIAIOSFODNN7EXAMPLE and more", "with AKIA[hidden] and more"),
+        ("ASIAIOSFODNN7EXAMPLE", "ASIA[hidden]"),
+        ("cloned with glpat-abcDEF123_-xyz09.", "cloned with glpat-[hidden]"),
+        ("'glpat-abcdefghijkl.01.0abcdef12'", "'glpat-[hidden]'"),
+        ("gldt-abcDEF123_-xyz09 glrt-abcDEF123_-xyz09", "gldt-[hidden] glrt-[hidden]"),
+        ("glcbt-1_abcDEF123, gloas-0123456789abcdef", "glcbt-[hidden], gloas-[hidden]"),
+        ("GR1348941abcDEF123_-xyz09", "GR1348941[hidden]"),
+        (f"ghp_{'a1' * 18} gho_{'a1' * 18}", "ghp_[hidden] gho_[hidden]"),
+        (f"github_pat_11ABCDEFG0_{'a1' * 20}", "github_pat_[hidden]"),
+        ("curl -H 'Basic YWRhOmh1bnRlcjI='", "curl -H 'Basic [hidden]'"),
+        ("sent Bearer eyJhbGciOi1.eyJz.x-y_z", "sent Bearer [hidden]"),
+        ("Basic initialization, basic authentication", "Basic initialization, basic authentication"),
+        ("Basic HTTP/1.1 and Bearer of news", "Basic HTTP/1.1 and Bearer of news"),
+        ("the ghp_ and glpat- prefixes, AKIA too", "the ghp_ and glpat- prefixes, AKIA too"),
+        ("access keys are counted, as is a password", "access keys are counted, as is a password"),
+        (
+            "[I 2026-01-01 10:00:00.000 ServerApp] Writing cookie",
+            "[I 2026-01-01 10:00:00.000 ServerApp] Writing cookie",
+        ),
         ("see https://example.org/@ada", "see https://example.org/@ada"),
         ("tokens are counted", "tokens are counted"),
         ("\x1b[31mred\x1b[0m", "red"),
@@ -89,3 +111,19 @@ def test_what_must_not_be_shown_is_hidden(text, shown):
 def test_given_secrets_are_hidden_in_every_form():
     text = "s3cr3t/x and s3cr3t%2Fx and s3cr3t/x-longer"
     assert redact(text, ["", "s3cr3t/x", "s3cr3t/x-longer"]) == "[hidden] and [hidden] and [hidden]"
+
+
+def test_a_long_line_is_cut_where_no_secret_is_halved():
+    front = "x " * 2040
+    assert redact(f"{front}https://ada:{'hunter2' * 30}@example.org/\nnext") == f"{front}https:// [line cut]\nnext"
+    assert redact("y" * 5000) == "y" * 4096 + " [line cut]"
+    assert redact("z" * 4096) == "z" * 4096
+
+
+def test_a_text_that_is_too_long_loses_its_front():
+    lines = "".join(f"line {number} password=hunter2\n" for number in range(10_000))
+    shown = redact(lines)
+    assert len(shown) < 80_000
+    assert shown.splitlines()[0].startswith("line ")
+    assert "hunter" not in shown
+    assert shown.endswith("line 9999 password=[hidden]\n")

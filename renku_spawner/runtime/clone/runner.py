@@ -6,9 +6,11 @@ import re
 import shlex
 import signal
 import subprocess
+import threading
 import time
 
 MESSAGE_LIMIT = 500
+COMPLAINT_LIMIT = 64 * 1024  # bytes of git's complaint that are kept: what it says last is why it failed
 DISK_FULL = "The disk is full"
 # What git and curl say (LC_ALL=C), and the reason it stands for.
 SAYINGS = (
@@ -16,8 +18,11 @@ SAYINGS = (
     ("clone_auth", r"authentication failed|could not read (username|password)|prompts disabled|returned error: 40[13]"),
 )
 # What curl and Go say when the proxy has refused a host, or has not reached it.
-REFUSED = r"socks5 connection to (\S+?)\. \(2\)|->(\S+):\d+: .*not allowed by ruleset"
-NOT_REACHED = r"socks5 connection to (\S+?)\. \(4\)|->(\S+):\d+: .*host unreachable"
+# No part can reach into the next `->`, so that the time grows with the text alone.
+_CURL = r"socks5 connection to (\S{1,300}?)\. "
+_GO = r"->([^\s>]{1,300}):\d{1,5}: [^\n>]{0,200}?"
+REFUSED = rf"{_CURL}\(2\)|{_GO}not allowed by ruleset"
+NOT_REACHED = rf"{_CURL}\(4\)|{_GO}host unreachable"
 CONFIG = (
     "protocol.allow=never",
     "core.hooksPath=/dev/null",
@@ -92,8 +97,10 @@ class Git:
             restore_signals=False,  # Python ignores SIGXFSZ; so git says "File too large" instead of dying wordless
         )
         self._running.add(process.pid)
+        complaint = EndOf(process.stderr)
+        process.stderr = None  # read by the thread alone
         try:
-            output, complaint = process.communicate(timeout=max(deadline - time.monotonic(), 0.1))
+            output, _ = process.communicate(timeout=max(deadline - time.monotonic(), 0.1))
         except subprocess.TimeoutExpired:
             self._kill(process.pid)
             process.communicate()
@@ -101,7 +108,7 @@ class Git:
         finally:
             self._running.discard(process.pid)
         if process.returncode:
-            raise failure(process.returncode, complaint.decode(errors="replace"))
+            raise failure(process.returncode, complaint.read(max(deadline - time.monotonic(), 1.0)))
         return output.decode(errors="replace").strip()
 
     def end(self, *_):
@@ -116,9 +123,29 @@ class Git:
             os.killpg(group, signal.SIGKILL)
 
 
+class EndOf(threading.Thread):
+    """Reads a pipe to its end and keeps its last `COMPLAINT_LIMIT` bytes: a server may send as much as it likes."""
+
+    def __init__(self, pipe):
+        super().__init__(daemon=True)
+        self._pipe, self._kept = pipe, bytearray()
+        self.start()
+
+    def run(self):
+        with self._pipe:
+            while part := self._pipe.read1(COMPLAINT_LIMIT):
+                self._kept += part
+                del self._kept[:-COMPLAINT_LIMIT]
+
+    def read(self, seconds):
+        """Return the text, or what there is of it after *seconds*, if a child of git keeps the pipe open."""
+        self.join(seconds)
+        return self._kept.decode(errors="replace")
+
+
 def failure(code, complaint):
     """Turn git's exit code and complaint into a reason."""
-    lines = [line.strip() for line in readable(complaint).splitlines() if line.strip()]
+    lines = [line.strip() for line in readable(complaint[-16 * MESSAGE_LIMIT :]).splitlines() if line.strip()]
     message = "\n".join(lines)[-MESSAGE_LIMIT:].strip() or f"git ended with {code}."
     if code == -signal.SIGXFSZ:
         return Failed("clone_disk_full", f"{DISK_FULL}.")

@@ -20,7 +20,12 @@ STATUS = 32 * 1024 * 1024
 USUAL = "/opt/conda/bin:/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 R_LIBRARIES = ("lib/R/library", "lib/R/site-library", "local/lib/R/site-library", "lib64/R/library")
 SITES = re.compile(r"(?:site|dist)-packages$")
-FIELD = re.compile(r"^(Name|Package|Version|Priority|Status): *(.*?) *$", re.MULTILINE)
+FIELD = re.compile(r"^(Name|Package|Version|Priority|Status):(.*)$", re.MULTILINE)
+
+
+def read_fields(text):
+    """Return the first value of each of the fields of a description."""
+    return {name: value.strip(" ") for name, value in reversed(FIELD.findall(text))}
 
 
 class Late(Exception):
@@ -73,7 +78,7 @@ class Finder:
             return ""
 
     def fields(self, path):
-        return dict(FIELD.findall(self.text(path))[::-1])  # the first of a name counts
+        return read_fields(self.text(path))
 
     # ---- where to look -------------------------------------------------------------------------
 
@@ -187,7 +192,8 @@ class Finder:
     def find_cuda(self):
         """From NVIDIA's own files, else from what conda or pip brought."""
         new = re.search(
-            r'"cuda"\s*:\s*{[^}]*"version"\s*:\s*"([^"]+)"', self.text(self.path("usr/local/cuda/version.json"))
+            r'"cuda"\s{0,20}:\s{0,20}{[^{}]{0,300}"version"\s{0,20}:\s{0,20}"([^"]{1,100})"',
+            self.text(self.path("usr/local/cuda/version.json")),
         )
         old = re.search(r"CUDA Version (\S+)", self.text(self.path("usr/local/cuda/version.txt")))
         pip = [key[2] for key in self.packages if key[0] == "python" and key[1].startswith("nvidia-cuda-runtime")]
@@ -199,7 +205,7 @@ class Finder:
         files = [os.path.join(folder, name) for name in self.names(folder) if not name.endswith(".md5sums")]
         for text in [self.text(self.path("var/lib/dpkg/status"), STATUS), *map(self.text, files)]:
             for stanza in text.split("\n\n"):
-                fields = dict(FIELD.findall(stanza)[::-1])
+                fields = read_fields(stanza)
                 name, version = fields.get("Package"), fields.get("Version", "")
                 if name and fields.get("Status", "ok installed").endswith("ok installed"):
                     self.add("debian", name, version)
