@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar, NoReturn, TypeVar
 from urllib.parse import urlsplit
@@ -28,6 +28,7 @@ from .urls import Urls
 from .visitor import Visitor
 
 METHODS = ("get", "post", "put", "patch", "delete")
+_UNKNOWN = "UNKNOWN"  # in place of any method that Tornado does not know
 
 LINGER = 0.5  # seconds
 
@@ -61,6 +62,8 @@ class Handler(Visitor):
     kinds: ClassVar[tuple[str, ...]] = ()
     count = staticmethod(throttle.count)
     body_limit = reading.BODY_LIMIT
+    SUPPORTED_METHODS = (*Visitor.SUPPORTED_METHODS, _UNKNOWN)
+    path_args: Sequence[str] = ()  # Tornado sets them when a request is run, and an error may come before
     slow_spawn_timeout = 0.5  # seconds; the hub's ten would hold each Start so long (recipe 11)
     slow_stop_timeout = 0.3  # seconds; each Pause likewise (decision 18)
     concurrent_spawn_limit = active_server_limit = 0  # what is above the hub's limits waits in line, and is not refused
@@ -75,6 +78,10 @@ class Handler(Visitor):
                 setattr(cls, method, _once_whole(cls.__dict__[method]))
 
     def initialize(self, *args: Any, **kwargs: Any) -> None:
+        if self.request.method not in self.SUPPORTED_METHODS:
+            # Tornado would refuse it before `prepare`, which breaks the connection off: the body is not read yet. Its
+            # name could also be that of a method of this class, as WRITE is.
+            self.request.method = _UNKNOWN
         self._chunks = bytearray()
         self._whole = False
         self.gone = asyncio.Event()
@@ -154,7 +161,7 @@ class Handler(Visitor):
         """For the methods that a handler has not."""
         raise self._refusal or HTTPError(405)
 
-    get = head = options = post = put = patch = delete = _refused
+    get = head = options = post = put = patch = delete = unknown = _refused
 
     async def again(self, problem: RenkuError, *args: str) -> bool:
         """Whether *problem* was shown in the form it is about."""

@@ -20,6 +20,7 @@ from tests.fixtures.renku import RenkuHub, xsrf
 from tests.web.matrix import PEOPLE, ROWS, SENT, TOKENS, Row
 
 SAFE = ("GET", "HEAD")
+UNKNOWN = ("PROPFIND", "TRACE", "MKCOL")  # to Tornado; the proxy lets them through
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 GROUPS = {"([^/]+(?:/(?!-/)[^/]+)+)": "{path}", "([a-z][a-z2-7]{11})": "{session}", "([^/]+)": "{name}"}
 ENDS = {"(?:/.*)?": "/{anything}", "static/(.*)": "static/{file}", "/.*": "/{anything}", "/?": "/"}
@@ -229,4 +230,19 @@ async def test_a_method_that_a_route_does_not_have_is_405_for_all_who_are_let_in
             allowed = {m for a, m in listed if a == address}
             if (status, set(headers.get("allow", "").split(", "))) != (405, allowed):
                 wrong.append((method, address, status, headers.get("allow")))
+    assert not wrong, "\n".join(map(str, wrong))
+
+
+async def test_a_method_that_is_unknown_is_refused_like_any_other(walk):
+    wrong, project, session = [], *walk.shared["private"]
+    hook = "/api/renku/gitlab-hook"  # lets nobody in without its secret
+    addresses = sorted({row.address for row in ROWS if "anything" not in row.address} - {"/renku/static/{file}", hook})
+    open_to_all = {row.address for row in ROWS if row.expected["nobody", "private"] == 200}
+    for address, method in zip(addresses, itertools.cycle(UNKNOWN), strict=False):
+        row = Row(address=address, method=method, expected={})
+        inside = await walk.request(row, "admin" if address in ADMINS else "alice", project, session.id)
+        stranger = await walk.request(row, "nobody", project, session.id)
+        expected = (405, 405 if address in open_to_all else 403 if address.startswith("/api") else 303)
+        if (inside[0], stranger[0]) != expected or not inside[1].get("allow"):
+            wrong.append((method, address, inside[:2], stranger[:2]))
     assert not wrong, "\n".join(map(str, wrong))
