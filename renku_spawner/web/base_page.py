@@ -153,7 +153,7 @@ class RenkuHandler(Handler):
         """A page; those with `refresh` in their view are live."""
         frame = {
             "nav": nav,
-            "events_url": self.urls.events(self.xsrf_token.decode("ascii")) if "refresh" in view else None,
+            "events_url": self.urls.events(reading.stream_ticket(self.xsrf_token)) if "refresh" in view else None,
             "renku_version": VERSION,
             "said": SAID.get(self.search("said")),
             "local": LOCAL if self.parts.policy.local else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 from collections.abc import Iterable
 from time import monotonic
 
@@ -10,6 +11,7 @@ from tornado.iostream import StreamClosedError
 
 from ..domain.instance import Status
 from ..services import looks
+from . import reading
 from .answer_models_instance import ProgressAnswer
 from .base_api import RenkuAPIHandler
 from .operations import Operation
@@ -32,6 +34,14 @@ class Stream(RenkuAPIHandler):
 
     def get_content_type(self) -> str:
         return "text/event-stream"
+
+    def check_xsrf_cookie(self) -> None:
+        """Take the page's ticket for its XSRF token."""
+        if getattr(self, "_jupyterhub_user", None) is not None:
+            ticket, own = self.get_query_argument("ticket", ""), reading.stream_ticket(self.xsrf_token)
+            if hmac.compare_digest(ticket.encode(), own.encode()):
+                return
+        super().check_xsrf_cookie()
 
     def on_connection_close(self) -> None:
         super().on_connection_close()

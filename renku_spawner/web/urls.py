@@ -89,8 +89,8 @@ class Urls:
     def badge(self) -> str:
         return f"{self.site}{self.base}renku/static/badge.svg"
 
-    def events(self, token: str) -> str:
-        return query(f"{self.base}api/renku/sessions/events", _xsrf=token)
+    def events(self, ticket: str) -> str:
+        return query(f"{self.base}api/renku/sessions/events", ticket=ticket)
 
     def back(self, word: str, *, project: str | None, session: str, project_id: str = "") -> str:
         """The page that *word* (with a query, from a form) names, at the session it is about.

@@ -121,7 +121,7 @@ on("click", "a[data-renews]", (link, event) => {                       // a link
   reread();
 });
 
-// ---- my instances as they change: <main data-events="…/events?_xsrf=…">, one stream a page ------
+// ---- my instances as they change: <main data-events="…/events?ticket=…">, one stream a page ------
 
 const QUIET = 10_000;                                                 // ms; the server says something every 8 s
 const heard = new Map();                                              // session -> the last status that the stream told

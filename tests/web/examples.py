@@ -7,7 +7,7 @@ from tests.web import examples_admin, examples_code
 
 BASE = "/hub/"
 PROJECT = BASE + "renku/projects/alice/alpine-precipitation"
-EVENTS = BASE + "api/renku/sessions/events?_xsrf=2%7Ctoken"
+EVENTS = BASE + "api/renku/sessions/events?ticket=0123abc"
 DIGEST = "sha256:b91780636b12da5ea37add0c8d2e659d47184fa8e70242f8d20b86e429afd6e2"
 LOCAL = "Local demo: this runs in the hub's own Python environment, not in the image. Limits are not enforced here."
 LONG = "Verification against 4 812 rain gauges, 1961-2025, Größenordnungen je Einzugsgebiet"

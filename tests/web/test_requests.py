@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import logging
 import re
 import time
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
@@ -671,3 +672,78 @@ async def test_what_people_type_stays_one_line_in_the_log_t22(place, caplog):
         )
     lines = [record.getMessage() for record in caplog.records]
     assert not [line for line in lines if "\x1b" in line or line.startswith("CRITICAL") or "\nCRITICAL" in line]
+
+
+async def test_no_log_line_has_the_value_of_a_token(place, caplog):
+    canary = "canary-0123456789abcdef"
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as stranger:
+        with caplog.at_level("DEBUG"):
+            for name in ("_xsrf", "token", "access_token"):
+                nested = quote(f"/hub/renku?{name}={canary}&x=1", safe="")
+                await place.cookie.post(f"{place.hub.url}spawn?{name}={canary}", data={"a": "b"})
+                for address in (f"renku/projects?x=1&{name}={canary}", f"login?next={nested}"):
+                    for client in (place.cookie, place.token, stranger):
+                        await client.get(place.hub.url + address)
+                        await client.post(place.hub.url + address, data={"a": "b"})
+            logging.getLogger("tornado.application").error("Uncaught exception %r", f"GET /hub/?token={canary}")
+    lines = [record.getMessage() for record in caplog.records if not record.name.startswith("http")]  # our own client
+    assert [line for line in lines if canary in line] == []
+    for known in ("403 POST /", "_xsrf=[hidden]", "token=[hidden]"):
+        assert [line for line in lines if known in line], known
+
+
+async def test_a_live_page_follows_its_stream_without_the_token(place):
+    page = await place.cookie.get("renku/sessions")
+    assert 'data-events="' in page.text
+    address = re.search(r'data-events="([^"]+)"', page.text)[1].replace("&amp;", "&")
+    assert (xsrf(place.cookie) in address, "_xsrf" in address) == (False, False)
+    stream, _, ticket = address.removeprefix(urlsplit(place.hub.url).path).partition("?")
+    browser = {"Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-origin"}
+    for query, status in (("", 403), ("ticket=0123", 403), ("ticket=%E2%82%AC", 403), (ticket, 200)):
+        async with place.cookie.stream("GET", f"{stream}?{query}", headers=browser) as answer:
+            assert answer.status_code == status, query
+    assert (await place.cookie.get(f"api/renku/me?{ticket}", headers=browser)).status_code == 403
+    bob = await place.hub.visitor("bob")
+    assert (await bob.get(f"{stream}?{ticket}", headers=browser)).status_code == 403
+
+
+async def test_unknown_methods_of_a_stranger_do_not_disturb_others(place, caplog):
+    """Through the proxy, which keeps connections to the hub: one that breaks fails the next request on it."""
+    done = asyncio.Event()
+
+    async def disturb():
+        async with httpx.AsyncClient(base_url=place.hub.url, trust_env=False, timeout=60) as stranger:
+            count = 0
+            while not done.is_set() or count < 20:
+                method = ("PROPFIND", "TRACE", "MKCOL")[count % 3]
+                for address, status in (("renku/projects", 303), ("api/renku/sessions", 403)):
+                    body = b"x" * 5000 if count % 2 else None
+                    assert (await stranger.request(method, address, content=body)).status_code == status
+                count += 1
+
+    disturbing = [asyncio.ensure_future(disturb()) for _ in range(3)]
+    try:
+        statuses = [(await place.cookie.get("renku/projects")).status_code for _ in range(150)]
+    finally:
+        done.set()
+    await asyncio.gather(*disturbing)
+    assert statuses == [200] * 150
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+
+
+async def test_a_method_with_the_name_of_one_of_ours_runs_nothing(place):
+    """Past the proxy, which knows no such method."""
+    port = urlsplit(place.hub.app.hub.url).port
+    for method in ("WRITE", "FINISH", "get", "PREPARE"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        request = (
+            f"{method} {urlsplit(place.hub.url).path}renku/projects HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+        )
+        for _ in range(2):  # on one connection
+            writer.write(request.encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert b" 303 " in head.partition(b"\r\n")[0], head
+            length = re.search(rb"(?i)content-length: (\d+)", head)
+            await reader.readexactly(int(length[1]))
+        writer.close()
+        await writer.wait_closed()
