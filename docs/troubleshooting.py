@@ -128,6 +128,7 @@ ADMIN = {
     "crash_permission": "For a ready-made environment: let it write as the user id that it runs with, by default 1000 in group 100.",
     "crash_oom": "Nothing, unless it happens often: then offer more memory.",
     "hub_unreachable": "Sessions have to reach the hub at `JupyterHub.hub_connect_url`: look at the NetworkPolicies, and at how long the hub was away. One that was tried while there was no hub is tried again by the cluster, within five minutes.",
+    "crash_killed": "Nothing, unless it happens often: then see in the machine's kernel log if its memory ran out (`dmesg`). On a cluster, where the limit of memory is enforced, that is told as `crash_oom`.",
     "crash_exit": "For a ready-made environment: read the log, and start the image by hand as [What an image needs](images.md) has it.",
     "exited_clean": "For a ready-made environment: its command ends at once; it has to stay and serve.",
     "create_error": "For a ready-made environment: look at its command and working directory. Otherwise at the container runtime of the node.",

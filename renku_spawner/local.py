@@ -168,8 +168,7 @@ class RenkuLocalSpawner(SessionSpawner, SimpleLocalProcessSpawner):
         known = process.exit_code(self._folder(instance).path) is not None  # only of what this very hub started
         code = reasons.of_exit(shell if known else None, log, was_ready=was_ready)
         stage = STAGES.get(instance.observed, "")
-        limit = "what this machine has"
-        return LaunchFailed(code, exit_code=exit_code, program=self.cmd[0], stage=stage, limit=limit)
+        return LaunchFailed(code, exit_code=exit_code, program=self.cmd[0], stage=stage)
 
     async def end_of_log(self, instance: Instance) -> str:
         text = await asyncio.to_thread(logs.tail, self._folder(instance).log)

@@ -66,6 +66,7 @@ _TABLE = (
     Reason("crash_oom", Group.CRASH, "The session ran out of memory; its limit is {limit}.", "Try a larger class."),
     Reason("crash_exit", Group.CRASH, "The program ended with code {exit_code}.", "See the last lines of its log."),
     Reason("hub_unreachable", Group.NETWORK, "The program ended because the hub did not answer it.", "Start it again; if it happens again, tell an admin."),
+    Reason("crash_killed", Group.CRASH, "The program was killed (SIGKILL).", "See the last lines of its log; if it used much memory, try a larger class."),
     Reason("exited_clean", Group.CRASH, "The program ended at once without an error.", "See the last lines of its log."),
     Reason("port_not_open", Group.NETWORK, "Nothing answered on port {port}.", "See the log, then try again."),
     Reason("app_error", Group.NETWORK, "The program answers with errors.", "See the last lines of its log."),
@@ -110,7 +111,7 @@ _TABLE = (
     Reason("node_shutdown", Group.PLATFORM, "The machine of the session was shut down.", "Your files are kept; start it again."),
     Reason("deadline_exceeded", Group.TIMEOUT, "The maximum run time is over.", "Your files are kept; start it again."),
     Reason("pod_removed", Group.PLATFORM, "The session was removed from outside.", "Your files are kept; start it again."),
-    Reason("server_exited", Group.ENDED, "The session was shut down from inside.", "Your files are kept; start it again."),
+    Reason("server_exited", Group.ENDED, "The session was shut down from inside.", "Your files are kept: resume it whenever you like."),
     Reason("lost", Group.PLATFORM, "The session ended while the hub was not looking.", "Your files are kept; start it again."),
     Reason("started_by", Group.ENDED, "Started by {admin}, an admin of the hub, for you.", "Pause it if you did not want that."),
     # Ended
@@ -182,7 +183,9 @@ def sentence(code: str, **values: object) -> str:
     return " ".join(part for part in words(code, **values) if part)
 
 
-_EXIT_CODES = {126: "command_not_executable", 127: "command_not_found", 137: "crash_oom"}
+_EXIT_CODES = {126: "command_not_executable", 127: "command_not_found", 137: "crash_killed"}
+# Ends of a session that worked which are a pause: its user has shut it down.
+PAUSES = frozenset({"server_exited"})
 
 
 # What `jupyterhub-singleuser` logs before it ends, with a traceback of each try behind it:
@@ -194,8 +197,8 @@ _NO_HUB_WITHIN = 16_000  # characters
 def of_exit(exit_code: int | None, log: str, *, was_ready: bool) -> str:
     """The code of a failure from a program's exit status and the end of its log.
 
-    A code above 128 is a signal (bash's convention); 137 is SIGKILL, which locally is
-    most often the kernel that ran out of memory.
+    A code above 128 is a signal (bash's convention); 137 is SIGKILL, which says nothing of memory: the kernel sends
+    it when memory runs out, and so may anyone else.
     """
     if exit_code is None:
         return "lost"

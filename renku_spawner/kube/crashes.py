@@ -97,18 +97,15 @@ def of_end(end: End, asked: Asked) -> Failure:
 def with_log(found: Failure, log: str, asked: Asked) -> Failure:
     """*found* again, now that the end of the program's log is known."""
     exit_code = found.values.get("exit_code")
-    if found.code != "crash_exit" or not isinstance(exit_code, int):
+    if found.code not in ("crash_exit", "crash_killed") or not isinstance(exit_code, int):
         return found
     return replace(found, code=_of_exit(exit_code, log, asked))
 
 
 def _of_exit(exit_code: int, log: str, asked: Asked) -> str:
-    """The kubelet says when memory was the reason, so a mere 137 is a kill like others."""
     if "exec format error" in log.lower():
         return "image_platform_mismatch"
     code = reasons.of_exit(exit_code, log, was_ready=asked.was_ready)
-    if code == "crash_oom":
-        return "crash_exit"
     return _missing(asked) if code == "command_not_found" else code
 
 

@@ -13,7 +13,7 @@ from ..domain import names, told
 from ..domain.errors import Unavailable
 from ..domain.instance import Desired, Instance, Observed
 from ..domain.launch import Launch
-from ..domain.reasons import words
+from ..domain.reasons import PAUSES, words
 from ..domain.session import SessionSpec
 from ..store.database import Clash, Transaction
 from . import changes, outcomes, shares
@@ -180,8 +180,8 @@ async def fail(
 ) -> Instance | None:  # fmt: skip
     """It ended by itself or never came up: kept with its reason until somebody acts.
 
-    A stop that was asked for is no failure, however the program ended. *storages* are directories of those that
-    it failed for; *message* takes the place of the reason's own words.
+    A stop that was asked for is no failure, however the program ended; nor is a shutdown from inside, which is a
+    pause. *storages* are directories of those that it failed for; *message* takes the place of the reason's own words.
     """
     now = parts.now()
     text, advice = words(reason, **values) if message is None else (message, "")
@@ -191,6 +191,8 @@ async def fail(
             return old
         if old.desired is not Desired.RUNNING:
             return steps.stopped(old, now=now)
+        if reason in PAUSES:
+            return steps.stopped(steps.stopping(old, ended_reason=reason, now=now), now=now)
         return steps.failed(old, reason=reason, message=text, advice=advice, now=now, storages=storages)
 
     return await ended(parts, username, session_id, change, log)

@@ -10,16 +10,16 @@ Effect = Callable[[Outcomes], Outcomes]
 INACTIVE = frozenset({"inactive"})
 # What a pod meets that runs: what its owner reads of it, as tests/cluster/test_running.py has it.
 ENDS = {
-    "evicted-by-api": "evicted",
-    "evicted-ephemeral-storage": "crash_disk_full",
-    "preempted": "preempted",
-    "node-drain": "evicted",
-    "node-lost-taint-eviction": "node_lost",
-    "active-deadline": "deadline_exceeded",
-    "removed": "pod_removed",
-    "memory": "crash_oom",
-    "exit 1": "crash_exit",
-    "exit 0": "server_exited",
+    "evicted-by-api": "failed:evicted",
+    "evicted-ephemeral-storage": "failed:crash_disk_full",
+    "preempted": "failed:preempted",
+    "node-drain": "failed:evicted",
+    "node-lost-taint-eviction": "failed:node_lost",
+    "active-deadline": "failed:deadline_exceeded",
+    "removed": "failed:pod_removed",
+    "memory": "failed:crash_oom",
+    "exit 1": "failed:crash_exit",
+    "exit 0": "paused",
 }
 # What a pod meets that starts; `launching` waits for room.
 FATES = {

@@ -192,7 +192,7 @@ async def die(world: World, which: int, case: str) -> object:
     if not pods:
         return NOTHING
     pod = pods[which % len(pods)]
-    key, reason = owner(pod), f"failed:{model.ENDS[case]}"
+    key, reason = owner(pod), model.ENDS[case]
     calm = world.of(key) == {"running"} and world.up and world.shown(key) == "running" and not world.away
     early = {"exit 0": {"failed:exited_clean"}}.get(case, set())  # before it was ready
     hidden = frozenset() if calm else frozenset({"failed:pod_removed", *early}) | world.of(key)

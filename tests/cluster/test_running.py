@@ -135,15 +135,15 @@ async def test_running_out_of_memory_again_and_again_ends_it_with_its_limit(on_c
     assert (failed.reason, failed.message) == ("crash_oom", "The session ran out of memory; its limit is 2 GiB.")
 
 
-async def test_a_program_that_ends_by_itself_ends_the_session(on_cluster):
+async def test_a_shutdown_from_inside_is_a_pause_and_no_failure(on_cluster):
     it = await on_cluster()
     (session,) = await running(it, 1)
     pod = pod_of(it, session)
     ended = {"terminated": {"exitCode": 0, "reason": "Completed"}}
     one = pod["status"]["containerStatuses"][0] | {"ready": False, "state": ended}
     it.cluster.put_status(pod, phase="Succeeded", containerStatuses=[one])
-    failed = await it.hub.becomes(session, Status.FAILED, seconds=PROMPTLY)
-    assert failed.reason == "server_exited"
+    paused = await it.hub.becomes(session, Status.PAUSED, seconds=PROMPTLY)
+    assert (paused.reason, paused.ended_reason) == (None, "server_exited")
     await until(lambda: not it.pods())
 
 

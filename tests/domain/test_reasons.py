@@ -93,7 +93,7 @@ DENIED = "PermissionError: [Errno 13] Permission denied: '/etc/x'"
         (2, "usage", False, "crash_exit"),
         (126, DENIED, False, "command_not_executable"),
         (127, "sh: 1: jupyter: not found", False, "command_not_found"),
-        (137, "", True, "crash_oom"),
+        (137, "", True, "crash_killed"),
         (137, FULL, True, "crash_disk_full"),
         (139, "", True, "crash_exit"),
         (143, "", True, "crash_exit"),

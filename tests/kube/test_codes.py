@@ -96,6 +96,7 @@ READ: dict[str, Callable[[], str]] = {
     "crash_permission": lambda: logged(1, "PermissionError: [Errno 13] Permission denied: '/work/x'"),
     "crash_exit": lambda: recorded("exit-1-onfailure"),
     "hub_unreachable": lambda: logged(1, "Failed to connect to my Hub at http://hub:8081/hub/api (attempt 5/5). Is it"),
+    "crash_killed": lambda: told(ended(137)),
     "exited_clean": lambda: recorded("exit-0-onfailure"),
     # while running
     "evicted": lambda: recorded("evicted-by-api"),
@@ -179,7 +180,7 @@ WORDS = {
     "exit 1": (ended(1), "crash_exit"),
     "exit 126": (ended(126), "command_not_executable"),
     "exit 127": (ended(127), "command_not_found"),
-    "exit 137": (ended(137), "crash_exit"),
+    "exit 137": (ended(137), "crash_killed"),
     "exit 139": (ended(139), "crash_exit"),
     "exit 143": (ended(143), "crash_exit"),
 }

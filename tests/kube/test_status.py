@@ -107,7 +107,7 @@ def ended(exit_code: int, reason: str = "Error", message: str = "", **more: Any)
         (waits("CrashLoopBackOff"), "create_error", 600),
         (ended(126), "command_not_executable", 0),
         (ended(127), "command_not_found", 0),
-        (ended(137), "crash_exit", None),
+        (ended(137), "crash_killed", None),
         (ended(139), "crash_exit", None),
         (ended(143), "crash_exit", None),
         (ended(137, "OOMKilled"), "crash_oom", None),

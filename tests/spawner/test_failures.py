@@ -1,6 +1,8 @@
 """Whatever a session's program does, the hub lives on, and its owner reads why it ended and what to do."""
 
 import asyncio
+import os
+import signal
 import sys
 
 import pytest
@@ -26,7 +28,11 @@ ENDS = {
         "The program python does not exist.",
         "The environment lacks what a session needs; tell an admin.",
     ),
-    "137": ("crash_oom", "The session ran out of memory; its limit is what this machine has.", "Try a larger class."),
+    "137": (
+        "crash_killed",
+        "The program was killed (SIGKILL).",
+        "See the last lines of its log; if it used much memory, try a larger class.",
+    ),
 }
 STRICT = {"consecutive_failure_limit": 2, "poll_interval": 1}
 
@@ -139,6 +145,42 @@ async def test_a_program_that_dies_while_it_runs_is_told_within_ten_seconds(renk
     log = (await hub.client("alice").get(f"{ways.address(session)}/logs")).text
     assert token not in log
     assert "tiny server starts" in log
+
+
+async def test_a_shutdown_from_inside_is_a_pause_and_no_failure(renku_hub):
+    """File → Shut Down in JupyterLab ends the server with code 0."""
+    hub = await renku_hub(RenkuLocalSpawner=STRICT)
+    session = await hub.session(await hub.project(), variables={"TINY_DIE": "1"})
+    await ways.start(hub, session)
+    running = await hub.becomes(session, Status.RUNNING)
+    code = hub.parts.workspace / running.claim / "work" / "code"
+    code.write_text("0")
+    code.rename(code.with_name("die"))
+    paused = await hub.becomes(session, Status.PAUSED)
+    assert (paused.reason, paused.message, paused.ended_reason) == (None, None, "server_exited")
+    (launch,) = launches(hub, session)
+    assert (launch.outcome, launch.reason) == ("ended", "server_exited")
+    assert ways.failure_count(hub) == 0
+    page = await (await hub.visitor("alice")).get("renku/sessions")
+    assert "The session was shut down from inside." in page.text
+    admin = hub.user("admin", admin=True) and hub.curator("admin") and hub.client("admin")
+    failures = await admin.get("api/renku/admin/failures")
+    assert (failures.status_code, "server_exited" in failures.text) == (200, False)
+    code.with_name("die").unlink()
+    await until(lambda: not hub.user("alice").spawners[session.id].active, why="the hub has let go")
+    await ways.start(hub, session)
+    await hub.becomes(session, Status.RUNNING)
+
+
+async def test_a_program_that_is_killed_is_not_said_to_lack_memory(renku_hub):
+    hub = await renku_hub(RenkuLocalSpawner=STRICT)
+    session = await hub.session(await hub.project())
+    await ways.start(hub, session)
+    await hub.becomes(session, Status.RUNNING)
+    (pid,) = ways.servers(hub.parts.workspace)
+    os.kill(pid, signal.SIGKILL)
+    failed = await hub.becomes(session, Status.FAILED)
+    assert (failed.reason, failed.message) == ("crash_killed", "The program was killed (SIGKILL).")
 
 
 async def test_a_program_that_dies_after_its_first_answer_keeps_neither_the_hub_nor_the_next_start_waiting(renku_hub):
