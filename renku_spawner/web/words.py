@@ -48,7 +48,8 @@ VISIBILITIES = [
     {
         "value": "public",
         "title": "Everybody on this hub",
-        "text": "Whoever is logged in may look at it and start its sessions; only members change it.",
+        "text": "Every user reads all of it, also its members, its variables and the addresses of its storages, "
+        "and may start its sessions; only members change it.",
     },
 ]
 _SHORT = {

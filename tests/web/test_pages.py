@@ -403,3 +403,11 @@ async def test_who_fits_no_class_is_told_why_start_is_disabled(renku_hub):
     address = f"renku/projects/alice/climate/-/sessions/{session.id}/start"
     refused = await carol.post(address, data={"_xsrf": xsrf(carol)})
     assert (refused.status_code, "None of your classes" in refused.text) == (409, True)
+
+
+async def test_the_forms_that_make_a_project_public_say_what_everybody_then_reads(renku_hub):
+    hub = await renku_hub()
+    project, alice = await hub.project(), await hub.visitor("alice")
+    for page in ("renku/projects/new", f"renku/projects/{project.path}/-/settings"):
+        text = (await alice.get(page)).text
+        assert "also its members, its variables and the addresses of its storages" in text, page
