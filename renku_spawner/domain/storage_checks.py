@@ -21,7 +21,7 @@ _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _URL_LIMIT = 2000
 # A reference that the reader of csi-rclone's configuration replaces with another option's value, wherever it stands:
 # https://github.com/go-ini/ini/blob/v1.67.0/key.go. It knows no way to write one that stays.
-_REFERENCE = re.compile(r"%\([^)]+\)s")
+_REFERENCE = re.compile(r"%\((?:[^)%]|%(?!\())*\)s")
 _KEY = re.compile(
     r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----\n[A-Za-z0-9+/=:, \n-]{1,16000}\n-----END [A-Z ]{0,40}PRIVATE KEY-----\n?"
 )
