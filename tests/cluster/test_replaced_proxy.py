@@ -80,8 +80,7 @@ async def test_a_proxy_that_is_replaced_has_its_routes_back_within_five_seconds(
         await own.do(proxy.end)
         proxy.start()
         took.append(await own.do(respond_again, own))
-    # Of the machine, not of the hub: the best of three, as others are busy here.
-    assert min(took) < 5, took
+    assert sorted(took)[1] < 5, took  # by chance a hub that looks once in 50 s is as fast, and a busy machine is slower
 
 
 async def test_a_proxy_that_is_replaced_while_no_session_runs_leads_to_the_hub_by_a_route_that_is_the_hubs(replaced):
