@@ -10,7 +10,8 @@ from jupyterhub.app import JupyterHub
 from jupyterhub.proxy import ConfigurableHTTPProxy
 
 from renku_spawner import left_proxy
-from tests.faults.own_hub import free_ports, until
+from tests.faults.own_hub import until
+from tests.fixtures.ports import free_ports
 
 SLEEPS = [sys.executable, "-c", "import time; time.sleep(600)"]
 
@@ -44,7 +45,8 @@ def listens(port):
 
 
 async def test_the_proxy_of_a_killed_hub_ends_and_its_file_goes(tmp_path, began):
-    public, api = free_ports(2)
+    public = free_ports(2)
+    api = public + 1
     left = began(["configurable-http-proxy", "--ip=127.0.0.1", f"--port={public}", f"--api-port={api}"])
     until(lambda: listens(api), why="it serves")
     await left_proxy.end(hub_of(tmp_path, left.pid))

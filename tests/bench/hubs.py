@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
+from tests.fixtures.ports import kept_ports
 
 ROOT = Path(__file__).parents[2]
 CONFIG = Path(__file__).with_name("hub_config.py")
@@ -48,11 +49,9 @@ class Hub:
 
 
 def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    """Return ports that are given to no connection before the hub listens there."""
+    first = kept_ports(count)
+    return list(range(first, first + count))
 
 
 async def start(

@@ -43,7 +43,7 @@ async def test_while_the_cluster_is_away_a_session_is_unknown_and_then_runs_as_b
     pod = it.pods()[0]["metadata"]["uid"]
     async with it.cluster.outage():
         await it.hub.becomes(session, Status.UNKNOWN)
-        assert (await asked(it, "GET", "api/renku/health")).json() == {"status": "degraded", "neighbours": None}
+        assert (await asked(it, "GET", "api/renku/health")).json()["status"] == "degraded"
         series = await scraped(it.hub)
         assert (series["renku_neighbour_away", "kubernetes"], series["renku_instances", "running"]) == (1, 0)
         assert series["renku_watch_reconnects_total", "failed"] > 0

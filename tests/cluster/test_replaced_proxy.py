@@ -10,8 +10,8 @@ import pytest
 
 from tests.cluster.own import CONFIG, own_hub
 from tests.cluster.test_restart import opened
-from tests.faults.own_hub import free_ports
 from tests.faults.own_hub import until as own_until
+from tests.fixtures.ports import kept_ports
 
 TOKEN = "the-token-of-a-proxy-of-its-own"
 
@@ -20,7 +20,8 @@ class Proxy:
     """A configurable-http-proxy that ends and begins when the test says so."""
 
     def __init__(self):
-        self.port, self.api_port, self.hub_port = free_ports(3)
+        self.port = kept_ports(3)
+        self.api_port, self.hub_port = self.port + 1, self.port + 2
         self.process = None
 
     def start(self):

@@ -2,7 +2,6 @@
 """Names of images mean what `docker pull` takes them to mean."""
 
 import string
-import time
 
 import pytest
 from hypothesis import given
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from renku_spawner.domain import image
 from renku_spawner.domain.errors import Invalid
 from renku_spawner.domain.image import Image
+from tests.fixtures.fair import least_processor_seconds
 
 HEX = "0123456789abcdef" * 4
 DIGEST, LONG_DIGEST = f"sha256:{HEX}", f"sha512:{HEX * 2}"
@@ -87,9 +87,8 @@ ACCEPTED = [
 
 @pytest.mark.parametrize(("row", "typed", "says"), REFUSED, ids=[row for row, *_ in REFUSED])
 def test_what_docker_would_not_pull_is_refused_with_what_is_wrong_with_it(row: str, typed: str, says: str) -> None:
-    begun = time.process_time()
     sentence = refusal(typed)
-    assert time.process_time() - begun < 0.05
+    assert least_processor_seconds(lambda: refusal(typed)) < 0.05
     assert sentence.startswith(says)
     assert sentence.endswith(".")
     assert len(sentence) < 300
@@ -286,9 +285,11 @@ def test_nothing_but_the_one_error_is_raised(typed: str) -> None:
 @pytest.mark.parametrize("piece", ["a/", "a.", "a__", "a-", "a:", "a@", "[", "0:", "A", "sha256:", "a--b__"])
 def test_the_longest_name_that_is_looked_at_takes_no_time(piece: str) -> None:
     for end in ("", "!", "/", ":", "@", "]"):
-        begun = time.process_time()  # a busy machine is nobody's fault
-        try:
-            image.parse((piece * 500)[: 500 - len(end)] + end)
-        except Invalid as refused:
-            assert refused.fields
-        assert time.process_time() - begun < 0.05
+        assert least_processor_seconds(lambda end=end: parsed_or_refused((piece * 500)[: 500 - len(end)] + end)) < 0.05
+
+
+def parsed_or_refused(typed: str) -> None:
+    try:
+        image.parse(typed)
+    except Invalid as refused:
+        assert refused.fields

@@ -1,7 +1,6 @@
 """Admins say which images people may bring, by patterns that match as a whole."""
 
 import re
-import time
 
 import pytest
 from hypothesis import given
@@ -12,6 +11,7 @@ from renku_spawner.domain.access import Person
 from renku_spawner.domain.errors import Invalid
 from renku_spawner.domain.image import parse
 from renku_spawner.domain.image_policy import ImagePolicy
+from tests.fixtures.fair import least_processor_seconds
 
 ALICE = Person(name="alice", groups=frozenset({"imaging"}))
 
@@ -101,6 +101,6 @@ def test_a_star_stands_for_any_characters(pattern: str, text: str) -> None:
 
 def test_many_stars_take_no_time() -> None:
     policy = ImagePolicy(allowed=("quay.io/" + "*a" * 140,))
-    begun = time.process_time()
-    assert not policy.permits(parse("quay.io/" + "a" * 130 + "b"), ALICE)
-    assert time.process_time() - begun < 0.05
+    image = parse("quay.io/" + "a" * 130 + "b")
+    assert not policy.permits(image, ALICE)
+    assert least_processor_seconds(lambda: policy.permits(image, ALICE)) < 0.05

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Any
 import httpx
 
 from tests.fixtures.fair import Stopwatch
+from tests.fixtures.ports import kept_ports
 from tests.fixtures.renku import TINY
 from tests.spawner import ways
 
@@ -52,14 +52,6 @@ install(c)
 """
 
 
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
 def until(condition: Callable[[], Any], *, seconds: float = 60, why: str = "") -> Any:
     """Wait until *condition* is true; fail after so many fair *seconds*."""
     took = Stopwatch()
@@ -76,7 +68,8 @@ class OwnHub:
         self, folder: Path, *, hosts: Collection[str] = (), stop_grace: float = 4, at_once: int = 100, more: str = ""
     ) -> None:
         self.folder, self.workspace = folder, folder / "sessions"
-        port, hub_port, proxy_port = free_ports(3)
+        port = kept_ports(3)
+        hub_port, proxy_port = port + 1, port + 2
         self.url = f"http://127.0.0.1:{port}/hub/"
         self.config = folder / "jupyterhub_config.py"
         self.config.write_text(

@@ -1,7 +1,6 @@
 """What is still to be seen, and what may still be done, while GitLab does not answer (R19 to R23)."""
 
 import asyncio
-import time
 from datetime import timedelta
 
 import pytest
@@ -11,6 +10,7 @@ from renku_spawner.domain.errors import Unavailable
 from renku_spawner.gitlab.errors import Away, Denied, LogInAgain
 from renku_spawner.projects import gitlab
 from renku_spawner.projects.gitlab import VIEW_WITHIN
+from tests.fixtures.fair import Stopwatch
 from tests.gitlab.worlds import NOON
 
 READ, LAUNCH, WRITE, MANAGE = Action
@@ -56,13 +56,14 @@ async def test_a_page_waits_less_than_two_seconds_for_a_gitlab_that_hangs_and_on
     assert VIEW_WITHIN < 2
     world.lab.mode = mode
     world.ahead += 301
-    began = time.monotonic()
+    took = Stopwatch()
     project = await world.get("alice", "astro/spectra")
-    first = time.monotonic() - began
+    first = took()
     assert project.stale is not None
+    again = Stopwatch()
     await world.get("alice", project.id)
+    assert again() < 1.5
     assert first < 6  # 1.5 s, and a busy machine
-    assert time.monotonic() - began - first < 1.5
 
 
 async def test_a_list_is_shown_from_what_was_said_up_to_15_minutes_ago(world, spectra):
@@ -200,13 +201,14 @@ async def test_a_refusal_says_when_to_try_again(world, spectra):
 async def test_many_who_come_while_gitlab_hangs_neither_wait_nor_stop_the_loop(world, spectra, impatient):
     world.lab.mode = "hang"
     world.ahead += 301
-    longest, last = 0.0, time.monotonic()
+    longest = 0.0
 
     async def watch() -> None:
-        nonlocal longest, last
+        nonlocal longest
         while True:
+            took = Stopwatch()
             await asyncio.sleep(0.01)
-            longest, last = max(longest, time.monotonic() - last), time.monotonic()
+            longest = max(longest, took())
 
     watching = asyncio.create_task(watch())
     found = await asyncio.gather(*(world.get(name, "astro/spectra") for name in ("alice", "bob") for _ in range(50)))
