@@ -9,6 +9,22 @@ BUILDER=${BUILDER:-$(command -v docker || command -v buildah || echo docker)}
 REVISION=$(git rev-parse HEAD 2> /dev/null || true)
 CREATED=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 
+# What was pushed, as values of the chart that pin it; a builder that tells no digest leaves them out.
+VALUES=build/images.yaml
+mkdir -p build && rm -f "$VALUES"
+
+pin() { # name:tag, digest
+    case $1 in
+    renku-hub:*)
+        printf 'jupyterhub:\n  hub:\n    image: {name: %s, tag: "%s@%s"}\n' "$REGISTRY/renku-hub" "${1#*:}" "$2"
+        ;;
+    *)
+        printf 'renku:\n  environments:\n    - {key: %s, name: Jupyter Python, image: "%s@%s", uid: 1000, gid: 100}\n' \
+            "${1%:*}" "$REGISTRY/$1" "$2"
+        ;;
+    esac >> "$VALUES"
+}
+
 build() { # image, folder, Dockerfile, flags
     image=$REGISTRY/$1 folder=$2 file=$3
     shift 3
@@ -19,13 +35,20 @@ build() { # image, folder, Dockerfile, flags
     *docker*)
         # Only a registry keeps the list of packages beside the image.
         if [ -n "${PUSH:-}" ]; then set -- --sbom=true --push "$@"; else set -- --load "$@"; fi
-        $BUILDER buildx build ${BUILD_FLAGS:-} "$@" "$folder"
+        $BUILDER buildx build ${BUILD_FLAGS:-} "$@" --metadata-file build/metadata.json "$folder"
+        digest=$(sed -n 's/.*"containerimage.digest": *"\(sha256:[0-9a-f]*\)".*/\1/p' build/metadata.json 2> /dev/null || true)
         ;;
     *)
         $BUILDER build ${BUILD_FLAGS:-} "$@" "$folder"
-        if [ -n "${PUSH:-}" ]; then $BUILDER push ${PUSH_FLAGS:-} "$image"; fi
+        digest=
+        if [ -n "${PUSH:-}" ]; then
+            $BUILDER push --digestfile build/digest ${PUSH_FLAGS:-} "$image"
+            digest=$(cat build/digest 2> /dev/null || true)
+        fi
         ;;
     esac
+    rm -f build/metadata.json build/digest
+    if [ -n "${PUSH:-}" ] && [ -n "$digest" ]; then pin "${image##*/}" "$digest"; image=$image@$digest; fi
     echo "$image"
 }
 

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from traitlets import TraitError
 from traitlets.config import Config
 
-from . import cli_cluster, cli_database, fitness
+from . import cli_cluster, fitness, mounted
 from .app import Renku
 from .cli_base import Ended
 from .cli_show import as_json, safe
@@ -45,7 +45,7 @@ class Finding(BaseModel):
 
 def check(parsed: argparse.Namespace) -> None:
     """Raises Ended: something is not as it should be; what stands before."""
-    file = Path(parsed.config).resolve()
+    file = mounted.find_config(parsed.config)
     found = asyncio.run(_all(file, alone=parsed.json, settings_only=parsed.settings))
     if parsed.json:
         as_json(found)
@@ -66,7 +66,7 @@ async def _all(file: Path, *, alone: bool, settings_only: bool) -> list[Finding]
 
 async def _each(file: Path, *, settings_only: bool) -> AsyncIterator[Finding]:
     try:
-        config = cli_database.load_config(file)
+        config = mounted.load_config(file)
     except Exception as problem:  # it is a program, in which anything can go wrong
         yield Finding(what="settings", good=False, says=f"{file}: {type(problem).__name__}: {problem}")
         return

@@ -1,45 +1,13 @@
-"""`renku-spawner db upgrade | check | downgrade`, and how a command finds the hub's configuration and database."""
+"""`renku-spawner db upgrade | check | downgrade`."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager, redirect_stdout
-from pathlib import Path
-
-from sqlalchemy.engine import make_url
-from traitlets.config import Config, PyFileConfigLoader
+from contextlib import contextmanager
 
 from .cli_base import Ended
 from .store import migrate
-
-_DB_URL = "sqlite:///jupyterhub.sqlite"  # JupyterHub's default
-
-
-def load_config(file: Path) -> Config:
-    """Load the hub's configuration, which is a program and raises what it likes.
-
-    Paths in it are relative to the folder in which the hub runs: the hub's image names it in RENKU_HUB_FOLDER, since
-    `kubectl exec` may be used from any folder.
-    """
-    folder = Path(os.environ.get("RENKU_HUB_FOLDER", ".")).resolve()
-    # Zero to JupyterHub's configuration prints, and --json is for programs.
-    with redirect_stdout(sys.stderr), chdir(folder if folder.is_dir() else "."):
-        config = PyFileConfigLoader(file.name, path=str(file.parent)).load_config()
-    for section, default in ((config.Renku, ""), (config.JupyterHub, _DB_URL)):
-        if url := section.get("db_url", default):
-            section.db_url = _in_folder(str(url), folder)
-    return config
-
-
-def _in_folder(url: str, folder: Path) -> str:
-    """*url* with the whole path of a SQLite file that is named relative to *folder*."""
-    found = make_url(url) if url.startswith("sqlite:///") else None
-    if found is None or not found.database or found.database == ":memory:":
-        return url
-    return str(found.set(database=str(folder / found.database)))
 
 
 @contextmanager

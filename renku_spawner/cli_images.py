@@ -12,7 +12,7 @@ from pathlib import Path
 from traitlets import TraitError
 from traitlets.config import Config
 
-from . import cli_cluster, cli_database
+from . import cli_cluster, cli_database, mounted
 from .app import Renku
 from .domain import image, probed
 from .domain.image import Image
@@ -36,9 +36,9 @@ def script(_parsed: argparse.Namespace) -> None:
 
 def probe_images(parsed: argparse.Namespace) -> None:
     """Raises Ended, ValueError, OSError: the message is for the admin."""
-    file = Path(parsed.config).resolve()
+    file = mounted.find_config(parsed.config)
     try:
-        config = cli_database.load_config(file)
+        config = mounted.load_config(file)
         renku = Renku(config=config)
     except TraitError as problem:
         raise ValueError(str(problem)) from None

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 from typing import Any
 
 from . import cli_base
 from .cli_base import Do, Later
-
-CONFIG = os.environ.get("RENKU_HUB_CONFIG", "jupyterhub_config.py")  # the hub's image names Zero to JupyterHub's
 
 
 def add(commands: Any) -> None:
@@ -26,7 +23,11 @@ def add(commands: Any) -> None:
     cli_base.add(images, "script", Later("cli_images", "script"), "print the script that looks into an image")
     text = "whether this hub would start, and whether database, GitLab, registries and cluster are as they should be"
     check = cli_base.add(commands, "check", Later("cli_check", "check"), text)
-    check.add_argument("--config", default=CONFIG, help="the hub's configuration")
+    check.add_argument(
+        "--config",
+        default="",
+        help="the hub's configuration, by default jupyterhub_config.py; in the hub's pod the chart's",
+    )
     check.add_argument("--settings", action="store_true", help="only what the hub itself looks at when it starts")
     check.add_argument("--json", action="store_true", help="what was found as a list")
     demo = cli_base.add(commands, "demo", Later("cli_demo", "demo"), "a hub on this machine, with people and projects")
@@ -45,7 +46,11 @@ def add_probe(steps: Any) -> None:
     text = "take what is installed from the images' own lists, or say how to look into them"
     looks = cli_base.add(steps, "probe", Later("cli_images", "probe_images"), text)
     looks.add_argument("environments", nargs="*", metavar="ENVIRONMENT", help="keys of the settings; all if left out")
-    looks.add_argument("--config", default=CONFIG, help="the hub's configuration")
+    looks.add_argument(
+        "--config",
+        default="",
+        help="the hub's configuration, by default jupyterhub_config.py; in the hub's pod the chart's",
+    )
     looks.add_argument("--pod", action="store_true", help="look into the others by a pod each on the hub's cluster")
     looks.add_argument("--report", help="keep what the script has printed in one environment's image (- is stdin)")
     looks.add_argument("--digest", help="of the image that --report is about; the present one if left out")

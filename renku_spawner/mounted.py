@@ -11,11 +11,11 @@ import re
 import signal
 import sys
 from asyncio import subprocess
-from contextlib import suppress
+from contextlib import chdir, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
-from traitlets.config import Config
+from traitlets.config import Config, PyFileConfigLoader
 
 from . import metrics
 from .services.parts import Parts
@@ -46,6 +46,35 @@ def merge(c: Config) -> None:
     _read.add(_digest())
     c.merge(_settings(folder() / "config" / "renku.json"))
     c.merge(_secrets(folder() / "secret"))
+
+
+def find_config(given: str) -> Path:
+    """Return the path of the hub's configuration: *given*, or what the hub's image names, or the usual file here."""
+    return Path(given or os.environ.get("RENKU_HUB_CONFIG") or "jupyterhub_config.py").resolve()
+
+
+def load_config(file: Path) -> Config:
+    """Load the hub's configuration, which is a program and raises what it likes.
+
+    Paths in it are relative to the folder in which the hub runs: the hub's image names it in RENKU_HUB_FOLDER, since
+    `kubectl exec` may be used from any folder.
+    """
+    hub_folder = Path(os.environ.get("RENKU_HUB_FOLDER", ".")).resolve()
+    # Zero to JupyterHub's configuration prints, and --json is for programs.
+    with redirect_stdout(sys.stderr), chdir(hub_folder if hub_folder.is_dir() else "."):
+        config = PyFileConfigLoader(file.name, path=str(file.parent)).load_config()
+    for section, default in ((config.Renku, ""), (config.JupyterHub, "sqlite:///jupyterhub.sqlite")):
+        if url := section.get("db_url", default):
+            section.db_url = _in_folder(str(url), hub_folder)
+    return config
+
+
+def _in_folder(url: str, hub_folder: Path) -> str:
+    """*url* with the whole path of a SQLite file that is named relative to *hub_folder*."""
+    path = url.removeprefix("sqlite:///")
+    if path == url or path[:1] in ("", "/", ":"):
+        return url
+    return f"sqlite:///{hub_folder / path}"
 
 
 async def reload_when_changed(hub: Any, parts: Parts) -> None:

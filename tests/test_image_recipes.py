@@ -2,11 +2,16 @@
 
 import os
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
+
+from tests.chart import rendered
+from tests.chart.rendered import HELMS, run
 
 ROOT = Path(__file__).parents[1]
 LOCKS = [
@@ -67,3 +72,46 @@ def test_another_tag_and_base_are_those_of_both(tmp_path: Path) -> None:
         assert ":2026-12-24 " in line
         assert f"--build-arg BASE={base}" in line
         assert "--load" in line
+
+
+PUSHED = {"docker": "sha256:" + 64 * "a", "buildah": "sha256:" + 64 * "b"}
+BUILDERS = {
+    "docker": """
+for word; do
+    if [ "$last" = --metadata-file ]; then printf '{\n  "containerimage.digest": "%s"\n}\n' DIGEST > "$word"; fi
+    last=$word
+done
+""",
+    "buildah": """
+if [ "$1" = push ]; then printf %s DIGEST > "$3"; fi
+""",
+}
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_what_is_pushed_is_pinned_in_values_of_the_chart(name: str, tmp_path: Path) -> None:
+    builder = tmp_path / name
+    builder.write_text("#!/bin/sh\n" + BUILDERS[name].replace("DIGEST", PUSHED[name]))
+    builder.chmod(0o755)
+    shutil.copytree(ROOT / "helm", tmp_path / "helm", ignore=shutil.ignore_patterns("renku-hub"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    variables = {"PATH": os.environ["PATH"], "BUILDER": str(builder), "REGISTRY": "localhost:5000/renku", "TAG": "7"}
+    done = subprocess.run(
+        ["sh", "helm/images.sh"],
+        cwd=tmp_path,
+        env=variables | {"PUSH": "1"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    said = [f"localhost:5000/renku/{image}:7@{PUSHED[name]}" for image in ("renku-hub", "jupyter-python")]
+    assert done.stdout.splitlines() == said
+    values = yaml.safe_load((tmp_path / "build" / "images.yaml").read_text())
+    hub = values["jupyterhub"]["hub"]["image"]
+    assert f"{hub['name']}:{hub['tag']}" == said[0]
+    assert [each["image"] for each in values["renku"]["environments"]] == said[1:]
+    chart = run(HELMS[0], "template", "try", str(rendered.chart()), "-f", str(tmp_path / "build" / "images.yaml"))
+    assert chart.ok, chart.err
+    assert chart.settings()["RenkuSpawner"]["clone_image"] == said[0], "the hub's own image clones, pinned likewise"
+    subprocess.run(["sh", "helm/images.sh"], cwd=tmp_path, env=variables, check=True, stdout=subprocess.DEVNULL)
+    assert not (tmp_path / "build" / "images.yaml").exists(), "nothing was pushed"

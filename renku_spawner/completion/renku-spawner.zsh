@@ -95,7 +95,7 @@ _shtab_renku_spawner_apply_defaults_added=0
 
 _shtab_renku_spawner_check_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--config[the hub\'s configuration]:config:_files"
+  "--config[the hub\'s configuration, by default jupyterhub_config.py\; in the hub\'s pod the chart\'s]:config:_files"
   "--settings[only what the hub itself looks at when it starts]"
   "--json[what was found as a list]"
 )
@@ -212,7 +212,7 @@ _shtab_renku_spawner_environments_list_defaults_added=0
 
 _shtab_renku_spawner_environments_probe_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--config[the hub\'s configuration]:config:_files"
+  "--config[the hub\'s configuration, by default jupyterhub_config.py\; in the hub\'s pod the chart\'s]:config:_files"
   "--pod[look into the others by a pod each on the hub\'s cluster]"
   "--report[keep what the script has printed in one environment\'s image (- is stdin)]:report:_files"
   "--digest[of the image that --report is about\; the present one if left out]:digest:"
@@ -240,7 +240,7 @@ _shtab_renku_spawner_images_defaults_added=0
 
 _shtab_renku_spawner_images_probe_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
-  "--config[the hub\'s configuration]:config:_files"
+  "--config[the hub\'s configuration, by default jupyterhub_config.py\; in the hub\'s pod the chart\'s]:config:_files"
   "--pod[look into the others by a pod each on the hub\'s cluster]"
   "--report[keep what the script has printed in one environment\'s image (- is stdin)]:report:_files"
   "--digest[of the image that --report is about\; the present one if left out]:digest:"

@@ -14,6 +14,13 @@
 {{ .Values.renku.sessions.hubLabel | default ($own | trunc 63 | trimAll "-.") }}
 {{- end }}
 
+{{/* The image that clones repositories: the hub's own, unless another is said. It may be pinned: `tag: 1.0@sha256:…`. */}}
+{{- define "renku.cloneImage" -}}
+{{- with .Values.jupyterhub.hub.image -}}
+{{ $.Values.renku.images.clone | default (printf "%s:%s" .name .tag) }}
+{{- end -}}
+{{- end }}
+
 {{- define "renku.labels" -}}
 app.kubernetes.io/name: renku-hub
 app.kubernetes.io/instance: {{ .Release.Name }}

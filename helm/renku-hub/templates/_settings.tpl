@@ -94,7 +94,7 @@
 {{- include "renku.said" (dict
   "namespace" (include "renku.namespace" .)
   "storage_class" .Values.renku.volumes.storageClass
-  "clone_image" .Values.renku.images.clone
+  "clone_image" (include "renku.cloneImage" .)
   "image_pull_secrets" (ternary $secrets nil (gt (len $secrets) 0))
   "hub_label" (include "renku.hubLabel" .)
   "probe_images" .Values.renku.sessions.probeImages
