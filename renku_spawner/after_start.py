@@ -19,7 +19,7 @@ from . import access_ends, expires, listening, metrics, prepulled
 from .app import Renku
 from .domain.instance import Instance
 from .hub_door import Hand
-from .services import environments, housekeeping, instances, pins, rounds, runs
+from .services import environments, housekeeping, instances, pins, records, rounds, runs
 from .services.expiry import Expiring
 from .services.parts import Parts
 
@@ -77,7 +77,7 @@ async def _tried(task: str, what: str, work: Callable[[], Awaitable[None]]) -> N
 async def _close(parts: Parts) -> None:
     """Close all that the parts have opened, one after the other, even if one of them fails."""
     opened = [parts.offers, parts.source, *parts.post, parts.ci, parts.git]
-    closes: list[Callable[[], Awaitable[None]]] = [partial(pins.close, parts)]
+    closes: list[Callable[[], Awaitable[None]]] = [partial(records.flush_repeated, parts), partial(pins.close, parts)]
     closes += [each.close for each in opened if each is not None]
     for close in closes:
         try:

@@ -99,10 +99,10 @@ class Renku(
     session_limits = Dict(
         config=True,
         help="""
-        Limits, none by default: `running` and `kept` sessions of one user,
-        sessions `per_project`, and `writes_per_minute`: how often one user may
-        change something, by pages and API together. For example
-        `{"running": 3, "kept": 10, "writes_per_minute": 30}`.
+        Limits, none by default: `running` and `kept` sessions of one user, `projects` that one user has
+        created and not deleted (hub admins may create more), sessions `per_project`, and
+        `writes_per_minute`: how often one user may change something, by pages and API together. For example
+        `{"running": 3, "kept": 10, "projects": 20, "writes_per_minute": 30}`.
         """,
     )
     one_active_per_environment = Bool(
@@ -216,6 +216,7 @@ class Renku(
             one_active_per_environment=self.one_active_per_environment,
             running_per_user=limits.running,
             kept_per_user=limits.kept,
+            projects_per_user=limits.projects,
             sessions_per_project=limits.per_project,
             writes_per_minute=limits.writes_per_minute,
             repository_hosts=settings.hosts(self.repository_hosts) | self.gitlab_hosts(),

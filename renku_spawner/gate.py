@@ -59,7 +59,7 @@ async def admit(user: Any, name: str, options: Mapping[str, Any] | None, *, by: 
     try:
         chosen = check_options(options)
     except Malformed:
-        await records.record(parts, actor=actor, username=person.name, action="start refused", subject=name)
+        await records.record_repeated(parts, actor=actor, username=person.name, action="start refused", subject=name)
         raise
     spec = await admission.admit(parts, person, await instances.prepare(parts, person, name, chosen))
     spec = await at_gitlab(user, spec)

@@ -113,6 +113,7 @@ class LimitsSetting(Setting):
 
     running: int | None = Field(None, ge=1)
     kept: int | None = Field(None, ge=1)
+    projects: int | None = Field(None, ge=1)
     per_project: int | None = Field(None, ge=1)
     writes_per_minute: int | None = Field(None, ge=1, le=10_000)  # so many moments are remembered of each user
 

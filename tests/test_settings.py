@@ -92,10 +92,11 @@ WRONG_ENVIRONMENTS = [
     ({"gid": -1}, "'gid'"),
 ]
 WRONG_LIMITS = [
-    ({"runing": 3}, "'runing' is not known; known are running, kept, per_project, writes_per_minute."),
+    ({"runing": 3}, "'runing' is not known; known are running, kept, projects, per_project, writes_per_minute."),
     ({"running": 0}, "'running'"),
     ({"kept": -1}, "'kept'"),
     ({"per_project": "3"}, "'per_project'"),
+    ({"projects": 0}, "'projects'"),
     ({"writes_per_minute": 0}, "'writes_per_minute'"),
     ({"writes_per_minute": 10_001}, "'writes_per_minute'"),
     ({"running": True}, "'running'"),
@@ -320,7 +321,7 @@ def test_what_is_right_becomes_the_policy(tmp_path: Path) -> None:
     made = renku(
         tmp_path,
         resource_classes=[CLASS, CLASS | {"name": "staff only", "groups": ["staff"], "gpu": 1}],
-        session_limits={"running": 2, "kept": 3, "writes_per_minute": 30},
+        session_limits={"running": 2, "kept": 3, "projects": 5, "writes_per_minute": 30},
         repository_hosts={"gitlab.internal"},
         environments=[ENVIRONMENT | {"working_directory": "/work/data", "uid": 1000, "keywords": ["python", "python"]}],
     )
@@ -329,7 +330,7 @@ def test_what_is_right_becomes_the_policy(tmp_path: Path) -> None:
     assert small == ResourceClass(name="small", cpu="1", memory="2Gi")
     assert staff.groups == frozenset({"staff"})
     assert (policy.running_per_user, policy.kept_per_user, policy.sessions_per_project) == (2, 3, None)
-    assert policy.writes_per_minute == 30
+    assert (policy.projects_per_user, policy.writes_per_minute) == (5, 30)
     assert policy.repository_hosts == frozenset({"gitlab.internal"})
     assert (configured.run.working_directory, configured.run.uid, configured.keywords) == (
         "/work/data",

@@ -24,6 +24,7 @@ class Policy:
     one_active_per_environment: bool = True
     running_per_user: int | None = None
     kept_per_user: int | None = None
+    projects_per_user: int | None = None
     sessions_per_project: int | None = None
     writes_per_minute: int | None = None  # of one user
     repository_hosts: frozenset[str] = frozenset()

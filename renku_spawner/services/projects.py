@@ -39,13 +39,17 @@ async def create(parts: Parts, person: Person, new: NewProject) -> Project:
     Raises:
         Invalid: with what is wrong at which field.
         Forbidden: somebody else's namespace, or projects are made in GitLab.
-        Conflict: `path_taken`.
+        Conflict: `path_taken`; `limit_projects`, when one has created as many as an admin allows.
     """
     _require_made_here(parts)
     new, repositories = checked(parts.policy, new)
     _require_namespace(parts, person, new.path)
+    limit = _limit_of(parts.policy, person)
 
     def work(tx: Transaction) -> Project:
+        if limit is not None:
+            tx.instances.lock_user(person.name)
+            _require_below(limit, tx.projects.count_created(person.name))
         try:
             return tx.projects.add(
                 new, id=names.new_id(), repositories=repositories, owner=person.name, now=parts.now()
@@ -54,6 +58,27 @@ async def create(parts: Parts, person: Person, new: NewProject) -> Project:
             raise _path_taken(new.path) from None
 
     return await write(parts, work)
+
+
+async def share_of(parts: Parts, person: Person) -> tuple[int, int] | None:
+    """How many projects the person has created, and how many they may; None where nothing limits them."""
+    limit = _limit_of(parts.policy, person)
+    if limit is None:
+        return None
+    return await read(parts, lambda tx: tx.projects.count_created(person.name)), limit
+
+
+def _limit_of(policy: Policy, person: Person) -> int | None:
+    """Hub admins create projects for groups, too, and may set the limit anyway."""
+    return None if person.admin else policy.projects_per_user
+
+
+def _require_below(limit: int, count: int) -> None:
+    if count >= limit:
+        raise Conflict(
+            f"You have created {count} of {limit} projects, the limit that an admin has set. Delete one first.",
+            code="limit_projects", details={"count": count, "limit": limit},
+        )  # fmt: skip
 
 
 def checked(policy: Policy, new: NewProject) -> tuple[NewProject, list[Repository]]:

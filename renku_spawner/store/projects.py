@@ -71,6 +71,7 @@ _SET_ROLE = (
     .values(role=bindparam("new_role"))
 )
 _REMOVE_REPOSITORIES = delete(repositories).where(_R.project == _ID)
+_CREATED = select(func.count()).where(_P.created_by == bindparam("creator"), _P.source == "hub", _LIVING)
 _OWNERS = select(func.count()).where(_M.project == _ID, _M.role == int(Role.OWNER))
 
 
@@ -92,6 +93,10 @@ class ProjectStore:
     def of_source(self, source: str, source_id: str) -> Project | None:
         """The row of a project that lives elsewhere; nobody is a member of it here."""
         return self._whole(self._db.row(_BY_SOURCE, where=source, number=source_id))
+
+    def count_created(self, username: str) -> int:
+        """How many living projects of the hub's own this user has created."""
+        return int(self._db.value(_CREATED, creator=username))
 
     def heads(self, ids: Iterable[str]) -> dict[str, Project]:
         """Those projects by id with their members, without their repositories."""

@@ -41,6 +41,7 @@ class ProjectListForm(RenkuHandler):
             "renku_project_new.html", "projects",
             action=self.urls.projects, namespaces=projects.namespaces(self.parts, self.person), values=values,
             visibilities=VISIBILITIES, errors=errors, cancel=self.urls.projects,
+            share=views_shares.created(await projects.share_of(self.parts, self.person)),
         )  # fmt: skip
 
 

@@ -19,6 +19,11 @@ def said(shares: Shares | None) -> str | None:
     return ", ".join(f"{count} of {limit} {what}" for count, limit, what in counts if limit is not None)
 
 
+def created(share: tuple[int, int] | None) -> str | None:
+    """How many projects one has created of how many; None where nothing is limited."""
+    return share and f"You have created {share[0]} of {share[1]} projects, the limit that an admin has set."
+
+
 def in_the_way(failure: Failure, wanted: str, urls: Urls) -> View | None:
     """One's own instances beside which a refused start would have been too many, and what can be done with each."""
     details = failure.details

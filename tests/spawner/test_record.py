@@ -1,6 +1,7 @@
 """What goes on record for admins, and what the owner reads of it."""
 
 from renku_spawner.domain.instance import Status
+from renku_spawner.services import records
 
 
 def events(hub):
@@ -39,6 +40,27 @@ async def test_options_that_deceive_are_on_record(renku_hub):
     await alice.patch(path, json={"user_options": {"image": "evil"}})
     assert (await alice.post(path)).status_code == 400
     assert events(hub) == [("alice", "alice", "start refused", session.id)]
+
+
+async def test_of_many_refused_starts_a_few_have_rows_and_one_row_has_the_number_of_the_others(renku_hub, caplog):
+    hub = await renku_hub(JupyterHub={"allow_named_servers": True})
+    alice = hub.client("alice")
+    for _ in range(40):
+        assert (await alice.post("api/users/alice/server", json={"image": "evil"})).status_code == 400
+    with hub.parts.db.read() as tx:
+        rows = [event for event in tx.audit.recent(50) if event.action == "start refused"]
+    assert len(rows) == records.ROWS
+    assert {event.actor for event in rows} == {"alice"}
+    hub.user("bob")
+    assert (await hub.client("bob").post("api/users/bob/server", json={"image": "evil"})).status_code == 400
+    await records.flush_repeated(hub.parts)  # as at the end of the minute, and of the hub
+    with hub.parts.db.read() as tx:
+        told = [(event.actor, event.detail) for event in tx.audit.recent(50) if event.action == "start refused"]
+    assert len(told) == records.ROWS + 2
+    assert told[0] == ("alice", {"detail": "35 more within a minute"})
+    assert sum(each == ("bob", {}) for each in told) == 1
+    lines = [each for each in caplog.records if each.getMessage().startswith("alice: start refused")]
+    assert len(lines) >= 40, "each has a line in the log"
 
 
 async def test_a_start_has_its_server_stored_before_it_waits_for_the_first_time(renku_hub):

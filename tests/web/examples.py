@@ -592,6 +592,7 @@ NEW_PROJECT = {
     "visibilities": VISIBILITIES,
     "errors": {},
     "cancel": BASE + "renku/projects",
+    "share": None,
 }
 SETTINGS = {
     "project": ABOUT_PROJECT,
@@ -1009,7 +1010,11 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "project-new": ("renku_project_new.html", NEW_PROJECT),
     "project-new-wrong": (
         "renku_project_new.html",
-        NEW_PROJECT | {"errors": {"slug": "You have a project x already.", "visibility": "Choose one."}},
+        NEW_PROJECT
+        | {
+            "errors": {"slug": "You have a project x already.", "visibility": "Choose one."},
+            "share": "You have created 2 of 20 projects, the limit that an admin has set.",
+        },
     ),
     "project": ("renku_project.html", project_page()),
     "project-empty": (

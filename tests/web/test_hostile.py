@@ -1,5 +1,6 @@
 """The table of hostile input, walked through the API and through the forms of a live hub (H53 to H95)."""
 
+import asyncio
 import itertools
 import json
 from html.parser import HTMLParser
@@ -285,6 +286,26 @@ async def test_members_that_cannot_be_are_refused_at_their_field(renku_hub):
             wrong.append((str(members)[:80], field, answer.status_code, answer.text[:200]))
     assert await api.stored() == before
     assert not wrong, "\n".join(map(str, wrong))
+
+
+async def test_one_user_creates_no_more_projects_than_an_admin_allows(renku_hub):
+    hub = await renku_hub(Renku={"session_limits": {"projects": 3}})
+    alice, first = hub.client("alice"), await hub.project()
+
+    async def create(client, path):
+        return await client.post("api/renku/projects", json={"path": path, "title": "More"})
+
+    answers = await asyncio.gather(*[create(alice, f"alice/more{number}") for number in range(20)])
+    assert sorted(answer.status_code for answer in answers) == [201] * 2 + [409] * 18
+    refused = next(answer.json() for answer in answers if answer.status_code == 409)
+    assert (refused["code"], refused["count"], refused["limit"]) == ("limit_projects", 3, 3)
+    said = "You have created 3 of 3 projects, the limit that an admin has set."
+    assert refused["message"] == f"{said} Delete one first."
+    visitor = await hub.visitor("alice")
+    assert said in (await visitor.get("renku/projects/new")).text
+    assert (await create(hub.client("bob"), "bob/own")).status_code == 201, "each has a limit of their own"
+    assert (await alice.delete(f"api/renku/projects/{first.id}")).status_code == 204
+    assert (await create(alice, "alice/again")).status_code == 201
 
 
 async def test_counts_have_limits_that_are_said_in_a_sentence_t16(renku_hub):

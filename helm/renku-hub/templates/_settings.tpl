@@ -59,7 +59,7 @@
   "storage_hosts" .storages.hosts
   "storage_check" .storages.check
 -}}
-{{- range $limit, $number := dict "running" .limits.running "kept" .limits.kept "per_project" .limits.perProject "writes_per_minute" .limits.writesPerMinute -}}
+{{- range $limit, $number := dict "running" .limits.running "kept" .limits.kept "projects" .limits.projects "per_project" .limits.perProject "writes_per_minute" .limits.writesPerMinute -}}
   {{- if not (kindIs "invalid" $number) }}{{ $_ := set $said.session_limits $limit $number }}{{ end -}}
 {{- end -}}
 {{- if .images.registryCredentials -}}
