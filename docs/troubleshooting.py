@@ -163,6 +163,7 @@ ADMIN = {
     "access_revoked": "Nothing; if many are told so at once, look at GitLab's answers to the hub.",
     "deleted_by_user": NOTHING,
     "deleted_expired": "The audit log says when its data went into the trash, and when for good.",
+    "deleting": "If it lasts, look at what keeps the session's pod or claim in the namespace: its finalizers, its node.",
     "delete_soon": "`Renku.expire_paused_days` says after how many days; [expiry](expiry.md) how that goes.",
     "in_trash": "The operator's page brings them back, too: *Instances*, status *paused*.",
 }  # fmt: skip

@@ -85,8 +85,10 @@ def _delete(parsed: argparse.Namespace) -> None:
             for line in _losses(_looked(hub, found.id)):
                 print(line, file=sys.stderr)
             cli_base.confirm(safe(found.title), _FOR_GOOD)
-        hub.delete_data(found.id)
-        print(f"The files of {safe(found.title)} are deleted.")
+        if hub.delete_data(found.id):
+            print(f"The files of {safe(found.title)} are deleted.")
+        else:
+            print(f"The files of {safe(found.title)} are being deleted; that goes on by itself.")
 
 
 def _restore(parsed: argparse.Namespace) -> None:

@@ -73,7 +73,7 @@ PAUSE = Call("POST", "/sessions/{session}/pause", m.InstanceAnswer)
 KEEP_AWAKE = Call("POST", "/sessions/{session}/keep-awake", m.InstanceAnswer, m.AwakeBody)
 RESTORE = Call("POST", "/sessions/{session}/restore", m.InstanceAnswer)
 DATA = Call("GET", "/sessions/{session}/data", Done)
-DATA_DELETE = Call("DELETE", "/sessions/{session}/instance", Done)
+DATA_DELETE = Call("DELETE", "/sessions/{session}/instance", m.InstanceAnswer)
 LOGS = Call("GET", "/sessions/{session}/logs", m.LogAnswer)
 
 RESOURCE_CLASSES = Call("GET", "/resource-classes", m.ResourceClassList)

@@ -12,6 +12,8 @@ from .tail import fresh
 
 UNSETTLED = ("launching", "stopping")
 AWAY = 60.0  # seconds in which a hub that restarts may be away
+DELETION_SECONDS = 60.0  # in which a pod should have gone
+_DELETION_PAUSE = 3.0  # seconds before it is asked again whether all is deleted
 _PAUSE = 1.0  # seconds before a stream that has broken off is asked for again
 _MOST_LINES = 1000
 
@@ -68,9 +70,17 @@ class Instances(Connected):
         """
         return self._wire.pieces(calls.DATA, session=session)
 
-    def delete_data(self, session: str) -> None:
-        """Delete the instance and its files for good. Raises NotFound: there is no instance."""
-        self._wire.ask(calls.DATA_DELETE, session=session)
+    def delete_data(self, session: str, *, wait: float = DELETION_SECONDS) -> bool:
+        """Delete the instance and its files for good. Raises NotFound: there is no instance.
+
+        Returns whether they are gone. False when that takes longer than *wait* seconds; it goes on by itself.
+        """
+        end = monotonic() + wait
+        while self._wire.ask_until_done(calls.DATA_DELETE, session=session) is not None:
+            if monotonic() >= end:
+                return False
+            sleep(_DELETION_PAUSE)
+        return True
 
     def logs(self, session: str, lines: int = 200) -> list[str]:
         """The end of what it prints, 1 to 1000 lines."""

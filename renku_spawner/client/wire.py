@@ -78,6 +78,12 @@ class Wire:
         with self._sent(call.method, self._address(call, path), params=_said(query or {}), **sent) as response:
             return answered.read(call.answer, response)
 
+    def ask_until_done(self, call: Call[Answer], **path: str) -> Answer | None:
+        """What the hub answers while it goes on (202); None when it is done (204). Raises ClientError."""
+        with self._sent(call.method, self._address(call, path), params={}) as response:
+            answered.check(response)
+            return None if response.status_code == 204 else answered.read(call.answer, response)
+
     def text(self, call: Call[Any], accept: str, **path: str) -> str:
         """What the hub answers in another form than JSON. Raises ClientError."""
         with self._sent(call.method, self._address(call, path), headers={"Accept": accept}) as response:

@@ -206,9 +206,10 @@ def stopping(instance: Instance, *, ended_reason: str, now: datetime, **said: An
 
 
 def stopped(instance: Instance, *, now: datetime) -> Instance:
-    """Nothing of it runs any more."""
+    """Nothing of it runs any more; data that shall go are still to be deleted."""
+    desired = Desired.DELETED if instance.desired is Desired.DELETED else Desired.STOPPED
     return replace(
-        instance, slot=None, desired=Desired.STOPPED, observed=Observed.ABSENT, url=None, deadline=None, paused_at=now,
+        instance, slot=None, desired=desired, observed=Observed.ABSENT, url=None, deadline=None, paused_at=now,
         spent=None, turn=None, due_at=None, awake_until=None, without_storages=(),
     )  # fmt: skip
 
@@ -237,6 +238,6 @@ def forgotten(instance: Instance, *, now: datetime, ended_reason: str | None = N
     ended = stopped(instance, now=now)
     why = EXPIRED if instance.ended_reason == EXPIRED else "deleted_by_user"
     return replace(
-        ended, claim=None, reason=None, message=None, advice=None, notices=(), paused_at=None,
+        ended, desired=Desired.STOPPED, claim=None, reason=None, message=None, advice=None, notices=(), paused_at=None,
         last_activity=None, ended_reason=ended_reason or why, disk_used=None, disk_used_at=None, failed_storages=(),
     )  # fmt: skip

@@ -143,6 +143,7 @@ _TABLE = (
     Reason("restarts_soon", Group.CRASH, "The program has ended with code {exit_code}, and is started again within five minutes.", "See the last lines of its log."),
     Reason("node_silent", Group.PLATFORM, "The machine of the session does not answer.", "It may come back by itself; your files are kept."),
     Reason("volume_resize", Group.VOLUME, "The disk could not be enlarged: {message}", "The session has the disk as it was; tell an admin."),
+    Reason("deleting", Group.ENDED, "Its data is being deleted.", "That goes on by itself, also when the hub restarts."),
     Reason("delete_soon", Group.ENDED, "Its data will be deleted on {day}.", "Resume it to keep them."),
     Reason("in_trash", Group.ENDED, "Its data are in the trash until {day}.", "Bring them back, or they are deleted for good."),
     Reason("stuck_terminating", Group.PLATFORM, "Stopping takes longer than usual.", "Nothing is lost; it ends by itself or is forced."),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from . import expiry
-from .instance import Instance
+from .instance import Desired, Instance
 from .letter import date
 from .reasons import words
 from .session import SessionSpec
@@ -28,7 +28,9 @@ def of_start(spec: SessionSpec) -> tuple[Mapping[str, str], ...]:
 
 
 def of_expiry(instance: Instance, now: datetime) -> tuple[Mapping[str, str], ...]:
-    """That its data go soon, or are in the trash."""
+    """That its data go now or soon, or are in the trash."""
+    if instance.desired is Desired.DELETED and instance.claim is not None:
+        return (_notice("deleting"),)
     if instance.trashed_until is not None:
         return (_notice("in_trash", day=date(instance.trashed_until)),)
     if instance.deleted_on is not None and expiry.soon(instance, now):

@@ -90,9 +90,9 @@ async def pause_for(handler: Any, username: str, session_id: str) -> Instance:
     return await runs.recorded(handler.parts, username, session_id) or found
 
 
-async def delete(handler: Any, session_id: str) -> None:
-    """Delete one's own instance and its files."""
-    await deletions.delete(handler, handler.current_user, handler.parts, session_id)
+async def delete(handler: Any, session_id: str) -> bool:
+    """Delete one's own instance and its files. Return whether they are gone; False while that goes on."""
+    return await deletions.delete(handler, handler.current_user, handler.parts, session_id)
 
 
 async def log(handler: Any, session_id: str) -> str:

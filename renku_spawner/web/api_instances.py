@@ -99,15 +99,17 @@ class Restore(RenkuAPIHandler):
 class Instance(RenkuAPIHandler):
     calls = {
         "delete": Operation(
-            summary="Delete your instance and its files for good", scope=LAUNCH, body=Nothing, statuses=(204,)
+            summary="Delete your instance and its files for good; 202 while that goes on by itself",
+            scope=LAUNCH, body=Nothing, answer=InstanceAnswer, statuses=(202, 204),
         )
-    }
+    }  # fmt: skip
 
     async def delete(self, session_id: str) -> None:
         self.body(Nothing)
         await instances.one(self.parts, self.person, session_id)
-        await actions.delete(self, session_id)
-        self.set_status(204)
+        self.answer_deletion(
+            await actions.delete(self, session_id), await instances.one(self.parts, self.person, session_id)
+        )
 
 
 class Logs(RenkuAPIHandler):

@@ -117,15 +117,15 @@ class Pause(OfSession):
 class Instance(OfSession):
     calls = {
         "delete": Operation(
-            summary="Delete your instance and its files for good", scope=LAUNCH, body=Nothing, statuses=(204,)
+            summary="Delete your instance and its files for good; 202 while that goes on by itself",
+            scope=LAUNCH, body=Nothing, answer=InstanceAnswer, statuses=(202, 204),
         )
-    }
+    }  # fmt: skip
 
     async def delete(self, ref: str, session_id: str) -> None:
         self.body(Nothing)
         await self.view(ref, session_id)
-        await actions.delete(self, session_id)
-        self.set_status(204)
+        self.answer_deletion(await actions.delete(self, session_id), (await self.view(ref, session_id)).instance)
 
 
 class Logs(OfSession):

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from tornado.escape import json_encode
 
 from ..domain.errors import Forbidden
+from ..domain.instance import Instance
 from ..services import idling
 from . import bodies, failures, reading
 from .answers import Answers
@@ -63,6 +64,13 @@ class RenkuAPIHandler(Handler, APIHandler):
     def answer(self, value: BaseModel, status: int = 200) -> None:
         self.set_status(status)
         self.finish(value.model_dump_json())
+
+    def answer_deletion(self, gone: bool, instance: Instance | None) -> None:
+        """Answer 204 when the data is gone, 202 with the instance while its deletion goes on."""
+        if gone:
+            self.set_status(204)
+        else:
+            self.answer(self.answers.instance(instance), 202)
 
     def told(self, failure: failures.Failure) -> str:
         self.set_header("Content-Type", "application/json")

@@ -14,14 +14,25 @@ from .servers import is_stopped
 from .stops import deletions, settled, until_deleted
 
 
-async def delete(handler: Any, user: Any, parts: Parts, session_id: str) -> None:
+async def delete(handler: Any, user: Any, parts: Parts, session_id: str) -> bool:
     """Stop it if it runs, then delete its data for good; the owner has confirmed that.
 
+    Returns:
+        Whether the data is gone. False when that takes longer than a request should: the intent is on record by then,
+        so that the deletion goes on, also over a restart of the hub.
+
     Raises:
-        Conflict: `stopping`, when that takes longer than somebody should wait; it goes on.
-        Unavailable: `cluster_unavailable`, likewise, when the cluster does not answer.
+        Conflict: `stopping`, when even the intent is not on record yet.
+        Unavailable: `cluster_unavailable`, when the cluster does not answer; it goes on.
     """
-    await _once(handler, user, session_id, _delete(handler, user, parts, session_id))
+    try:
+        await _once(handler, user, session_id, _delete(handler, user, parts, session_id))
+    except Conflict as conflict:
+        instance = await runs.recorded(parts, user.name, session_id)
+        if conflict.code != "stopping" or instance is None or instance.desired is not Desired.DELETED:
+            raise
+        return False
+    return True
 
 
 async def expire(handler: Any, user: Any, session_id: str) -> None:
@@ -56,6 +67,9 @@ def _deleted(handler: Any, key: tuple[str, str], task: asyncio.Task[None]) -> No
 
 
 async def _delete(handler: Any, user: Any, parts: Parts, session_id: str) -> None:
+    # The intent comes first: a hub that ends in the middle of the stop goes on when it is back.
+    await runs.stop(parts, user.name, session_id, ended_reason="stopped_by_user")
+    await runs.delete(parts, user.name, session_id)
     for _ in ("as it is", "as the hub finds it in its check"):
         if not await is_stopped(handler, user, parts, session_id, ended_reason="stopped_by_user"):
             await settled(user, parts, session_id)  # however long that takes: a late end would undo what follows

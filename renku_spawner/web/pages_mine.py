@@ -133,5 +133,4 @@ class InstanceData(OfInstance):
     async def post(self, session_id: str) -> None:
         found = await instances.whole(self.parts, self.person, session_id)
         self.filled(ConfirmForm).check(found.title)
-        await actions.delete(self, session_id)
-        self.go(self.urls.mine, "deleted")
+        self.go(self.urls.mine, "deleted" if await actions.delete(self, session_id) else "deleting")

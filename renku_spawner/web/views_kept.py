@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..domain import expiry, letter, quantity
-from ..domain.instance import Instance, Status
+from ..domain.instance import Desired, Instance, Status
 from ..domain.price import Price
 
 NOTHING: dict[str, Any] = {"kept": None, "kept_soon": False, "trashed": False, "restore_url": None}
@@ -37,7 +37,9 @@ def used(instance: Instance, disk: str | None = None) -> str | None:
 
 
 def goes(instance: Instance, now: datetime) -> str | None:
-    """`deleted on 20 January 2027 unless resumed`, `deleted in 3 days`, `in the trash until …`."""
+    """`deleted on 20 January 2027 unless resumed`, `deleted in 3 days`, `in the trash until …`, `being deleted`."""
+    if instance.desired is Desired.DELETED:
+        return "being deleted"
     if instance.trashed_until is not None:
         return f"in the trash until {letter.date(instance.trashed_until)}, then deleted for good"
     if instance.deleted_on is None:

@@ -29,6 +29,7 @@ SAID = {
     "described": "The sessions are as the repository describes them.",
     "removed": "The session was removed. People keep the data they have in it.",
     "deleted": "Your data were deleted.",
+    "deleting": "Your data is being deleted. That goes on by itself.",
     "project_deleted": "The project was deleted.",
     "left": "You are no member of the project any more.",
     "default": "This is the project's default session now.",

@@ -181,6 +181,25 @@ async def in_order(own, uids, claims):
         await until(lambda title=title, kept=kept: uids_of(own.claims(title)) == kept, why=f"the files of: {title}")
 
 
+async def test_a_deletion_that_was_accepted_while_its_pod_stops_outlives_the_hub(own):
+    await own.started()
+    await own.become({"Explore": "running"})
+    own.cluster.fault(own.asks("delete", "pods", "Explore"), hang_after=True)
+    answer = await own.do(own.hub.ask, "DELETE", f"renku/sessions/{own.ids['Explore']}/instance")
+    assert answer.status_code == 202, answer.text
+    assert [each["code"] for each in answer.json()["notices"]] == ["deleting"]
+    assert own.claims()
+    await own.do(own.hub.kill)
+    own.cluster.faults.clear()
+    await own.do(own.hub.start)
+    await until(lambda: not own.claims() and not own.pods(), why="the new hub sees it through")
+
+    async def gone():
+        return await own.do(own.hub.instances) == {}
+
+    await until(gone, why="nothing of it is left")
+
+
 async def test_a_hub_that_finds_no_cluster_says_so_and_takes_up_what_ran(own):
     """V8, R5, S8: unknown meanwhile, adopted on return, no orphan; its token is revoked in the end."""
     await own.started()

@@ -4,6 +4,7 @@ import asyncio
 import re
 from time import monotonic
 
+from renku_spawner.client import Client
 from renku_spawner.domain.instance import Status
 from renku_spawner.domain.resources import Requirements
 from tests.cluster.own import answering
@@ -68,6 +69,34 @@ async def test_a_pod_that_takes_its_whole_grace_is_stopping_until_it_has_gone_an
     assert monotonic() - began > 5
     assert it.pods() == []
     assert [r.query.get("gracePeriodSeconds") for r in deletions(it)] == ["5"]
+
+
+async def test_deleting_the_data_of_one_whose_pod_takes_its_time_is_accepted_and_seen_through(on_cluster):
+    it = await on_cluster(Renku={"stop_grace": 5})
+    session = await it.hub.session(await it.hub.project())
+    it.kubelet.plan("delete-ignores-sigterm-grace-5")
+    await start(it, session)
+    pod = await until(lambda: next((pod for pod in it.pods() if pod["status"].get("podIP")), None))
+    async with answering(pod):
+        await it.hub.becomes(session, Status.RUNNING)
+        visitor, page = await it.hub.visitor("alice"), f"renku/sessions/{session.id}/data"
+        await visitor.get(page)
+        it.cluster.speed = 1
+        answer = await it.hub.client("alice").delete(f"api/renku/sessions/{session.id}/instance")
+        assert answer.status_code == 202, answer.text
+        assert (answer.json()["status"], [each["code"] for each in answer.json()["notices"]]) == (
+            "stopping",
+            ["deleting"],
+        )
+        assert len(it.claims()) == 1
+        form = {"_xsrf": xsrf(visitor), "confirm": session.title}
+        asked = await visitor.post(page, data=form, follow_redirects=True)
+        assert "Your data is being deleted. That goes on by itself." in asked.text
+        assert "Deleting your data." in asked.text
+        with Client(it.hub.url, it.hub.client("alice").headers["Authorization"].removeprefix("token ")) as client:
+            assert await asyncio.to_thread(client.delete_data, session.id) is True
+    assert await it.hub.status(session) is Status.INACTIVE
+    assert (it.pods(), it.claims()) == ([], [])
 
 
 async def test_a_pause_while_the_cluster_is_away_has_not_happened_before_the_pod_is_gone(on_cluster):

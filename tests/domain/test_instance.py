@@ -113,6 +113,13 @@ def test_every_step_from_every_state_leads_to_one_status(state: str, results: st
     assert [step(start).status for step in STEPS.values()] == results.split()
 
 
+def test_an_end_does_not_call_off_a_deletion_that_its_owner_has_confirmed() -> None:
+    doomed = replace(after("begun ready stopping"), desired=Desired.DELETED)
+    assert steps.stopped(doomed, now=NOON).desired is Desired.DELETED
+    assert steps.forgotten(steps.stopped(doomed, now=NOON), now=NOON).desired is Desired.STOPPED
+    assert steps.stopped(after("begun ready stopping"), now=NOON).desired is Desired.STOPPED
+
+
 def test_the_table_of_states_has_every_status() -> None:
     assert {after(sequence).status for sequence in REACHED.values()} == set(Status)
 
