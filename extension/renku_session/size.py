@@ -10,8 +10,9 @@ _MOST, _LONGEST = 500_000, 60.0  # files and folders, seconds
 
 
 def of(root: str) -> int | None:
-    """Bytes on disk below *root* on its own file system, which leaves out mounted storages; None if that is too much
-    to count: a wrong size would be worse than none."""
+    """Bytes that files below *root* take on its own file system, which leaves out mounted storages and what the file
+    system keeps for itself, as the hub counts them; None if that is too much to count: a wrong size would be worse than
+    none."""
     device, end = os.lstat(root).st_dev, monotonic() + _LONGEST
     total, count, left, linked = 0, 0, [root], set[int]()
     while left:
@@ -19,7 +20,8 @@ def of(root: str) -> int | None:
             count += 1
             if count > _MOST or monotonic() > end:
                 return None
-            total += _size(entry, device, left, linked)
+            if entry.path != os.path.join(root, "lost+found"):
+                total += _size(entry, device, left, linked)
     return total
 
 
@@ -33,7 +35,8 @@ def _size(entry: os.DirEntry[str], device: int, left: list[str], linked: set[int
         return 0
     if stat.S_ISDIR(status.st_mode):
         left.append(entry.path)
-    elif status.st_nlink > 1:
+        return 0
+    if status.st_nlink > 1:
         linked.add(status.st_ino)
     return status.st_blocks * 512
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from .unsaved import Unsaved, loose_files, repositories, unsaved
-from .walk import Total, total
+from .walk import FILE_SYSTEMS_OWN, Total, files_of
 
 MOST = 40  # repositories that are looked at, so that the line stays short
-_NOT_WORK = (".local", "lost+found")  # what can be installed again, and what file systems keep for themselves
+_NOT_WORK = (".local", *FILE_SYSTEMS_OWN)  # what can be installed again, and what file systems keep for themselves
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ def look(work: Path) -> Contents:
     return Contents(
         unsaved=unsaved(work, directories[:MOST]),
         loose=loose_files(work, [*directories, *_NOT_WORK]),
-        total=total(work, skip=_NOT_WORK[1:]),
+        total=files_of(work),
         more=len(directories[MOST:]),
     )
 

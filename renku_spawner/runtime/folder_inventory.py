@@ -11,8 +11,8 @@ from time import monotonic
 from ..domain.errors import Conflict, Unavailable
 from ..domain.inventory import Inventory, Kind, Orphan, Thing
 from . import process
-from .folders import Folders, is_id
-from .walk import total
+from .folders import Folder, Folders, is_id
+from .walk import files_of
 
 SECONDS = 1.0  # for the sizes of all folders; what takes longer has none
 
@@ -38,9 +38,10 @@ def _things(root: Path, end: float) -> Iterator[Thing]:
 
 
 def _size(folder: Path, end: float) -> str:
+    """The size of the session's files in that folder, as its owner reads it; empty if there is no time for it."""
     if (left := end - monotonic()) <= 0:
         return ""
-    found = total(folder, seconds=left)
+    found = files_of(Folder(folder).work, seconds=left)
     return str(found.bytes) if found.complete else ""
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import disks
-from .walk import Total, total
+from .walk import Total, files_of
 
 _ID = re.compile(r"[a-z][a-z0-9]{11}")  # of a claim, as domain.names makes them
 _DYING = ".removing-"
@@ -75,7 +75,7 @@ class Folders:
 
     def used(self, claim: str) -> Total:
         """Count files and bytes of the working directory, for a few seconds at most."""
-        return total(self.of(claim).work)
+        return files_of(self.of(claim).work)
 
     def remove(self, claim: str) -> None:
         """Delete the folder with all that is in it, read-only directories too; nothing that a link points to or that is

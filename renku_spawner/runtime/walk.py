@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+FILE_SYSTEMS_OWN = ("lost+found",)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Total:
@@ -27,6 +29,12 @@ def total(top: Path, *, skip: Collection[str] = (), entries: int = 200_000, seco
         folder = walk.folders.pop()
         walk.visit(folder, skip if folder == str(top) else ())
     return Total(files=walk.files, bytes=walk.bytes, complete=walk.complete and not walk.folders)
+
+
+def files_of(work: Path, *, seconds: float = 5.0) -> Total:
+    """Count the files of a session, whose working directory is *work*: the one rule for every page and for our
+    extension (`renku_session/size.py`). What they take on disk, without directories, file systems' own and mounts."""
+    return total(work, skip=FILE_SYSTEMS_OWN, seconds=seconds)
 
 
 def disk_of(path: str) -> int | None:

@@ -8,7 +8,9 @@ from typing import Any
 from ..domain import expiry, letter, quantity
 from ..domain.instance import Desired, Instance, Status
 from ..domain.price import Price
+from . import words
 
+_FRESH = timedelta(hours=1)  # the extension counts every half hour
 NOTHING: dict[str, Any] = {"kept": None, "kept_soon": False, "trashed": False, "restore_url": None}
 
 
@@ -16,7 +18,7 @@ def of(instance: Instance, now: datetime, restore_url: str, *, disk: str | None 
     """Of one that is paused or has failed; *disk* is the size that its session asks for, where that is known."""
     if instance.status not in (Status.PAUSED, Status.FAILED) or instance.claim is None:
         return NOTHING
-    said = [each for each in (used(instance, disk), goes(instance, now)) if each]
+    said = [each for each in (used(instance, now, disk), goes(instance, now)) if each]
     trashed = instance.trashed_until is not None
     return {
         "kept": ", ".join(said) or None,
@@ -26,14 +28,16 @@ def of(instance: Instance, now: datetime, restore_url: str, *, disk: str | None 
     }
 
 
-def used(instance: Instance, disk: str | None = None) -> str | None:
-    """`2.3 of 10 GiB used`, as the session itself has last said (decision 19)."""
+def used(instance: Instance, now: datetime, disk: str | None = None) -> str | None:
+    """`2.3 of 10 GiB used`, as the session itself has last said; *counted 3 days ago* where that is long ago."""
     if instance.disk_used is None:
         return None
     size = quantity.size_of(instance.disk_used)
     whole = quantity.size(disk) if disk else ""
     number, _, unit = size.partition(" ")
-    return f"{number if whole.endswith(f' {unit}') else size} of {whole} used" if whole else f"{size} used"
+    said = f"{number if whole.endswith(f' {unit}') else size} of {whole} used" if whole else f"{size} used"
+    at = instance.disk_used_at
+    return said if at is None or now - at < _FRESH else f"{said} (counted {words.ago(at, now)})"
 
 
 def goes(instance: Instance, now: datetime) -> str | None:

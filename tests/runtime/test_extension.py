@@ -6,6 +6,9 @@ from pathlib import Path
 from renku_session import size
 from renku_session.hub import Hub
 
+from renku_spawner.runtime import contents, folder_inventory
+from renku_spawner.runtime.folders import Folders
+
 
 def test_a_size_counts_each_file_once_and_follows_no_link(tmp_path: Path) -> None:
     work, elsewhere = tmp_path / "work", tmp_path / "elsewhere"
@@ -19,6 +22,23 @@ def test_a_size_counts_each_file_once_and_follows_no_link(tmp_path: Path) -> Non
     assert empty is not None and full is not None
     assert 10**6 <= full - empty < 10**6 + 8192
     assert size.of(str(work)) == full
+
+
+def test_one_folder_has_one_size_whoever_counts_it(tmp_path: Path) -> None:
+    folders = Folders(tmp_path)
+    folder = folders.create("abcdefghijkl")
+    for name in ("a/b/c", ".local/lib", "lost+found"):
+        (folder.work / name).mkdir(parents=True)
+    for name in ("a/b/c/data", ".local/lib/package", "lost+found/rest"):
+        (folder.work / name).write_bytes(b"x" * 10**6)
+    os.link(folder.work / "a/b/c/data", folder.work / "again")
+    folder.log.write_bytes(b"x" * 10**6)
+    reported = size.of(str(folder.work))
+    (thing,) = folder_inventory.see(folders).things
+    assert contents.look(folder.work).total.bytes == reported
+    assert int(thing.size) == reported
+    assert folders.used("abcdefghijkl").bytes == reported
+    assert 2 * 10**6 <= (reported or 0) < 2 * 10**6 + 16_384
 
 
 def test_what_is_too_much_to_count_has_no_size(tmp_path: Path, monkeypatch) -> None:
