@@ -15,7 +15,7 @@ from jupyterhub.httpclient import JupyterHubHTTPClient
 from jupyterhub.proxy import ConfigurableHTTPProxy
 from jupyterhub.utils import url_path_join
 
-from . import access_ends, expires, listening, metrics, prepulled
+from . import access_ends, expires, gate, listening, metrics, prepulled
 from .app import Renku
 from .domain.instance import Instance
 from .hub_door import Hand
@@ -37,6 +37,8 @@ async def go_on(hub: Any, renku: Renku) -> None:
             "environments", "to configure environments", partial(environments.configure, renku.parts, renku.configured)
         )
         await hub._start_future
+        # What is added to the application comes before the hub's own handlers.
+        hub.tornado_application.add_handlers(".*", hub.add_url_prefix(hub.hub_prefix, gate.handlers()))
         renku.tasks.append(asyncio.ensure_future(_keep_routes(hub)))
         renku.tasks.append(asyncio.ensure_future(_go_round(hub, renku)))
         await _tried("images", "to look at ready-made images", partial(pins.look_at_ready_made, renku.parts))

@@ -9,6 +9,8 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
+from jupyterhub.apihandlers.users import UserServerAPIHandler
+from jupyterhub.scopes import needs_scope
 from jupyterhub.utils import maybe_future
 from tornado.web import Finish, HTTPError
 
@@ -20,7 +22,7 @@ from .domain.session import SessionSpec
 from .domain.text import one_line
 from .inside import at_gitlab
 from .people import person_of
-from .services import admission, instances, people, records
+from .services import admission, instances, people, records, runs
 from .services.taking import refused
 
 BODY_LIMIT = 16 * 1024  # bytes of a request that starts a server by the hub's own API
@@ -99,6 +101,35 @@ async def require_room(handler: Any, user: Any, name: str) -> None:
     limit_ = await admins(handler)
     if 0 < limit_ <= sum(1 for server in user.orm_spawners if server):
         raise refused("limit_servers", limit=limit_)
+
+
+class ServerHandler(UserServerAPIHandler):
+    """The hub's own calls about a server; it is not removed while somebody's files are in its session.
+
+    The hub's pages say *Delete Server* and would take away only its own row, which comes back by itself.
+    """
+
+    @needs_scope("delete:servers")
+    async def delete(self, user_name: str, server_name: str = "") -> None:
+        body = self.get_json_body()
+        if isinstance(body, dict) and body.get("remove") and is_id(server_name):
+            await _refuse_removal(user_name, server_name)
+        await super().delete(user_name, server_name)
+
+
+async def _refuse_removal(owner: str, name: str) -> None:
+    instance = await runs.recorded(Renku.instance().parts, owner, name)
+    if instance is not None and instance.claim is not None:
+        raise HTTPError(
+            409,
+            f"This session has files of {owner}, which are not deleted here. {owner} deletes them under My sessions,"
+            " with Delete data; the server goes with them.",
+        )
+
+
+def handlers() -> list[tuple[str, type[Any]]]:
+    """The hub's own routes that are answered here instead; below the hub's prefix."""
+    return [(r"/api/users/([^/]+)/servers/([^/]*)", ServerHandler)]
 
 
 async def _refuse(handler: Any) -> None:

@@ -56,8 +56,8 @@ def test_a_call_takes_and_gives_what_the_document_says(name: str):
             assert call.answer.__name__ in operation["responses"]["200"]["description"]
         elif "$ref" in (said := content.get("application/json", {}).get("schema", {})):
             assert schema(said) == of(call.answer, "serialization")[call.answer.__name__]
-        else:
-            assert call.answer is calls.Done
+        else:  # what may also go on for a while (202) ends without a body
+            assert call.answer is calls.Done or len(good) > 1
 
 
 def test_a_client_is_loaded_without_the_hub():

@@ -194,25 +194,36 @@ async def ran(hub, session, name="alice"):
 
 
 @pytest.mark.parametrize("running", [True, False])
-async def test_the_hubs_own_removal_of_a_server_keeps_the_data(renku_hub, running):
+async def test_the_hubs_own_removal_of_a_server_with_data_is_refused_with_words(renku_hub, running):
+    """*Delete Server* on the hub's admin page."""
     hub = await renku_hub()
     session = await hub.session(await hub.project())
     note = await ran(hub, session)
     if not running:
         await ways.pause(hub, session)
         await hub.becomes(session, Status.PAUSED)
+    before = await hub.status(session)
+    hub.user("boss", admin=True)
     server = f"api/users/alice/servers/{session.id}"
-    answer = await hub.client("alice").request("DELETE", server, json={"remove": True})
-    assert answer.status_code in (202, 204), answer.text
-    await hub.becomes(session, Status.PAUSED)
-    await until(lambda: ("alice", session.id) not in ways.rows(hub), why="the hub's row is gone")
+    for name in ("boss", "alice"):
+        answer = await hub.client(name).request("DELETE", server, json={"remove": True})
+        assert answer.status_code == 409, answer.text
+        assert "alice deletes them under My sessions, with Delete data" in answer.json()["message"]
+    assert (await hub.client("carol").request("DELETE", server, json={"remove": True})).status_code == 404
+    assert await hub.status(session) is before
+    assert list(ways.rows(hub)) == [("alice", session.id)]
     assert note.read_text() == "kept"
-    assert ways.marked(hub.parts.workspace) == {}
+    if running:
+        assert (await hub.client("boss").delete(server)).status_code in (202, 204), "the hub's own stop is a pause"
+        await hub.becomes(session, Status.PAUSED)
     await ways.start(hub, session)
     again = await hub.becomes(session, Status.RUNNING)
     assert (hub.parts.workspace / again.claim / "work" / "note.txt") == note
     assert (await ways.delete(hub, session)).status_code == 204
     assert not note.parent.parent.exists()
+    await hub.client("alice").put(server)  # a row without data goes, as the button says
+    assert (await hub.client("boss").request("DELETE", server, json={"remove": True})).status_code == 204
+    assert ways.rows(hub) == {}
 
 
 async def test_a_deleted_user_leaves_the_data_and_the_next_of_that_name_gets_none(renku_hub):
