@@ -3,6 +3,7 @@
 from typing import Any
 
 ADMIN = "/hub/renku/admin"
+PROBLEMS = [{"title": "The new settings are refused.", "text": "cpu: <2000>"}]
 TABS = [
     {"text": text, "icon": "fa-server", "url": url, "current": text == "Instances"}
     for text, url in (("Instances", ADMIN), ("Orphans", f"{ADMIN}/orphans"), ("Audit", f"{ADMIN}/audit"))
@@ -42,12 +43,14 @@ def kind(value: str, **more: Any) -> dict[str, Any]:
 
 
 ORPHANS: dict[str, Any] = {
-    "tabs": TABS, "errors": {}, "unknown": None, "warning": "Another hub may have made them.", "none": False,
+    "tabs": TABS, "problems": PROBLEMS,
+    "errors": {}, "unknown": None, "warning": "Another hub may have made them.", "none": False,
     "kinds": [kind("pod"), kind("claim", more="7 more come."), kind("run", offered=False), kind("record", rows=[])],
     "action": f"{ADMIN}/orphans",
 }  # fmt: skip
 CLAIMS: dict[str, Any] = {
-    "tabs": TABS, "unknown": None, "pods": True, "asked": {"owner": ""}, "count": "2 claims", "size": "20 GiB",
+    "tabs": TABS, "problems": PROBLEMS,
+    "unknown": None, "pods": True, "asked": {"owner": ""}, "count": "2 claims", "size": "20 GiB",
     "action": f"{ADMIN}/claims", "next": f"{ADMIN}/claims?after=x",
     "rows": [CLAIM, CLAIM | {"owner": "", "title": "", "project": None, "status": None, "size": None, "used": None}],
 }  # fmt: skip
@@ -58,7 +61,8 @@ EVENT = {
     "subject": "c3vd6yxn4ubf", "detail": "",
 }  # fmt: skip
 INSTANCES: dict[str, Any] = {
-    "tabs": TABS, "rows": [RUNNING, FAILED], "asked": NOBODY, "statuses": ["running", "failed"], "back": "",
+    "tabs": TABS, "problems": PROBLEMS,
+    "rows": [RUNNING, FAILED], "asked": NOBODY, "statuses": ["running", "failed"], "back": "",
     "reasons": ["crash_oom", "evicted"], "action": f"{ADMIN}/pause", "restore": f"{ADMIN}/restore",
     "next": f"{ADMIN}?after=x",
 }  # fmt: skip
@@ -67,7 +71,8 @@ REASON = {
     "counts": [1, *[0] * 23], "url": f"{ADMIN}?reason=crash_oom",
 }  # fmt: skip
 FAILURES: dict[str, Any] = {
-    "tabs": TABS, "days": DAYS, "rows": [REASON, REASON | {"code": "none", "text": "", "group": "", "url": None}],
+    "tabs": TABS, "problems": PROBLEMS,
+    "days": DAYS, "rows": [REASON, REASON | {"code": "none", "text": "", "group": "", "url": None}],
     "total": 14, "kept": 30,
 }  # fmt: skip
 STARTS = {
@@ -75,11 +80,13 @@ STARTS = {
     "stages": [SPREAD, None],
 }  # fmt: skip
 LAUNCHES: dict[str, Any] = {
-    "tabs": TABS, "stages": ["Queued", "Downloading the image"], "samples": 200, "next": f"{ADMIN}/launches?after=x",
+    "tabs": TABS, "problems": PROBLEMS,
+    "stages": ["Queued", "Downloading the image"], "samples": 200, "next": f"{ADMIN}/launches?after=x",
     "rows": [STARTS, STARTS | {"whole": None, "stages": [None, None]}],
 }  # fmt: skip
 AUDIT: dict[str, Any] = {
-    "tabs": TABS, "rows": [EVENT, EVENT | {"owner": None, "detail": "status=failed"}], "action": f"{ADMIN}/audit",
+    "tabs": TABS, "problems": PROBLEMS,
+    "rows": [EVENT, EVENT | {"owner": None, "detail": "status=failed"}], "action": f"{ADMIN}/audit",
     "asked": {"actor": "", "action": ""}, "next": f"{ADMIN}/audit?after=x",
 }  # fmt: skip
 PAGES: dict[str, tuple[str, dict[str, Any]]] = {
