@@ -12,7 +12,7 @@ from . import pod_contents, pod_download, pod_inventory, pod_processor, pod_stor
 from .domain.errors import Unavailable
 from .domain.instance import Instance, Observed
 from .domain.inventory import Inventory, Orphan
-from .domain.reasons import sentence
+from .domain.reasons import merge_notices, sentence
 from .domain.session import SessionSpec
 from .failures import LaunchFailed
 from .kube import claims, keep
@@ -82,7 +82,7 @@ class ClaimedSpawner(WatchedSpawner):
         expected = instance.last_activity is not None
         notice = await keep.keep(calls, claim, spec, expected=expected)
         storages = pod_storages.notices(spec, self.renku.parts.policy)
-        notices = (*instance.notices, *storages, *([notice.told()] if notice else []))
+        notices = merge_notices(instance.notices, *storages, *([notice.told()] if notice else []))
         staged = await runs.stage(self.renku.parts, instance, Observed.SCHEDULING, notices=notices)
         if staged is None:
             raise LaunchFailed("cancelled")

@@ -109,7 +109,9 @@ class RenkuLocalSpawner(SessionSpawner, SimpleLocalProcessSpawner):
             vet, timeout = way_out.through(guard), self.renku.clone_timeout
             results = await repositories.clone(folder, rows, env=env, vet=vet, timeout=timeout, credentials=credentials)
         notices = _notices(spec, results)
-        return await self._stage(instance, Observed.STARTING, notices=(*instance.notices, *storages, *notices))
+        return await self._stage(
+            instance, Observed.STARTING, notices=reasons.merge_notices(instance.notices, *storages, *notices)
+        )
 
     async def _run(self, spec: SessionSpec, instance: Instance, folder: Folder) -> Instance:
         self.port = random_port()

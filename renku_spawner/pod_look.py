@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from .domain import quantity
+from .domain import quantity, reasons
 from .domain.instance import Instance, Observed
 from .domain.resources import ResourceClass
 from .kube import status
@@ -16,8 +16,7 @@ from .kube.settings import PREFIX
 from .kube.status import Seen
 from .kube.watch import Watch
 
-# Notices of a session that runs, and the one of its start that holds no more once it is seen.
-_OURS = {"restarted_oom", "restarted_crash", "restarts_soon", "node_silent", "cluster_unavailable"}
+_RUNNING = {"restarted_oom", "restarted_crash", "restarts_soon", "node_silent"}  # what is told of a session that runs
 
 
 def look(
@@ -48,6 +47,6 @@ def _asked(watch: Watch, key: str, instance: Instance, classes: Iterable[Resourc
 
 
 def notices(instance: Instance, seen: Seen) -> tuple[Mapping[str, str], ...]:
-    """What was told before, of files and of who started it, and what is seen now."""
-    kept = [notice for notice in instance.notices if notice["code"] not in _OURS]
-    return (*kept, *(notice.told() for notice in seen.notices if notice.code in _OURS))
+    """Return the facts of the start, and what is seen now."""
+    now = [notice.told() for notice in seen.notices if notice.code in _RUNNING]
+    return reasons.merge_notices(instance.notices, *now)

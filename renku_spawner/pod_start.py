@@ -29,7 +29,7 @@ from .services.parts import Parts
 
 _STEPS = {Observed.SCHEDULING, Observed.PULLING, Observed.PREPARING, Observed.STARTING, Observed.WAITING}
 _PATIENT = {Observed.SCHEDULING, Observed.PULLING}  # these may take long and say so
-_DISK = ("volume_pending", "volume_attach", "volume_mount", "data_mount_failed")
+_DISK = {"volume_pending", "volume_attach", "volume_mount", "data_mount_failed"}
 _ASK_AGAIN = 3.0  # seconds between two looks at the claim's events
 
 
@@ -63,7 +63,6 @@ class PodStart:
     storages: Known = field(default_factory=Known)
     stage: Observed = Observed.CREATING  # what is on record
     cloned: bool = False
-    waits: tuple[Mapping[str, str], ...] = ()  # what it is told to wait for now
     claim_events: Sequence[Raw] = ()
     claim_asked: float = field(default_factory=monotonic)
     end: float = field(default_factory=monotonic)
@@ -116,14 +115,15 @@ class PodStart:
         self.instance, self.stage = current, stage
 
     async def _tell(self, look: Look, **known: Any) -> None:
-        """Record a new step, what else is *known*, and what it waits for if that is something else than before."""
+        """Record a new step, what else is *known*, and the notices if others hold than are on record.
+
+        Those on record may be an earlier hub's, so only facts of the start are kept of them.
+        """
         stage = look.seen.stage if look.seen.stage in _STEPS else self.stage
         further, waits = stage is not self.stage, _waits(look)
-        if further or known or waits != self.waits:
+        if further or known or reasons.merge_notices(self.instance.notices, *waits) != self.instance.notices:
             files = await self._missing(stage)
-            kept = tuple(notice for notice in self.instance.notices if notice not in self.waits)
-            self.waits = waits
-            await self.step(stage, notices=(*kept, *files, *waits), **known)
+            await self.step(stage, notices=reasons.merge_notices(self.instance.notices, *files, *waits), **known)
         if further or stage in _PATIENT:
             self._further()
 
@@ -162,10 +162,10 @@ class PodStart:
 
 
 def _waits(look: Look) -> tuple[Mapping[str, str], ...]:
-    """What is not well yet, in the words that it would fail with, and what else is to tell of the step."""
-    failure = look.verdict.failure
-    waiting = [] if failure is None or look.seen.running else [failure]
-    return tuple(notice.told() for notice in (*waiting, *look.seen.notices))
+    """Return what is not well yet, and the other notices of the step."""
+    waiting = None if look.seen.running else look.verdict.notice
+    notices = {notice.code: notice for notice in (*([waiting] if waiting else []), *look.seen.notices)}
+    return tuple(notice.told() for notice in notices.values())
 
 
 def _notice(spec: SessionSpec, row: dict[str, Any]) -> dict[str, str]:

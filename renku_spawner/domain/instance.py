@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from .reasons import merge_notices
 from .status import ACTIVE, STAGES, Desired, Observed, Status, status_of
 
 EXPIRED = "deleted_expired"  # why data go that were not used for long; stands there from when they shall go
@@ -201,7 +202,7 @@ def stopping(instance: Instance, *, ended_reason: str, now: datetime, **said: An
         return replace(stopped(instance, now=now), ended_reason=ended_reason)
     return replace(
         instance, desired=Desired.STOPPED, observed=Observed.TERMINATING, ended_reason=ended_reason, stage_at=now,
-        spent=stages(instance, now), **{"due_at": None, **said},
+        notices=merge_notices(instance.notices), spent=stages(instance, now), **{"due_at": None, **said},
     )  # fmt: skip
 
 
@@ -210,7 +211,7 @@ def stopped(instance: Instance, *, now: datetime) -> Instance:
     desired = Desired.DELETED if instance.desired is Desired.DELETED else Desired.STOPPED
     return replace(
         instance, slot=None, desired=desired, observed=Observed.ABSENT, url=None, deadline=None, paused_at=now,
-        spent=None, turn=None, due_at=None, awake_until=None, without_storages=(),
+        notices=(), spent=None, turn=None, due_at=None, awake_until=None, without_storages=(),
     )  # fmt: skip
 
 
@@ -222,9 +223,10 @@ def failed(
     *storages* are directories of those that it failed for.
     """
     ended, without = stopped(instance, now=now), instance.without_storages
+    facts = merge_notices(instance.notices)  # a repository or storage that was missing may be why
     return replace(
         ended, reason=reason, message=message, advice=advice, ended_reason=reason,
-        failed_storages=tuple(dict.fromkeys([*without, *storages])) if storages else (),
+        failed_storages=tuple(dict.fromkeys([*without, *storages])) if storages else (), notices=facts,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ metrics and `SpawnException.reason` carry, the code is stored and shown.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -98,6 +99,7 @@ _TABLE = (
     Reason("volume_pending", Group.VOLUME, "The disk could not be created: {message}", "Try again; if it happens again, tell an admin."),
     Reason("volume_attach", Group.VOLUME, "The disk is still attached to another machine.", "This often ends by itself; else try again later."),
     Reason("volume_mount", Group.VOLUME, "The disk could not be mounted: {message}", "Try again; if it happens again, tell an admin."),
+    Reason("sandbox_failed", Group.PLATFORM, "The machine could not prepare the session: {message}", "Try again; if it happens again, tell an admin."),
     Reason("data_mount_failed", Group.VOLUME, "The storage {storages} could not be mounted: {message}", "Start without it, or ask an editor of the project to check it and its credentials."),
     Reason("in_the_way", Group.PLATFORM, "Something else on the cluster has the name {name}, which this session needs.", "Tell an admin."),
     Reason("config_error", Group.PLATFORM, "Part of the session's configuration is missing: {message}", "Try again; if it happens again, tell an admin."),
@@ -138,6 +140,14 @@ _TABLE = (
     Reason("image_unverified", Group.IMAGE, "The image {image} could not be checked: its registry does not answer.", "It may still work; the check is repeated."),
     Reason("pulling", Group.IMAGE, "The image {image} is being downloaded.", "The first time on a machine takes longest."),
     Reason("scaling_up", Group.SCHEDULE, "A new machine is being started for this session.", "This takes some minutes."),
+    Reason("node_joining", Group.SCHEDULE, "A new machine is joining the cluster.", "The session starts as soon as it is ready."),
+    Reason("making_room", Group.SCHEDULE, "Room is being made for this session.", "This takes a minute or two."),
+    Reason("setting_up", Group.PLATFORM, "The machine is preparing the session.", "This usually takes some seconds."),
+    Reason("pull_again", Group.IMAGE, "The image {image} could not be downloaded at once.", "It is tried again."),
+    Reason("disk_creating", Group.VOLUME, "The disk is being created.", "This takes some seconds to minutes."),
+    Reason("disk_mounting", Group.VOLUME, "The disk is being mounted.", "This usually takes some seconds."),
+    Reason("disk_attaching", Group.VOLUME, "The disk is being brought to the session's machine.", "Where another machine has just had it, this takes some minutes."),
+    Reason("storage_mounting", Group.VOLUME, "The storage {storages} is being mounted.", "This usually takes some seconds."),
     Reason("restarted_oom", Group.CRASH, "Restarted: out of memory, limit {limit}.", "Try a larger class."),
     Reason("restarted_crash", Group.CRASH, "Restarted: the program had ended with code {exit_code}.", "See the last lines of its log."),
     Reason("restarts_soon", Group.CRASH, "The program has ended with code {exit_code}, and is started again within five minutes.", "See the last lines of its log."),
@@ -161,6 +171,24 @@ _TABLE = (
 )  # fmt: skip
 
 REASONS = {reason.code: reason for reason in _TABLE}
+
+# Notices that are facts of a start, true as long as what it started runs. All others tell what is observed at the
+# moment: they are derived anew at each look and are never kept from an earlier one.
+FACTS_OF_A_START = frozenset({
+    "started_by", "image_unverified", "storages_left_out", "storage_not_here", "storage_slow", "storage_unprotected",
+    "volume_resize", "clone_failed", "clone_auth", "clone_ref", "clone_disk_full", "clone_in_the_way",
+})  # fmt: skip
+
+
+def merge_notices(before: Iterable[Mapping[str, str]], *now: Mapping[str, str]) -> tuple[Mapping[str, str], ...]:
+    """Return the facts of a start among the notices *before*, then those that hold *now*, each once."""
+    facts = [notice for notice in before if notice["code"] in FACTS_OF_A_START]
+    return tuple({_identity(notice): notice for notice in (*facts, *now)}.values())
+
+
+def _identity(notice: Mapping[str, str]) -> tuple[str, str]:
+    """One code may be told of several storages or repositories, but there is one disk that could not grow."""
+    return notice["code"], "" if notice["code"] == "volume_resize" else notice["title"]
 
 
 class _Values(dict[str, object]):

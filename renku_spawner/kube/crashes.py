@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..domain import reasons
+from . import messages
 from .asked import Asked
 from .objects import Container, End, words
-from .verdict import AT_ONCE, HEALS_OFTEN, SIGHTINGS_APART, THIRD, Failure
+from .verdict import AT_ONCE, HEALS_OFTEN, THIRD, Failure
 
 _USUAL = {"", "ContainerCreating", "PodInitializing"}
-_ROOT = re.compile(r"run as root|non-root|runAsNonRoot|runAsUser", re.IGNORECASE)
 _ABSENT = re.compile(r"no such file or directory|executable file not found|not found in \$PATH", re.IGNORECASE)
 _HUBS_SERVERS = {"jupyterhub-singleuser", "jupyter-labhub", "jupyterhub-singleuser.exe"}
-_OURS_MADE_LATE = 30.0  # the kubelet looks again after some seconds, not when a Secret comes
 _UNHEALABLE = {"command_not_found", "command_not_executable", "no_jupyter", "image_platform_mismatch"}
 _MAY_MISS_THE_HUB = {"crash_exit", "hub_unreachable"}
 _STARTING_FAILED = {"CreateContainerError", "RunContainerError", "StartError", "ContainerCannotRun"}
@@ -25,7 +24,7 @@ def failure(container: Container, asked: Asked, *, policy: str = "OnFailure") ->
     """Why the container does not run; *policy* is the pod's restart policy."""
     if container.running:
         return None
-    if container.waiting == "CreateContainerConfigError":
+    if container.waiting == messages.CONFIGURATION:
         return _configuration(container.message, asked)
     if container.waiting == "CrashLoopBackOff" or container.ended:
         return _ended(container, asked, policy)
@@ -39,14 +38,9 @@ def failure(container: Container, asked: Asked, *, policy: str = "OnFailure") ->
 
 
 def _configuration(message: str, asked: Asked) -> Failure | None:
-    """Heals by itself when what is missing comes, so the second sighting is final (decision 28)."""
-    if any(name in message for name in asked.making):
-        return None
-    if _ROOT.search(message):
-        return Failure(code="image_root", values={"image": asked.image}, after=SIGHTINGS_APART)
-    late = any(name in message for name in asked.ours)
-    after = _OURS_MADE_LATE if late else SIGHTINGS_APART
-    return Failure(code="config_error", values={"message": words(message, "CreateContainerConfigError")}, after=after)
+    """Heals by itself when what is missing comes."""
+    told = {"message": words(message, messages.CONFIGURATION), "image": asked.image}
+    return messages.explain(messages.CONFIGURATION, message, asked, values=told)
 
 
 def _ended(container: Container, asked: Asked, policy: str) -> Failure | None:

@@ -6,9 +6,10 @@ asked, its answer is better (decision in the closed table).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from dataclasses import replace
 
+from . import messages
 from .asked import Asked
 from .objects import Container, Raw, count, words
 from .verdict import AT_ONCE, Failure
@@ -20,13 +21,6 @@ FINAL = {
     "SignatureValidationFailed": "image_rejected",
     "ImageInspectError": "image_rejected",
 }
-# In this order, since the message for another platform also says "not found".
-_SAYINGS = (
-    ("image_platform_mismatch", r"no match(ing manifest)? for (platform|\w+/\w+)|exec format error"),
-    ("image_denied", r"access denied|authorization failed|authentication required|\b40[13]\b|no basic auth"),
-    ("registry_unreachable", r"i/o timeout|no such host|connection refused|connection reset|DeadlineExceeded|TLS hand"),
-    ("image_not_found", r"not found|NotFound|MANIFEST_UNKNOWN|NAME_UNKNOWN|\b404\b"),
-)
 _SECOND = 2
 _WITHOUT_EVENTS = 60.0  # the second try comes after 10 s; without events nobody can count
 
@@ -39,15 +33,17 @@ def failure(container: Container, events: Sequence[Raw], asked: Asked) -> Failur
     if container.waiting not in RETRIED:
         return None
     values = {"image": asked.image, "message": words(container.message, container.waiting)}
-    return Failure(code=code(container.message), values=values, after=_patience(container, events))
+    found = messages.explain(messages.PULL, container.message, asked, values=values)
+    after = _patience(container, events)
+    if found is None or after == AT_ONCE:
+        return found and replace(found, after=AT_ONCE, progress="", quiet=0.0)
+    return replace(found, after=after)
 
 
 def code(message: str) -> str:
-    """The reason for which a download failed."""
-    for reason, saying in _SAYINGS:
-        if re.search(saying, message, re.IGNORECASE):
-            return reason
-    return "image_pull_failed"
+    """Return the reason for which a download failed."""
+    row = messages.find(messages.PULL, message)
+    return row.code if row else "image_pull_failed"
 
 
 def _patience(container: Container, events: Sequence[Raw]) -> float | None:

@@ -125,8 +125,9 @@ def _before(pod: Raw, before: Sequence[Container], events: Sequence[Raw], asked:
         if found is not None:
             message = found.values.get("message") or container.waiting or found.code
             return Failure(
-                code="setup_broken", values={"container": container.name, "message": message}, after=found.after
-            )
+                code="setup_broken", values={"container": container.name, "message": message}, after=found.after,
+                progress="setting_up" if found.progress else "", quiet=found.quiet,
+            )  # fmt: skip
     return None
 
 
@@ -145,7 +146,7 @@ def _notices(
     found = []
     if stage is Observed.TERMINATING and _stuck(pod, asked):
         found.append(Notice(code="stuck_terminating"))
-    if stage is Observed.SCHEDULING and matching(events, "TriggeredScaleUp"):
+    if stage is Observed.SCHEDULING and waits.is_scaling_up(events):
         found.append(Notice(code="scaling_up"))
     if stage is Observed.PULLING:
         found += _pulling(main, events, asked)

@@ -29,18 +29,29 @@ class Notice:
 @dataclass(frozen=True, kw_only=True)
 class Failure(Notice):
     """Something wrong. It is final once it has lasted `after` seconds; None never by lasting, only by
-    what is seen next. Until then it is told as what the start waits for."""
+    what is seen next. Until then it is told as what the start waits for: for its first `quiet` seconds
+    in the words of `progress`, since it heals by itself."""
 
     after: float | None = AT_ONCE
+    progress: str = ""
+    quiet: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """A failure, since when (any monotonic clock, seconds), and whether it is final."""
+    """A failure, since when (any monotonic clock, seconds), how long it has lasted, and whether it is final."""
 
     failure: Failure | None = None
     since: float = 0.0
+    lasted: float = 0.0
     final: bool = False
+
+    @property
+    def notice(self) -> Notice | None:
+        """What to tell of it as long as it is not final."""
+        if self.failure is None or not self.failure.progress or self.lasted >= self.failure.quiet:
+            return self.failure
+        return Notice(code=self.failure.progress, values=self.failure.values)
 
 
 def judge(failure: Failure | None, before: Verdict, now: float) -> Verdict:
@@ -49,4 +60,6 @@ def judge(failure: Failure | None, before: Verdict, now: float) -> Verdict:
         return Verdict(since=now)
     same = before.failure is not None and before.failure.code == failure.code
     since = before.since if same else now
-    return Verdict(failure=failure, since=since, final=failure.after is not None and now - since >= failure.after)
+    lasted = now - since
+    final = failure.after is not None and lasted >= failure.after
+    return Verdict(failure=failure, since=since, lasted=lasted, final=final)

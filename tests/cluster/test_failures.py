@@ -7,6 +7,7 @@ import pytest
 from renku_spawner import spawner
 from renku_spawner.domain.instance import Status
 from renku_spawner.domain.repository import NewRepository
+from tests.fakes.kube import HEALING, Trouble
 from tests.fixtures.fair import Stopwatch
 from tests.fixtures.renku import IMAGES, until
 
@@ -347,5 +348,48 @@ async def test_a_cluster_that_is_slow_to_make_the_pod_is_told_and_waited_for(on_
     await start(it, session)
     await notice(it, session, "cluster_unavailable")
     answered.set()
+    running = await it.hub.becomes(session, Status.RUNNING)
+    assert running.notices == ()
+
+
+# What heals by itself: the words of progress that its owner reads meanwhile.
+PROGRESS = {
+    "node authoriser": ("disk_mounting", "The disk is being mounted."),
+    "secret cache": ("setting_up", "The machine is preparing the session."),
+    "attach": ("disk_attaching", "The disk is being brought to the session's machine."),
+    "sandbox": ("setting_up", "The machine is preparing the session."),
+}
+
+
+@pytest.mark.parametrize("case", sorted(PROGRESS))
+async def test_what_heals_by_itself_is_told_as_progress_and_the_session_runs(on_cluster, case):
+    it = await on_cluster()
+    session = await it.hub.session(await it.hub.project())
+    trouble = Trouble(HEALING[case].reason, HEALING[case].message)
+    it.cluster.troubles.append(trouble)
+    await start(it, session)
+    code, title = PROGRESS[case]
+    told = await notice(it, session, code)
+    instance = await it.hub.instance(session)
+    assert (told["title"], [each["code"] for each in instance.notices]) == (title, [code])
+    trouble.healed.set()
+    running = await it.hub.becomes(session, Status.RUNNING)
+    assert running.notices == ()
+
+
+async def test_a_provisioner_at_work_is_told_as_progress_and_one_that_failed_in_its_own_words(on_cluster):
+    it = await on_cluster()
+    session = await it.hub.session(await it.hub.project())
+    it.cluster.provisioning = asyncio.Event()
+    await start(it, session)
+    told = await notice(it, session, "disk_creating")
+    assert told["title"] == "The disk is being created."
+    (claim,) = it.claims()
+    said = "failed to provision volume: rpc error: code = ResourceExhausted desc = no room in the pool"
+    it.cluster.controllers.event(claim, "ProvisioningFailed", said, "Warning", component="csi")
+    told = await notice(it, session, "volume_pending")
+    assert "no room in the pool" in told["title"]
+    assert [each["code"] for each in (await it.hub.instance(session)).notices] == ["volume_pending"]
+    it.cluster.provisioning.set()
     running = await it.hub.becomes(session, Status.RUNNING)
     assert running.notices == ()

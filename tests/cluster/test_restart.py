@@ -1,6 +1,8 @@
 """The hub ends at every step of a start and of an end, and comes back, with or without a cluster to ask."""
 
 import asyncio
+import os
+import signal
 
 import pytest
 
@@ -345,3 +347,53 @@ async def test_a_program_that_found_no_hub_is_tried_again_when_there_is_one(own)
     await own.do(own_until, lambda: opened(own), seconds=60, why="it is there again")
     assert await own.do(own.hub.statuses) == {"Explore": "running"}
     assert uids_of(own.pods()) == uids_of([pod])
+
+
+GRACEFUL = f"{CONFIG}\nc.JupyterHub.cleanup_servers = False\n"
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "ended"])
+async def test_notices_of_an_earlier_hub_do_not_outlive_what_they_tell(tmp_path, monkeypatch, how):
+    async with own_hub(tmp_path, monkeypatch, GRACEFUL) as own:
+        downloaded = asyncio.Event()
+        for title, case in (("pulling", "image-large-pull"), ("unplaced", "unschedulable-cpu")):
+            await own.session(title)
+            own.kubelet.plan(
+                case, lambda pod, title=title: own.ids[title] in str(pod["metadata"]["labels"]),
+                held={"Pulled": downloaded} if title == "pulling" else {},
+            )  # fmt: skip
+            await own.act(title, "start")
+        waiting = {"pulling": ["pulling"], "unplaced": ["unschedulable_resources"]}
+        await notices_become(own, waiting)
+        os.kill(own.hub.process.pid, how)
+        await own.do(own.hub.process.wait, 60)
+        await own.do(own.hub.start)
+        assert await own.do(own.hub.statuses) == {"pulling": "launching", "unplaced": "launching"}
+        (pod,) = own.pods("unplaced")
+        (placed,) = pod["status"]["conditions"]
+        own.cluster.put_status(
+            pod, conditions=[placed | {"message": "0/1 nodes are available: 1 Insufficient memory."}]
+        )
+        await until(lambda: told(own, "unplaced"), why="the other words of the scheduler")
+        await notices_become(own, waiting)
+        downloaded.set()
+        pod = await until(lambda: next((pod for pod in own.pods("pulling") if pod["status"].get("podIP")), None))
+        async with answering(pod):
+            await own.become({"pulling": "running"})
+            await own.do(own.hub.ask, "POST", f"renku/sessions/{own.ids['unplaced']}/pause")
+            await own.become({"unplaced": "paused"})
+            await notices_become(own, {"pulling": [], "unplaced": []})
+
+
+async def told(own, title):
+    found = (await own.do(own.hub.instances))[title]["notices"]
+    return any("Insufficient memory" in notice["title"] for notice in found)
+
+
+async def notices_become(own, expected):
+    async def there():
+        found = await own.do(own.hub.instances)
+        codes = {title: [notice["code"] for notice in found[title]["notices"]] for title in expected}
+        return codes == expected
+
+    await until(there, why=str(expected))

@@ -8,7 +8,7 @@ from traitlets.config import Config
 
 from renku_spawner.domain.instance import Status
 from renku_spawner.domain.storage import Credentials, NewStorage
-from renku_spawner.kube import waits
+from renku_spawner.kube import messages
 from renku_spawner.services import storages
 from tests.cluster.test_operating import OLD, ORPHANS
 from tests.cluster.test_rights import asked, become, refused, rights, with_the_role
@@ -125,7 +125,7 @@ async def test_what_opens_a_remote_is_found_and_removed_when_its_pod_went_withou
 
 
 async def test_a_remote_that_cannot_be_mounted_is_named_and_left_out_of_the_next_start(it, tmp_path, monkeypatch):
-    monkeypatch.setattr(waits, "_DATA", 1.0)
+    monkeypatch.setattr(messages, "_STORAGE", 1.0)
     project = await it.hub.project()
     (tmp_path / "served").mkdir()
     with served("webdav", tmp_path / "served") as port:

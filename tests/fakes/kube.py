@@ -6,6 +6,7 @@ import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -44,6 +45,38 @@ class Kubelet(Protocol):
     async def close(self) -> None: ...
 
 
+@dataclass
+class Trouble:
+    """An event that a kubelet repeats instead of starting a pod, until it is `healed`; `{claim}` is the pod's first."""
+
+    reason: str
+    message: str
+    healed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+# Messages of a real kubelet 1.33 about what heals by itself.
+HEALING = {
+    "node authoriser": Trouble(
+        "FailedMount",
+        'MountVolume.SetUp failed for volume "renku-work" : failed to fetch PVC from API server: '
+        'persistentvolumeclaims "{claim}" is forbidden: User "system:node:knode" cannot get resource '
+        '"persistentvolumeclaims" in API group "" '
+        "in the namespace \"sessions\": no relationship found between node 'knode' and this object",
+    ),
+    "secret cache": Trouble(
+        "FailedMount",
+        'MountVolume.SetUp failed for volume "renku-clone" : failed to sync secret cache: timed out waiting for the '
+        "condition",
+    ),
+    "attach": Trouble("FailedAttachVolume", 'Multi-Attach error for volume "pvc-1" Volume is already used by pod(s) x'),
+    "sandbox": Trouble(
+        "FailedCreatePodSandBox",
+        "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox: plugin "
+        'type="cilium-cni" failed (add): unable to connect to Cilium agent',
+    ),
+}
+
+
 class FakeCluster:
     """A cluster of one node.
 
@@ -62,6 +95,8 @@ class FakeCluster:
         self.users = {"admin-token": "admin", "hub-token": "hub"}
         self.rules: dict[str, kube_admission.Rules] = {"admin": kube_admission.EVERYTHING, "hub": HUB_ROLE}
         self.node_lost = False
+        self.provisioning: asyncio.Event | None = None  # set: what a provisioner waits for before it makes a volume
+        self.troubles: list[Trouble] = []
         self.guarded: dict[str, str] = {}  # PodDisruptionBudget by name of a pod whose eviction it forbids
         self.requests: list[Request] = []
         self.tasks: set[asyncio.Task[None]] = set()

@@ -66,7 +66,16 @@ class Controllers:
         else:
             if can.get("secret"):
                 await self.wait_for_secret(claim)
+            await self.wait_for_provisioner(claim)
             await self.bind(claim, {})
+
+    async def wait_for_provisioner(self, claim: Object) -> None:
+        if self.cluster.provisioning is not None:
+            text = f"Waiting for a volume to be created either by the external provisioner '{PROVISIONER}' or manually"
+            text += " by the system administrator. If volume creation is delayed, please verify that the provisioner is"
+            text += " running and correctly registered."
+            self.event(claim, "ExternalProvisioning", text, component="persistentvolume-controller")
+            await self.cluster.provisioning.wait()
 
     async def wait_for_secret(self, claim: Object) -> None:
         """As the external provisioner of csi-rclone, whose class takes the Secret from the claim's annotation."""

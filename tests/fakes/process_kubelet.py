@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from .process_env import Machine, MountError, View
 from .process_root import RootView
 
 if TYPE_CHECKING:
-    from .kube import FakeCluster
+    from .kube import FakeCluster, Trouble
 
 Object = dict[str, Any]
 REMADE = 6.0  # seconds until a sandbox that was killed is there again, as recorded
@@ -99,6 +100,8 @@ class ProcessPod:
 
     async def mounted(self) -> None:
         """Wait until every volume can be mounted; nothing but events tells of it."""
+        for trouble in self.cluster.troubles:
+            await self.troubled(trouble)
         event: Object | None = None
         while True:
             try:
@@ -130,6 +133,19 @@ class ProcessPod:
         self.ip = self.sandbox = self.machine.ip = self.kubelet.address()
         self.remade = None
         remade.set()
+
+    async def troubled(self, trouble: "Trouble") -> None:
+        """Repeat the event until it heals; it stays afterwards, as events do."""
+        event: Object | None = None
+        while not trouble.healed.is_set():
+            if event is None:
+                message = trouble.message.replace("{claim}", claims(self.pod)[0])
+                event = self.event(trouble.reason, message, "Warning")
+            else:
+                event = self.cluster.controllers.again(event, count=event["count"] + 1)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    await trouble.healed.wait()
 
     async def end(self, task: asyncio.Task[None], grace: float) -> None:
         """End all containers: SIGTERM, and after `grace` (true seconds) SIGKILL."""

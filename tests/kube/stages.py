@@ -124,8 +124,8 @@ STAGES = {
     ],
     "happy-path-no-probe": [
         "scheduling",
-        "scheduling volume_lost@10",
-        "scheduling volume_pending@600",
+        "scheduling volume_lost@10 ~disk_creating:10",
+        "scheduling volume_pending@600 ~disk_creating:120",
         "preparing",
         "starting",
         "waiting+",
@@ -198,18 +198,18 @@ STAGES = {
     "image-registry-no-answer": [
         "scheduling",
         "preparing",
-        "pulling registry_unreachable@later",
+        "pulling registry_unreachable@later ~pull_again:60",
     ],
     "image-registry-refused": [
         "scheduling",
         "preparing",
-        "pulling registry_unreachable@later",
+        "pulling registry_unreachable@later ~pull_again:60",
         "pulling registry_unreachable@0",
     ],
     "image-registry-unresolvable": [
         "scheduling",
         "preparing",
-        "pulling registry_unreachable@later",
+        "pulling registry_unreachable@later ~pull_again:60",
         "pulling registry_unreachable@0",
     ],
     "image-wrong-platform": [
@@ -289,19 +289,19 @@ STAGES = {
     ],
     "pvc-created-after-pod": [
         "scheduling",
-        "scheduling volume_lost@10",
+        "scheduling volume_lost@10 ~disk_creating:10",
         "preparing",
         "waiting+",
     ],
     "pvc-immediate-class": [
         "scheduling",
-        "scheduling volume_pending@600",
+        "scheduling volume_pending@600 ~disk_creating:120",
         "preparing",
         "waiting+",
     ],
     "pvc-unknown-claim": [
         "scheduling",
-        "scheduling volume_lost@10",
+        "scheduling volume_lost@10 ~disk_creating:10",
     ],
     "pvc-unknown-storage-class": [
         "scheduling volume_pending@600",

@@ -15,6 +15,7 @@ from renku_spawner.kube.asked import Asked
 from renku_spawner.kube.crashes import with_log
 from renku_spawner.kube.refusal import refusal
 from renku_spawner.kube.status import read
+from renku_spawner.kube.verdict import Verdict, judge
 
 from .stages import STAGES
 from .test_status import ASKED, NOON, ended, event, failure, last, pod, waits
@@ -52,6 +53,19 @@ def pulling_too_long() -> str:
     return too_late(at, limit=3600, image="quay.io/ada/image:1").reason
 
 
+def healing(found: Any, *events: Any, **about: Any) -> str:
+    """Return the words of progress that the first look at it has."""
+    seen = read(found, events, Asked(**{**vars(ASKED), **about}))
+    notice = judge(seen.failure, Verdict(), 0).notice
+    assert notice is not None
+    return notice.code
+
+
+def unplaced(message: str, **status: Any) -> Any:
+    said = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    return pod(spec={"nodeName": None}, conditions=[said], **status)
+
+
 def stuck() -> str:
     """Asked to end at noon, and still there a minute later."""
     asked = Asked(image="quay.io/ada/image:1", now=NOON + timedelta(minutes=1))
@@ -86,6 +100,7 @@ READ: dict[str, Callable[[], str]] = {
     "volume_mount": lambda: told(STARTING, event("FailedMount", "MountVolume.SetUp failed: exit status 32")),
     "volume_resize": lambda: noticed(STARTING, event("VolumeResizeFailed", "no room in the pool")),
     "config_error": lambda: recorded("secret-missing-key"),
+    "sandbox_failed": lambda: told(STARTING, event("FailedCreatePodSandBox", "no network")),
     "setup_broken": lambda: recorded("init-fails-never"),
     "create_error": lambda: told(waits("CreateContainerError", "context deadline exceeded")),
     "command_not_found": lambda: recorded("start-command-not-found"),
@@ -109,6 +124,20 @@ READ: dict[str, Callable[[], str]] = {
     # beside
     "pulling": lambda: noticed(STARTING, event("Pulling", involvedObject={"fieldPath": "spec.containers{notebook}"})),
     "scaling_up": lambda: noticed(pod(spec={"nodeName": None}), event("TriggeredScaleUp")),
+    "node_joining": lambda: healing(unplaced("1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }")),
+    "making_room": lambda: healing(unplaced("1 Insufficient cpu", nominatedNodeName="n1")),
+    "setting_up": lambda: healing(STARTING, event("FailedCreatePodSandBox", "no network")),
+    "pull_again": lambda: healing(waits("ErrImagePull", "dial tcp: i/o timeout"), event("Pulling")),
+    "disk_creating": lambda: healing(unplaced("pod has unbound immediate PersistentVolumeClaims")),
+    "disk_mounting": lambda: healing(
+        STARTING, event("FailedMount", "no relationship found between node 'n1' and this")
+    ),
+    "disk_attaching": lambda: healing(STARTING, event("FailedAttachVolume", "Multi-Attach error for volume")),
+    "storage_mounting": lambda: healing(
+        STARTING,
+        event("FailedMount", "claim-of-data: timed out waiting for the condition"),
+        storages={"claim-of-data": "data"},
+    ),
     "restarted_crash": lambda: last("liveness-failing").notices[0].code,
     "restarts_soon": lambda: last("exit-1-onfailure", was_ready=True).notices[0].code,
     "restarted_oom": lambda: noticed(

@@ -36,6 +36,7 @@ def shown(seen: Seen) -> str:
     parts = [f"{seen.stage}{'+' if seen.running else ''}"]
     if failure := seen.failure:
         parts.append(f"{failure.code}@{'later' if failure.after is None else format(failure.after, 'g')}")
+        parts += [f"~{failure.progress}:{failure.quiet:g}"] if failure.progress else []
     return " ".join([*parts, *(f"!{notice.code}" for notice in seen.notices)])
 
 
