@@ -125,6 +125,9 @@ class ClaimedSpawner(WatchedSpawner):
         watch, spread = await self._start_watching_pods(), self.enable_user_namespaces
         return await pod_inventory.see(watch, self._impatient, self.hub_label, spread=spread)
 
+    async def nodes(self) -> dict[str, str]:
+        return await pod_inventory.nodes(await self._start_watching_pods(), spread=self.enable_user_namespaces)
+
     async def remove(self, orphan: Orphan) -> None:
         await pod_inventory.remove(self._impatient, orphan)
 

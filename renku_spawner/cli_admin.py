@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from itertools import groupby
 from typing import Any
 
@@ -24,6 +25,7 @@ from .domain.names import is_id
 from .domain.text import folded
 
 _ADMINS = "The hub offers this to admins of Renku only."
+_LOOK_SECONDS = 1.0  # between two looks at what is left of what is being paused
 _AT_ONCE = 200  # orphans that the API removes in one call
 _STATES = ("draft", "active", "deprecated", "archived", "all")
 _STATUSES = ("launching", "running", "paused", "failed", "stopping", "unknown")
@@ -64,9 +66,14 @@ def _operating(commands: Any) -> None:
     ):
         found.add_argument(f"--{name}", default="", metavar=name.upper(), help=f"only those {text}")
     found.add_argument("--json", action="store_true", help="as the API gives them")
-    pause = cli_base.add(instances, "pause", _pause, "pause somebody's; its owner reads that an admin did it")
-    pause.add_argument("username", metavar="USER")
-    pause.add_argument("session", metavar="ID", help="of the session")
+    text = "pause one, or all of a node or of the hub; owners read that an admin did it, and why"
+    pause = cli_base.add(instances, "pause", _pause, text)
+    pause.add_argument("username", metavar="USER", nargs="?", default="")
+    pause.add_argument("session", metavar="ID", nargs="?", default="", help="of the session")
+    pause.add_argument("--node", default="", metavar="NODE", help="pause all sessions of this node")
+    pause.add_argument("--all", action="store_true", help="pause all sessions of the hub")
+    pause.add_argument("--dry-run", action="store_true", help="with --node or --all: only say how many those are")
+    pause.add_argument("--yes", action="store_true", help="with --node or --all: without asking")
     orphans = cli_base.add(commands, "orphans", _orphans, "pods, claims, folders and records that belong to nothing")
     kinds = ("pod", "claim", "folder", "storage", "run", "record")
     orphans.add_argument("--kind", choices=kinds, help="only those of this kind")
@@ -137,11 +144,48 @@ def _instance(each: AdminInstanceAnswer) -> dict[str, Any]:
 
 
 def _pause(parsed: argparse.Namespace) -> None:
+    one = bool(parsed.username or parsed.session)
+    if one + bool(parsed.node) + parsed.all != 1:
+        raise Ended("Name a user and a session, or --node, or --all.", Exit.USAGE)
+    if not one:
+        _pause_all(parsed)
+        return
     if not is_id(parsed.session):
         raise Ended("Name the session by its id, as `renku-spawner instances list` has it.", Exit.USAGE)
     with cli_reach.connected(parsed, hidden=f"There is no such instance, or: {_ADMINS}") as hub:
         hub.pause_for(parsed.username, parsed.session)
     print(f"{safe(parsed.username)}'s session is being paused.")
+
+
+def _pause_all(parsed: argparse.Namespace) -> None:
+    where = f"on {safe(parsed.node)}" if parsed.node else "on this hub"
+    node = parsed.node or None
+    with cli_reach.connected(parsed, hidden=_ADMINS) as hub:
+        count = hub.pause_all(node, dry_run=True)
+        print(f"{count} {'session runs or starts' if count == 1 else 'sessions run or start'} {where}.")
+        if parsed.dry_run or not count:
+            return
+        if not parsed.yes:
+            cli_base.confirm(f"pause {count}", "Their programs end; files stay, and their owners can resume them.")
+        _wait_for_the_end(hub, node, hub.pause_all(node))
+
+
+def _wait_for_the_end(hub: Client, node: str | None, count: int) -> None:
+    """Say each time that fewer are left."""
+    before = count
+    while left := _left(hub, node):
+        if left < before:
+            print(f"{count - left} of {count} are paused.", flush=True)
+        before = min(before, left)
+        time.sleep(_LOOK_SECONDS)
+    print("All are paused.")
+
+
+def _left(hub: Client, node: str | None) -> int:
+    found = hub.nodes()
+    if found.unknown and node is not None:
+        raise Ended(f"{found.unknown} The pauses go on.")
+    return sum(each.sessions + each.stopping for each in found.items if node in (None, each.node))
 
 
 def _orphans(parsed: argparse.Namespace) -> None:

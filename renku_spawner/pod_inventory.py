@@ -9,7 +9,9 @@ from .domain.inventory import Inventory, Kind, Orphan
 from .domain.reasons import sentence
 from .kube import inventory
 from .kube.calls import Calls, Denied
+from .kube.objects import dig
 from .kube.storages import STORAGE
+from .kube.vanish import RUN
 from .kube.watch import Watch
 
 PATIENCE = 2.0  # seconds for all tries of a call
@@ -37,6 +39,18 @@ async def see(watch: Watch, calls: Calls, hub: str, *, spread: bool) -> Inventor
         return Inventory(unknown=sentence("cluster_unavailable"))
     things = (*inventory.pods(watch.pods.values(), hub), *claims)
     return Inventory(things=things, warning=None if hub else _NO_LABEL)
+
+
+async def nodes(watch: Watch, *, spread: bool) -> dict[str, str]:
+    """Return the nodes of the pods of sessions, by the id of the run. Raises Unavailable."""
+    if spread:
+        raise Unavailable(_SPREAD)
+    try:
+        await _in_sight(watch)
+    except TimeoutError:
+        raise Unavailable(sentence("cluster_unavailable"), code="cluster_unavailable") from None
+    found = ((dig(pod, "metadata", "labels", RUN), dig(pod, "spec", "nodeName")) for pod in watch.pods.values())
+    return {run: node for run, node in found if run and node}
 
 
 async def _in_sight(watch: Watch) -> None:

@@ -64,6 +64,13 @@ class Runner:
         """All that is there of everybody's sessions, whoever this spawner is for. Raises nothing."""
         raise NotImplementedError
 
+    async def nodes(self) -> Mapping[str, str]:
+        """Return the nodes of running sessions, by the id of the run; empty where there are no nodes.
+
+        Raises Unavailable: they cannot be told now.
+        """
+        return {}
+
     async def remove(self, orphan: Orphan) -> None:
         """Remove that very thing, which no record names. Raises Unavailable."""
         raise NotImplementedError

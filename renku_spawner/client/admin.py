@@ -55,6 +55,15 @@ class Admin(Connected):
         """Pause somebody's instance; its owner reads that an admin did it."""
         self._wire.ask(calls.PAUSE_FOR, models.PauseBody(username=username, session=session))
 
+    def nodes(self) -> models.NodeList:
+        """How many sessions run on each node of the cluster, and how many are stopping."""
+        return self._wire.ask(calls.NODES)
+
+    def pause_all(self, node: str | None = None, *, dry_run: bool = False) -> int:
+        """Pause all sessions of a node, or of the hub, and return how many that are; a dry run only counts them."""
+        wanted = models.PauseAllBody(node=node, all=node is None, dry_run=dry_run)
+        return self._wire.ask(calls.PAUSE_ALL, wanted).sessions
+
     def restore_for(self, username: str, session: str) -> None:
         """Take somebody's data out of the trash, which is on record."""
         self._wire.ask(calls.RESTORE_FOR, models.PauseBody(username=username, session=session))

@@ -88,6 +88,8 @@ ENVIRONMENT_MOVE = Call("POST", "/environments/{environment}/move", m.ReadyMadeA
 
 ALL_INSTANCES = Call("GET", "/admin/instances", m.AdminInstanceList)
 PAUSE_FOR = Call("POST", "/admin/pause", Done, m.PauseBody)
+NODES = Call("GET", "/admin/nodes", m.NodeList)
+PAUSE_ALL = Call("POST", "/admin/pause-all", m.PauseAllAnswer, m.PauseAllBody)
 RESTORE_FOR = Call("POST", "/admin/restore", Done, m.PauseBody)
 ORPHANS = Call("GET", "/admin/orphans", m.OrphansAnswer)
 ORPHANS_REMOVE = Call("DELETE", "/admin/orphans", m.RemovedAnswer, m.OrphansBody)

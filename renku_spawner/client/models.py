@@ -29,8 +29,11 @@ from ..web.answer_models_admin import (
     EnvironmentStartsList,
     FailureAnswer,
     FailureList,
+    NodeAnswer,
+    NodeList,
     OrphanAnswer,
     OrphansAnswer,
+    PauseAllAnswer,
     RemovedAnswer,
 )
 from ..web.answer_models_code import DifferenceAnswer, PlanAnswer, StepAnswer
@@ -67,7 +70,7 @@ from ..web.bodies_environment import (
 )
 from ..web.bodies_image import CheckBody, DismissalBody, RevisionBody
 from ..web.bodies_storage import OwnCredentialsBody, StorageBody, StorageChangeBody, StorageCredentialsBody
-from ..web.forms_admin import OrphansBody, PauseBody
+from ..web.forms_admin import OrphansBody, PauseAllBody, PauseBody
 
 __all__ = [
     "AdminInstanceAnswer",
@@ -108,12 +111,16 @@ __all__ = [
     "MoveBody",
     "MyInstanceAnswer",
     "NeighbourAnswer",
+    "NodeAnswer",
+    "NodeList",
     "Nothing",
     "OrphanAnswer",
     "OrphansAnswer",
     "OrphansBody",
     "OwnAnswer",
     "OwnCredentialsBody",
+    "PauseAllAnswer",
+    "PauseAllBody",
     "PauseBody",
     "PlanAnswer",
     "ProgressAnswer",

@@ -51,7 +51,7 @@ function _shtab_renku_spawner_using
 end
 
 set -g _shtab_renku_spawner_commands login logout projects sessions me start pause keep-awake logs open download restore delete-data export apply environments 'environments list' 'environments add' 'environments archive' 'environments probe' instances 'instances list' 'instances pause' orphans db 'db upgrade' 'db check' 'db downgrade' images 'images probe' 'images script' check demo completion
-set -g _shtab_renku_spawner_opts_with_value --class --config --description --digest --file --for --keyword --kind --lines --message --output --owner --project --reason --report --search --state --status --successor --url --without-storage -f -n -o
+set -g _shtab_renku_spawner_opts_with_value --class --config --description --digest --file --for --keyword --kind --lines --message --node --output --owner --project --reason --report --search --state --status --successor --url --without-storage -f -n -o
 
 complete -c renku-spawner -e
 complete -c renku-spawner -f
@@ -143,8 +143,12 @@ complete -c renku-spawner -n '_shtab_renku_spawner_using instances list' -l owne
 complete -c renku-spawner -n '_shtab_renku_spawner_using instances list' -l project -x -d 'only those of this project'
 complete -c renku-spawner -n '_shtab_renku_spawner_using instances list' -l reason -x -d 'only those that ended with this code'
 complete -c renku-spawner -n '_shtab_renku_spawner_using instances list' -l json -d 'as the API gives them'
-complete -c renku-spawner -n '_shtab_renku_spawner_using instances; and test $_shtab_renku_spawner_npos -eq 0' -a pause -d 'Pause somebody'"'"'s; its owner reads that an admin did it.'
+complete -c renku-spawner -n '_shtab_renku_spawner_using instances; and test $_shtab_renku_spawner_npos -eq 0' -a pause -d 'Pause one, or all of a node or of the hub; owners read that an admin did it, and why.'
 complete -c renku-spawner -n '_shtab_renku_spawner_using instances pause' -s h -l help -d 'show this help message and exit'
+complete -c renku-spawner -n '_shtab_renku_spawner_using instances pause' -l node -x -d 'pause all sessions of this node'
+complete -c renku-spawner -n '_shtab_renku_spawner_using instances pause' -l all -d 'pause all sessions of the hub'
+complete -c renku-spawner -n '_shtab_renku_spawner_using instances pause' -l dry-run -d 'with --node or --all: only say how many those are'
+complete -c renku-spawner -n '_shtab_renku_spawner_using instances pause' -l yes -d 'with --node or --all: without asking'
 complete -c renku-spawner -n '_shtab_renku_spawner_using; and test $_shtab_renku_spawner_npos -eq 0' -a orphans -d 'Pods, claims, folders and records that belong to nothing.'
 complete -c renku-spawner -n '_shtab_renku_spawner_using orphans' -s h -l help -d 'show this help message and exit'
 complete -c renku-spawner -n '_shtab_renku_spawner_using orphans' -l kind -xka "pod claim folder storage run record" -d 'only those of this kind'

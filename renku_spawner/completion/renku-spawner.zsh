@@ -67,7 +67,7 @@ _shtab_renku_spawner_images_commands() {
 _shtab_renku_spawner_instances_commands() {
   local _commands=(
     list:'Whose sessions run or keep files.'
-    pause:'Pause somebody'"'"'s; its owner reads that an admin did it.'
+    pause:'Pause one, or all of a node or of the hub; owners read that an admin did it, and why.'
   )
   _describe 'renku-spawner instances commands' _commands
 }
@@ -278,6 +278,10 @@ _shtab_renku_spawner_instances_list_defaults_added=0
 
 _shtab_renku_spawner_instances_pause_options=(
   "(- : *)"{-h,--help}"[show this help message and exit]"
+  "--node[pause all sessions of this node]:NODE:"
+  "--all[pause all sessions of the hub]"
+  "--dry-run[with --node or --all\: only say how many those are]"
+  "--yes[with --node or --all\: without asking]"
   ":USER:"
   ":of the session:"
 )

@@ -41,6 +41,24 @@ class InstanceRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NodeSessions:
+    """How many sessions run or start on a node, and how many are stopping there; an empty name is for those that are
+    on no node, or on one that is not known."""
+
+    node: str
+    sessions: int
+    stopping: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeOverview:
+    """What runs on which node; `unknown` says why nobody can tell the nodes now: then all is under an empty name."""
+
+    nodes: Sequence[NodeSessions]
+    unknown: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class FailureCount:
     """How many starts of that day (UTC) ended with that reason."""
 

@@ -108,6 +108,7 @@ _TABLE = (
     Reason("no_jupyter", Group.CRASH, "The image {image} has no JupyterHub server in it.", "Choose an image that has one."),
     # While running
     Reason("evicted", Group.SCHEDULE, "The session was removed from its machine: {message}", "Your files are kept; start it again, perhaps with a larger class."),
+    Reason("node_drained", Group.PLATFORM, "The machine of the session is being emptied for maintenance.", "Your files are kept. Start the session again."),
     Reason("preempted", Group.SCHEDULE, "The session was displaced by one with higher priority.", "Your files are kept; start it again."),
     Reason("node_lost", Group.PLATFORM, "The machine of the session disappeared.", "Your files are kept; start it again."),
     Reason("node_shutdown", Group.PLATFORM, "The machine of the session was shut down.", "Your files are kept; start it again."),
@@ -120,6 +121,8 @@ _TABLE = (
     Reason("cancelled", Group.ENDED, "You cancelled the start.", ""),
     Reason("stopped_by_user", Group.ENDED, "Paused by you.", ""),
     Reason("stopped_by_admin", Group.ENDED, "Paused by an admin.", ""),
+    Reason("stopped_for_node", Group.ENDED, "Paused by an admin: the node is being maintained.", "Your files are kept: resume it whenever you like."),
+    Reason("stopped_for_all", Group.ENDED, "Paused by an admin, with all sessions of this hub.", "Your files are kept: resume it when the hub is ready for that."),
     Reason("stopped_by_hub", Group.ENDED, "Paused from outside: the hub was shut down, or another page stopped it.", ""),
     Reason("not_running", Group.ENDED, "This session does not run.", "Start it first."),
     Reason("keep_awake_off", Group.POLICY, "On this hub nobody can keep a session awake that is not used.", "Ask an admin."),

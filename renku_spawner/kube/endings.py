@@ -25,7 +25,7 @@ _BY_DISRUPTION = {
     "PreemptionByScheduler": "preempted",
     "DeletionByTaintManager": "node_lost",
     "DeletionByPodGC": "node_lost",
-    "EvictionByEvictionAPI": "evicted",
+    "EvictionByEvictionAPI": "node_drained",
     "TerminationByKubelet": "node_shutdown",
 }
 _BY_EVENT = {

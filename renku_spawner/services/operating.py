@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from ..domain import quantity
 from ..domain.access import Person
 from ..domain.audit import Event
-from ..domain.errors import not_found
-from ..domain.instance import Instance
+from ..domain.errors import Unavailable, not_found
+from ..domain.instance import Desired, Instance
 from ..domain.inventory import Kind, Thing
-from ..domain.operating import EnvironmentStarts, FailureCount, InstanceFilter, InstanceRow
+from ..domain.operating import EnvironmentStarts, FailureCount, InstanceFilter, InstanceRow, NodeOverview, NodeSessions
 from ..store.search import cursor, place
 from . import data, orphans, records, runs
 from .orphans import Ground, Orphans
@@ -58,6 +58,49 @@ async def pausing(parts: Parts, by: Person, username: str, session_id: str) -> I
     if found is None:
         raise not_found()
     await records.record(parts, actor=by.name, username=username, action="pause for somebody", subject=session_id)
+    return found
+
+
+async def list_nodes(parts: Parts, ground: Ground) -> NodeOverview:
+    """Return the nodes that sessions are on, by name; what is on no node comes first, under an empty name."""
+    nodes, unknown = await _nodes(ground)
+    wanted: Counter[str] = Counter()
+    stopping: Counter[str] = Counter()
+    async for page in runs.active(parts):
+        for instance in page:
+            counted = wanted if instance.desired is Desired.RUNNING else stopping
+            counted[nodes.get(instance.run or "", "")] += 1
+    found = [
+        NodeSessions(node=node, sessions=wanted[node], stopping=stopping[node])
+        for node in sorted(wanted.keys() | stopping.keys())
+    ]
+    return NodeOverview(nodes=found, unknown=unknown)
+
+
+async def _nodes(ground: Ground) -> tuple[Mapping[str, str], str | None]:
+    try:
+        return await ground.nodes(), None
+    except Unavailable as problem:
+        return {}, str(problem)
+
+
+async def choose_all(parts: Parts, by: Person, ground: Ground, node: str | None, *, dry_run: bool) -> list[Instance]:
+    """Return the instances that run or start on *node* (None: anywhere), which an admin is about to pause; that is on
+    record from now on, unless it is a *dry_run*.
+
+    Raises Unavailable: nobody can tell what runs on that node.
+    """
+    nodes = {} if node is None else await ground.nodes()
+    found = [
+        instance
+        async for page in runs.active(parts)
+        for instance in page
+        if instance.desired is Desired.RUNNING and (node is None or nodes.get(instance.run or "") == node)
+    ]
+    if not dry_run:
+        subject = node if node is not None else "all nodes"
+        detail = f"{len(found)} sessions"
+        await records.record(parts, actor=by.name, username="", action="pause all", subject=subject, detail=detail)
     return found
 
 

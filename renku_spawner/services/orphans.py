@@ -7,7 +7,7 @@ page: whatever is asked to be cleaned up is looked at again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -31,6 +31,9 @@ class Ground(Protocol):
 
     async def inventory(self) -> Inventory:
         """Everything that is there of this hub's sessions. Raises nothing."""
+
+    async def nodes(self) -> Mapping[str, str]:
+        """Return the nodes of running sessions, by the id of the run. Raises Unavailable."""
 
     async def remove(self, orphan: Orphan) -> None:
         """Remove this very pod, claim or folder. Raises Unavailable."""

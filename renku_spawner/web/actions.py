@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
-from .. import metrics
+from .. import beside, metrics
 from ..domain.access import Role
-from ..domain.errors import RenkuError
+from ..domain.errors import RenkuError, Unavailable
 from ..domain.instance import Instance
 from ..domain.session import Session, SessionChange
 from ..services import data, instances, leaving, looks, operating, revisions, runs, sessions
@@ -16,6 +17,8 @@ from ..services.looks import SessionPage
 from . import deletions, servers, starts, throttle
 from .bodies_image import RevisionBody
 from .visitor import require_log_in
+
+_PAUSES_AT_ONCE = 10
 
 
 async def start(
@@ -88,6 +91,38 @@ async def pause_for(handler: Any, username: str, session_id: str) -> Instance:
     found = await operating.pausing(handler.parts, handler.person, username, session_id)
     await servers.pause(handler, user, handler.parts, session_id, ended_reason="stopped_by_admin")
     return await runs.recorded(handler.parts, username, session_id) or found
+
+
+async def pause_all(handler: Any, node: str | None, *, dry_run: bool = False) -> int:
+    """Stop everything that runs on *node* (None: on the hub) in the background, and return how many sessions that are.
+
+    Raises Unavailable: nobody can tell what runs on that node.
+    """
+    parts = handler.parts
+    ground = servers.ground(handler.current_user)
+    found = await operating.choose_all(parts, handler.person, ground, node, dry_run=dry_run)
+    if found and not dry_run:
+        reason = "stopped_for_all" if node is None else "stopped_for_node"
+        beside.begin(_pause_each(handler, found, reason), f"The pause of {len(found)} sessions")
+    return len(found)
+
+
+async def _pause_each(handler: Any, found: Sequence[Instance], reason: str) -> None:
+    """First all are on record as stopping, which a hub that is restarted meanwhile finds; then they stop."""
+    for instance in found:
+        with suppress(Unavailable):
+            await runs.stop(handler.parts, instance.username, instance.session, ended_reason=reason)
+    room = asyncio.Semaphore(_PAUSES_AT_ONCE)
+
+    async def pause_one(instance: Instance) -> None:
+        async with room:
+            try:
+                user = servers.user_of(handler, instance.username)
+                await servers.pause(handler, user, handler.parts, instance.session, ended_reason=reason)
+            except RenkuError as problem:
+                handler.log.warning("Failed to pause %s of %s: %s", instance.session, instance.username, problem)
+
+    await asyncio.gather(*map(pause_one, found))
 
 
 async def delete(handler: Any, session_id: str) -> bool:

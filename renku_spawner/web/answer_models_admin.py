@@ -59,6 +59,25 @@ class OrphansAnswer(Answer):
     warning: str | None
 
 
+class NodeAnswer(Answer):
+    """A node that sessions are on; an empty name: they are on none, or on one that is not known."""
+
+    node: str
+    sessions: int = Field(description="How many run or start there")
+    stopping: int
+
+
+class NodeList(Answer):
+    """All nodes that sessions are on; `unknown` says why nobody can tell now which those are."""
+
+    items: list[NodeAnswer]
+    unknown: str | None
+
+
+class PauseAllAnswer(Answer):
+    sessions: int = Field(description="How many are being paused, or would be")
+
+
 class RemovedAnswer(Answer):
     removed: int = Field(description="How many of those that were named; the others were not offered any more")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..domain.audit import Event
-from ..domain.operating import EnvironmentStarts, FailureCount, InstanceRow
+from ..domain.operating import EnvironmentStarts, FailureCount, InstanceRow, NodeOverview
 from ..services.operating import ClaimRow, Claims
 from ..services.orphans import Orphans
 from .answer_models_admin import (
@@ -13,6 +13,8 @@ from .answer_models_admin import (
     ClaimList,
     EnvironmentStartsAnswer,
     FailureAnswer,
+    NodeAnswer,
+    NodeList,
     OrphanAnswer,
     OrphansAnswer,
     SpreadAnswer,
@@ -35,6 +37,11 @@ def instance(row: InstanceRow) -> AdminInstanceAnswer:
         started_at=found.requested_at,
         **{name: getattr(found, name) for name in _SAME},
     )
+
+
+def nodes(found: NodeOverview) -> NodeList:
+    items = [NodeAnswer(node=each.node, sessions=each.sessions, stopping=each.stopping) for each in found.nodes]
+    return NodeList(items=items, unknown=found.unknown)
 
 
 def orphans(found: Orphans) -> OrphansAnswer:

@@ -11,11 +11,13 @@ from .answer_models_admin import (
     ClaimList,
     EnvironmentStartsList,
     FailureList,
+    NodeList,
     OrphansAnswer,
+    PauseAllAnswer,
     RemovedAnswer,
 )
 from .base_api import RenkuAPIHandler
-from .forms_admin import OrphansBody, PauseBody, instance_filter
+from .forms_admin import OrphansBody, PauseAllBody, PauseBody, instance_filter
 from .operations import AFTER, LIMIT, Operation, Parameter
 from .scopes import ADMIN
 
@@ -58,6 +60,33 @@ class Pause(RenkuAPIHandler):
         found = await actions.pause_for(self, body.username, body.session)
         self.set_status(202)
         self.finish({"username": found.username, "session": found.session, "status": str(found.status)})
+
+
+class Nodes(RenkuAPIHandler):
+    calls = {
+        "get": Operation(
+            summary="How many sessions run on each node of the cluster, and how many are stopping",
+            scope=ADMIN, answer=NodeList,
+        )
+    }  # fmt: skip
+
+    async def get(self) -> None:
+        found = await operating.list_nodes(self.parts, servers.ground(self.current_user))
+        self.answer(answers_admin.nodes(found))
+
+
+class PauseAll(RenkuAPIHandler):
+    calls = {
+        "post": Operation(
+            summary="Pause all sessions of a node, or of the hub; their owners read why. A dry run only counts them",
+            scope=ADMIN, body=PauseAllBody, answer=PauseAllAnswer, statuses=(200, 202), errors=(503,),
+        )
+    }  # fmt: skip
+
+    async def post(self) -> None:
+        body = self.body(PauseAllBody)
+        count = await actions.pause_all(self, body.check(), dry_run=body.dry_run)
+        self.answer(PauseAllAnswer(sessions=count), status=200 if body.dry_run else 202)
 
 
 class Restore(RenkuAPIHandler):

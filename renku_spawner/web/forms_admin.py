@@ -15,6 +15,7 @@ WORDS = {
     Kind.POD: "pods", Kind.CLAIM: "claims", Kind.FOLDER: "folders", Kind.STORAGE: "storages", Kind.RUN: "runs",
     Kind.RECORD: "records",
 }  # fmt: skip
+ALL = "all"  # what is typed before everything is paused
 STATUSES = [status for status in Status if status is not Status.INACTIVE]
 
 
@@ -36,6 +37,34 @@ class PauseBody(Body):
 
 class PauseForm(PauseBody):
     back: Text = ""
+
+
+class PauseAllBody(Body):
+    """All sessions of one node, or all of the hub; a dry run counts them."""
+
+    node: Word | None = None
+    all: bool = False
+    dry_run: bool = False
+
+    def check(self) -> str | None:
+        """Return the node, None for all. Raises Invalid unless exactly one of both is named."""
+        if bool(self.node) == self.all:
+            raise _wrong("node", "Name a node, or set all to true.")
+        return self.node
+
+
+class PauseAllForm(Body):
+    """An empty *node* is all of the hub; *confirm* repeats what is typed."""
+
+    node: Text = ""
+    confirm: Text = ""
+
+    def check(self) -> str | None:
+        """Return the node, None for all. Raises Invalid, if it was not confirmed by its name."""
+        word = self.node or ALL
+        if self.confirm.strip() != word:
+            raise _wrong(f"confirm-{word}", f"Type {word}, please.")
+        return self.node or None
 
 
 class OrphansBody(Body):

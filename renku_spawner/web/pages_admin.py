@@ -11,7 +11,7 @@ from ..domain.inventory import Kind
 from ..services import operating
 from . import actions, servers, views_admin, views_starts
 from .base_page import RenkuHandler
-from .forms_admin import OrphansForm, PauseForm, instance_filter
+from .forms_admin import OrphansForm, PauseAllForm, PauseForm, instance_filter
 from .scopes import ADMIN
 
 _KEPT = ("status", "owner", "project", "reason", "after")
@@ -50,6 +50,22 @@ class Pause(Operators):
         await actions.pause_for(self, form.username, form.session)
         kept = {key: values[0] for key, values in parse_qs(form.back).items() if key in _KEPT}
         self.go(self.urls.admin(**kept), "paused_for")
+
+
+class Nodes(Operators):
+    scope = {"get": ADMIN, "post": ADMIN}
+    tab = "nodes"
+
+    async def form(self, errors: Mapping[str, str]) -> None:
+        found = await operating.list_nodes(self.parts, servers.ground(self.current_user))
+        self.tabbed(errors=errors, **views_admin.nodes(found, self.frame))
+
+    async def get(self) -> None:
+        await self.form(errors={})
+
+    async def post(self) -> None:
+        await actions.pause_all(self, self.filled(PauseAllForm).check())
+        self.go(self.urls.admin("nodes"), "paused_all")
 
 
 class Restore(Operators):

@@ -8,17 +8,18 @@ from datetime import datetime
 from ..domain import letter, quantity
 from ..domain.instance import Instance, Status
 from ..domain.inventory import Kind, Orphan
-from ..domain.operating import InstanceFilter, InstanceRow
+from ..domain.operating import InstanceFilter, InstanceRow, NodeOverview
 from ..domain.reasons import REASONS
 from ..services.operating import ClaimRow, Claims
 from ..services.orphans import MOST, Orphans
 from . import words
-from .forms_admin import STATUSES, WORDS
+from .forms_admin import ALL, STATUSES, WORDS
 from .urls import Urls, query
 from .views_frame import Frame, View
 
 _TABS = (
     ("", "Instances", "fa-server"),
+    ("nodes", "Nodes", "fa-network-wired"),
     ("orphans", "Orphans", "fa-link-slash"),
     ("claims", "Claims", "fa-hard-drive"),
     ("failures", "Failures", "fa-triangle-exclamation"),
@@ -57,6 +58,16 @@ def problems(refused_settings: str | None, reasons: Sequence[str | None]) -> lis
         )
     found += [{"title": "No session can start.", "text": reason} for reason in reasons if reason]
     return found
+
+
+def nodes(found: NodeOverview, frame: Frame) -> View:
+    placed = [each for each in found.nodes if each.node]
+    rows = [{"node": n.node, "word": n.node, "sessions": n.sessions, "stopping": n.stopping} for n in placed]
+    whole = {
+        "node": "", "word": ALL, "sessions": sum(n.sessions for n in found.nodes),
+        "stopping": sum(n.stopping for n in found.nodes),
+    }  # fmt: skip
+    return {"rows": [*rows, whole], "unknown": found.unknown, "action": frame.urls.admin("nodes")}
 
 
 # ---- instances -------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ LOCAL = (
 )
 SAID = {
     "paused_for": "The session is pausing; its owner reads that an admin did it.",
+    "paused_all": "The sessions are pausing; their owners read why.",
     "restored_for": "The data are out of the trash: the session is paused as before.",
     "cleaned": "What was ticked is removed.",
     "cleaned_some": "Some of what was ticked is not offered any more, and stays.",

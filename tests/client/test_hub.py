@@ -261,7 +261,14 @@ def test_a_hub_that_is_away_has_a_status_of_its_own(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "command", ["instances list", "instances pause bob a2a2a2a2a2a2", "orphans", "environments list --state all"]
+    "command",
+    [
+        "instances list",
+        "instances pause bob a2a2a2a2a2a2",
+        "instances pause --all",
+        "orphans",
+        "environments list --state all",
+    ],
 )
 def test_what_is_for_admins_is_refused_to_others(run: Run, command: str):
     done = run(*command.split())
@@ -276,6 +283,26 @@ def test_an_admin_sees_and_pauses_what_others_run(hub: OwnHub, run: Run, path: s
     assert root("instances", "pause", "alice", row["session"]).code == 0
     [*_] = client.until_settled(path, row["session"])
     assert root("instances", "list", "--status", "paused").out.splitlines()[1].split()[0] == "alice"
+    client.delete_data(row["session"])
+
+
+def test_an_admin_pauses_all_after_a_dry_run_and_sees_it_through(
+    hub: OwnHub, run: Run, path: str, client: Client, tmp_path: Path
+):
+    assert run("start", path).code == 0
+    root = logged_in(hub, "root", tmp_path / "root")
+    for wrong in ((), ("alice", "--all"), ("--node", "n1", "--all")):
+        assert root("instances", "pause", *wrong).code == 2
+    assert root("instances", "pause", "--node", "n1").out == "0 sessions run or start on n1.\n"
+    tried = root("instances", "pause", "--all", "--dry-run")
+    assert (tried.code, tried.out) == (0, "1 session runs or starts on this hub.\n")
+    assert root("instances", "pause", "--all").code == 2, "nobody at a terminal can confirm it"
+    [row] = root("instances", "list", "--owner", "alice", "--json").json
+    assert row["status"] == "running"
+    done = root("instances", "pause", "--all", "--yes")
+    assert (done.code, done.out.splitlines()[-1]) == (0, "All are paused.")
+    [row] = root("instances", "list", "--owner", "alice", "--json").json
+    assert (row["status"], row["reason"]) == ("paused", "stopped_for_all")
     client.delete_data(row["session"])
 
 

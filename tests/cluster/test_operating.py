@@ -123,3 +123,30 @@ async def test_while_nobody_knows_nothing_is_an_orphan(on_cluster):
     assert told["unknown"] == "The cluster does not answer. Nothing is lost; try again in a moment."
     it.cluster.faults.clear()
     assert len(it.claims()) == 2
+
+
+async def test_an_admin_pauses_what_runs_on_one_node_and_owners_read_why(on_cluster):
+    it = await on_cluster(Renku={"one_active_per_environment": False})
+    it.hub.curator("root")
+    root, project = it.hub.client("root"), await it.hub.project()
+    here, there = [await it.hub.session(project, title) for title in ("Here", "There")]
+    for session, node in ((here, "n1"), (there, "n2")):
+        it.cluster.node = node
+        await it.hub.client("alice").post(f"api/renku/projects/{project.id}/sessions/{session.id}/start")
+        await it.hub.becomes(session, Status.RUNNING)
+    nodes = (await root.get("api/renku/admin/nodes")).json()
+    assert nodes["items"] == [{"node": node, "sessions": 1, "stopping": 0} for node in ("n1", "n2")]
+    answer = await root.post("api/renku/admin/pause-all", json={"node": "n1"})
+    assert (answer.status_code, answer.json()) == (202, {"sessions": 1})
+    paused = await it.hub.becomes(here, Status.PAUSED)
+    assert paused.ended_reason == "stopped_for_node"
+    assert await it.hub.status(there) is Status.RUNNING
+    alice = await it.hub.visitor("alice")
+    shown = (await alice.get(f"renku/projects/alice/climate/-/sessions/{here.id}")).text
+    assert "Paused by an admin: the node is being maintained." in shown
+    async with it.cluster.outage():
+        await until(lambda: not it.hub.user("alice").spawners[there.id].reachable)
+        assert (await root.get("api/renku/admin/nodes")).json()["unknown"] is not None
+        answer = await root.post("api/renku/admin/pause-all", json={"node": "n2"})
+        assert (answer.status_code, answer.json()["code"]) == (503, "cluster_unavailable")
+    assert (await it.hub.status(there)) in (Status.RUNNING, Status.UNKNOWN)

@@ -12,10 +12,10 @@ PROMPTLY = 10  # seconds
 MANY = {"Renku": {"one_active_per_environment": False}}
 # What the recorded pod met while it ran: the reason that its owner reads.
 ENDS = {
-    "evicted-by-api": "evicted",
+    "evicted-by-api": "node_drained",
     "evicted-ephemeral-storage": "crash_disk_full",
     "preempted": "preempted",
-    "node-drain": "evicted",
+    "node-drain": "node_drained",
     "node-lost-taint-eviction": "node_lost",
     "taint-noexecute": "node_lost",
     "active-deadline": "deadline_exceeded",

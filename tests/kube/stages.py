@@ -58,8 +58,8 @@ STAGES = {
         "scheduling",
         "preparing",
         "waiting+",
-        "waiting evicted@0",
-        "terminating evicted@0",
+        "waiting node_drained@0",
+        "terminating node_drained@0",
     ],
     "evicted-emptydir-limit": [
         "scheduling",
@@ -245,8 +245,8 @@ STAGES = {
         "preparing",
         "starting",
         "waiting+",
-        "waiting evicted@0",
-        "terminating evicted@0",
+        "waiting node_drained@0",
+        "terminating node_drained@0",
     ],
     "node-lost": [
         "scheduling",

@@ -114,7 +114,8 @@ READ: dict[str, Callable[[], str]] = {
     "crash_killed": lambda: told(ended(137)),
     "exited_clean": lambda: recorded("exit-0-onfailure"),
     # while running
-    "evicted": lambda: recorded("evicted-by-api"),
+    "evicted": lambda: told(pod(phase="Failed", reason="Evicted", message="The node was low on resource: memory.")),
+    "node_drained": lambda: recorded("evicted-by-api"),
     "node_lost": lambda: recorded("node-lost-taint-eviction"),
     "node_shutdown": lambda: told(pod(phase="Failed", reason="Terminated", message="Pod was terminated")),
     "deadline_exceeded": lambda: recorded("active-deadline"),
@@ -153,7 +154,8 @@ READ: dict[str, Callable[[], str]] = {
 ELSEWHERE = {
     "port_not_open", "base_url_wrong", "app_error", "auth_loop", "start_timeout", "start_error", "cancelled",
     "in_the_way", "clone_failed", "clone_auth", "clone_ref", "clone_disk_full", "clone_in_the_way",
-    "started_by", "stopped_by_user", "stopped_by_admin", "access_revoked", "stopped_by_hub", "deleted_by_user",
+    "started_by", "stopped_by_user", "stopped_for_node", "stopped_for_all",
+    "stopped_by_admin", "access_revoked", "stopped_by_hub", "deleted_by_user",
     "image_digest_gone", "registry_not_allowed", "image_unverified",
     "delete_soon", "download_busy", "download_failed", "download_nothing", "download_off", "download_running",
     "download_waits", "download_yours", "in_trash", "keep_awake_off", "not_running",
@@ -224,6 +226,6 @@ def test_each_word_of_a_kubelet_has_its_code(word: str) -> None:
 def test_a_pod_that_is_gone_is_told_as_it_was_last_seen() -> None:
     condition = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "drained"}
     evicted = pod(metadata={"deletionTimestamp": "2026-11-24T12:00:00Z"}, phase="Running", conditions=[condition])
-    assert failure(read(None, [], ASKED, last=evicted)) == ("evicted", 0)
+    assert failure(read(None, [], ASKED, last=evicted)) == ("node_drained", 0)
     assert failure(read(None, [], ASKED, last=pod(phase="Running"))) == ("pod_removed", 0)
     assert failure(read(None, [event("Preempted")], ASKED, last=pod(phase="Running"))) == ("preempted", 0)

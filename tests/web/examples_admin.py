@@ -48,6 +48,14 @@ ORPHANS: dict[str, Any] = {
     "kinds": [kind("pod"), kind("claim", more="7 more come."), kind("run", offered=False), kind("record", rows=[])],
     "action": f"{ADMIN}/orphans",
 }  # fmt: skip
+NODES: dict[str, Any] = {
+    "tabs": TABS, "errors": {}, "unknown": None, "action": f"{ADMIN}/nodes",
+    "rows": [
+        {"node": "n1", "word": "n1", "sessions": 12, "stopping": 0},
+        {"node": "n2", "word": "n2", "sessions": 0, "stopping": 3},
+        {"node": "", "word": "all", "sessions": 14, "stopping": 3},
+    ],
+}  # fmt: skip
 CLAIMS: dict[str, Any] = {
     "tabs": TABS, "problems": PROBLEMS,
     "unknown": None, "pods": True, "asked": {"owner": ""}, "count": "2 claims", "size": "20 GiB",
@@ -92,6 +100,12 @@ AUDIT: dict[str, Any] = {
 PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "admin": ("renku_admin_instances.html", INSTANCES),
     "admin-asked": ("renku_admin_instances.html", INSTANCES | {"rows": [], "next": None, "back": "owner=x"}),
+    "admin-nodes": ("renku_admin_nodes.html", NODES),
+    "admin-nodes-wrong": ("renku_admin_nodes.html", NODES | {"errors": {"confirm-n1": "Type n1, please."}}),
+    "admin-nodes-unknown": (
+        "renku_admin_nodes.html",
+        NODES | {"rows": NODES["rows"][2:], "unknown": "The cluster does not answer."},
+    ),
     "admin-orphans": ("renku_admin_orphans.html", ORPHANS),
     "admin-orphans-wrong": (
         "renku_admin_orphans.html",

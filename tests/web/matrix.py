@@ -98,6 +98,8 @@ PAGES = """
 /renku/admin                                         GET     302 404 404 404 404 200  302 404 404 404 404 200  302
 /renku/admin/pause                                   POST    303 404 404 404 404 303  303 404 404 404 404 303  303
 /renku/admin/restore                                 POST    303 404 404 404 404 303  303 404 404 404 404 303  303
+/renku/admin/nodes                                   GET     302 404 404 404 404 200  302 404 404 404 404 200  302
+/renku/admin/nodes                                   POST    303 404 404 404 404 303  303 404 404 404 404 303  303
 /renku/admin/orphans                                 GET     302 404 404 404 404 200  302 404 404 404 404 200  302
 /renku/admin/orphans                                 POST    303 404 404 404 404 303  303 404 404 404 404 303  303
 /renku/admin/claims                                  GET     302 404 404 404 404 200  302 404 404 404 404 200  302
@@ -169,6 +171,8 @@ API = """
 /api/renku/admin/instances                                 GET     403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
 /api/renku/admin/pause                                     POST    403 404 404 404 404 202  403 404 404 404 404 202  404 404 404 403
 /api/renku/admin/restore                                   POST    403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
+/api/renku/admin/nodes                                     GET     403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
+/api/renku/admin/pause-all                                 POST    403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
 /api/renku/admin/orphans                                   GET     403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
 /api/renku/admin/orphans                                   DELETE  403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
 /api/renku/admin/claims                                    GET     403 404 404 404 404 200  403 404 404 404 404 200  404 404 404 403
@@ -266,6 +270,8 @@ SENT: dict[tuple[str, str], dict[str, object]] = {
     ("/renku/sessions/{session}/resume", "POST"): {"resource_class": "none"},
     ("/renku/sessions/{session}/data", "POST"): {"confirm": "Explore"},
     ("/renku/admin/pause", "POST"): {"username": "alice", "session": "{session}"},
+    ("/renku/admin/nodes", "POST"): {"node": "none", "confirm": "none"},
+    ("/api/renku/admin/pause-all", "POST"): {"node": "none", "dry_run": True},
     ("/renku/admin/restore", "POST"): {"username": "alice", "session": "{session}"},
     ("/renku/admin/orphans", "POST"): {"kind": "folder", "names": "a2a2a2a2a2a2", "confirm": "folders"},
     ("/api/renku/admin/pause", "POST"): {"username": "alice", "session": "{session}"},

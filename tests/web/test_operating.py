@@ -27,6 +27,10 @@ HOSTILE = [
     ("POST", "pause", {"username": "alice"}, 422),
     ("POST", "pause", {"username": "alice", "session": "../x"}, 422),
     ("POST", "pause", {"username": "../alice", "session": "a" * 12}, 404),
+    ("POST", "pause-all", {}, 422),
+    ("POST", "pause-all", {"node": "n1", "all": True}, 422),
+    ("POST", "pause-all", {"all": "no", "force": True}, 422),
+    ("POST", "pause-all", {"node": "../n1", "dry_run": True}, 200),
     ("DELETE", "orphans", {"kind": "secret", "names": ["x"]}, 422),
     ("DELETE", "orphans", {"kind": "folder", "names": []}, 422),
     ("DELETE", "orphans", {"kind": "folder", "names": ["x"] * 201}, 422),
@@ -46,6 +50,38 @@ def text(answer: httpx.Response) -> str:
     assert answer.status_code in (200, 422), answer.text
     main = answer.text.partition("<main")[2].replace("<wbr>", "")
     return " ".join(unescape(re.sub(r"<[^>]*>", " ", main)).split())
+
+
+async def test_an_admin_pauses_everything_which_owners_read_and_is_on_record(renku_hub):
+    hub = await renku_hub()
+    hub.curator("root")
+    project = await hub.project()
+    session = await hub.session(project)
+    for name in ("alice", "carol"):
+        await hub.client(name).post(f"api/renku/projects/{project.id}/sessions/{session.id}/start")
+        await hub.becomes(session, Status.RUNNING, name)
+    api, root = hub.client("root"), await hub.visitor("root")
+    shown = await root.get(f"{PAGE}/nodes")
+    assert "Everywhere 2 0 Type all Pause 2" in text(shown)
+    assert (await api.get(f"{API}/nodes")).json() == {
+        "items": [{"node": "", "sessions": 2, "stopping": 0}], "unknown": None,
+    }  # fmt: skip
+    tried = await api.post(f"{API}/pause-all", json={"all": True, "dry_run": True})
+    assert (tried.status_code, tried.json()) == (200, {"sessions": 2})
+    wrong = await root.post(f"{PAGE}/nodes", data={"_xsrf": xsrf(root), "node": "", "confirm": "everything"})
+    assert (wrong.status_code, "Type all, please." in text(wrong)) == (422, True)
+    assert audit(hub) == []
+    assert await hub.status(session, "carol") is Status.RUNNING
+
+    done = await root.post(f"{PAGE}/nodes", data={"_xsrf": xsrf(root), "node": "", "confirm": "all"})
+    assert (done.status_code, done.headers["location"].endswith("admin/nodes?said=paused_all")) == (303, True)
+    for name in ("alice", "carol"):
+        paused = await hub.becomes(session, Status.PAUSED, name)
+        assert paused.ended_reason == "stopped_for_all"
+    carol = await hub.visitor("carol")
+    assert "Paused by an admin, with all sessions of this hub." in text(await carol.get("renku/sessions"))
+    assert audit(hub) == [("root", None, "pause all", "all nodes", "2 sessions")]
+    assert (await api.post(f"{API}/pause-all", json={"all": True})).json() == {"sessions": 0}
 
 
 async def test_an_admin_sees_everybodys_instances_and_pauses_one_which_its_owner_reads(renku_hub):
