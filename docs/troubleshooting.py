@@ -134,6 +134,7 @@ ADMIN = {
     # crash
     "command_not_found": "For a ready-made environment: correct its command. Locally: install JupyterLab where the hub's Python is.",
     "command_not_executable": "For a ready-made environment: correct its command, or the image.",
+    "ephemeral_storage_full": "Nothing, unless it happens to many: then raise `ephemeral_storage` of the class in `Renku.resource_classes`, as far as the nodes' own disks allow. The limit keeps one session from filling the disk of a node for all.",
     "crash_disk_full": "Nothing, unless it happens often: then offer a larger `disk`.",
     "crash_permission": "For a ready-made environment: let it write as the user id that it runs with, by default 1000 in group 100.",
     "crash_oom": "Nothing, unless it happens often: then offer more memory.",

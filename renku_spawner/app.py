@@ -83,7 +83,11 @@ class Renku(
         everybody if both are left out. A start takes the smallest class that meets
         the session's minimum. On Kubernetes `gpu_resource` is what the devices are
         called there (`nvidia.com/gpu` if left out), and `node_selector` and
-        `tolerations`, written as in a pod, say on which nodes the class runs::
+        `tolerations`, written as in a pod, say on which nodes the class runs.
+        `ephemeral_storage` (`10Gi` if left out) is how much a session may write to
+        its node's own disk, which is everything outside of its working directory and
+        its storages: the kubelet ends a session that writes more. 1Gi of it, or all
+        if that is less, is requested. `0` is without a limit and a request::
 
             c.Renku.resource_classes = [
                 {"name": "small", "cpu": "1", "memory": "2Gi", "disk": "10Gi"},

@@ -65,6 +65,7 @@ class ClassSetting(Setting):
     memory: str
     gpu: int = 0
     disk: str = "100Gi"
+    ephemeral_storage: str = "10Gi"
     description: str = ""
     users: list[str] | None = None
     groups: list[str] | None = None
@@ -136,6 +137,7 @@ def _class(setting: ClassSetting) -> ResourceClass:
     with said_of("resource_classes", setting.name):
         said["name"] = text.title(setting.name, field="name")
         resources.check(sizes)
+        said["ephemeral_storage"] = resources.check_ephemeral_storage(setting.ephemeral_storage)
     return ResourceClass(**said)
 
 

@@ -16,8 +16,8 @@ ENVIRONMENT = {"key": "python", "name": "Python", "image": "quay.io/jupyter/scip
 WRONG_CLASSES = [
     (
         {"cpus": "1"},
-        "entry 1: 'cpus' is not known; known are name, cpu, memory, gpu, disk, description, users, groups, "
-        "gpu_resource, node_selector, tolerations, idle_pause, expire_paused_days.",
+        "entry 1: 'cpus' is not known; known are name, cpu, memory, gpu, disk, ephemeral_storage, description, users, "
+        "groups, gpu_resource, node_selector, tolerations, idle_pause, expire_paused_days.",
     ),
     ({"user": ["alice"]}, "'user' is not known"),
     ({"name": ""}, "'name'"),
@@ -60,7 +60,20 @@ WRONG_CLASSES = [
         "'tolerations.0': tolerationSeconds go with the effect NoExecute.",
     ),
 ]
+
+
+def test_a_class_without_a_limit_of_ephemeral_storage_has_none() -> None:
+    for said, size in (("0", ""), ("", ""), ("0Gi", ""), ("500Mi", "500Mi")):
+        (found,) = settings.resource_classes([CLASS | {"ephemeral_storage": said}])
+        assert found.ephemeral_storage == size
+    assert settings.resource_classes([CLASS])[0].ephemeral_storage == "10Gi"
+
+
 WRONG_CLASSES += [
+    ({"ephemeral_storage": "ten"}, "Please give a quantity such as 10Gi between 16Mi and 1Pi, or 0 for no limit."),
+    ({"ephemeral_storage": "1Ki"}, "or 0 for no limit."),
+    ({"ephemeral_storage": "-1Gi"}, "or 0 for no limit."),
+    ({"ephemeral_storage": 10}, "'ephemeral_storage'"),
     ({"expire_paused_days": "60"}, "'expire_paused_days'"),
     ({"expire_paused_days": 3}, "'expire_paused_days': 0 is never, and 4 days are the least."),
     ({"expire_paused_days": -1}, "'expire_paused_days'"),

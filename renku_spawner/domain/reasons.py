@@ -63,6 +63,7 @@ _TABLE = (
     Reason("command_not_found", Group.CRASH, "The program {program} does not exist.", "The environment lacks what a session needs; tell an admin."),
     Reason("command_not_executable", Group.CRASH, "The program {program} cannot be executed.", "The environment lacks what a session needs; tell an admin."),
     Reason("crash_disk_full", Group.CRASH, "The disk is full.", "Ask an editor of the project for a larger disk, which grows at the next start, or delete your data."),
+    Reason("ephemeral_storage_full", Group.CRASH, "The session wrote more than {limit} outside of its working directory.", "Your files in /work are kept. Start it again, and keep large files, packages and caches in /work."),
     Reason("crash_permission", Group.CRASH, "The program may not write where it wants to.", "See the last lines of its log."),
     Reason("crash_oom", Group.CRASH, "The session ran out of memory; its limit is {limit}.", "Try a larger class."),
     Reason("crash_exit", Group.CRASH, "The program ended with code {exit_code}.", "See the last lines of its log."),

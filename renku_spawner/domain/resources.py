@@ -47,6 +47,8 @@ class ResourceClass:
     On a cluster `gpu` counts devices of `gpu_resource`, and `node_selector` and
     `tolerations` (fields named as in Kubernetes) say on which machines it runs. After
     `idle_pause` seconds without use it is paused; None is as everywhere, 0 never.
+    `ephemeral_storage` is how much it may write to its node's own disk there, outside of its
+    working directory and storages; empty or 0 is without a limit.
     """
 
     name: str
@@ -54,6 +56,7 @@ class ResourceClass:
     memory: str
     gpu: int = 0
     disk: str = "100Gi"
+    ephemeral_storage: str = "10Gi"
     description: str = ""
     users: frozenset[str] | None = None
     groups: frozenset[str] | None = None
@@ -95,6 +98,19 @@ def check(needs: Requirements) -> Requirements:
     if wrong:
         raise Invalid("These resources are not possible.", fields=wrong)
     return needs
+
+
+def check_ephemeral_storage(size: str) -> str:
+    """Return *size*, empty if there is no limit. Raises Invalid unless it is a quantity that a session can live in."""
+    try:
+        amount = quantity.parse(size or "0")
+    except ValueError:
+        amount = Decimal(-1)
+    low, high, words = RANGE["disk"]
+    if amount and not low <= amount <= high:
+        said = f"Please give a quantity such as 10Gi between {words}, or 0 for no limit."
+        raise Invalid(said, fields={"ephemeral_storage": said})
+    return size if amount else ""
 
 
 def _problem(key: str, text: str) -> str | None:

@@ -19,13 +19,12 @@ from kubernetes_asyncio.client import (
     V1ObjectMeta,
     V1PersistentVolumeClaimVolumeSource,
     V1Pod,
-    V1ResourceRequirements,
     V1Volume,
     V1VolumeMount,
 )
 
 from ..domain.environment import RunConfiguration
-from . import helper, security
+from . import helper, resources, security
 from .environment import literal
 from .helper import Place
 from .objects import Raw, dig, text
@@ -37,8 +36,6 @@ LABEL = f"{PREFIX}download"
 PORT = 8080
 _ADDRESS = "RENKU_ADDRESS"  # the pod's own
 _VOLUME = "renku-work"
-_REQUESTS = {"cpu": "100m", "memory": "64Mi"}
-_LIMITS = {"cpu": "1", "memory": "512Mi"}
 
 
 def labels(settings: PodSettings, claim: str) -> dict[str, str]:
@@ -90,7 +87,7 @@ def _container(run: RunConfiguration, settings: PodSettings, command: list[str])
         working_dir="/",
         env=[V1EnvVar(name=_ADDRESS, value_from=own)],
         ports=[V1ContainerPort(name=DOWNLOAD, container_port=PORT)],
-        resources=V1ResourceRequirements(requests=_REQUESTS, limits=_LIMITS),
+        resources=resources.of_helper("1", "512Mi", cpu_requested="100m"),
         security_context=security.of_container(run, settings),
         volume_mounts=[V1VolumeMount(name=_VOLUME, mount_path=WORK, read_only=True)],
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+from ..domain import quantity
 from .objects import Raw, condition, dig, matching, text, words
 from .verdict import Failure
 
@@ -40,6 +42,7 @@ _OWN_DISK = (
     "Usage of EmptyDir volume",
     "exceeded its local ephemeral storage limit",
 )
+_LIMIT = re.compile(r'(?:limit "|limit of containers )([0-9]+(?:[kKMGTP]i?)?)')
 
 
 def of_pod(pod: Raw) -> Failure | None:
@@ -59,8 +62,10 @@ def of_pod(pod: Raw) -> Failure | None:
 
 
 def _evicted(message: str) -> Failure:
-    own = any(saying in message for saying in _OWN_DISK)
-    return Failure(code="crash_disk_full" if own else "evicted", values={"message": words(message, "Evicted")})
+    if not any(saying in message for saying in _OWN_DISK):
+        return Failure(code="evicted", values={"message": words(message, "Evicted")})
+    limit = _LIMIT.search(message)
+    return Failure(code="ephemeral_storage_full", values={"limit": quantity.size(limit[1]) if limit else "its share"})
 
 
 def of_nothing(events: Sequence[Raw], last: Raw | None = None) -> Failure:

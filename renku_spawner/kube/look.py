@@ -16,13 +16,12 @@ from kubernetes_asyncio.client import (
     V1ObjectMeta,
     V1PersistentVolumeClaimVolumeSource,
     V1Pod,
-    V1ResourceRequirements,
     V1Volume,
     V1VolumeMount,
 )
 
 from ..domain.environment import RunConfiguration
-from . import helper, security
+from . import helper, resources, security
 from .environment import literal
 from .helper import Place
 from .objects import Raw, dig, text
@@ -33,8 +32,6 @@ LABEL = f"{PREFIX}look"
 LOG_BYTES = 256 * 1024
 SECONDS = 120  # that it may run; its claim may have to be brought to its machine first, and the image
 _VOLUME = "renku-work"
-_REQUESTS = {"cpu": "50m", "memory": "64Mi"}
-_LIMITS = {"cpu": "500m", "memory": "512Mi"}
 _MODULES = ("walk", "git_view", "unsaved", "contents")  # each imports only from those before it
 
 
@@ -97,7 +94,7 @@ def _container(run: RunConfiguration, settings: PodSettings) -> V1Container:
         image_pull_policy="IfNotPresent",
         command=list(command()),
         working_dir="/",
-        resources=V1ResourceRequirements(requests=_REQUESTS, limits=_LIMITS),
+        resources=resources.of_helper("500m", "512Mi"),
         security_context=security.of_container(run, settings),
         volume_mounts=[V1VolumeMount(name=_VOLUME, mount_path=WORK, read_only=True)],
     )

@@ -11,11 +11,11 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-from kubernetes_asyncio.client import V1Container, V1ObjectMeta, V1Pod, V1ResourceRequirements
+from kubernetes_asyncio.client import V1Container, V1ObjectMeta, V1Pod
 
 from ..domain.environment import RunConfiguration
 from ..domain.session import SessionSpec
-from . import helper, security
+from . import helper, resources, security
 from .environment import literal
 from .helper import Place
 from .manifest import pinned
@@ -25,8 +25,6 @@ from .settings import PREFIX, PodSettings
 PROBE = "probe"
 LINES = 20_000  # of its log; the longest report has a few thousand
 SECONDS = 15  # that it may run, the start of its container included
-_REQUESTS = {"cpu": "50m", "memory": "64Mi"}
-_LIMITS = {"cpu": "500m", "memory": "256Mi"}
 
 
 @cache
@@ -71,6 +69,6 @@ def _container(image: str, run: RunConfiguration, settings: PodSettings) -> V1Co
         image_pull_policy="IfNotPresent",
         command=command(),
         working_dir="/",
-        resources=V1ResourceRequirements(requests=_REQUESTS, limits=_LIMITS),
+        resources=resources.of_helper("500m", "256Mi"),
         security_context=security.of_container(run, settings),
     )

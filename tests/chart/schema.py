@@ -89,6 +89,8 @@ def bounds_of_models() -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"{place}.{spelt}", {bound: named[bound] for bound in _BOUNDS if bound in named}
     for key, (low, high, _) in resources.RANGE.items():
         yield f"resourceClasses[].{key}", {"pattern": quantity_pattern(low, high)}
+    low, high, _ = resources.RANGE["disk"]
+    yield "resourceClasses[].ephemeral_storage", {"pattern": f"^(0+[A-Za-z]{{0,2}})?$|{quantity_pattern(low, high)}"}
     yield "resourceClasses[].gpu", {"minimum": 0, "maximum": resources.GPU_LIMIT}
 
 

@@ -240,6 +240,7 @@ def test_a_quantity_that_the_hub_takes_the_schema_takes(number: str, suffix: str
             ["1025", "2000", "0", "-1", "9m", "two", "2 "],
         ),
         ("memory", ["16Mi", "8Gi", "64Ti", "65536Gi", "16777216"], ["8", "0", "65Ti", "65537Gi", "9Mi", "8GB", "1Pi"]),
+        ("ephemeral_storage", ["", "0", "0Gi", "16Mi", "10Gi", "1Pi"], ["50", "2Pi", "1Ki", "-1", "ten", "0.5"]),
         ("disk", ["16Mi", "50Gi", "1Pi", "1024Ti"], ["50", "2Pi", "1025Ti", "9Mi", "0Gi"]),
     ],
 )

@@ -10,8 +10,8 @@ Effect = Callable[[Outcomes], Outcomes]
 INACTIVE = frozenset({"inactive"})
 # What a pod meets that runs: what its owner reads of it, as tests/cluster/test_running.py has it.
 ENDS = {
-    "evicted-by-api": "failed:evicted",
-    "evicted-ephemeral-storage": "failed:crash_disk_full",
+    "evicted-by-api": "failed:node_drained",
+    "evicted-ephemeral-storage": "failed:ephemeral_storage_full",
     "preempted": "failed:preempted",
     "node-drain": "failed:evicted",
     "node-lost-taint-eviction": "failed:node_lost",

@@ -27,7 +27,7 @@ HELD = {
 }
 # What a pod meets while no hub looks: the reason that its owner reads.
 MEANWHILE = {
-    "evicted-ephemeral-storage": "crash_disk_full",
+    "evicted-ephemeral-storage": "ephemeral_storage_full",
     "active-deadline": "deadline_exceeded",
     "taint-noexecute": "node_lost",
     "preempted": "preempted",

@@ -13,7 +13,7 @@ MANY = {"Renku": {"one_active_per_environment": False}}
 # What the recorded pod met while it ran: the reason that its owner reads.
 ENDS = {
     "evicted-by-api": "node_drained",
-    "evicted-ephemeral-storage": "crash_disk_full",
+    "evicted-ephemeral-storage": "ephemeral_storage_full",
     "preempted": "preempted",
     "node-drain": "node_drained",
     "node-lost-taint-eviction": "node_lost",

@@ -65,13 +65,13 @@ STAGES = {
         "scheduling",
         "preparing",
         "waiting+",
-        "absent crash_disk_full@0",
+        "absent ephemeral_storage_full@0",
     ],
     "evicted-ephemeral-storage": [
         "scheduling",
         "preparing",
         "waiting+",
-        "absent crash_disk_full@0",
+        "absent ephemeral_storage_full@0",
     ],
     "exit-0-always": [
         "scheduling",

@@ -17,7 +17,7 @@ from kubespawner.objects import make_pod
 
 from renku_spawner.domain import variables as rules
 from renku_spawner.domain.environment import RunConfiguration
-from renku_spawner.domain.resources import Requirements
+from renku_spawner.domain.resources import Requirements, ResourceClass
 from renku_spawner.kube import clone
 from renku_spawner.kube import environment as env
 from renku_spawner.kube.manifest import session_pod
@@ -89,16 +89,32 @@ def test_a_resumed_pod_differs_by_the_launch_alone(run: str) -> None:
 def test_requests_and_limits_follow_the_minimum_and_the_class() -> None:
     found = pod(spec(resource_class=GPU, needs=Requirements(cpu="4", memory="16Gi", gpu=1)))["spec"]
     assert found["containers"][0]["resources"] == {
-        "requests": {"cpu": "4", "memory": "32Gi", "amd.com/gpu": "1"},
-        "limits": {"cpu": "8", "memory": "32Gi", "amd.com/gpu": "1"},
+        "requests": {"cpu": "4", "memory": "32Gi", "ephemeral-storage": "1Gi", "amd.com/gpu": "1"},
+        "limits": {"cpu": "8", "memory": "32Gi", "ephemeral-storage": "10Gi", "amd.com/gpu": "1"},
     }
     assert found["initContainers"][0]["resources"] == {
-        "requests": {"cpu": "4", "memory": "32Gi"}, "limits": {"cpu": "8", "memory": "32Gi"}
-    }  # fmt: skip
+        "requests": {"cpu": "4", "memory": "32Gi", "ephemeral-storage": "1Gi"},
+        "limits": {"cpu": "8", "memory": "32Gi", "ephemeral-storage": "10Gi"},
+    }
     assert found["nodeSelector"] == {"pool": "gpu"}
     assert found["tolerations"] == [
         {"key": "gpu", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60}
     ]
+
+
+@pytest.mark.parametrize(
+    ("size", "requested", "limit"),
+    [("20Gi", "1Gi", "20Gi"), ("500Mi", "500Mi", "500Mi"), ("1Gi", "1Gi", "1Gi"), ("", None, None)],
+)
+def test_what_a_session_may_write_to_its_nodes_disk_is_its_classs_and_little_is_requested(
+    size: str, requested: str | None, limit: str | None
+) -> None:
+    offer = ResourceClass(name="small", cpu="1", memory="2Gi", ephemeral_storage=size)
+    found = pod(spec(resource_class=offer))["spec"]
+    for container in (*found["containers"], *found["initContainers"]):
+        told = container["resources"]
+        assert told["requests"].get("ephemeral-storage") == requested
+        assert told["limits"].get("ephemeral-storage") == limit
 
 
 def test_what_an_admin_says_of_a_containers_rights_stays() -> None:

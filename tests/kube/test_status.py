@@ -166,12 +166,29 @@ def test_a_disk_that_does_not_come_is_told_by_events(events: Any, code: str, aft
         ([event("Preempted")], "preempted"),
         ([event("TaintManagerEviction")], "node_lost"),
         ([event("Evicted", "The node was low on resource: memory.")], "evicted"),
-        ([event("Evicted", "Pod ephemeral local storage usage exceeds the total limit")], "crash_disk_full"),
+        ([event("Evicted", "Pod ephemeral local storage usage exceeds the total limit")], "ephemeral_storage_full"),
     ],
 )
 def test_what_happened_while_nobody_looked_is_read_from_events(events: Any, code: str) -> None:
     seen = read(None, events, ASKED)
     assert (seen.stage, seen.running, failure(seen)) == (Observed.ABSENT, False, (code, 0))
+
+
+@pytest.mark.parametrize(
+    ("message", "limit"),
+    [
+        ("Pod ephemeral local storage usage exceeds the total limit of containers 10Gi. ", "10 GiB"),
+        ('Container notebook exceeded its local ephemeral storage limit "10Gi". ', "10 GiB"),
+        ('Usage of EmptyDir volume "renku-shm" exceeds the limit "1Gi". ', "1 GiB"),
+        ("Pod ephemeral local storage usage exceeds", "its share"),
+    ],
+)
+def test_a_session_that_filled_its_nodes_disk_reads_how_much_it_may_write(message: str, limit: str) -> None:
+    told = read(pod(phase="Failed", reason="Evicted", message=message), [], ASKED).failure
+    assert told is not None
+    text, advice = words(told.code, **told.values)
+    assert text == f"The session wrote more than {limit} outside of its working directory."
+    assert "keep large files, packages and caches in /work" in advice
 
 
 def test_an_object_of_ours_that_is_still_made_is_no_failure() -> None:
