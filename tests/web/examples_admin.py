@@ -123,3 +123,5 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "admin-audit": ("renku_admin_audit.html", AUDIT),
     "admin-audit-none": ("renku_admin_audit.html", AUDIT | {"rows": []}),
 }
+PROBLEM = {"title": "Changed settings are not used.", "text": "The hub keeps those that it has: no such class."}
+PAGES = {name: (template, {"problems": [PROBLEM], **values}) for name, (template, values) in PAGES.items()}
