@@ -13,7 +13,7 @@ ENDS = {
     "evicted-by-api": "failed:node_drained",
     "evicted-ephemeral-storage": "failed:ephemeral_storage_full",
     "preempted": "failed:preempted",
-    "node-drain": "failed:evicted",
+    "node-drain": "failed:node_drained",
     "node-lost-taint-eviction": "failed:node_lost",
     "active-deadline": "failed:deadline_exceeded",
     "removed": "failed:pod_removed",

@@ -156,7 +156,7 @@ ELSEWHERE = {
     "port_not_open", "base_url_wrong", "app_error", "auth_loop", "start_timeout", "start_error", "cancelled",
     "in_the_way", "clone_failed", "clone_auth", "clone_ref", "clone_disk_full", "clone_in_the_way",
     "started_by", "stopped_by_user", "stopped_for_node", "stopped_for_all",
-    "stopped_by_admin", "access_revoked", "stopped_by_hub", "deleted_by_user",
+    "stopped_by_admin", "deleting", "access_revoked", "stopped_by_hub", "deleted_by_user",
     "image_digest_gone", "registry_not_allowed", "image_unverified",
     "delete_soon", "download_busy", "download_failed", "download_nothing", "download_off", "download_running",
     "download_waits", "download_yours", "in_trash", "keep_awake_off", "not_running",
