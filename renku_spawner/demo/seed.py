@@ -61,7 +61,9 @@ async def _make(parts: Parts, slug: str, git: str) -> None:
         repositories=repositories,
     )
     project = await projects.create(parts, ALICE, new)
-    await projects.change(parts, ALICE, project.id, ProjectChange(version=project.version, members=_MEMBERS))
+    await projects.change(
+        parts, ALICE, project.id, ProjectChange(version=project.version, members=_MEMBERS, allow_unknown=True)
+    )
     await storages.add(parts, ALICE, project.id, NewStorage(kind="volume", directory="weather", settings=_WEATHER))
 
 

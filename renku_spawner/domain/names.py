@@ -12,6 +12,11 @@ from .errors import Invalid
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _BASE32 = _LETTERS + "234567"
 _ID = re.compile(r"[a-z][a-z2-7]{11}")
+# Says in one sentence what `is_part` accepts: forms, the API, its document and errors all quote it.
+PART_RULE = (
+    "Up to 64 letters, digits and . _ - + @, with a letter, digit or _ at both ends; without .. inside, and without "
+    ".git or .atom at the end."
+)
 _PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._@+-]{0,62}[A-Za-z0-9_])?")
 # GitLab takes more: groups in groups, names that end in - or ., and no @ or + (https://docs.gitlab.com/user/reserved_names/).
 _ANY_PART = re.compile(r"[A-Za-z0-9_.@+-]{1,255}")
@@ -57,15 +62,13 @@ def project_path(text: str) -> tuple[str, str]:
     """
     first, slash, second = text.partition("/")
     if not slash or not is_part(first) or not is_part(second):
-        sentence = (
-            "A path is a namespace and a short name, as in ada/climate: letters, digits, "
-            "and . _ - between them, at most 64 characters each."
-        )
+        sentence = f"A path is a namespace and a name, as in ada/climate. In each of them: {PART_RULE}"
         raise Invalid(sentence, fields={"path": sentence})
     return first, second
 
 
 def is_part(text: str) -> bool:
+    """Whether it may be a part of a project's path; `PART_RULE` says it in words."""
     return _PART.fullmatch(text) is not None and ".." not in text and not text.endswith((".git", ".atom"))
 
 

@@ -34,8 +34,11 @@ class NewProject:
 
 @dataclass(frozen=True, kw_only=True)
 class ProjectChange:
-    """What an edit changes; None leaves a field as it is. `version` is the one that
-    the editor saw (decision 16)."""
+    """What an edit changes; None leaves a field as it is.
+
+    `version` is the one that the editor saw. With `allow_unknown` new members may be users and groups that the hub
+    does not know.
+    """
 
     version: int
     path: str | None = None
@@ -45,6 +48,7 @@ class ProjectChange:
     default_session: str | None = None
     repositories: tuple[NewRepository, ...] | None = None
     members: tuple[Member, ...] | None = None
+    allow_unknown: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

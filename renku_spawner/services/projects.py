@@ -134,7 +134,41 @@ def _cleaned(parts: Parts, person: Person, project: Project, change: ProjectChan
         visibility=change.visibility,
         default_session=change.default_session,
         repositories=change.repositories,
-        members=None if change.members is None else _members(change.members),
+        members=None if change.members is None else _require_known(parts, project, change),
+    )
+
+
+def _require_known(parts: Parts, project: Project, change: ProjectChange) -> tuple[Member, ...]:
+    """The members of *change*. Raises Invalid for a new one, or a new owner, whom the hub does not know."""
+    wanted = _members(change.members or ())
+    new = {(m.kind, m.name): m for m in wanted if m not in project.members}
+    unknown = {("user", name) for name in parts.gone([m.name for m in new.values() if m.kind == "user"])}
+    if any(m.kind == "group" for m in new.values()):
+        there = set(parts.groups())
+        unknown |= {("group", m.name) for m in new.values() if m.kind == "group" and m.name not in there}
+    present = {(m.kind, m.name) for m in project.members}
+    fields = {
+        f"members.{place}.name": _unknown(m)
+        for place, m in enumerate(wanted)
+        if (m.kind, m.name) in unknown
+        and (m.role is Role.OWNER or not (change.allow_unknown or (m.kind, m.name) in present))
+    }
+    if fields:
+        raise Invalid(next(iter(fields.values())), fields=fields, code="member_unknown")
+    return wanted
+
+
+def _unknown(member: Member) -> str:
+    """The words for a member whom the hub does not know; no confirmation makes one an owner."""
+    said = (
+        f"There is no group “{member.name}” here."
+        if member.kind == "group"
+        else f"“{member.name}” has never logged in here."
+    )
+    return (
+        f"{said} Only users and groups that this hub knows can be owners."
+        if member.role is Role.OWNER
+        else f"{said} Add anyway?"
     )
 
 
@@ -144,7 +178,7 @@ def _members(members: Sequence[Member]) -> tuple[Member, ...]:
     if len(members) > MEMBERS_LIMIT:
         problem = f"At most {MEMBERS_LIMIT} members, please; a group counts as one."
     elif len({(m.kind, m.name) for m in members}) < len(members):
-        problem = "Somebody is listed twice."
+        problem = "A member is listed twice."
     elif not any(m.kind == "user" and m.role is Role.OWNER for m in members):
         problem = "A project needs at least one owner."
     elif any(not m.name or len(m.name) > 255 or not m.name.isprintable() for m in members):
@@ -250,4 +284,5 @@ def _path_taken(path: str) -> Conflict:
 
 def _changed(newer: Project | None) -> Conflict:
     details = {"version": newer.version, "project": newer.id} if newer else {}
-    return Conflict("Somebody else changed this in the meantime; look at it again.", code="changed", details=details)
+    said = "This project was changed since you opened the page. Check it as it is now, then try again."
+    return Conflict(said, code="changed", details=details)

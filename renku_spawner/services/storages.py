@@ -19,6 +19,8 @@ from .parts import Parts, read, write
 
 Work = Callable[[Transaction], Storage]
 
+_CHANGED = "This storage was changed since you opened the page. Check it as it is now, then try again."
+
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
@@ -115,12 +117,21 @@ async def changing(parts: Parts, person: Person, project: Project, name: str, ch
     return work
 
 
-async def remove(parts: Parts, person: Person, ref: str, name: str) -> Storage:
-    """Take a storage out of a project; what is in it stays where it is. Raises NotFound, Forbidden."""
+async def remove(parts: Parts, person: Person, ref: str, name: str, version: int | None = None) -> Storage:
+    """Take a storage out of a project; what is in it stays where it is.
+
+    *version* is the one that the editor saw; None removes whatever it is by now.
+
+    Raises:
+        NotFound, Forbidden.
+        Conflict: `changed`.
+    """
     project = await parts.source.get(person, ref, Action.WRITE)
 
     def work(tx: Transaction) -> Storage:
         storage = _named(tx.storages.of_project(project.id), name)
+        if version not in (None, storage.version):
+            raise _changed(storage)
         tx.storages.remove(storage.id)
         _record(tx, parts, person, project, storage, "storage removed")
         return storage
@@ -199,9 +210,7 @@ async def _stored(parts: Parts, work: Work) -> Storage:
     except Clash:
         raise saving.wrong("directory", "Another storage has this directory already.") from None
     except Lost:
-        raise Conflict(
-            "Somebody else changed this storage in the meantime; look at it again.", code="changed"
-        ) from None
+        raise Conflict(_CHANGED, code="changed") from None
 
 
 def _named(storages: Sequence[Storage], name: str) -> Storage:
@@ -220,7 +229,7 @@ def _record(tx: Transaction, parts: Parts, person: Person, project: Project, sto
 
 def _changed(storage: Storage) -> Conflict:
     return Conflict(
-        "Somebody else changed this storage in the meantime; look at it again.",
+        _CHANGED,
         code="changed",
         details={"version": storage.version, "storage": storage.id},
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from ..domain import names
 from ..domain.access import Role, Visibility
 from ..domain.errors import Invalid
 from ..domain.project import Member, NewProject, ProjectChange
@@ -23,6 +24,15 @@ Quantity = Annotated[str, Field(max_length=40, description="A Kubernetes quantit
 Version = Annotated[
     int, Field(ge=0, lt=2**31, description="The version that was read; another one answers 409 `changed`")
 ]
+
+
+def parse_version(typed: Any) -> int:
+    """A version as a hidden field of a form has it; 0, which nothing has, if the field is missing or something else."""
+    text = str(typed)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+
+
+FormVersion = Annotated[int, BeforeValidator(parse_version)]
 
 
 class Body(BaseModel):
@@ -83,7 +93,7 @@ class MemberBody(Body):
 class ProjectBody(Body):
     """A new project; it lies below one's own name, or as an admin below a group's."""
 
-    path: Word = Field(description="`namespace/slug`", examples=["ada/climate"])
+    path: Word = Field(description=f"`namespace/slug`. Of each: {names.PART_RULE}", examples=["ada/climate"])
     title: Text
     description: Text = ""
     visibility: Literal["private", "public"] = "private"
@@ -103,13 +113,19 @@ class ProjectChangeBody(Body):
     """What changes of a project; what is absent stays. Lists replace what is there."""
 
     version: Version
-    path: Word | None = None
+    path: Word | None = Field(default=None, description=f"`namespace/slug`. Of each: {names.PART_RULE}")
     title: Text | None = None
     description: Text | None = None
     visibility: Literal["private", "public"] | None = None
     default_session: Id | None = None
     repositories: list[RepositoryBody] | None = None
-    members: list[MemberBody] | None = None
+    members: list[MemberBody] | None = Field(
+        default=None, description="All of them; one whom the hub does not know is refused with 422 at its `name`"
+    )
+    allow_unknown: bool = Field(
+        default=False,
+        description="Also add viewers and editors who have never logged in here, and groups that the hub does not have",
+    )
 
     def value(self) -> ProjectChange:
         return ProjectChange(
@@ -121,6 +137,7 @@ class ProjectChangeBody(Body):
             default_session=self.default_session,
             repositories=None if self.repositories is None else tuple(each.value() for each in self.repositories),
             members=None if self.members is None else tuple(each.value() for each in self.members),
+            allow_unknown=self.allow_unknown,
         )
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 from ..domain.access import Visibility
 from ..domain.project import Member, NewProject, ProjectChange
 from ..domain.repository import NewRepository, Repository
-from .bodies import Body, MemberBody, Text, Word
+from .bodies import Body, FormVersion, MemberBody, Text, Word
 from .forms import wrong
 
 
@@ -38,10 +38,11 @@ class SettingsForm(Body):
     slug: Word = ""
     description: Text = ""
     visibility: Literal["private", "public"]
+    version: FormVersion = 0
 
-    def change(self, version: int, namespace: str) -> ProjectChange:
+    def change(self, namespace: str) -> ProjectChange:
         return ProjectChange(
-            version=version,
+            version=self.version,
             path=f"{namespace}/{self.slug}",
             title=self.title,
             description=self.description,
@@ -55,8 +56,9 @@ class RepositoryForm(Body):
     directory: Word = ""
     lfs: Literal["", "yes"] = ""
     submodules: Literal["", "yes"] = ""
+    version: FormVersion = 0
 
-    def change(self, version: int, present: Sequence[Repository]) -> ProjectChange:
+    def change(self, present: Sequence[Repository]) -> ProjectChange:
         new = NewRepository(
             url=self.url.strip(),
             ref=self.ref or None,
@@ -64,20 +66,29 @@ class RepositoryForm(Body):
             lfs=self.lfs == "yes",
             submodules=self.submodules == "yes",
         )
-        return ProjectChange(version=version, repositories=(*map(_kept, present), new))
+        return ProjectChange(version=self.version, repositories=(*map(_kept, present), new))
 
 
 class MemberForm(Body):
     username: Word = ""
     role: Literal["viewer", "editor", "owner"]
+    allow_unknown: Literal["", "yes"] = ""
+    version: FormVersion = 0
 
-    def change(self, version: int, present: Sequence[Member]) -> ProjectChange:
+    def change(self, present: Sequence[Member]) -> ProjectChange:
         """One more member, or another role for one that is there."""
         member = MemberBody(name=self.username.strip(), role=self.role).value()
         if not member.name:
             raise wrong("username", "Please give a user name.")
         others = [m for m in present if (m.kind, m.name) != ("user", member.name)]
-        return ProjectChange(version=version, members=(*others, member))
+        confirmed = self.allow_unknown == "yes"
+        return ProjectChange(version=self.version, members=(*others, member), allow_unknown=confirmed)
+
+
+class RemovalForm(Body):
+    """Remove a part of the project as the page showed it."""
+
+    version: FormVersion = 0
 
 
 def without_repository(version: int, present: Sequence[Repository], directory: str) -> ProjectChange:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from ..domain.storage import Credentials, NewStorage, OwnCredentials, Storage, StorageChange
 from ..domain.storage_kinds import Kind
 from . import bodies
-from .bodies import Body, Text, Word
+from .bodies import Body, FormVersion, Text, Word
 
 SETTING, SECRET, SEEN = "setting_", "secret_", "version_"
 
@@ -19,7 +19,7 @@ class StorageForm(Body):
     path: Text = ""
     credentials: Literal["none", "project", "user"] = "none"
     access: Literal["read", "write"] = "read"
-    version: int = 0
+    version: FormVersion = 0
 
     def new(self, fields: Mapping[str, Any]) -> NewStorage:
         return NewStorage(
@@ -45,7 +45,6 @@ class CredentialsForm(Body):
 def read(fields: Mapping[str, Any]) -> StorageForm:
     """Raises Invalid, as `RenkuHandler.filled`; options are for the domain to judge."""
     plain = {k: v for k, v in fields.items() if k != "_xsrf" and not k.startswith((SETTING, SECRET))}
-    plain["version"] = number(plain.get("version"))
     return bodies.check(StorageForm, plain)
 
 
@@ -72,16 +71,10 @@ def own(fields: Mapping[str, Any]) -> dict[str, OwnCredentials]:
     ids = dict.fromkeys(key.removeprefix(SECRET).partition("_")[0] for key in fields if key.startswith(SECRET))
     typed = {id: said(fields, f"{SECRET}{id}_") for id in ids}
     return {
-        id: OwnCredentials(version=number(fields.get(f"{SEEN}{id}")), secrets=secrets)
+        id: OwnCredentials(version=bodies.parse_version(fields.get(f"{SEEN}{id}")), secrets=secrets)
         for id, secrets in typed.items()
         if secrets
     }
-
-
-def number(typed: Any) -> int:
-    """A version as a hidden field has it; 0, which nothing has, of what is none."""
-    text = str(typed)
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 def blank(kind: Kind) -> dict[str, Any]:

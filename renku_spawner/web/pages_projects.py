@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..domain import names
-from ..domain.access import Action
+from ..domain.access import Action, Role
 from ..domain.environment import Environment
+from ..domain.errors import RenkuError
 from ..services import code_offer, environments, looks, mine, projects, shares, storages
 from . import views_code, views_mine, views_shares
 from . import views_projects as views
 from .base_page import RenkuHandler
-from .bodies import Nothing
 from .forms import ConfirmForm, typed
 from .forms_project import (
     MemberForm,
     ProjectForm,
+    RemovalForm,
     RepositoryForm,
     SettingsForm,
     without_member,
@@ -42,6 +43,7 @@ class ProjectListForm(RenkuHandler):
             action=self.urls.projects, namespaces=projects.namespaces(self.parts, self.person), values=values,
             visibilities=VISIBILITIES, errors=errors, cancel=self.urls.projects,
             share=views_shares.created(await projects.share_of(self.parts, self.person)),
+            path_rule=names.PART_RULE,
         )  # fmt: skip
 
 
@@ -99,7 +101,9 @@ class SettingsPage(RenkuHandler):
 
     renamed = {"path": "slug", "repositories.url": "url", "repositories.ref": "ref",
                "repositories.directory": "directory", "repositories": "url", "members": "username",
-               "name": "username"}  # fmt: skip
+               "members.name": "username", "name": "username"}  # fmt: skip
+
+    confirms = False  # the form asks whether a member whom the hub does not know is meant
 
     def page(self, ref: str, *args: str) -> str:
         return self.urls.settings(ref)
@@ -109,7 +113,7 @@ class SettingsPage(RenkuHandler):
         view = views.settings(project, await storages.of(self.parts, project), self.person, self.frame)
         if errors:
             views.retyped(view, self.typed)
-        self.show("renku_settings.html", "projects", errors=errors, **view)
+        self.show("renku_settings.html", "projects", errors=errors, confirms_member=self.confirms, **view)
 
     def saved(self, ref: str, part: str = "") -> None:
         self.go(self.urls.settings(ref) + part, "saved")
@@ -123,7 +127,7 @@ class Settings(SettingsPage):
 
     async def post(self, ref: str) -> None:
         project = await self.project(ref, Action.MANAGE)
-        change = self.filled(SettingsForm).change(project.version, project.path.partition("/")[0])
+        change = self.filled(SettingsForm).change(project.path.partition("/")[0])
         changed = await projects.change(self.parts, self.person, project.id, change)
         self.saved(changed.path)
 
@@ -133,7 +137,7 @@ class Repositories(SettingsPage):
 
     async def post(self, ref: str) -> None:
         project = await self.project(ref, Action.WRITE)
-        change = self.filled(RepositoryForm).change(project.version, project.repositories)
+        change = self.filled(RepositoryForm).change(project.repositories)
         await projects.change(self.parts, self.person, project.id, change)
         self.saved(project.path, "#repositories")
 
@@ -142,9 +146,9 @@ class RepositoryRemoval(SettingsPage):
     scope = {"post": WRITE}
 
     async def post(self, ref: str, directory: str) -> None:
-        self.filled(Nothing)
+        version = self.filled(RemovalForm).version
         project = await self.project(ref, Action.WRITE)
-        change = without_repository(project.version, project.repositories, directory)
+        change = without_repository(version, project.repositories, directory)
         await projects.change(self.parts, self.person, project.id, change)
         self.saved(project.path, "#repositories")
 
@@ -152,9 +156,13 @@ class RepositoryRemoval(SettingsPage):
 class Members(SettingsPage):
     scope = {"post": WRITE}
 
+    async def again(self, problem: RenkuError, *args: str) -> bool:
+        self.confirms = problem.code == "member_unknown" and self.fields.get("role") != Role.OWNER.word
+        return await super().again(problem, *args)
+
     async def post(self, ref: str) -> None:
         project = await self.project(ref, Action.MANAGE)
-        change = self.filled(MemberForm).change(project.version, project.members)
+        change = self.filled(MemberForm).change(project.members)
         await projects.change(self.parts, self.person, project.id, change)
         self.saved(project.path, "#members")
 
@@ -165,16 +173,16 @@ class MemberRemoval(SettingsPage):
     scope = {"post": WRITE}
 
     async def post(self, ref: str, name: str) -> None:
-        self.filled(Nothing)
+        version = self.filled(RemovalForm).version
         if name == self.person.name:
             await projects.leave(self.parts, self.person, self.ref(ref))
             self.go(self.urls.projects, "left")
         else:
-            await self._remove(ref, name)
+            await self._remove(ref, name, version)
 
-    async def _remove(self, ref: str, name: str) -> None:
+    async def _remove(self, ref: str, name: str, version: int) -> None:
         project = await self.project(ref, Action.MANAGE)
-        change = without_member(project.version, project.members, name)
+        change = without_member(version, project.members, name)
         await projects.change(self.parts, self.person, project.id, change)
         self.saved(project.path, "#members")
 

@@ -15,6 +15,7 @@ from ..services import storage_credentials, storages
 from . import actions, forms_storage, throttle, views_storages
 from .base_page import RenkuHandler
 from .bodies import Nothing
+from .forms_project import RemovalForm
 from .forms_storage import SECRET, SETTING, CredentialsForm
 from .pages_sessions import OfSession
 from .scopes import LAUNCH, READ, WRITE
@@ -124,9 +125,9 @@ class StorageRemoval(StoragePage):
     scope = {"post": WRITE}
 
     async def post(self, ref: str, storage_id: str) -> None:
-        self.filled(Nothing)
+        version = self.filled(RemovalForm).version
         project = await self.project(ref, Action.WRITE)
-        await storages.remove(self.parts, self.person, project.id, storage_id)
+        await storages.remove(self.parts, self.person, project.id, storage_id, version)
         self.saved(project, "storage_removed")
 
 
@@ -134,7 +135,7 @@ class StorageLook(StoragePage):
     scope = {"post": WRITE}
 
     async def post(self, ref: str, storage_id: str) -> None:
-        self.filled(Nothing)
+        self.filled(RemovalForm)  # the same form, whose version a look does not need
         project = await self.project(ref, Action.WRITE)
         throttle.count_look(self.parts, self.person.name)
         storage = await storages.look(self.parts, self.person, project.id, storage_id)

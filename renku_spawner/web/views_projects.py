@@ -8,6 +8,7 @@ from typing import Any
 from ..domain.access import Person, Role
 from ..domain.environment import Environment
 from ..domain.instance import Instance
+from ..domain.names import PART_RULE
 from ..domain.project import Member, Project, ProjectEntry
 from ..domain.repository import Repository
 from ..domain.storage import Storage
@@ -131,10 +132,11 @@ def settings(project: Project, storages: Sequence[Storage], person: Person, fram
     base = f"{urls.project(project.path)}/-"
     namespace, _, slug = project.path.partition("/")
     values = {"title": project.title, "slug": slug, "description": project.description}
-    general = {"action": urls.settings(project.path), "namespace": namespace}
+    general = {"action": urls.settings(project.path), "namespace": namespace, "path_rule": PART_RULE}
     return {
         "project": head(project, frame),
         "general": general | {"values": values | {"visibility": str(project.visibility)}} if owner else None,
+        "version": project.version,
         "visibilities": words.VISIBILITIES,
         "repositories": [
             {

@@ -43,6 +43,7 @@ def _row(storage: Storage, frame: Frame, base: str | None) -> View:
     look = None if missing else storage.checked
     return {
         "id": storage.id,
+        "version": storage.version,
         "directory": storage.directory,
         "words": storage.words,
         "whose": _WHOSE[storage.credentials],

@@ -24,6 +24,16 @@ def test_what_is_no_id_is_told_without_an_exception(typed: str) -> None:
     assert names.is_id(typed) in (True, False)
 
 
+@given(TYPED | st.text(alphabet="aZ0_.-+@~", max_size=70))
+def test_the_sentence_about_paths_says_what_is_accepted(typed: str) -> None:
+    """Up to 64 letters, digits and . _ - + @, with a letter, digit or _ at both ends, and so on, read word by word."""
+    plain = [each for each in typed if each.isascii() and (each.isalnum() or each == "_")]
+    allowed = len(typed) == len(plain) + sum(typed.count(each) for each in ".-+@")
+    ends = bool(typed) and typed[0] in plain and typed[-1] in plain
+    rest = ".." not in typed and not typed.endswith((".git", ".atom"))
+    assert names.is_part(typed) == (len(typed) <= 64 and allowed and ends and rest)
+
+
 @pytest.mark.parametrize("name", ["ada", "ada.lovelace", "ada@example.org", "a_b", "1", "_x", "a" * 64])
 def test_a_clean_name_is_its_own_namespace(name: str) -> None:
     assert names.namespace(name) == name

@@ -109,14 +109,24 @@ async def test_settings_are_repositories_that_are_looked_at_before_they_are_save
     assert "the project itself" in words(page)
     assert not re.search(r'name="(title|slug|visibility|username|role)"', page)
     assert "/-/delete" not in page
-    wrong = await site.post(alice, f"{PAGE}/-/repositories", url=f"{site.lab.url}/erin/hidden.git", directory="mine")
+
+    async def shown() -> dict[str, str]:
+        return {"version": str((await site.project()).version)}
+
+    wrong = await site.post(
+        alice, f"{PAGE}/-/repositories", url=f"{site.lab.url}/erin/hidden.git", directory="mine", **await shown()
+    )
     assert wrong.status_code == 422
     assert 'id="url-error"' in wrong.text
     assert "no such repository in GitLab" in words(wrong.text)
     assert 'value="mine"' in wrong.text
-    wrong = await site.post(alice, f"{PAGE}/-/repositories", url=f"{site.lab.url}/erin/tools.git", ref="gone")
+    wrong = await site.post(
+        alice, f"{PAGE}/-/repositories", url=f"{site.lab.url}/erin/tools.git", ref="gone", **await shown()
+    )
     assert 'id="ref-error"' in wrong.text
-    right = await site.post(alice, f"{PAGE}/-/repositories", url=f"{site.lab.url}/erin/tools.git", ref="main")
+    right = await site.post(
+        alice, f"{PAGE}/-/repositories", url=f"{site.lab.url}/erin/tools.git", ref="main", **await shown()
+    )
     assert right.status_code == 303
     page = (await alice.get(SETTINGS)).text
     assert page.count("/delete") == 1
@@ -125,7 +135,7 @@ async def test_settings_are_repositories_that_are_looked_at_before_they_are_save
         ("daily", None, True),
         ("tools", "main", False),
     ]
-    await site.post(alice, f"{PAGE}/-/repositories/tools/delete")
+    await site.post(alice, f"{PAGE}/-/repositories/tools/delete", **await shown())
     assert [r.directory for r in (await site.project()).repositories] == ["daily"]
     assert (
         await site.post(await site.hub.visitor("bob"), f"{PAGE}/-/repositories", url="https://x.org/y")

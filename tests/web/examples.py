@@ -59,6 +59,7 @@ IN_GITLAB = ABOUT_PROJECT | {
 STORAGES = [
     {
         "id": "storageaaaaa",
+        "version": 3,
         "directory": "era5-alps",
         "words": "S3, read only",
         "whose": "with the project's credentials",
@@ -71,6 +72,7 @@ STORAGES = [
     },
     {
         "id": "storagebbbbb",
+        "version": 1,
         "directory": "gauges",
         "words": "Shared volume, read and write",
         "whose": "",
@@ -593,12 +595,16 @@ NEW_PROJECT = {
     "errors": {},
     "cancel": BASE + "renku/projects",
     "share": None,
+    "path_rule": "Letters.",
 }
 SETTINGS = {
     "project": ABOUT_PROJECT,
+    "version": 7,
+    "confirms_member": False,
     "general": {
         "action": PROJECT + "/-/settings",
         "namespace": "alice",
+        "path_rule": "Letters.",
         "values": {"title": "Alpine", "slug": "alpine", "description": "", "visibility": "private"},
     },
     "visibilities": VISIBILITIES,

@@ -223,8 +223,16 @@ ROWS = [*rows(PAGES, ("token",)), *rows(API, TOKENS)]
 # What is sent: fields of a form for pages, a JSON object for the API. `{…}` are filled in; sets repeat nothing.
 SENT: dict[tuple[str, str], dict[str, object]] = {
     ("/renku/projects", "POST"): {"title": "New", "slug": "{fresh}"},
-    ("/renku/projects/{path}/-/settings", "POST"): {"title": "X", "slug": "{slug}", "visibility": "private"},
-    ("/renku/projects/{path}/-/repositories", "POST"): {"url": "https://git.example.org/a/b"},
+    ("/renku/projects/{path}/-/settings", "POST"): {
+        "title": "X",
+        "slug": "{slug}",
+        "visibility": "private",
+        "version": "{version}",
+    },
+    ("/renku/projects/{path}/-/repositories", "POST"): {"url": "https://git.example.org/a/b", "version": "{version}"},
+    ("/renku/projects/{path}/-/repositories/{name}/delete", "POST"): {"version": "{version}"},
+    ("/renku/projects/{path}/-/storages/{storage}/delete", "POST"): {"version": "1"},
+    ("/renku/projects/{path}/-/members/{name}/delete", "POST"): {"version": "{version}"},
     ("/renku/projects/{path}/-/storages", "POST"): {
         "kind": "s3",
         "setting_provider": "AWS",
@@ -247,8 +255,8 @@ SENT: dict[tuple[str, str], dict[str, object]] = {
         "directory": "era6",
     },
     ("/api/renku/projects/{project}/storages/{name}", "PATCH"): {"version": 1, "path": "b"},
-    ("/api/renku/projects/{project}/sessions/{session}/credentials", "POST"): {"secrets": {}, "keep": False},
-    ("/renku/projects/{path}/-/members", "POST"): {"username": "erin", "role": "viewer"},
+    ("/api/renku/projects/{project}/sessions/{session}/credentials", "POST"): {"storages": [], "keep": False},
+    ("/renku/projects/{path}/-/members", "POST"): {"username": "dave", "role": "viewer", "version": "{version}"},
     ("/renku/projects/{path}/-/delete", "POST"): {"confirm": "{title}"},
     ("/renku/projects/{path}/-/sessions", "POST"): {"environment": "{environment}"},
     ("/renku/projects/{path}/-/sessions/described", "POST"): {"content": "0"},

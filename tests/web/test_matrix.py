@@ -131,7 +131,7 @@ class Walk:
             "title": project.title, "slug": project.path.partition("/")[2],
             "fresh": f"fresh-{next(self.count)}", "environment": self.environment,
             "ready": await self.hub.ready_made() if "{ready}" in row.address else "",
-            "namespace": who if who in PEOPLE else "alice",
+            "namespace": who if who in PEOPLE else "alice", "version": await self.version(project),
         }  # fmt: skip
         sent = {
             key: value.format(**values) if isinstance(value, str) else value
@@ -147,6 +147,11 @@ class Walk:
             if answer.headers.get("content-type") == "text/event-stream":
                 return answer.status_code, answer.headers, b""
             return answer.status_code, answer.headers, await answer.aread()
+
+    async def version(self, project: Project) -> int:
+        """That of the project now: its first session has become its default since."""
+        now = await read(self.hub.parts, lambda tx: tx.projects.get(project.id))
+        return now.version if now else 0
 
     async def stored(self, project: Project, session: Session) -> Any:
         """All that a request may change."""

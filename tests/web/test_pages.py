@@ -1,16 +1,25 @@
 """The pages on a live hub, as a browser without a script sees them."""
 
 import asyncio
+import re
 import subprocess
+from html import unescape
+from pathlib import Path
 from urllib.parse import quote
 
 import httpx
+import pytest
 
+from renku_spawner.domain import names
+from renku_spawner.domain.access import Role
 from renku_spawner.domain.instance import Status
-from renku_spawner.domain.project import ProjectChange
+from renku_spawner.domain.project import Member, ProjectChange
+from renku_spawner.domain.repository import NewRepository
 from renku_spawner.domain.resources import Requirements
 from renku_spawner.services import environments, looks, projects
 from tests.fixtures.renku import xsrf
+
+USERS = Path(__file__).parents[2] / "docs" / "users.md"
 
 
 async def test_the_list_of_projects_shows_mine_with_their_default_session(renku_hub):
@@ -173,32 +182,138 @@ async def test_a_session_is_added_edited_and_removed_by_forms(renku_hub):
     assert (await alice.get(f"{base}/{session.id}")).status_code == 404
 
 
+def version_of(page: str) -> str:
+    """The version that the forms of a page of settings carry."""
+    [version] = set(re.findall(r'name="version" value="(\d+)"', page.partition('id="storages"')[0]))
+    return version
+
+
 async def test_settings_keep_repositories_and_members(renku_hub):
     hub = await renku_hub(Renku={"repository_hosts": {"git.test"}})
     await hub.project()
-    alice = await hub.visitor("alice")
-    base, form = "renku/projects/alice/climate/-", {"_xsrf": xsrf(alice)}
-    one = form | {"url": "http://git.test/x.git", "ref": "", "directory": ""}
-    assert (await alice.post(f"{base}/repositories", data=one)).status_code == 303
-    wrong = await alice.post(f"{base}/repositories", data=one | {"url": "ext::sh -c x", "lfs": "yes"})
+    hub.user("dave")
+    alice, base = await hub.visitor("alice"), "renku/projects/alice/climate/-"
+
+    async def post(where, **fields):
+        version = version_of((await alice.get(f"{base}/settings")).text)
+        return await alice.post(f"{base}/{where}", data={"_xsrf": xsrf(alice), "version": version} | fields)
+
+    one = {"url": "http://git.test/x.git", "ref": "", "directory": ""}
+    assert (await post("repositories", **one)).status_code == 303
+    wrong = await post("repositories", **one | {"url": "ext::sh -c x", "lfs": "yes"})
     assert (wrong.status_code, 'id="url-error"' in wrong.text) == (422, True)
     assert "ext::sh" in wrong.text
     assert [f'name="{name}" value="yes" checked' in wrong.text for name in ("lfs", "submodules")] == [True, False]
-    both = form | {"url": "http://git.test/y.git", "lfs": "yes", "submodules": "yes"}
-    assert (await alice.post(f"{base}/repositories", data=both)).status_code == 303
+    assert (await post("repositories", url="http://git.test/y.git", lfs="yes", submodules="yes")).status_code == 303
     assert "with large files and submodules" in (await alice.get(f"{base}/settings")).text
     kept = (await hub.client("alice").get("api/renku/projects/alice%2Fclimate")).json()["repositories"]
     assert [(r["lfs"], r["submodules"]) for r in kept] == [(False, False), (True, True)]
-    assert (await alice.post(f"{base}/repositories/y/delete", data=form)).status_code == 303
-    assert (await alice.post(f"{base}/members", data=form | {"username": "dave", "role": "editor"})).status_code == 303
+    assert (await post("repositories/y/delete")).status_code == 303
+    assert (await post("members", username="dave", role="editor")).status_code == 303
     page = (await alice.get(f"{base}/settings")).text
     assert "http://<wbr>git.test" in page or "git.test" in page
     assert "dave" in page
-    assert (await alice.post(f"{base}/repositories/x/delete", data=form)).status_code == 303
-    assert (await alice.post(f"{base}/members/dave/delete", data=form)).status_code == 303
+    assert (await post("repositories/x/delete")).status_code == 303
+    assert (await post("members/dave/delete")).status_code == 303
     assert "dave" not in (await alice.get(f"{base}/settings")).text
-    last = await alice.post(f"{base}/members/alice/delete", data=form)
+    last = await post("members/alice/delete")
     assert last.status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("where", "fields"),
+    [
+        ("settings", {"title": "Mine", "slug": "climate", "visibility": "public"}),
+        ("repositories", {"url": "http://git.test/x.git", "ref": "", "directory": ""}),
+        ("repositories/data/delete", {}),
+        ("members", {"username": "carol", "role": "viewer"}),
+        ("members/carol/delete", {}),
+    ],
+)
+async def test_settings_that_another_user_changed_meanwhile_are_shown_again_and_nothing_is_done(
+    renku_hub, where, fields
+):
+    hub = await renku_hub(Renku={"repository_hosts": {"git.test"}})
+    repository = NewRepository(url="http://git.test/data.git", directory="data")
+    project = await hub.project(repositories=(repository,))
+    alice, base = await hub.visitor("alice"), "renku/projects/alice/climate/-"
+    shown = version_of((await alice.get(f"{base}/settings")).text)
+    carol = Member(kind="user", name="carol", role=Role.EDITOR)
+    members = (*(m for m in project.members if m.name != "carol"), carol)
+    now = await projects.change(
+        hub.parts, hub.person("alice"), project.id, ProjectChange(version=project.version, members=members)
+    )
+    form = {"_xsrf": xsrf(alice), "version": shown, **fields}
+    again = await alice.post(f"{base}/{where}", data=form)
+    assert (again.status_code, "This project was changed since you opened the page." in again.text) == (409, True)
+    assert version_of(again.text) == str(now.version)
+    assert (await projects.show(hub.parts, hub.person("alice"), project.id)) == now
+    assert (await alice.post(f"{base}/{where}", data=form | {"version": str(now.version)})).status_code == 303
+
+
+async def test_a_member_who_has_never_logged_in_is_confirmed_first_and_never_an_owner(renku_hub):
+    hub = await renku_hub()
+    project = await hub.project()
+    hub.user("dave")
+    alice, base = await hub.visitor("alice"), "renku/projects/alice/climate/-"
+
+    async def post(name, role, **more):
+        version = version_of((await alice.get(f"{base}/settings")).text)
+        form = {"_xsrf": xsrf(alice), "version": version, "username": name, "role": role} | more
+        return await alice.post(f"{base}/members", data=form)
+
+    asked = await post("ghost", "viewer")
+    assert (asked.status_code, 'id="username-error"' in asked.text) == (422, True)
+    assert "“ghost” has never logged in here. Add anyway?" in asked.text
+    assert 'name="allow_unknown" value="yes"' in asked.text and 'value="ghost"' in asked.text
+    for confirmed in ({}, {"allow_unknown": "yes"}):
+        owner = await post("ghost", "owner", **confirmed)
+        assert (owner.status_code, "allow_unknown" in owner.text) == (422, False)
+        assert "Only users and groups that this hub knows can be owners." in owner.text
+    assert (await post("ghost", "viewer", allow_unknown="yes")).status_code == 303
+    assert (await post("ghost", "editor")).status_code == 303, "who is a member is not asked about again"
+    assert (await post("ghost", "owner", allow_unknown="yes")).status_code == 422
+    assert (await post("dave", "owner")).status_code == 303
+    roles = {m.name: m.role for m in (await projects.show(hub.parts, hub.person("alice"), project.id)).members}
+    assert roles == {
+        "alice": Role.OWNER, "bob": Role.EDITOR, "carol": Role.VIEWER, "ghost": Role.EDITOR, "dave": Role.OWNER,
+    }  # fmt: skip
+
+
+async def test_the_api_names_members_whom_the_hub_does_not_know(renku_hub):
+    hub = await renku_hub()
+    project = await hub.project()
+    hub.group("lab")
+    alice, address = hub.client("alice"), "api/renku/projects/alice%2Fclimate"
+    owner = {"name": "alice", "role": "owner"}
+    new = [owner, {"name": "ghost", "role": "viewer"}, {"kind": "group", "name": "none", "role": "editor"}]
+    refused = await alice.patch(address, json={"version": project.version, "members": new})
+    assert (refused.status_code, refused.json()["code"]) == (422, "member_unknown")
+    assert refused.json()["fields"] == {
+        "members.1.name": "“ghost” has never logged in here. Add anyway?",
+        "members.2.name": "There is no group “none” here. Add anyway?",
+    }
+    ghosts = [owner, {"name": "ghost", "role": "owner"}]
+    refused = await alice.patch(address, json={"version": project.version, "members": ghosts, "allow_unknown": True})
+    assert (refused.status_code, list(refused.json()["fields"])) == (422, ["members.1.name"])
+    new.append({"kind": "group", "name": "lab", "role": "owner"})
+    added = await alice.patch(address, json={"version": project.version, "members": new, "allow_unknown": True})
+    assert (added.status_code, len(added.json()["members"])) == (200, 4)
+
+
+async def test_one_rule_says_what_the_path_of_a_project_may_be(renku_hub):
+    hub = await renku_hub()
+    await hub.project()
+    alice, api = await hub.visitor("alice"), hub.client("alice")
+    forms = [(await alice.get(f"renku/projects/{page}")).text for page in ("new", "alice/climate/-/settings")]
+    form = {"_xsrf": xsrf(alice), "title": "X", "slug": "-x", "visibility": "private"}
+    wrong = await alice.post("renku/projects", data=form)
+    refused = await api.post("api/renku/projects", json={"path": "alice/-x", "title": "X"})
+    document = (await api.get("api/renku/openapi.json")).json()["components"]["schemas"]
+    said = [*forms, wrong.text, refused.json()["fields"]["path"], " ".join(USERS.read_text().split())]
+    said += [document[name]["properties"]["path"]["description"] for name in ("ProjectBody", "ProjectChangeBody")]
+    assert [names.PART_RULE in unescape(text) for text in said] == [True] * 7
+    assert [wrong.status_code, refused.status_code] == [422, 422]
 
 
 async def test_a_viewer_launches_and_changes_nothing(renku_hub):

@@ -88,7 +88,10 @@ async def test_an_editor_adds_changes_and_removes_a_storage_by_forms_alone(
     assert looked.status_code == 303
     assert looked.headers["location"].endswith("?said=storage_checked#storages")
     assert "The server does not answer." in (await bob.get("renku/projects/alice/climate/-/settings")).text
-    assert (await post(bob, f"{page}/{found['id']}/delete")).status_code == 303
+    gone = f"{page}/{found['id']}/delete"
+    stale = await post(bob, gone, version="1")
+    assert (stale.status_code, "This storage was changed since you opened the page." in stale.text) == (409, True)
+    assert (await post(bob, gone, version="2")).status_code == 303
     assert (await hub.client("bob").get("api/renku/projects/alice%2Fclimate/storages")).json()["items"] == []
 
 

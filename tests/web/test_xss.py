@@ -55,7 +55,8 @@ class Planted:
             Member(kind="user", name=self.members[1], role=Role.VIEWER),
             Member(kind="group", name=self.members[2], role=Role.VIEWER),
         )
-        change = ProjectChange(version=made.version, title=self.title, description=self.description, members=members)
+        said = {"title": self.title, "description": self.description}
+        change = ProjectChange(version=made.version, **said, members=members, allow_unknown=True)
         self.project = await projects.change(hub.parts, alice, made.id, change)
         self.sessions = [await hub.session(self.project, self.payload()) for _ in PAYLOADS]
         self.session, self.failed = [await self._filled(each) for each in self.sessions[:2]]
