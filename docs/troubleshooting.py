@@ -49,6 +49,8 @@ ADMIN = {
     "clone_auth": "Where projects live in GitLab: see that the application has the scope `read_repository`, and that `Renku.git_credentials` covers whoever started it. Elsewhere only repositories that anybody can clone can be used.",
     # policy
     "options_invalid": "Look who asks: something starts servers by the hub's own API with options. Sessions take the name of a class and nothing else. The log names the keys.",
+    "changed": "Nothing: an editor changed the session, or its project's repositories or storages, while a page was open; "
+    "the person sees what would run now and starts it, or not.",
     "already_running": "Set `Renku.one_active_per_environment` to `False` if people may run several.",
     "env_archived": "Tell the project's editors which environment takes its place; or list it in `Renku.environments` again, or take it back on the page of environments.",
     "env_draft": "Offer it, on the page of environments.",

@@ -46,8 +46,12 @@ def check_options(options: Mapping[str, Any] | None) -> str | None:
     return chosen
 
 
-async def admit(user: Any, name: str, options: Mapping[str, Any] | None, *, by: Any = None) -> SessionSpec:
+async def admit(
+    user: Any, name: str, options: Mapping[str, Any] | None, *, by: Any = None, seen: str = ""
+) -> SessionSpec:
     """What a start of the server *name* of the hub's *user* runs, decided now (N1, N2).
+
+    *seen* is the launch version of what the user was shown, empty where a start showed nothing.
 
     *by* is who asks, None for the hub itself; that an admin starts for somebody goes on
     record, and the owner reads it (T24).
@@ -63,7 +67,7 @@ async def admit(user: Any, name: str, options: Mapping[str, Any] | None, *, by: 
     except Malformed:
         await records.record_repeated(parts, actor=actor, username=person.name, action="start refused", subject=name)
         raise
-    spec = await admission.admit(parts, person, await instances.prepare(parts, person, name, chosen))
+    spec = await admission.admit(parts, person, await instances.prepare(parts, person, name, chosen, seen=seen))
     spec = await at_gitlab(user, spec)
     if actor == person.name:
         return spec

@@ -40,6 +40,7 @@ class SessionSpawner(Revoking, Runner, Spawner):
     outlives_hub = False  # whether sessions go on without the hub, however it ends
     spec: SessionSpec | None = None
     begun: bool = False  # whether the start that is under way is on record: past that, it is not refused
+    launch_version_seen: str = ""  # of what the user was shown before the start that comes next
     reachable: bool = True  # whether what it runs on answers
     user_options: dict[str, Any]
     api_token: str
@@ -66,8 +67,10 @@ class SessionSpawner(Revoking, Runner, Spawner):
         await super().apply_group_overrides()
 
     async def _pass_gate(self, options: Mapping[str, Any]) -> SessionSpec:
+        seen, self.launch_version_seen = self.launch_version_seen, ""  # of this start alone
         with told_to_the_hub():
-            return await admit(self.user, self.name, options, by=getattr(self.handler, "current_user", None))
+            by = getattr(self.handler, "current_user", None)
+            return await admit(self.user, self.name, options, by=by, seen=seen)
 
     async def rename(self, old_name: str, new_name: str) -> None:
         """A session's server is named for ever after the session."""

@@ -36,15 +36,19 @@ class Instances(Connected):
         resource_class: str | None = None,
         empty_disk: bool = False,
         without_storages: Iterable[str] = (),
+        version: int | None = None,
+        launch_version: str = "",
     ) -> models.InstanceAnswer:
         """Start or resume; answered as soon as that is under way, and again if it runs already.
 
         Without *resource_class* it is the smallest that fits; *empty_disk* starts with a new disk after `volume_lost`;
-        *without_storages* are directories of storages that this start leaves out.
+        *without_storages* are directories of storages that this start leaves out. *version* and *launch_version* are
+        those of the session as it was read: if it is another one by now, nothing starts (Conflict, `changed`).
         """
         body = models.StartBody(
-            resource_class=resource_class, empty_disk=empty_disk, without_storages=list(without_storages)
-        )
+            resource_class=resource_class, empty_disk=empty_disk, without_storages=list(without_storages),
+            version=version, launch_version=launch_version,
+        )  # fmt: skip
         return self._wire.ask(calls.SESSION_START, body, project=project, session=session)
 
     def pause(self, session: str) -> models.InstanceAnswer:

@@ -43,6 +43,7 @@ _TABLE = (
     Reason("permission_denied", Group.PERMISSION, "Changing sessions needs write access to the project.", "Ask one of its owners."),
     Reason("access_unverified", Group.PLATFORM, "We cannot check your access because GitLab does not answer.", "Try again in a moment."),
     Reason("options_invalid", Group.POLICY, "This start request is not valid.", "Start it from the session's page."),
+    Reason("changed", Group.POLICY, "This session changed since you opened the page: {changed}. Nothing was started.", "See what would run now, then start it."),
     Reason("already_running", Group.POLICY, "You already run a session with this environment in this project: {other}.", "Open it, or pause it first."),
     Reason("limit_user", Group.QUOTA, "You run {count} of {limit} sessions, the limit that an admin has set.", "Pause one first."),
     Reason("limit_kept", Group.QUOTA, "You have data in {limit} sessions, the limit that an admin has set.", "Delete the data of one that you no longer need."),

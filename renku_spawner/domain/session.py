@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -98,6 +99,49 @@ class Session:
         if self.configuration.storages is not None:  # as before, for those that run when the hub is upgraded
             said["storages"] = self.configuration.storages
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
+# What a launch version is made of, in the words in which a change is told.
+_LAUNCH_PARTS = ("image", "image", "run configuration", "resources", "variables", "repositories", "storages")
+
+
+def launch_version(session: Session, repositories: Iterable[Repository], storages: Iterable[Storage]) -> str:
+    """Return what a start of *session* would run, as a short text that a form carries from a page to the start.
+
+    It changes with all that a start gets, also with the project's *repositories* and *storages*, and with nothing else:
+    not with a title or a description. A project's own repository (`fixed`) is left out: it is what the project is.
+    """
+    revision, wanted = session.revision, session.configuration
+    clones = wanted.chosen(tuple(repository for repository in repositories if not repository.fixed))
+    parts = (
+        revision.canonical,
+        revision.digest,
+        vars(revision.run),
+        vars(wanted.needs),
+        dict(wanted.variables),
+        [wanted.repositories, sorted((vars(clone) for clone in clones), key=lambda clone: str(clone["directory"]))],
+        sorted((storage.id, storage.version) for storage in wanted.mounts(storages)),
+    )
+    return ".".join("" if part is None else _hash_of(part) for part in parts)
+
+
+def _hash_of(part: object) -> str:
+    """64 bits: nobody finds another value with the same ones while a page is open."""
+    said = json.dumps(part, sort_keys=True, default=str).encode()
+    return urlsafe_b64encode(hashlib.sha256(said).digest()[:8]).decode().rstrip("=")
+
+
+def changed_parts(seen: str, now: str) -> list[str]:
+    """Return what differs between two launch versions, in words; empty if the start that was *seen* is the one *now*.
+
+    An image without a digest is what its tag names: that the hub has looked the digest up meanwhile is no change.
+    """
+    before, after = seen.split("."), now.split(".")
+    if len(before) != len(after):
+        return ["session"]  # from another release of Renku
+    pairs = list(zip(_LAUNCH_PARTS, before, after, strict=True))
+    unpinned = before[0] == after[0] and not before[1]
+    return list(dict.fromkeys(name for n, (name, a, b) in enumerate(pairs) if a != b and not (n == 1 and unpinned)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,21 +67,31 @@ def left_out(session: Session) -> list[str]:
 
 
 async def copy(
-    parts: Parts, person: Person, ref: str, session_id: str, to: str, *, title: str | None = None, default: bool = False
+    parts: Parts,
+    person: Person,
+    ref: str,
+    session_id: str,
+    to: str,
+    *,
+    title: str | None = None,
+    default: bool = False,
+    version: int | None = None,
 ) -> Session:
     """Make a session in the project *to* that runs the same: the same revision of a ready-made environment, or a new
     environment, revision 1, without a link back. It gets all repositories and storages of that project.
 
-    Without a *title* it has the same one, with a number if that is taken.
+    Without a *title* it has the same one, with a number if that is taken. *version* is that of the session which the
+    person saw.
 
     Raises:
         NotFound: one of the two projects, or the session.
         Forbidden: *person* may not change the project *to*.
         Invalid: at `project`: an image that CI has built, or that *person* may not bring; an environment that is
             retired; or what no class is large enough for.
-        Conflict: `title_taken`, `limit_project`.
+        Conflict: `changed`, `title_taken`, `limit_project`.
     """
     source, session = await found(parts, person, ref, session_id)
+    sessions.require_version(session, version)
     target = await parts.source.get(person, to, Action.WRITE)
     inside = source.id == target.id
     _require_movable(parts.policy, person, session, inside=inside)

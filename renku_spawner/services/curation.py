@@ -221,7 +221,7 @@ def _ours(tx: Transaction, id: str, version: int | None = None) -> Environment:
 
 
 def _is_changed(now: Environment) -> Conflict:
-    said = "Somebody else changed this environment in the meantime; look at it again."
+    said = "This environment was changed since you opened the page. Check it as it is now, then try again."
     return Conflict(said, code="changed", details={"version": now.version, "environment": now.id})
 
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from ..domain import names, text
 from ..domain.access import Action, Person
 from ..domain.environment import Kind
-from ..domain.errors import NotFound, RenkuError, Unavailable, not_found
+from ..domain.errors import Conflict, NotFound, RenkuError, Unavailable, not_found
 from ..domain.instance import Instance
 from ..domain.project import Project
 from ..domain.reasons import sentence
 from ..domain.resources import ResourceClass
-from ..domain.session import Session, SessionSpec
+from ..domain.session import Session, SessionSpec, changed_parts, launch_version
+from ..domain.storage import Storage
+from ..store.database import Transaction
 from . import leaving, mounts, shares
 from .parts import Parts, read
 from .taking import class_of, require_offered, run_of
@@ -22,12 +24,14 @@ from .taking import class_of, require_offered, run_of
 @dataclass(frozen=True, kw_only=True)
 class MyInstance:
     """One's own instance; project and session are None where one may not see them (any
-    more). Its title stays known: it is what has to be typed before the data are deleted."""
+    more). Its title stays known: it is what has to be typed before the data are deleted.
+    `launch_version` is what a start would run now, empty where one may not see it."""
 
     instance: Instance
     title: str
     session: Session | None
     project: Project | None
+    launch_version: str = ""
 
 
 async def prepare(
@@ -37,9 +41,12 @@ async def prepare(
     resource_class: str | None = None,
     *,
     without: Collection[str] | None = None,
+    seen: str = "",
+    version: int | None = None,
 ) -> SessionSpec:
     """What a start of *session_id* by *person* would run, decided now; *without* are directories of storages that it
-    leaves out, None for what is on record.
+    leaves out, None for what is on record. *seen* is the launch version of what the person was shown, and *version*
+    that of the session; a start that names neither takes what is there.
 
     Every entry comes through here: page, API, the hub's own API and links. All is
     computed from the database and the settings; nothing from the request but the
@@ -47,20 +54,59 @@ async def prepare(
 
     Raises:
         NotFound: no session of that id, or not for this person.
+        Conflict: `changed`, with what changed and the newer versions in `details`.
         Refused: with a code of `reasons`.
     """
     session = await _session(parts, person, session_id)
     project = await _project(parts, person, session.project)
+    there = await mounts.of_session(parts, session)
+    _require_same(session, launch_version(session, project.repositories, there), seen, version)
     without = await leaving.recorded(parts, person, session_id) if without is None else without
     await require_offered(parts, person, session)
     chosen = class_of(parts.policy, person, session, resource_class)
     await shares.require(parts, person, session)
-    return await _spec(parts, person, project, session, chosen, without)
+    return await _spec(parts, person, project, session, chosen, there, without)
+
+
+def _require_same(session: Session, now: str, seen: str, version: int | None) -> None:
+    """Raise Conflict unless what would start is what the person saw."""
+    changed = changed_parts(seen, now) if seen else []
+    if not changed and version in (None, session.version):
+        return
+    raise Conflict(
+        sentence("changed", changed=", ".join(changed or ["its settings"])),
+        code="changed",
+        details={
+            "session": session.id, "version": session.version, "launch_version": now, "changed": changed,
+            "revision": session.revision.number, "image": session.revision.canonical,
+        },
+    )  # fmt: skip
+
+
+async def launch_versions(parts: Parts, session_ids: Collection[str]) -> dict[str, str]:
+    """What a start of each of those sessions would run now, by session."""
+
+    def work(tx: Transaction) -> dict[str, str]:
+        return _launch_versions(tx, tx.sessions.some(set(session_ids)).values())
+
+    return await read(parts, work) if session_ids else {}
+
+
+def _launch_versions(tx: Transaction, sessions: Collection[Session]) -> dict[str, str]:
+    projects = {session.project for session in sessions}
+    repositories, storages = tx.projects.repositories_of(projects), tx.storages.of_projects(projects)
+    return {
+        session.id: launch_version(
+            session, repositories[session.project], [each for each in storages if each.project == session.project]
+        )
+        for session in sessions
+    }
 
 
 async def _spec(
-    parts: Parts, person: Person, project: Project, session: Session, chosen: ResourceClass, without: Collection[str]
-) -> SessionSpec:
+    parts: Parts, person: Person, project: Project, session: Session, chosen: ResourceClass,
+    there: Collection[Storage], without: Collection[str],
+) -> SessionSpec:  # fmt: skip
     return SessionSpec(
         session=session.id,
         project=project.id,
@@ -76,8 +122,8 @@ async def _spec(
         resource_class=chosen,
         needs=session.configuration.needs,
         repositories=session.configuration.chosen(project.repositories),
-        storages=await mounts.for_start(parts, person, session, without=without),
-        without=await mounts.left_out(parts, session, without),
+        storages=await mounts.for_start(parts, person, session, there, without=without),
+        without=tuple(storage.directory for storage in there if storage.directory in without),
         variables=session.configuration.variables,
         run=run_of(session.revision),
         own_image=session.environment.kind is not Kind.DEFAULT,
@@ -108,14 +154,20 @@ def no_session() -> NotFound:
 
 async def seen(parts: Parts, person: Person, instances: Sequence[Instance]) -> list[MyInstance]:
     """Those instances of one's own, with as much of their sessions and projects as one may see."""
-    sessions = await read(parts, lambda tx: tx.sessions.some({instance.session for instance in instances}))
+
+    def work(tx: Transaction) -> tuple[dict[str, Session], dict[str, str]]:
+        found = tx.sessions.some({instance.session for instance in instances})
+        return found, _launch_versions(tx, found.values())
+
+    sessions, versions = await read(parts, work)
     projects = await parts.source.heads(person, {instance.project for instance in instances})
-    return [_mine(i, sessions.get(i.session), projects.get(i.project)) for i in instances]
+    return [_mine(i, sessions.get(i.session), projects.get(i.project), versions.get(i.session, "")) for i in instances]
 
 
-def _mine(instance: Instance, session: Session | None, visible: Project | None) -> MyInstance:
+def _mine(instance: Instance, session: Session | None, visible: Project | None, version: str) -> MyInstance:
     living = visible is not None and session is not None and session.deleted_at is None
     return MyInstance(
+        launch_version=version if living else "",
         instance=instance,
         title=session.title if session else instance.session,
         session=session if living else None,

@@ -14,7 +14,7 @@ from ..domain.launch import Launch
 from ..domain.project import Project
 from ..domain.reasons import sentence
 from ..domain.resources import ResourceClass, fitting, lacking
-from ..domain.session import Session
+from ..domain.session import Session, launch_version
 from ..domain.sighting import Sighting, Update
 from ..domain.storage import Storage
 from ..store.database import Transaction
@@ -35,7 +35,7 @@ class SessionView:
     `update` is a newer image that nobody has accepted (decision 7); `successor` what its
     environment's admins offer in its place; `retired` is why it cannot be started any more,
     and `resumes_until` how long it can be although its environment is archived; `unverified`
-    says that nobody knows now whether the person may start it.
+    says that nobody knows now whether the person may start it; `launch_version` is what a start would run now.
     """
 
     session: Session
@@ -48,6 +48,7 @@ class SessionView:
     retired: str | None = None
     resumes_until: datetime | None = None
     unverified: bool = False
+    launch_version: str = ""
 
     @property
     def status(self) -> Status:
@@ -118,11 +119,12 @@ async def project(
         sessions, following = tx.sessions.of_project(found.id, after=after, limit=limit, keyword=keyword, search=search)
         total = len(sessions) if not (after or following or keyword or search) else tx.sessions.count(found.id)
         default = _default(tx, found, sessions)
-        views = _views(tx, parts, person, found, [*sessions, *([default] if default else [])])
+        storages = tx.storages.of_project(found.id)
+        views = _views(tx, parts, person, found, storages, [*sessions, *([default] if default else [])])
         return ProjectPage(
             project=found,
             role=found.role_of(person) or Role.VIEWER,
-            storages=tx.storages.of_project(found.id),
+            storages=storages,
             sessions=[views[session.id] for session in sessions],
             next=following,
             total=total,
@@ -140,9 +142,10 @@ def _default(tx: Transaction, found: Project, sessions: Sequence[Session]) -> Se
 
 
 def _views(
-    tx: Transaction, parts: Parts, person: Person, found: Project, sessions: Sequence[Session]
-) -> dict[str, SessionView]:
-    """Views of sessions of one project, by session."""
+    tx: Transaction, parts: Parts, person: Person, found: Project, storages: Sequence[Storage],
+    sessions: Sequence[Session],
+) -> dict[str, SessionView]:  # fmt: skip
+    """Views of sessions of one project, which has those *storages*, by session."""
     if not sessions:
         return {}
     mine = tx.instances.on_page(person.name, found.id, [session.id for session in sessions])
@@ -164,13 +167,16 @@ def _views(
             retired=retirement.refused(session.environment, mine.get(session.id), now, days),
             resumes_until=retirement.resumes_until(session.environment, days),
             unverified=found.unverified,
+            launch_version=launch_version(session, found.repositories, storages),
         )
         for session in sessions
     }
 
 
-def _one(tx: Transaction, parts: Parts, person: Person, found: Project, session: Session) -> SessionView:
-    return _views(tx, parts, person, found, [session])[session.id]
+def _one(
+    tx: Transaction, parts: Parts, person: Person, found: Project, storages: Sequence[Storage], session: Session
+) -> SessionView:
+    return _views(tx, parts, person, found, storages, [session])[session.id]
 
 
 async def session(parts: Parts, person: Person, ref: str, session_id: str, *, to_change: bool = False) -> SessionPage:
@@ -179,12 +185,12 @@ async def session(parts: Parts, person: Person, ref: str, session_id: str, *, to
     found = await parts.source.get(person, ref, Action.READ)
 
     def work(tx: Transaction) -> SessionPage:
-        shown = of(tx, found, session_id)
+        shown, storages = of(tx, found, session_id), tx.storages.of_project(found.id)
         return SessionPage(
             project=found,
             role=found.role_of(person) or Role.VIEWER,
-            storages=tx.storages.of_project(found.id),
-            view=_one(tx, parts, person, found, shown),
+            storages=storages,
+            view=_one(tx, parts, person, found, storages, shown),
             launches=tx.launches.of(shown.id, person.name),
             revisions=(revisions := tx.environments.revisions(shown.environment.id)),
             sightings=tx.images.some(map(reference, filter(None, map(content_of, revisions)))),
@@ -202,4 +208,9 @@ async def view(parts: Parts, person: Person, ref: str, session_id: str) -> Sessi
 
 async def view_in(parts: Parts, person: Person, found: Project, session_id: str) -> SessionView:
     """One session of a project that *person* may see, with their own instance. Raises NotFound."""
-    return await read(parts, lambda tx: _one(tx, parts, person, found, of(tx, found, session_id)))
+
+    def work(tx: Transaction) -> SessionView:
+        storages = tx.storages.of_project(found.id)
+        return _one(tx, parts, person, found, storages, of(tx, found, session_id))
+
+    return await read(parts, work)

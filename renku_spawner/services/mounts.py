@@ -20,27 +20,21 @@ from .parts import Parts, read
 
 
 async def for_start(
-    parts: Parts, person: Person, session: Session, *, without: Collection[str] = ()
+    parts: Parts, person: Person, session: Session, storages: Collection[Storage], *, without: Collection[str] = ()
 ) -> tuple[Mounted, ...]:
-    """The storages that *person*'s start of *session* mounts, with what opens them; *without* are directories
-    that it leaves out.
+    """Those of a session's *storages* that *person*'s start of it mounts, with what opens them; *without* are
+    directories that it leaves out.
 
     Raises:
         Refused: `storage_credentials`, with the storages for which the person has to enter theirs in
             `details`, or `storage_unavailable` with the one that cannot be had; `storage_host_key` with
             the one whose server shows another host key than the confirmed one.
     """
-    chosen = [s for s in await of_session(parts, session) if s.directory not in without]
+    chosen = [s for s in storages if s.directory not in without]
     lacking = await missing(parts, person, chosen)
     if lacking:
         raise _lacking(session, lacking)
     return tuple([await _mounted(parts, person, session, storage) for storage in chosen])
-
-
-async def left_out(parts: Parts, session: Session, without: Collection[str]) -> tuple[str, ...]:
-    """The directories of those that the session would get and a start does *without*."""
-    chosen = await of_session(parts, session) if without else ()
-    return tuple(storage.directory for storage in chosen if storage.directory in without)
 
 
 async def of_session(parts: Parts, session: Session) -> tuple[Storage, ...]:

@@ -16,7 +16,7 @@ from ..domain.verdict import Verdict
 from ..store.database import Clash, Lost, Transaction
 from . import built, images, permission, pins, sessions
 from .parts import Parts, read, write
-from .sessions import Work, changed, of
+from .sessions import Work, changed, of, require_version
 
 
 async def history(parts: Parts, person: Person, ref: str, session_id: str) -> list[Revision]:
@@ -32,13 +32,19 @@ async def run_of(parts: Parts, instance: Instance) -> RunConfiguration:
 
 
 async def choose(
-    parts: Parts, person: Person, ref: str, session_id: str, revision: int | str, digest: str | None = None
+    parts: Parts,
+    person: Person,
+    ref: str,
+    session_id: str,
+    revision: int | str,
+    digest: str | None = None,
+    version: int | None = None,
 ) -> Session:
     """Let a session run another revision from its next start on.
 
     *revision* is a number or an id. One that was only sighted, since a tag has moved,
     is made now, unless somebody else has just done so; *digest* says which content the
-    person has looked at.
+    person has looked at, and *version* which version of the session.
 
     Raises:
         NotFound, Forbidden.
@@ -49,13 +55,20 @@ async def choose(
     project = await parts.source.get(person, ref, Action.WRITE)
     session = await read(parts, lambda tx: of(tx, project, session_id))
     try:
-        return await write(parts, await choosing(parts, person, project, session, revision, digest))
+        require_version(session, version)
+        return await write(parts, await choosing(parts, person, project, session, revision, digest, version))
     except Clash:
         raise changed(session) from None
 
 
 async def choosing(
-    parts: Parts, person: Person, project: Project, session: Session, revision: int | str, digest: str | None = None
+    parts: Parts,
+    person: Person,
+    project: Project,
+    session: Session,
+    revision: int | str,
+    digest: str | None = None,
+    version: int | None = None,
 ) -> Work:
     """What does it in a transaction, when everybody who knows something of it has been asked. Raises as `choose`."""
     chosen = await read(parts, lambda tx: _named(tx, session, revision))
@@ -65,6 +78,7 @@ async def choosing(
 
     def work(tx: Transaction) -> Session:
         present = of(tx, project, session.id)
+        require_version(present, version)
         wanted = _named(tx, present, revision) or _made(tx, parts, person, present, revision, new)
         _require_known_content(wanted, present.revision)
         _require_looked_at(wanted, digest)

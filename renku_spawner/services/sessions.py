@@ -219,9 +219,15 @@ def _title_taken() -> Conflict:
     return Conflict(sentence, code="title_taken", fields={"title": sentence})
 
 
+def require_version(session: Session, version: int | None) -> None:
+    """Raise Conflict if *version*, which a person saw, is not that of *session* any more; None saw none."""
+    if version not in (None, session.version):
+        raise changed(session)
+
+
 def changed(session: Session) -> Conflict:
     return Conflict(
-        "Somebody else changed this session in the meantime; look at it again.",
+        "This session was changed since you opened the page. Check it as it is now, then try again.",
         code="changed",
         details={"version": session.version, "session": session.id},
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..domain.access import Action, Person
 from ..domain.errors import Conflict, Invalid, not_found
 from ..domain.project import Project
-from ..domain.session import Session
+from ..domain.session import Session, launch_version
 from ..domain.storage import Credentials, Outcome, OwnCredentials, Storage
 from ..domain.storage_checks import secrets as check
 from ..store.database import Clash, Lost, Transaction
@@ -30,15 +30,18 @@ class Asked:
     session: Session
     storages: list[Storage]
     missing: list[Storage]
+    launch_version: str
 
 
 async def asked(parts: Parts, person: Person, ref: str, session_id: str) -> Asked:
     """Raises NotFound."""
     project = await parts.source.get(person, ref, Action.LAUNCH)
     session = await read(parts, lambda tx: of(tx, project, session_id))
-    own = [s for s in await mounts.of_session(parts, session) if s.credentials is Credentials.USER]
+    there = await mounts.of_session(parts, session)
+    own = [s for s in there if s.credentials is Credentials.USER]
     lacking = await mounts.missing(parts, person, own)
-    return Asked(project=project, session=session, storages=own, missing=lacking)
+    version = launch_version(session, project.repositories, there)
+    return Asked(project=project, session=session, storages=own, missing=lacking, launch_version=version)
 
 
 async def enter(

@@ -11,7 +11,7 @@ from ..domain.access import Role, Visibility
 from ..domain.project import Member, Project
 from ..domain.repository import Repository
 from .statements import Statements
-from .tables import members, projects
+from .tables import members, projects, repositories
 
 _P, _M = projects.c, members.c
 FIELDS = (
@@ -24,6 +24,12 @@ _SOME_MEMBERS = (
     .where(_M.project.in_(bindparam("keys", expanding=True)))
     .order_by(_M.kind, _M.role, _M.name)
 )
+_R = repositories.c
+_REPOSITORIES = (
+    select(_R.project, _R.directory, _R.url, _R.ref, _R.lfs, _R.submodules)
+    .where(_R.project.in_(bindparam("keys", expanding=True)))
+    .order_by(_R.project, _R.position)
+)
 
 
 def heads(db: Statements, ids: Iterable[str]) -> dict[str, Project]:
@@ -35,6 +41,16 @@ def heads(db: Statements, ids: Iterable[str]) -> dict[str, Project]:
         if project in of:
             of[project].append(Member(kind=kind, name=name, role=Role(role)))
     return {row[0]: whole(row, tuple(of[row[0]]), ()) for row in found}
+
+
+def repositories_of(db: Statements, ids: Iterable[str]) -> dict[str, list[Repository]]:
+    """The repositories that are kept for several projects, by project."""
+    keys = sorted(ids)
+    found: dict[str, list[Repository]] = {key: [] for key in keys}
+    for project, directory, url, ref, lfs, submodules in db.rows(_REPOSITORIES, keys=keys) if keys else ():
+        clone = Repository(directory=directory, url=url, ref=ref, lfs=bool(lfs), submodules=bool(submodules))
+        found[project].append(clone)
+    return found
 
 
 def whole(row: Sequence[Any], people: tuple[Member, ...], clones: tuple[Repository, ...]) -> Project:

@@ -29,7 +29,7 @@ from ..domain.project import Member, NewProject, Project, ProjectChange, Project
 from ..domain.repository import Repository
 from ..domain.text import folded
 from .faults import Lost
-from .heads import FIELDS, heads, whole
+from .heads import FIELDS, heads, repositories_of, whole
 from .listing import listed
 from .search import searchable
 from .statements import Statements
@@ -101,6 +101,10 @@ class ProjectStore:
     def heads(self, ids: Iterable[str]) -> dict[str, Project]:
         """Those projects by id with their members, without their repositories."""
         return heads(self._db, ids)
+
+    def repositories_of(self, ids: Iterable[str]) -> dict[str, list[Repository]]:
+        """The repositories that are kept for those projects, by project."""
+        return repositories_of(self._db, ids)
 
     def listed(
         self, *, name: str, groups: Iterable[str], search: str = "", after: str | None = None, limit: int = 20

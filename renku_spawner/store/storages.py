@@ -23,6 +23,7 @@ _FIELDS = (
 _KEY: BindParameter[str] = bindparam("key")
 _NAME: BindParameter[str] = bindparam("person")
 _OF_PROJECT = select(*_FIELDS).where(_S.project == _KEY).order_by(_S.position, _S.id)
+_OF_PROJECTS = select(*_FIELDS).where(_S.project.in_(bindparam("keys", expanding=True))).order_by(_S.position, _S.id)
 _GET = select(*_FIELDS).where(_S.id == _KEY)
 _SECRETS = select(_S.id, _S.version, _S.secret).where(
     _S.id.in_(bindparam("keys", expanding=True)), _S.secret.is_not(None)
@@ -75,6 +76,11 @@ class StorageStore:
     def of_project(self, project: str) -> list[Storage]:
         """In the order in which they were added."""
         return [_storage(row) for row in self._db.rows(_OF_PROJECT, key=project)]
+
+    def of_projects(self, projects: Iterable[str]) -> list[Storage]:
+        """Those of several projects."""
+        keys = sorted(projects)
+        return [_storage(row) for row in self._db.rows(_OF_PROJECTS, keys=keys)] if keys else []
 
     def get(self, id: str) -> Storage | None:
         row = self._db.row(_GET, key=id)

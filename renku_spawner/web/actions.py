@@ -28,20 +28,27 @@ async def start(
     *,
     empty_disk: bool = False,
     without: Collection[str] = (),
+    seen: str = "",
+    version: int | None = None,
 ) -> bool:
     """Start or resume it; whether that is under way (True) or it ran already (False).
 
     *empty_disk*: its owner knows that the disk is gone, and wants another one. *without*: directories of storages
-    that this start leaves out.
+    that this start leaves out. *seen* and *version*: see `instances.prepare`.
+
+    Raises:
+        Conflict: `changed`, if it would run something else than the person saw.
     """
     parts, person = handler.parts, handler.person
     with metrics.refusals():
-        spec = await instances.prepare(parts, person, session_id, resource_class or None, without=without)
+        spec = await instances.prepare(
+            parts, person, session_id, resource_class or None, without=without, seen=seen, version=version
+        )
     await require_log_in(handler, handler.current_user)  # last: what a source was asked just now answers this too
     if empty_disk:
         await data.give_up(parts, person, session_id)
     await leaving.leave_out(parts, person, session_id, without)
-    return await starts.start(handler, handler.current_user, spec, resource_class or None)
+    return await starts.start(handler, handler.current_user, spec, resource_class or None, seen=seen)
 
 
 async def change(handler: Any, ref: str, session_id: str, wanted: SessionChange) -> Session:
@@ -58,7 +65,7 @@ async def revise(handler: Any, ref: str, session_id: str, body: RevisionBody) ->
     parts, person, image = handler.parts, handler.person, body.another()
     if image is None:
         assert body.revision is not None
-        return await revisions.choose(parts, person, ref, session_id, body.revision, body.digest)
+        return await revisions.choose(parts, person, ref, session_id, body.revision, body.digest, body.version)
     throttle.count_check(parts, person.name)
     return await revisions.replace(parts, person, ref, session_id, image, body.version)
 

@@ -144,6 +144,7 @@ class SessionAnswer(Answer):
     successor: SuccessorAnswer | None = Field(description="What is offered in place of its environment")
     instance: InstanceAnswer
     version: int
+    launch_version: str = Field(description="Of what a start would run now; it changes with all that a start gets")
     created_by: str
     created_at: datetime
 

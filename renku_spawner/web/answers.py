@@ -100,6 +100,7 @@ class Answers:
             successor=_successor(view.successor),
             instance=self.instance(view.instance, view.usual),
             version=found.version,
+            launch_version=view.launch_version,
             created_by=found.created_by,
             created_at=found.created_at,
         )

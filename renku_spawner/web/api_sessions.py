@@ -94,7 +94,10 @@ class Start(OfSession):
         wanted = self.body(StartBody)
         await self.view(ref, session_id)
         chosen, empty, without = wanted.resource_class, wanted.empty_disk, wanted.without_storages
-        await actions.start(self, session_id, chosen, empty_disk=empty, without=without)
+        await actions.start(
+            self, session_id, chosen, empty_disk=empty, without=without,
+            seen=wanted.launch_version, version=wanted.version,
+        )  # fmt: skip
         view = await self.view(ref, session_id)
         self.answer(self.answers.instance(view.instance, view.usual), 200 if view.status is Status.RUNNING else 202)
 
@@ -190,7 +193,7 @@ class Copy(OfSession):
         said = self.body(CopyBody)
         made = await copying.copy(
             self.parts, self.person, self.ref(ref), session_id, self.ref(said.project), title=said.title,
-            default=said.default,
+            default=said.default, version=said.version,
         )  # fmt: skip
         self.set_header("Location", f"{self.urls.base}api/renku/projects/{made.project}/sessions/{made.id}")
         await self.tell_session(made.project, made.id, 201)

@@ -199,11 +199,17 @@ class RenkuHandler(Handler):
         return [] if failure.status in (404, 405, 500) else [{"text": "Try again" if again else "Back", "url": page}]
 
     def _another_try(self, failure: failures.Failure) -> dict[str, Any] | None:
-        """The form that was sent, to be sent once more by a button, as it was or without what it failed for."""
+        """The form that was sent, to be sent once more by a button, as it was or without what it failed for.
+
+        Where it failed since the session changed, the button means the session as it is now, which the page says.
+        """
         if self.request.method in SAFE:
             return None
         if failure.code in ("access_unverified", "limit_user", "limit_kept"):
             return self._sent_again({}, "Try again")
+        if failure.code == "changed" and "launch_version" in failure.details:
+            other = {"version": failure.details["launch_version"]}
+            return self._sent_again(other, "Start anyway") | {"instead": True}  # also where a card sent it in place
         if failure.code in ("storage_unavailable", "storage_host_key"):
             before = [name for name in str(self.fields.get("without_storages", "")).split(",") if name]
             without, missing = [*before, *failure.details["storages"]], ", ".join(failure.details["storages"])
@@ -213,4 +219,4 @@ class RenkuHandler(Handler):
     def _sent_again(self, other: dict[str, str], label: str) -> dict[str, Any]:
         sent = {key: value if isinstance(value, list) else [value] for key, value in (self.fields | other).items()}
         fields = [(key, value) for key, values in sent.items() if key != "_xsrf" for value in values]
-        return {"action": self.request.uri, "fields": fields, "label": label}
+        return {"action": self.request.uri, "fields": fields, "label": label, "instead": False}

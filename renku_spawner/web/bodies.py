@@ -261,3 +261,11 @@ class StartBody(Body):
     without_storages: list[Word] = Field(
         default=[], max_length=STORAGES_LIMIT, description="Directories of storages that this start leaves out"
     )
+    version: Version | None = Field(
+        default=None, description="The session's `version` that was read; another one answers 409 `changed`"
+    )
+    launch_version: Word = Field(
+        default="",
+        description="The session's `launch_version` that was read: what would start, with the project's repositories "
+        "and storages; another one answers 409 `changed` with what changed",
+    )

@@ -25,7 +25,9 @@ class RevisionBody(Body):
     )
     image: Text | None = Field(default=None, description="Another public image, for a session of one's own image")
     run: RunBody | None = Field(default=None, description="How it is run; without `image`, the one that is there")
-    version: Version | None = None
+    version: Version | None = Field(
+        default=None, description="The session's version that was read; another one answers 409 `changed`"
+    )
 
     def another(self) -> NewImage | None:
         """The image that is wanted instead; None for a revision that is there."""

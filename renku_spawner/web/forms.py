@@ -9,7 +9,7 @@ from ..domain.errors import Conflict, Invalid
 from ..domain.resources import Requirements
 from ..domain.session import Configuration, NewSession, Session, SessionChange
 from ..domain.storage_checks import STORAGES_LIMIT
-from .bodies import Body, Quantity, Text, Word
+from .bodies import Body, FormVersion, Quantity, Text, Word
 
 _USUAL = Requirements()
 
@@ -28,6 +28,7 @@ class ActionForm(Body):
     path: Text = ""
     then: Word = ""  # the session for which another one is paused
     awake: Word = ""
+    version: Word = ""  # the launch version of what the page showed
 
     def awake_seconds(self) -> int | None:
         """None for the usual time. Raises Invalid."""
@@ -41,7 +42,7 @@ class ActionForm(Body):
     def start(self) -> dict[str, Any]:
         """What a start shall do otherwise than usual."""
         without = [name for name in self.without_storages.split(",") if name]
-        return {"empty_disk": bool(self.empty_disk), "without": without[:STORAGES_LIMIT]}
+        return {"empty_disk": bool(self.empty_disk), "without": without[:STORAGES_LIMIT], "seen": self.version}
 
 
 class ConfirmForm(Body):
@@ -57,6 +58,7 @@ class ConfirmForm(Body):
 class RevisionForm(Body):
     revision: Word
     digest: Word | None = None
+    version: FormVersion = 0
 
 
 class DismissalForm(Body):

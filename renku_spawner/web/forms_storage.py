@@ -40,6 +40,7 @@ class CredentialsForm(Body):
     keep: Literal["", "yes"] = ""
     start: Literal["", "yes"] = ""
     resource_class: Word | None = None
+    version: Word = ""  # the launch version of what the page showed
 
 
 def read(fields: Mapping[str, Any]) -> StorageForm:

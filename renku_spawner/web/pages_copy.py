@@ -29,6 +29,7 @@ class SessionCopy(OfSession):
         form, parts, person = self.filled(CopyForm), self.parts, self.person
         await copying.found(parts, person, self.ref(ref), session_id)
         to = self.ref(form.chosen())
-        made = await copying.copy(parts, person, self.ref(ref), session_id, to, title=form.title or None)
+        here = (parts, person, self.ref(ref), session_id)
+        made = await copying.copy(*here, to, title=form.title or None, version=form.version)
         target = await projects.show(parts, person, made.project)
         self.go(self.urls.session(target.path, made.id), "copied")

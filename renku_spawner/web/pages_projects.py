@@ -8,7 +8,7 @@ from ..domain import names
 from ..domain.access import Action, Role
 from ..domain.environment import Environment
 from ..domain.errors import RenkuError
-from ..services import code_offer, environments, looks, mine, projects, shares, storages
+from ..services import code_offer, environments, instances, looks, mine, projects, shares, storages
 from . import views_code, views_mine, views_shares
 from . import views_projects as views
 from .base_page import RenkuHandler
@@ -56,7 +56,9 @@ class Projects(ProjectListForm):
     async def get(self) -> None:
         search = self.search()
         found, following = await projects.listed(self.parts, self.person, search=search, after=self.after())
-        view = views.listed(found, search, following, self.after(), self.frame)
+        defaults = [entry.default_session for entry, _ in found if entry.default_session]
+        versions = await instances.launch_versions(self.parts, defaults)
+        view = views.listed(found, versions, search, following, self.after(), self.frame)
         going = views_mine.going(await mine.going(self.parts, self.person), self.frame)
         self.show("renku_projects.html", "projects", going=going, **view)
 

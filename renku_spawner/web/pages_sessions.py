@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..domain.access import Action
+from ..domain.errors import RenkuError
+from ..domain.project import Project
 from ..services import build_news, installed, looks, pins, removal, revisions, sessions, storages
 from . import actions, forms, views_built, views_gitlab, views_installed, views_session
 from .base_page import RenkuHandler
@@ -107,7 +109,8 @@ class SessionRevision(OfSession):
 
     async def post(self, ref: str, session_id: str) -> None:
         form = self.filled(RevisionForm)
-        await revisions.choose(self.parts, self.person, self.ref(ref), session_id, form.revision, form.digest)
+        here = (self.parts, self.person, self.ref(ref), session_id)
+        await revisions.choose(*here, form.revision, form.digest, form.version)
         self.go(self.urls.session(ref, session_id), "pinned")
 
 
@@ -150,9 +153,23 @@ class LaunchPage(RenkuHandler):
         if view is None:
             self.none_yet(ref)
             return
+        await self._show(found, view)
+
+    async def _show(self, found: Project, view: looks.SessionView, changed: str = "") -> None:
         there = await storages.of(self.parts, found)
-        shown = views_session.launching(view, found, there, self.frame, self.ignored())
+        shown = views_session.launching(view, found, there, self.frame, self.ignored(), changed)
         self.show("renku_launch.html", "projects", acts=views_gitlab.acts(found, self.parts.policy), **shown)
+
+    async def again(self, problem: RenkuError, *args: str) -> bool:
+        """What would run is another thing than the page showed: it is shown before the next click."""
+        if problem.code != "changed":
+            return await super().again(problem, *args)
+        found, view = await self._meant(*args)
+        if view is None:
+            return False
+        self.set_status(409)
+        await self._show(found, view, problem.message)
+        return True
 
     async def post(self, ref: str, session_id: str | None = None) -> None:
         form = self.filled(ActionForm)

@@ -163,7 +163,7 @@ class SessionCredentials(OfSession):
     async def post(self, ref: str, session_id: str) -> None:
         keep = await self._entered(ref, session_id)
         if keep.start:
-            await actions.start(self, session_id, keep.resource_class)
+            await actions.start(self, session_id, keep.resource_class, seen=keep.version)
         self.go(self.urls.session(ref, session_id), "" if keep.start else "saved")
 
     async def _entered(self, ref: str, session_id: str) -> CredentialsForm:

@@ -23,8 +23,12 @@ _GATE_PATIENCE = 10.0  # seconds for the gate's answer, as long as the hub's own
 _COME_AGAIN = 30  # seconds after which who may not even wait may ask again
 
 
-async def start(handler: Any, user: Any, spec: SessionSpec, resource_class: str | None = None) -> bool:
+async def start(
+    handler: Any, user: Any, spec: SessionSpec, resource_class: str | None = None, *, seen: str = ""
+) -> bool:
     """Start or resume a session that `instances.prepare` has let through, or put it in line.
+
+    The gate in the spawner compares *seen* once more, also when its turn in line comes.
 
     Returns:
         Whether the start is under way (202); False if it runs already (200).
@@ -48,15 +52,17 @@ async def start(handler: Any, user: Any, spec: SessionSpec, resource_class: str 
         return True
     options = {"resource_class": resource_class} if resource_class else {}
     # No await between the look at `pending` and this: a second process would start (recipe 11).
-    await _begun(handler, user, spec, options)
+    await _begun(handler, user, spec, options, seen)
     return True
 
 
-async def _begun(handler: Any, user: Any, spec: SessionSpec, options: dict[str, str]) -> None:
+async def _begun(handler: Any, user: Any, spec: SessionSpec, options: dict[str, str], seen: str) -> None:
     spawner = user.spawners[spec.session]
     if spawner.pending:
         await _answered(spawner, _until_decided(spawner))
-    elif handler.parts.line.take():
+        return
+    spawner.launch_version_seen = seen
+    if handler.parts.line.take():
         with handler.parts.line.held(user.name, spec.session):
             await _answered(spawner, _spawn(handler, user, spec, options))
     else:
@@ -69,7 +75,8 @@ async def _wait_in_line(handler: Any, user: Any, spec: SessionSpec, options: dic
     with metrics.refusals():
         if parts.line.full:
             raise Unavailable(sentence("hub_busy"), retry_after=_COME_AGAIN, code="hub_busy")
-        admitted = await admit(user, spec.session, options, by=handler.current_user)
+        seen = user.spawners[spec.session].launch_version_seen
+        admitted = await admit(user, spec.session, options, by=handler.current_user, seen=seen)
     await queueing.wait(parts, admitted)
 
 

@@ -41,6 +41,7 @@ _MAYBE = (
     "succession",
     "pauses",
     "awake_url",
+    "launch_version",
 )
 STARTS = (Status.INACTIVE, Status.PAUSED, Status.FAILED)
 _NO_ROOM = ("quota_pool", "unschedulable_resources")  # what a smaller class may help against
@@ -142,6 +143,7 @@ def short(view: SessionView, project: str, frame: Frame) -> View:
     page = frame.urls.session(project, session.id)
     shown = brief(session.id, session.title, page, view.instance, frame, view.usual)
     shown["notices"] += _changed(view)
+    shown |= {"launch_version": view.launch_version, "version": session.version}
     if view.status in STARTS:
         shown["blocked"] = view.hindrance
         shown["classes"] = classes(view.classes)

@@ -22,7 +22,7 @@ def page(
     address = f"{own}/copy"
     return {
         "project": head(project, frame),
-        "session": {"title": session.title, "page": own, "copy": address},
+        "session": {"title": session.title, "page": own, "copy": address, "version": session.version},
         "ready_made": session.environment.kind is Kind.DEFAULT,
         "built": session.environment.kind is Kind.REPOSITORY,
         "environment": session.environment.name,

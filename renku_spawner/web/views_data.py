@@ -28,6 +28,7 @@ def page(found: MyInstance, look: Look, frame: Frame) -> View:
             "title": found.title,
             "page": urls.session(found.project.path, instance.session) if seen and found.project else None,
             "download": urls.instance(instance.session, "data" + download.SUFFIX) if had else None,
+            "launch_version": found.launch_version,
             "resume": urls.instance(instance.session, "resume") if seen and rests else None,
         },
         "size": _size(contents.total) if contents else None,

@@ -19,13 +19,14 @@ from .views import brief, card, environment, refresh, short
 from .views_frame import Frame, View
 
 
-def row(entry: ProjectEntry, instance: Instance | None, frame: Frame) -> View:
-    """A project in the list, with its default session and one's own instance of that."""
+def row(entry: ProjectEntry, instance: Instance | None, version: str, frame: Frame) -> View:
+    """A project in the list, with its default session, the launch *version* of that, and one's own instance of it."""
     urls, default = frame.urls, entry.default_session
     session = None
     if default:
         page = urls.session(entry.path, default)
         session = brief(default, entry.default_title or entry.title, page, instance, frame)
+        session["launch_version"] = version
     return {
         "id": entry.id,
         "title": entry.title,
@@ -180,13 +181,15 @@ def _member(member: Member, base: str, *, owner: bool) -> View:
 
 def listed(
     found: Sequence[tuple[ProjectEntry, Instance | None]],
+    versions: Mapping[str, str],
     search: str,
     following: str | None,
     after: str | None,
     frame: Frame,
 ) -> View:
-    """Everything of renku_projects.html."""
-    urls, rows = frame.urls, [row(entry, instance, frame) for entry, instance in found]
+    """Everything of renku_projects.html; *versions* are launch versions of sessions by their ids."""
+    urls = frame.urls
+    rows = [row(entry, instance, versions.get(entry.default_session or "", ""), frame) for entry, instance in found]
     stale = next((entry.stale for entry, _ in found if entry.stale), None)
     return {
         "rows": rows,

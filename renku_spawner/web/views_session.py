@@ -160,9 +160,11 @@ def removal(found: SessionPage, frame: Frame) -> View:
 
 
 def launching(
-    view: SessionView, project: Project, storages: Sequence[Storage], frame: Frame, ignored: Sequence[str]
-) -> View:
-    """Everything of renku_launch.html: what would run, from which image, by whom."""
+    view: SessionView, project: Project, storages: Sequence[Storage], frame: Frame, ignored: Sequence[str],
+    changed: str = "",
+) -> View:  # fmt: skip
+    """Everything of renku_launch.html: what would run, from which image, by whom; *changed* says that it is something
+    else than was shown before."""
     owners = ", ".join(member.name for member in project.members if member.role is Role.OWNER)
     return {
         "project": head(project, frame) | {"owner": (owners or project.created_by) if project.ours else None},
@@ -171,6 +173,7 @@ def launching(
         "action": query(frame.urls.launch(project.path, view.session.id), path=frame.inside),
         "path": frame.inside or None,
         "ignored": list(ignored),
+        "changed": changed,
     }
 
 
@@ -186,4 +189,5 @@ def mine(found: MyInstance, frame: Frame) -> View:
         "project_page": urls.project(project.path) if project else None,
         "pause_url": urls.instance(id, "pause"),
         "resume_url": urls.instance(id, "resume") if seen else None,
+        "launch_version": found.launch_version,
     }

@@ -114,6 +114,7 @@ def asked(found: Asked, frame: Frame, *, keeps: bool) -> View:
     page = frame.urls.session(found.project.path, found.session.id)
     return {
         "session": {"title": found.session.title, "page": page},
+        "launch_version": found.launch_version,
         "action": f"{page}/credentials",
         "keeps": keeps,
         "start": not missing,

@@ -145,7 +145,10 @@ async def test_a_newer_image_is_told_at_once_and_dismissed_or_accepted(it: Built
     said = {"_xsrf": xsrf(alice), "digest": update["digest"]}
     assert (await alice.post(f"{address}/dismissal", data=said)).status_code == 303
     assert "A newer image is there" not in text(await alice.get(address))
-    assert (await alice.post(f"{address}/revision", data=said | {"revision": "2"})).status_code == 303
+    version = str((await it.api("GET", api)).json()["version"])
+    assert (
+        await alice.post(f"{address}/revision", data=said | {"revision": "2", "version": version})
+    ).status_code == 303
     found = (await it.api("GET", api)).json()
     assert (found["environment"]["revision"], found["environment"]["built"]["commit"]) == (2, newest)
     assert found["update"] is None

@@ -194,7 +194,7 @@ async def test_what_cannot_be_had_any_more_is_named_and_can_be_left_out(parts: P
     with parts.db.read() as tx:
         there = tx.sessions.get(id)
     assert there
-    assert await mounts.for_start(gone, CAROL, there, without=["all"]) == ()
+    assert await mounts.for_start(gone, CAROL, there, await mounts.of_session(gone, there), without=["all"]) == ()
 
 
 async def test_a_host_that_is_listed_no_more_is_mounted_no_more(parts: Parts, url: str) -> None:

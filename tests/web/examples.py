@@ -133,6 +133,7 @@ CREDENTIALS: dict[str, Any] = {
     "keeps": True,
     "start": False,
     "without": ["era5-alps"],
+    "launch_version": "a1b2c3d4e5f",
     "start_url": PROJECT + "/-/sessions/k2n6gwz8cfye/start",
     "storages": [
         {
@@ -242,6 +243,8 @@ def session(name: str, title: str, status: str, **changed: Any) -> dict[str, Any
         "succession": None,
         "pauses": None,
         "awake_url": None,
+        "launch_version": "a1b2c3d4e5f",
+        "version": 4,
         "delete_page": own + "/data",
         **NOTHING,
         "download": None,
@@ -769,6 +772,7 @@ DELETE_DATA = {
         "title": PAUSED["title"],
         "page": PAUSED["page"],
         "resume": PAUSED["resume_url"],
+        "launch_version": "a1b2c3d4e5f",
         "download": PAUSED["page"],
     },
     "size": "2.3 GiB",
@@ -809,6 +813,7 @@ LAUNCH = {
     "action": BASE + "renku/launch/alice/alpine-precipitation/-/t2n6gwz8cfye",
     "path": "lab/tree/analysis/index.ipynb",
     "ignored": ["branch"],
+    "changed": "",
     "acts": None,
 }
 OWN = [each | {"cost": "0.18 CHF a month", "pausable": each["status"] == "running"} for each in SESSIONS]
@@ -972,7 +977,7 @@ SUCCESSOR = {
 }
 COPY = {
     "project": ABOUT_PROJECT,
-    "session": {"title": RUNNING["title"], "page": RUNNING["page"], "copy": RUNNING["url"] + "/copy"},
+    "session": {"title": RUNNING["title"], "page": RUNNING["page"], "copy": RUNNING["url"] + "/copy", "version": 3},
     "ready_made": True,
     "built": False,
     "environment": "Scientific",
@@ -1061,7 +1066,9 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "storage-new": ("renku_storage.html", STORAGE | {"project": ABOUT_PROJECT, "storage": None}),
     "storage": (
         "renku_storage.html",
-        STORAGE | {"project": ABOUT_PROJECT, "storage": STORAGES[0], "errors": {"secrets": "These are refused."}},
+        STORAGE
+        | {"project": ABOUT_PROJECT, "storage": STORAGES[0], "errors": {"secrets": "These are refused."}}
+        | {"action": STORAGES[0]["page"]},
     ),
     "storage-unkept": (
         "renku_storage.html",
@@ -1151,7 +1158,12 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         "renku_environment_state.html",
         LIFE | {"errors": {"successor": "There is no such environment.", "message": "Too long."}},
     ),
-    "session-edit-image": ("renku_session_edit.html", EDIT | {"own": OWN_IMAGE | {"kept": KEPT}}),
+    "session-edit-image": (
+        "renku_session_edit.html",
+        EDIT
+        | {"own": OWN_IMAGE | {"kept": KEPT}}
+        | {"form": EDIT["form"] | {"check_url": PROJECT + "/-/sessions/k2n6gwz8cfye/check"}},
+    ),
     "session": ("renku_session.html", session_page(RUNNING)),
     "session-gitlab": ("renku_session.html", session_page(BLOCKED, project=IN_GITLAB, acts=ACTS)),
     "session-newer": ("renku_session.html", session_page(RUNNING, update=UPDATE, difference=DIFFERENCE)),
@@ -1205,6 +1217,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "launch-running": ("renku_launch.html", LAUNCH | {"s": RUNNING, "path": None, "ignored": []}),
     "launch-gitlab": ("renku_launch.html", LAUNCH | {"project": IN_GITLAB, "s": BLOCKED, "acts": ACTS}),
     "launch-blocked": ("renku_launch.html", LAUNCH | {"s": BLOCKED}),
+    "launch-changed": ("renku_launch.html", LAUNCH | {"changed": "This session changed: image."}),
     "launch-other": ("renku_launch.html", LAUNCH | {"s": TWIN}),
     "launch-starting": ("renku_launch.html", LAUNCH | {"s": LAUNCHING}),
     "not-found": (
@@ -1234,8 +1247,9 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
             "links": [{"text": "Back", "url": PROJECT}],
             "again": {
                 "action": RUNNING["url"] + "/start",
-                "fields": [("resource_class", "a <b>")],
+                "fields": [("resource_class", "a <b>"), ("version", "a1b2c3d4e5f")],
                 "label": "Try again",
+                "instead": False,
             },
         },
     ),

@@ -45,7 +45,7 @@ async def test_whoever_runs_it_is_told_before_the_next_start(renku_hub):
     page, form = f"renku/projects/alice/climate/-/sessions/{session.id}", {"_xsrf": xsrf(alice)}
     await alice.post(f"{page}/start", data=form)
     await hub.becomes(session, Status.RUNNING)
-    assert (await alice.post(f"{page}/revision", data=form | {"revision": "2"})).status_code == 303
+    assert (await alice.post(f"{page}/revision", data=form | {"revision": "2", "version": "1"})).status_code == 303
     assert "This session was edited since you started it" in (await alice.get(page)).text
     await alice.post(f"{page}/pause", data=form)
     await hub.becomes(session, Status.PAUSED)
