@@ -1253,6 +1253,21 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
             },
         },
     ),
+    "changed": (
+        "renku_error.html",
+        {
+            "status": 409,
+            "title": "That does not go together",
+            "message": "This session changed since you opened the page: image. Nothing was started.",
+            "links": [{"text": "Back", "url": PROJECT}],
+            "again": {
+                "action": RUNNING["url"] + "/start",
+                "fields": [("back", "project"), ("version", "e5d4c3b2a1f")],
+                "label": "Start anyway",
+                "instead": True,
+            },
+        },
+    ),
     "limit": (
         "renku_error.html",
         {

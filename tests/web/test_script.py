@@ -34,6 +34,7 @@ class Site:
     broken: bool = False
     elapsed: int = 8040
     full: bool = False
+    changed: bool = False
     address: str = ""
 
     def session(self) -> dict[str, Any]:
@@ -76,6 +77,9 @@ class Act(web.RequestHandler):
         if site.full and action == "start":
             self.set_status(409)
             return self.finish(render(*PAGES["limit"]))
+        if site.changed and self.get_body_argument("version") != "e5d4c3b2a1f":
+            self.set_status(409)
+            return self.finish(render(*PAGES["changed"]))
         if self.get_body_argument("then", ""):
             site.full = False
             return self.redirect("/page/session", status=303)
@@ -269,6 +273,19 @@ async def test_a_page_whose_stream_newer_pages_replaced_reads_itself_and_does_no
     async with asyncio.timeout(60):
         while not site.opened:
             await asyncio.sleep(0.01)
+
+
+async def test_a_session_that_changed_since_the_page_was_made_is_started_right_there_once_it_is_said(
+    page: Page, site: Site
+) -> None:
+    site.changed = True
+    card = page.locator(f"#session-{NAME}")
+    await card.get_by_role("button", name=f"Start {TITLE}").click()
+    await expect(card.get_by_role("alert")).to_contain_text("This session changed since you opened the page: image.")
+    await card.get_by_role("button", name="Start anyway").click()
+    await expect(card.get_by_role("button", name=f"Cancel the start of {TITLE}")).to_be_visible()
+    await expect(page.get_by_role("button", name="Start anyway")).to_have_count(0)
+    assert site.posts == 2
 
 
 async def test_what_is_in_the_way_of_a_start_is_paused_right_there(page: Page, site: Site) -> None:
