@@ -134,7 +134,9 @@ def prepare(data: Path, *, port: int) -> None:
     (data / MARKER).touch()
     repositories.make(data / "repositories")
     weather.make(data / "weather")
-    renku = Renku(config=settings(data, port=port))
+    config = settings(data, port=port)
+    config.Renku.storage_check = False  # the spawner says which volumes there are, and there is none yet
+    renku = Renku(config=config)
     with ThreadPoolExecutor(1) as aside:  # the hub reads its configuration inside its loop
         aside.submit(asyncio.run, _fill(renku, git_url(port))).result()
     renku.parts.db.dispose()
