@@ -47,6 +47,7 @@ WITHOUT = {
     "storage_credentials_remove": OWN,
     "environment_move": "It moves one step from wherever the environment is.",
     "admin_pause": ADMIN,
+    "admin_nodes": ADMIN,
     "admin_restore": ADMIN,
     "admin_orphans": ADMIN,
 }
