@@ -39,10 +39,10 @@ CASES = {
         "@dataclass(frozen=True)\nclass A: ...\n",
         "@dataclass(frozen=True, kw_only=True)\nclass A: ...\n",
     ),
-    "fat_handler": (
+    "try_in_handler": (
         "web/a.py",
         "class A:\n    async def get(self):\n        try:\n            x()\n        except ValueError: ...\n",
-        "class A:\n    async def get(self):\n" + "        x()\n" * 8,
+        "class A:\n    async def read(self):\n        try:\n            x()\n        except ValueError: ...\n",
     ),
 }
 PROGRAMS = [
