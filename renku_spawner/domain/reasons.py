@@ -180,8 +180,9 @@ REASONS = {reason.code: reason for reason in _TABLE}
 # Notices that are facts of a start, true as long as what it started runs. All others tell what is observed at the
 # moment: they are derived anew at each look and are never kept from an earlier one.
 FACTS_OF_A_START = frozenset({
-    "started_by", "image_unverified", "storages_left_out", "storage_not_here", "storage_slow", "storage_unprotected",
-    "volume_resize", "clone_failed", "clone_auth", "clone_ref", "clone_disk_full", "clone_in_the_way",
+    "started_by", "image_unverified", "variables_left_out",
+    "storages_left_out", "storage_not_here", "storage_slow", "storage_unprotected", "volume_resize",
+    "clone_failed", "clone_auth", "clone_ref", "clone_disk_full", "clone_in_the_way",
 })  # fmt: skip
 
 
