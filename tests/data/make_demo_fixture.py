@@ -49,7 +49,9 @@ def make() -> str:
     with tempfile.TemporaryDirectory() as folder, _same_each_time():
         database = Path(folder, "jupyterhub.sqlite")
         _hub(f"sqlite:///{database}")
-        renku = Renku(config=run.settings(Path(folder), port=PORT))
+        config = run.settings(Path(folder), port=PORT)
+        config.Renku.storage_check = False  # the spawner says which volumes there are, and there is none
+        renku = Renku(config=config)
         steps = count()
         parts = replace(renku.parts, now=lambda: BEGAN + timedelta(seconds=next(steps)))
         asyncio.run(_fill(parts, renku))
