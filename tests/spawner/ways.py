@@ -48,7 +48,7 @@ def marked(folder: Path) -> dict[int, bytes]:
 
 def servers(folder: Path) -> list[int]:
     """The processes of sessions at or below *folder*, without what clones."""
-    return [pid for pid in marked(folder) if b"tiny_server" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in marked(folder) if any("tiny_server" in word for word in proc.command(pid))]
 
 
 def argv(pid: int) -> list[str]:

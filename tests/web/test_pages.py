@@ -172,7 +172,7 @@ async def test_a_session_is_added_edited_and_removed_by_forms(renku_hub):
     assert (wrong.status_code, 'id="cpu-error"' in wrong.text) == (422, True)
     assert (await alice.post(f"{base}/{session.id}/edit", data=edit | {"cpu": "1"})).status_code == 303
     stale = await alice.post(f"{base}/{session.id}/edit", data=edit | {"cpu": "1"})
-    assert (stale.status_code, "Somebody else changed" in stale.text) == (409, True)
+    assert (stale.status_code, "This session was changed since you opened the page." in stale.text) == (409, True)
     page = await alice.get(f"{base}/{session.id}")
     assert "Better" in page.text
     assert "A=1" in page.text

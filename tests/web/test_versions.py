@@ -257,7 +257,8 @@ async def test_a_start_in_line_begins_only_what_was_shown(renku_hub: Any) -> Non
     await alice.post(f"{api}/{first.id}/pause")
     failed = await hub.becomes(second.session, Status.FAILED, "carol")
     assert (failed.reason, "variables" in str(failed.message)) == ("changed", True)
-    assert (await carol.post(f"{api}/{second.session.id}/start")).status_code == 202
+    # 200 if the server answers before the hub stops waiting for it, 202 if it does not.
+    assert (await carol.post(f"{api}/{second.session.id}/start")).status_code in {200, 202}
     await hub.becomes(second.session, Status.RUNNING, "carol")
 
 
