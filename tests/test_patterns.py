@@ -32,6 +32,7 @@ CALLS = {"compile", "search", "match", "fullmatch", "split", "findall", "findite
 ANCHORED = {"match", "fullmatch"}
 # Loops over a table of patterns: file and argument, and the patterns that the argument stands for.
 TABLES: dict[tuple[str, str], Callable[[dict[str, Any]], list[str]]] = {
+    ("renku_spawner/kube/messages.py", "self.pattern"): lambda module: [row.pattern for row in module["TABLE"]],
     ("renku_spawner/kube/pulls.py", "saying"): lambda module: [saying for _, saying in module["_SAYINGS"]],
     ("renku_spawner/runtime/clone/runner.py", "saying"): lambda module: [saying for _, saying in module["SAYINGS"]],
     ("renku_spawner/runtime/rclone.py", "words"): lambda module: [words for _, words in module["_SAYINGS"]],

@@ -28,9 +28,9 @@ _NEW_NODE = (
     r"node\.kubernetes\.io/(not-ready|network-unavailable)"
     r"|node\.cloudprovider\.kubernetes\.io/uninitialized|node\.cilium\.io/agent-not-ready"
 )
-_GPU = r"Insufficient \S*gpu"
+_GPU = r"Insufficient \S{0,100}gpu"
 _ROOM = r"Insufficient (cpu|memory|ephemeral-storage|pods)|Too many pods"
-_MISSING = r'(secret|configmap) "[^"]*" not found|references non-existent (secret|config) key'
+_MISSING = r'(secret|configmap) "[^"]{0,300}" not found|references non-existent (secret|config) key'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,17 +68,19 @@ _FORBIDDEN = (
 TABLE = (
     # ---- the scheduler --------------------------------------------------------------------------------------
     Message(
-        source=SCHEDULER, pattern=r'persistentvolumeclaim "[^"]*" not found|could not find v1\.PersistentVolumeClaim',
+        source=SCHEDULER,
+        pattern=r'persistentvolumeclaim "[^"]{0,300}" not found|could not find v1\.PersistentVolumeClaim',
         code="volume_lost", heals=True, progress="disk_creating", waited=_MOMENT, final=_MOMENT,
         example='0/1 nodes are available: persistentvolumeclaim "work-x" not found.',
     ),
     Message(
-        source=SCHEDULER, pattern=r'unbound immediate PersistentVolumeClaims|persistentvolumeclaim "[^"]*" is being',
+        source=SCHEDULER,
+        pattern=r'unbound immediate PersistentVolumeClaims|persistentvolumeclaim "[^"]{0,300}" is being',
         code="volume_pending", heals=True, progress="disk_creating", waited=_SLOW_DISK,
         example="0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.",
     ),
     Message(
-        source=SCHEDULER, pattern=r"binding volumes: .*(timed out|deadline exceeded)",
+        source=SCHEDULER, pattern=r"binding volumes: .{0,100}(timed out|deadline exceeded)",
         code="volume_pending", heals=True, progress="disk_creating", waited=_SLOW_DISK,
         example='running PreBind plugin "VolumeBinding": binding volumes: context deadline exceeded',
     ),
@@ -87,12 +89,12 @@ TABLE = (
         example='running PreBind plugin "VolumeBinding": binding volumes: provisioning failed for PVC "work-x"',
     ),
     Message(
-        source=SCHEDULER, pattern=rf"(?s)(?=.*({_NEW_NODE}))(?=.*{_GPU})",
+        source=SCHEDULER, pattern=rf"(?s)\A(?=.*({_NEW_NODE}))(?=.*{_GPU})",
         code="unschedulable_gpu", heals=True, progress="node_joining", waited=_NODE_JOINS,
         example=f"0/2 nodes are available: 1 Insufficient nvidia.com/gpu, 1 node(s) had {_NOT_READY}.",
     ),
     Message(
-        source=SCHEDULER, pattern=rf"(?s)(?=.*({_NEW_NODE}))(?=.*({_ROOM}))",
+        source=SCHEDULER, pattern=rf"(?s)\A(?=.*({_NEW_NODE}))(?=.*({_ROOM}))",
         code="unschedulable_resources", heals=True, progress="node_joining", waited=_NODE_JOINS,
         example=f"0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had {_NOT_READY}.",
     ),
@@ -124,7 +126,8 @@ TABLE = (
     ),
     # ---- provisioners ---------------------------------------------------------------------------------------
     Message(
-        source="ProvisioningFailed", pattern=r"deadline ?exceeded|code = (Aborted|Unavailable)|operation .*exists",
+        source="ProvisioningFailed",
+        pattern=r"deadline ?exceeded|code = (Aborted|Unavailable)|operation .{0,300}exists",
         code="volume_pending", heals=True, progress="disk_creating", waited=_SLOW_DISK,
         example='failed to provision volume with StorageClass "x": rpc error: code = DeadlineExceeded desc = late',
     ),
@@ -143,7 +146,7 @@ TABLE = (
         example=f'MountVolume.SetUp failed: persistentvolumeclaims "work-x" is forbidden: {_FORBIDDEN}',
     ),
     Message(
-        source="FailedMount", pattern=r"failed to sync (secret|configmap) cache|object \S+ not registered",
+        source="FailedMount", pattern=r"failed to sync (secret|configmap) cache|object \S{1,300} not registered",
         code="config_error", heals=True, progress="setting_up", waited=_KUBELET_RETRIES,
         example='MountVolume.SetUp failed for volume "x" : failed to sync secret cache: timed out waiting for the '
         "condition",
@@ -159,7 +162,7 @@ TABLE = (
     ),
     Message(
         source="FailedMount", pattern=r"timed out waiting for the condition|context deadline exceeded|code = Aborted"
-        r"|operation with the given Volume ID .* already exists|not found in the list of registered CSI drivers"
+        r"|operation with the given Volume ID .{0,300} already exists|not found in the list of registered CSI drivers"
         r"|has not been added to the list of VolumesInUse|volume is not attached|being deleted",
         code="volume_mount", heals=True, progress="disk_mounting", waited=_SLOW_DISK,
         example="Unable to attach or mount volumes: unmounted volumes=[work]: timed out waiting for the condition",
