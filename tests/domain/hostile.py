@@ -10,6 +10,8 @@ goes: `title`, `description`, `keyword` (one of several), `cpu`, `memory`, `gpu`
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from renku_spawner.domain.names import PART_RULE
+
 
 @dataclass(frozen=True, kw_only=True)
 class Hostile:
@@ -136,7 +138,7 @@ _ADDRESS = "Please give the https:// address"
 _USER = "Leave out user name and password"
 _DIRECTORY = "A directory is one name"
 _REF = "not the name of a branch, a tag or a commit"
-_PATH = "A path is a namespace and a short name"
+_PATH = f"A path is a namespace and a name, as in ada/climate. In each of them: {PART_RULE}"
 _REPOSITORIES = (
     *_rows(
         "H86", "directory", ["../x", "..", ".", "/x", "x/y", "x\\y", "-x", "~", "$HOME", "x\n", "x\x00", " x", "x ", "x.", "é",

@@ -113,4 +113,5 @@ def test_a_further_membership_never_takes_a_right_away(members: list[Member], vi
 def test_a_project_is_private_until_somebody_says_otherwise_and_an_edit_leaves_what_it_does_not_name() -> None:
     assert NewProject(path="ada/x", title="X").visibility is PRIVATE
     change = ProjectChange(version=1)
-    assert {value for key, value in vars(change).items() if key != "version"} == {None}
+    assert {key for key, value in vars(change).items() if value is not None} == {"version", "allow_unknown"}
+    assert change.allow_unknown is False

@@ -54,9 +54,11 @@ class Place:
         return self
 
     async def stock(self) -> None:
-        """A storage, too; whoever starts a session of the project would have to open it."""
+        """Add a storage, which each start of a session would have to open, and note the project's version after it."""
         if "storage" not in self.values:
             self.values["storage"] = await self.hub.storage(self.project)
+        now = await read(self.hub.parts, lambda tx: tx.projects.get(self.project.id))
+        self.values["version"] = now.version
 
     def requests(self):
         """Each changing request: whether it is a call of the API, method, address and what is sent."""

@@ -99,8 +99,8 @@ def test_a_list_that_is_of_earlier_says_so_and_offers_no_change() -> None:
         role=Role.OWNER, default_session=None, default_title=None, sessions=0,
     )  # fmt: skip
     fresh, stale = entry, replace(entry, stale=NOON)
-    now = views_projects.listed([(fresh, None)], "", None, None, FRAME)
-    then = views_projects.listed([(stale, None)], "", None, None, FRAME)
+    now = views_projects.listed([(fresh, None)], {}, "", None, None, FRAME)
+    then = views_projects.listed([(stale, None)], {}, "", None, None, FRAME)
     assert (now["away"], now["new_url"], now["gitlab"]) == (None, None, "https://gitlab.example.org")
     assert "as they were at 12:00 UTC" in then["away"]
     assert (bool(now["rows"][0]["new_url"]), then["rows"][0]["new_url"]) == (True, None)
