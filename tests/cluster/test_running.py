@@ -3,7 +3,9 @@
 import asyncio
 
 from renku_spawner.domain.instance import Status
+from renku_spawner.domain.session import Configuration, SessionChange
 from renku_spawner.services import runs
+from renku_spawner.services.parts import write
 from tests.cluster.lives import meets
 from tests.fixtures.fair import Stopwatch
 from tests.fixtures.renku import until
@@ -117,6 +119,27 @@ async def test_restarted_in_place_after_running_out_of_memory_it_runs_and_says_s
 
     (notice,) = await until(told, seconds=PROMPTLY)
     assert (notice["code"], notice["title"]) == ("restarted_oom", "Restarted: out of memory, limit 2 GiB.")
+
+
+async def test_variables_that_were_left_out_are_named_as_long_as_it_runs(on_cluster):
+    it = await on_cluster()
+    session = await it.hub.session(await it.hub.project())
+    stored = Configuration(variables={"SEED": "1", "PROMPT_COMMAND": "id > pwned"})  # as an older release accepted it
+    change = SessionChange(version=session.version, configuration=stored)
+    await write(it.hub.parts, lambda tx: tx.sessions.change(session, change, it.hub.parts.now()))
+    await start(it, session)
+    await it.hub.becomes(session, Status.RUNNING)
+
+    async def told():
+        return [notice["code"] for notice in (await it.hub.instance(session)).notices]
+
+    assert await told() == ["variables_left_out"]
+    it.kubelet.run_out_of_memory(pod_of(it, session)["metadata"]["name"])
+
+    async def told_both():
+        return await told() == ["variables_left_out", "restarted_oom"]
+
+    await until(told_both, seconds=PROMPTLY)
 
 
 async def test_running_out_of_memory_again_and_again_ends_it_with_its_limit(on_cluster):

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from renku_spawner.domain import reasons
+from renku_spawner.domain import reasons, told
 from renku_spawner.domain.reasons import REASONS, Group
+from tests.kube.made import spec
 
 CODES = sorted(REASONS)
 ENDED = {"cancelled", "stopped_by_user", "stopped_by_admin", "stopped_by_hub", "deleted_by_user", "deleted_expired"}
@@ -107,3 +108,9 @@ def test_an_exit_status_and_a_log_tell_the_reason(exit_code: int | None, log: st
 @given(st.none() | st.integers(), st.text(), st.booleans())
 def test_any_exit_has_a_reason_that_is_in_the_table(exit_code: int | None, log: str, was_ready: bool) -> None:
     assert reasons.of_exit(exit_code, log, was_ready=was_ready) in REASONS
+
+
+def test_each_notice_of_a_start_is_kept_as_a_fact_of_it() -> None:
+    notices = told.of_start(spec(started_by="root", without=("era5",), variables={"PATH": "/"}, unverified=True))
+    assert len(notices) == 4
+    assert reasons.merge_notices(notices) == notices
