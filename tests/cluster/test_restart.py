@@ -323,7 +323,7 @@ async def test_a_session_that_moves_while_its_first_answer_is_awaited_comes_up(o
     await until(lambda: has_moved(own, before), why="the sandbox is made again")
     (own.kubelet.claim_of(before) / "go").touch()
     await own.become({"Explore": "running"})
-    assert await own.do(opened, own)
+    await own.do(own_until, lambda: opened(own), seconds=30, why="the route leads to it")
 
 
 # ---- no hub to ask ---------------------------------------------------------------------------------------
