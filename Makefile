@@ -38,11 +38,15 @@ lint: $(DONE)/packages  ## ruff, mypy and import-linter alone
 SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Not again with an old SQLAlchemy: what takes long and tells of Alembic, of JupyterHub or of the database
 OLD := not half_way and not old_hub and not hundred_thousand
+# What failed beside other tests is run once more on its own: $(call tested,environment,arguments)
+define tested
+	$(1) $(PYTEST) $(2) --cache-clear || { $(BIN)/python -m tests.again && $(1) $(PYTEST) --last-failed --last-failed-no-failures none; }
+endef
 
 check: $(DONE)/packages $(DONE)/node $(DONE)/git $(DONE)/services $(DONE)/sqlalchemy $(DONE)/helm $(DONE)/moto
-	$(PYTEST) -m "not bench and not cluster and not machine and not alone" --canaries $(SIDE_BY_SIDE)
-	$(PYTEST) -m "not bench and not cluster and not machine and alone"
-	RENKU_TEST_SQLALCHEMY=$(SQLALCHEMY_OLD) PYTHONPATH=$(CURDIR)/$(VENV)/sqlalchemy-$(SQLALCHEMY_OLD) $(PYTEST) tests/store -k "$(OLD)" $(SIDE_BY_SIDE)
+	$(call tested,,-m "not bench and not cluster and not machine and not alone" --canaries $(SIDE_BY_SIDE))
+	$(call tested,,-m "not bench and not cluster and not machine and alone")
+	$(call tested,RENKU_TEST_SQLALCHEMY=$(SQLALCHEMY_OLD) PYTHONPATH=$(CURDIR)/$(VENV)/sqlalchemy-$(SQLALCHEMY_OLD),tests/store -k "$(OLD)" $(SIDE_BY_SIDE))
 
 test-cluster: $(DONE)/packages $(DONE)/node $(DONE)/helm  ## a session's life on the cluster of KUBECONFIG, and the chart (docs/kubernetes.md)
 	@: "$${RENKU_TEST_NAMESPACE:?names the namespace to test in}"
