@@ -8,7 +8,7 @@ UV_VERSION := 0.13.9
 NODE_MAJOR := 20
 UPGRADE := --upgrade
 SQLALCHEMY_OLD := 2.0.51
-WORKERS := 4
+WORKERS := 3
 
 VENV := .venv
 BIN := $(VENV)/bin
