@@ -46,7 +46,7 @@ endef
 check: $(DONE)/packages $(DONE)/node $(DONE)/git $(DONE)/services $(DONE)/sqlalchemy $(DONE)/helm $(DONE)/moto
 	$(call tested,,-m "not bench and not cluster and not machine and not alone" --canaries $(SIDE_BY_SIDE))
 	$(call tested,,-m "not bench and not cluster and not machine and alone")
-	$(call tested,RENKU_TEST_SQLALCHEMY=$(SQLALCHEMY_OLD) PYTHONPATH=$(CURDIR)/$(VENV)/sqlalchemy-$(SQLALCHEMY_OLD),tests/store -k "$(OLD)" $(SIDE_BY_SIDE))
+	$(call tested,RENKU_TEST_SQLALCHEMY=$(SQLALCHEMY_OLD) PYTHONPATH=$(CURDIR)/$(VENV)/sqlalchemy-$(SQLALCHEMY_OLD),tests/persistence -k "$(OLD)" $(SIDE_BY_SIDE))
 
 test-cluster: $(DONE)/packages $(DONE)/node $(DONE)/helm  ## a session's life on the cluster of KUBECONFIG, and the chart (docs/kubernetes.md)
 	@: "$${RENKU_TEST_NAMESPACE:?names the namespace to test in}"
@@ -78,7 +78,7 @@ clean:  ## remove what make has installed; the demo's data stays
 locked = $(UV) pip compile -q $(UPGRADE) --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
     --no-emit-index-url --no-emit-find-links --constraint requirements.lock --output-file $(1) $(2)
 
-lock: $(DONE)/packages  ## choose versions anew from pyproject.toml and package.json (UPGRADE= for those that are missing)
+lock: $(DONE)/packages  ## choose versions again from pyproject.toml and package.json (UPGRADE= for those that are missing)
 	$(UV) pip compile -q $(UPGRADE) --universal --python-version 3.11 --all-extras --generate-hashes --no-header \
 	    --no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
 	$(call locked,helm/image/build.lock,helm/image/build.in)

@@ -1,4 +1,4 @@
-"""Writes docs/api.md, openapi.json and sessions.schema.json from what the handlers say; a test keeps them current."""
+"""Write docs/api.md, openapi.json and sessions.schema.json from the handlers; a test keeps them current."""
 
 from __future__ import annotations
 
@@ -7,42 +7,43 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from renku_spawner.as_code.model import DocumentPart
-from renku_spawner.web import routes
-from renku_spawner.web.openapi import document
-from renku_spawner.web.scopes import SCOPES
+from renku_spawner.domain.session_files import DocumentPart
+from renku_spawner.hub.scopes import CUSTOM_SCOPES
+from renku_spawner.web.openapi import build_openapi_document
+from renku_spawner.web.routes import API_ROUTES
 
 PAGE = Path(__file__).with_name("api.md")
 _TOP = """# The API
 
-This page is made from the code (`python docs/api.py`). Addresses stand below `{hub}/api/renku`; the same as OpenAPI 3.1
-is [openapi.json](openapi.json), which a hub has at `{hub}/api/renku/openapi.json`.
+This page is made from the code (`python docs/api.py`). All paths are below `{hub}/api/renku`. The same as OpenAPI 3.1
+is in [openapi.json](openapi.json), which a hub serves at `{hub}/api/renku/openapi.json`.
 
-Send `Authorization: token …` with a token of JupyterHub, or the hub's cookie with the header `X-XSRFToken`. Bodies are
-JSON objects of at most 64 kB with `Content-Type: application/json`; fields that are not listed here are refused.
-`{project}` is the id of a project, or its path with `%2F` for the slash. What you may not see does not exist (404).
+Send `Authorization: token …` with a JupyterHub API token, or the hub's cookie with the header `X-XSRFToken`. Request
+bodies are JSON objects of at most 64 kB with `Content-Type: application/json`; fields that are not listed here are
+refused. `{project}` is the id of a project, or its path with `%2F` for the slash. An object that you may not see does
+not exist (404).
 
-Failures look like `{"status": 422, "code": "invalid", "message": "…", "fields": {"cpu": "…"}}`. Lists look like
-`{"items": […], "next": "<address>" | null}`. An edit carries the `version` that was read; when somebody else was
-faster the answer is 409 with the code `changed`. After 429 (more changes in a minute than an admin allows) and 503, try
-again when `Retry-After` says.
+Errors look like `{"status": 422, "code": "invalid", "message": "…", "fields": {"cpu": "…"}}`. Lists look like
+`{"items": […], "next": "<address>" | null}`. A change sends the `version` that was read. If another user has changed
+the object since, the response is 409 with the code `changed`. After 429 (more changes in a minute than an admin
+allows) and 503, retry after the time in `Retry-After`.
 """
 
 
 def page() -> str:
-    """The whole page."""
-    described = document(routes.API)
+    """Build the page."""
+    described = build_openapi_document(API_ROUTES)
     parts = [_TOP, _scopes(), "## Calls\n", *_calls(described), "## Objects\n", *_objects(described)]
     return "\n".join(parts).rstrip() + "\n"
 
 
 def openapi() -> str:
-    """The document that a hub answers with."""
-    return json.dumps(document(routes.API), indent=1, ensure_ascii=False) + "\n"
+    """Build the OpenAPI document that a hub serves."""
+    return json.dumps(build_openapi_document(API_ROUTES), indent=1, ensure_ascii=False) + "\n"
 
 
 def _scopes() -> str:
-    rows = "\n".join(f"| `{name}` | {scope['description']} |" for name, scope in SCOPES.items())
+    rows = "\n".join(f"| `{name}` | {scope['description']} |" for name, scope in CUSTOM_SCOPES.items())
     return f"## Scopes of tokens\n\n| scope | allows |\n| --- | --- |\n{rows}\n"
 
 
@@ -111,7 +112,7 @@ def _type(field: dict[str, Any]) -> str:
 
 
 def schema() -> str:
-    """Of the file that docs/sessions-as-code.md is about."""
+    """Build the JSON schema of the file that docs/sessions-as-code.md describes."""
     made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **DocumentPart.model_json_schema()}
     return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
 

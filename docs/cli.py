@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - the text of a page has its own lines
-"""Writes docs/cli.md and the scripts of `renku-spawner completion` from the commands; a test keeps them current."""
+"""Write docs/cli.md and the scripts of `renku-spawner completion` from the commands; a test keeps them current."""
 
 from __future__ import annotations
 
@@ -9,35 +9,36 @@ from pathlib import Path
 
 import shtab
 
-from renku_spawner import cli, cli_completion
-from renku_spawner.cli_base import EXITS
+from renku_spawner.cli.base import EXIT_STATUS_DESCRIPTIONS
+from renku_spawner.cli.completion import COMPLETION_SCRIPTS_FOLDER, COMPLETION_SHELLS, get_completion_script
+from renku_spawner.cli.main import build_argument_parser
 
 PAGE = Path(__file__).with_name("cli.md")
-_FILES = ("config", "report", "file", "output")  # arguments that name one
+_FILES = ("config", "report", "file", "output")  # arguments that are file names
 _TOP = """# The command line
 
 This page is made from the code (`python docs/cli.py`). `renku-spawner` does from a terminal or a script what the pages do.
-It comes with the package (`pip install renku-spawner`), on any machine that reaches the hub.
+It is part of the package (`pip install renku-spawner`), and runs on any machine that can reach the hub.
 
 ## Log in
 
-Make a token on the hub's page *Token*. `login` asks for it without showing it, tries it, and keeps it with the hub's
-address in `~/.config/renku-spawner/login.json` (below `XDG_CONFIG_HOME`, if that is set), which nobody else can read:
+Make a token on the hub's page *Token*. `login` asks for it without showing it, checks it, and saves it with the hub's
+address in `~/.config/renku-spawner/login.json` (below `XDG_CONFIG_HOME`, if that is set), which only you can read:
 
 ```sh
 renku-spawner login https://hub.example.org
 ```
 
-A script gives the token in `JUPYTERHUB_API_TOKEN` or on stdin. Without `login` both `JUPYTERHUB_API_URL` (such as
-`https://hub.example.org/hub/api`) and `JUPYTERHUB_API_TOKEN` do for one command. `logout` forgets the login; the token ends
-on the page *Token*. A token can be narrowed there: `custom:renku:read` is enough for lists and logs, `custom:renku:launch`
-for `start`, `pause`, `download` and `delete-data`.
+A script passes the token in `JUPYTERHUB_API_TOKEN` or on stdin. Without `login`, `JUPYTERHUB_API_URL` (such as
+`https://hub.example.org/hub/api`) and `JUPYTERHUB_API_TOKEN` together log in for one command. `logout` deletes the saved
+login; revoke the token itself on the page *Token*. You can restrict a token there: `custom:renku:read` is enough for lists and
+logs, `custom:renku:launch` for `start`, `pause`, `download` and `delete-data`.
 
-**Inside a session** the two variables are set, and are used unless you log in there. With the token of a session `me` says
-which session it is and when it pauses, and that is all: it lists no projects or sessions, and starts, pauses or deletes
-none. For these log in with a token of your own, or let an admin add scopes to `c.Spawner.server_token_scopes`.
+**Inside a session** the two variables are set, and are used unless you log in there. With the token of a session you can only
+call `me`, which says which session it is and when it pauses. To list projects and sessions, and to start, pause or delete
+sessions, log in with a token of your own, or let an admin add scopes to `c.Spawner.server_token_scopes`.
 
-## Sessions
+## Start and manage sessions
 
 ```sh
 renku-spawner projects
@@ -48,24 +49,26 @@ renku-spawner open --print ada/climate:Explore
 renku-spawner pause --all
 ```
 
-A session is named by its id, or as `project/path:title`; letters may be small, and the beginning of a title is enough where
-no other begins so. `start` with only a project's path starts its default session; what takes one of *your* sessions
-(`pause`, `logs`, `download`, `delete-data`, `open`) takes the title alone. If several fit, they are listed and nothing is done.
+Give a session by its id, or as `project/path:title`. Upper and lower case are the same, and the beginning of a title is enough
+if it is unique. `start` with only a project's path starts its default session. Commands for one of *your* sessions (`pause`,
+`logs`, `download`, `delete-data`, `open`) also take the title alone. If several sessions match, they are listed and nothing is
+done.
 
-`start` waits until the session runs, shows how far it is (on a terminal as a bar, else a line for each step on stderr) and
-prints its address. With `--no-wait` it returns at once; `--open` shows it in a browser. Ctrl-C ends the waiting, not the
-start. `download` fetches the files of a paused session as a `tar.zst`, whole or not at all; `delete-data` says what of them
-is nowhere else, and wants the title typed, or `--yes`.
+`start` waits until the session runs, shows its progress (on a terminal as a bar, otherwise as a line for each step on stderr) and
+prints its address. With `--no-wait` it returns at once; `--open` opens it in a browser. Ctrl-C stops the waiting, not the start.
+`download` fetches the files of a paused session as a `tar.zst`, and leaves no incomplete file. `delete-data` shows which of the
+files are not saved elsewhere, and asks for the title, or takes `--yes`.
 
 ## Sessions as code
 
-`export` prints the sessions of a project as YAML, `apply` makes a project what such a file says; see
+`export` prints the sessions of a project as YAML, and `apply` changes a project to match such a file; see
 [sessions as code](sessions-as-code.md).
 
-## In scripts
+## Use it in scripts
 
-All that lists has `--json`: the entries as [the API](api.md) gives them. Results go to stdout, all else to stderr; there are
-no colours in a pipe, or with `NO_COLOR` set. For example, pause what runs longer than a day:
+All commands that list something have `--json`: the entries as [the API](api.md) returns them. Results go to stdout, everything
+else to stderr. There are no colours in a pipe, or if `NO_COLOR` is set. For example, pause all sessions that have been running
+for more than a day:
 
 ```sh
 renku-spawner sessions --json | python3 -c '
@@ -80,25 +83,25 @@ for each in json.load(sys.stdin):
 
 | exit status | means |
 | --- | --- |
-| 0 | it is done |
+| 0 | success |
 {exits}
 
-A failed command says why in one sentence on stderr.
+A failed command prints the reason as one sentence on stderr.
 
 ## For admins
 
-`check` says before a hub starts whether it would, and whether what it needs answers: the settings of
-`jupyterhub_config.py`, the database, GitLab, the images of `Renku.environments` in their registries, and on a cluster each
-right of [helm/role.yaml](kubernetes.md). It runs where the hub runs, as the hub, and makes and changes nothing by itself;
-the exit status is 1 if something is not as it should be. Whether the proxy in front passes websockets on is not looked at.
+Run `check` before you start a hub: it tells whether the hub would start, and whether its dependencies answer. It checks the
+settings of `jupyterhub_config.py`, the database, GitLab, the images of `Renku.environments` in their registries, and on a cluster
+each right of [helm/role.yaml](kubernetes.md). Run it where the hub runs, as the hub's user. It changes nothing, and its exit
+status is 1 if there is a problem. It does not check whether the proxy in front of the hub supports websockets.
 
 ```sh
 renku-spawner check --config jupyterhub_config.py
 ```
 
-`environments`, `instances` and `orphans` ask the hub over the API, and want a token of an admin of Renku: for everybody else
-they end with 4. `orphans --remove` shows what it removes and wants a word typed, or `--yes`. `environments probe` (the same
-as `images probe`), `db` and `demo` run where the hub runs.
+`environments`, `instances` and `orphans` use the hub's API, and need a token of an admin of Renku: with other tokens they end with
+4. `orphans --remove` shows what it removes and asks you to type a word, or takes `--yes`. `environments probe` (the same as
+`images probe`), `db` and `demo` run where the hub runs.
 
 ## Completion
 
@@ -109,9 +112,9 @@ renku-spawner completion fish > ~/.config/fish/completions/renku-spawner.fish
 renku-spawner completion zsh > ~/_renku-spawner   # into a folder of your $fpath
 ```
 
-## In Python
+## Use it in Python
 
-The commands are made of a client that any program can use:
+The commands use a client that is available to all programs:
 
 ```python
 import os
@@ -133,33 +136,33 @@ with Client(os.environ["JUPYTERHUB_API_URL"], os.environ["JUPYTERHUB_API_TOKEN"]
     hub.pause(session.id)
 ```
 
-Bodies and answers are the models of [the API](api.md), checked on both sides; of a body only what was given is sent. Lists
-are iterators that ask for the next page when they come to it. Every call may raise `ClientError`, with `message`, `code`,
+Request bodies and responses are the models of [the API](api.md), checked on both sides; only the fields that you set are sent.
+Lists are iterators that fetch further pages when they are needed. Every call may raise `ClientError`, with `message`, `code`,
 `status`, `fields` and `details`:
 
 | exception | |
 | --- | --- |
-| `NotAllowed` | 401, 403: the token is unknown, has not the scope, or its user not the right |
+| `NotAllowed` | 401, 403: the token is invalid, lacks the scope, or its user lacks the right |
 | `NotFound` | 404 |
-| `Refused` | 400, 409, 413, 422; an edit of what somebody else has changed has the code `changed` |
-| `Busy` | 429, 503, when trying again as the hub asked has not helped; `retry_after` in seconds |
-| `HubAway` | no connection, no answer in time, no certificate to trust, or only a proxy's words |
-| `NotUnderstood` | no hub with Renku, or one of another release |
+| `Refused` | 400, 409, 413, 422; the code is `changed` if another user has changed the object since you read it |
+| `Busy` | 429, 503, after all retries; `retry_after` is in seconds |
+| `HubAway` | no connection, a timeout, an invalid certificate, or an error page of a proxy |
+| `NotUnderstood` | the server is not a hub with Renku, or runs another release |
 
-Where the hub says when to try again, the client does, three times at most and half a minute at a time. Certificates are
-checked (`REQUESTS_CA_BUNDLE` names a bundle of your own), redirections are not followed, and the token stands in no message.
+If the hub says when to retry, the client does so, three times at most and for half a minute at a time. It checks certificates
+(`REQUESTS_CA_BUNDLE` names your own), does not follow redirects, and never puts the token into a message.
 
 ## All commands
 """
 
 
 def page() -> str:
-    exits = "\n".join(f"| {int(status)} | {words} |" for status, words in EXITS.items())
-    return _TOP.replace("{exits}", exits) + "\n" + "\n".join(_commands(cli.parser(), "renku-spawner"))
+    exits = "\n".join(f"| {int(status)} | {words} |" for status, words in EXIT_STATUS_DESCRIPTIONS.items())
+    return _TOP.replace("{exits}", exits) + "\n" + "\n".join(_commands(build_argument_parser(), "renku-spawner"))
 
 
 def _commands(parser: argparse.ArgumentParser, name: str) -> Iterator[str]:
-    """What each command takes; those that only hold others have no part of their own."""
+    """Describe the arguments of each command; those that only group others have no section."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for word, inner in action.choices.items():
@@ -185,7 +188,7 @@ def _argument(action: argparse.Action) -> str:
 
 
 def completion(shell: str) -> str:
-    parser = cli.parser()
+    parser = build_argument_parser()
     _name_files(parser)
     return str(shtab.complete(parser, shell=shell))
 
@@ -200,6 +203,6 @@ def _name_files(parser: argparse.ArgumentParser) -> None:
 
 if __name__ == "__main__":
     PAGE.write_text(page())
-    cli_completion.SCRIPTS.mkdir(exist_ok=True)
-    for shell in cli_completion.SHELLS:
-        cli_completion.script(shell).write_text(completion(shell))
+    COMPLETION_SCRIPTS_FOLDER.mkdir(exist_ok=True)
+    for shell in COMPLETION_SHELLS:
+        get_completion_script(shell).write_text(completion(shell))

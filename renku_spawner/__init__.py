@@ -9,10 +9,16 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["RenkuLocalSpawner", "RenkuSpawner", "install", "leave_sessions"]
+__all__ = ["RenkuGitLabOAuthenticator", "RenkuLocalSpawner", "RenkuSpawner", "install", "leave_sessions"]
 
-# Handed on when asked for: whoever wants only a value of the domain need not load a hub.
-_FROM = {"RenkuLocalSpawner": ".local", "RenkuSpawner": ".spawner", "install": ".hub", "leave_sessions": ".culling"}
+# Imported on first access, so that code that needs only a domain value does not load JupyterHub.
+_FROM = {
+    "RenkuGitLabOAuthenticator": ".hub.gitlab_login",
+    "RenkuLocalSpawner": ".spawners.local.spawner",
+    "RenkuSpawner": ".spawners.kubernetes.spawner",
+    "install": ".hub.install",
+    "leave_sessions": ".hub.idle_culler",
+}
 
 
 def __getattr__(name: str) -> Any:

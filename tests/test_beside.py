@@ -5,7 +5,8 @@ import gc
 import logging
 import weakref
 
-from renku_spawner import beside, metrics
+from renku_spawner.hub.background import start_background_task
+from renku_spawner.observability.metrics import RENKU_REGISTRY
 
 
 async def test_work_that_nobody_else_holds_is_not_forgotten():
@@ -17,7 +18,7 @@ async def test_work_that_nobody_else_holds_is_not_forgotten():
         await waking
         done.set()
 
-    beside.begin(work(), "The work")
+    start_background_task(work(), "The work")
     await asyncio.sleep(0)
     gc.collect()
     waking = waited_for[0]()
@@ -30,11 +31,11 @@ async def test_how_it_failed_is_said_with_what_it_was(caplog):
     async def work() -> None:
         raise ValueError("no")
 
-    before = metrics.OURS.get_sample_value("renku_task_failures_total", {"task": "beside"})
+    before = RENKU_REGISTRY.get_sample_value("renku_task_failures_total", {"task": "beside"})
     with caplog.at_level(logging.ERROR, "renku_spawner"):
-        await asyncio.wait({beside.begin(work(), "The work")})
+        await asyncio.wait({start_background_task(work(), "The work")})
         await asyncio.sleep(0)
     (record,) = caplog.records
     assert record.message == "The work failed"
     assert isinstance(record.exc_info[1], ValueError)
-    assert metrics.OURS.get_sample_value("renku_task_failures_total", {"task": "beside"}) == before + 1
+    assert RENKU_REGISTRY.get_sample_value("renku_task_failures_total", {"task": "beside"}) == before + 1

@@ -14,7 +14,7 @@ import prometheus_client
 import pytest
 from tornado.web import RequestHandler
 
-from renku_spawner.domain.instance import Status
+from renku_spawner.domain.instances import InstanceStatus
 from tests.cluster.conftest import on_cluster, renku_hub
 from tests.fakes.conftest import client, cluster
 from tests.fixtures import canaries, canary_places
@@ -43,7 +43,7 @@ async def test_secrets_of_every_kind_pass_through_a_hub_and_a_cluster(postgresql
     works = await hub.session(project, "Works", variables=secrets)
     fails = await hub.session(project, "Fails", key="r", variables={**secrets, "TINY_EXIT": "3"})
     alice = hub.client("alice")
-    for session, status in [(works, Status.RUNNING), (fails, Status.FAILED)]:
+    for session, status in [(works, InstanceStatus.RUNNING), (fails, InstanceStatus.FAILED)]:
         await alice.post(f"api/renku/projects/{project.id}/sessions/{session.id}/start")
         await hub.becomes(session, status)
         logs = await alice.get(f"api/renku/sessions/{session.id}/logs")
@@ -142,7 +142,7 @@ def test_what_is_logged_is_found_also_as_an_exception(own):
 
 @pytest.mark.parametrize("resource", ["pods", "secrets"])
 async def test_what_the_cluster_is_sent_is_found_but_for_secrets(client, own, resource):
-    labels = {f"{canary_places.PREFIX}session": "abc"}
+    labels = {f"{canary_places.RENKU_LABEL_PREFIX}session": "abc"}
     container = {"name": "a", "image": "a", "env": [{"name": "A", "value": SECRET}]}
     pod = {"kind": "Pod", "metadata": {"name": "a", "labels": labels}, "spec": {"containers": [container]}}
     secret = {"kind": "Secret", "metadata": {"name": "a"}, "stringData": {"a": SECRET}}

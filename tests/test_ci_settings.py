@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from renku_spawner.domain.ci import CiRules
+from renku_spawner.domain.ci_images import CiRules
 
 from .test_settings import renku, said
 
@@ -13,7 +13,7 @@ from .test_settings import renku, said
     ("setting", "sentence"),
     [
         ({"webhook_secret": "fifteen letters"}, "Renku.webhook_secret is too short: at least 16 characters."),
-        ({"ci_tag_pattern": "build-("}, "Renku.ci_tag_pattern is no regular expression"),
+        ({"ci_tag_pattern": "build-("}, "Renku.ci_tag_pattern is not a valid regular expression"),
         ({"ci_tag_pattern": "build-.*"}, "Renku.ci_tag_pattern has no group named commit"),
     ],
 )
@@ -27,12 +27,12 @@ def test_what_is_said_reaches_the_policy(tmp_path) -> None:
     secret = "sixteen letters!"
     made = renku(
         tmp_path, ci_tag_pattern="b-(?P<commit>[0-9a-f]{8})", ci_protected_refs_only=True, webhook_secret=secret
-    ).parts
+    ).context
     assert made.policy.ci.pattern.fullmatch("b-0123abcd")["commit"] == "0123abcd"
     assert (made.policy.ci.protected_only, made.policy.hook_secret) == (True, secret)
     assert secret not in repr(made.policy)
 
 
 def test_nothing_said_is_the_usual(tmp_path) -> None:
-    policy = renku(tmp_path).parts.policy
+    policy = renku(tmp_path).context.policy
     assert (policy.ci, policy.hook_secret) == (CiRules(), "")

@@ -12,9 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from renku_spawner.cli import main
-from renku_spawner.store import migrate
-from renku_spawner.store.database import Database
+from renku_spawner.cli.main import main
+from renku_spawner.persistence.database import Database
+from renku_spawner.persistence.migrate import (
+    downgrade_schema,
+    get_head_schema_revision,
+    get_schema_revision,
+    upgrade_schema,
+)
 from tests.fixtures.ports import free_port
 
 DATABASE = "jupyterhub.sqlite"
@@ -81,9 +86,12 @@ def test_a_hub_without_our_tables_is_told_how_to_get_them(hub_folder: Path) -> N
 
 def test_upgrade_makes_the_tables_and_check_agrees(hub_folder: Path) -> None:
     made = run("db", "upgrade", folder=hub_folder)
-    assert (made.returncode, made.stdout) == (0, f"Renku's tables are at revision {migrate.head()}.\n")
+    assert (made.returncode, made.stdout) == (0, f"Renku's tables are at revision {get_head_schema_revision()}.\n")
     checked = run("db", "check", folder=hub_folder)
-    assert (checked.returncode, checked.stdout) == (0, f"Renku's tables are up to date (revision {migrate.head()}).\n")
+    assert (checked.returncode, checked.stdout) == (
+        0,
+        f"Renku's tables are up to date (revision {get_head_schema_revision()}).\n",
+    )
     again = run("db", "upgrade", folder=hub_folder)
     assert (again.returncode, again.stdout) == (0, made.stdout)
 
@@ -98,7 +106,7 @@ def test_the_hubs_own_tables_and_version_are_left_alone(hub_folder: Path) -> Non
 def test_another_database_can_be_named(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/other.sqlite"
     assert run("db", "upgrade", "--url", url, folder=tmp_path).returncode == 0
-    assert migrate.current(url) == migrate.head()
+    assert get_schema_revision(url) == get_head_schema_revision()
     assert not (tmp_path / DATABASE).exists()
 
 
@@ -110,8 +118,8 @@ def test_a_postgresql_can_be_named_too(postgresql_url: str, tmp_path: Path) -> N
 
 def test_tables_that_were_taken_down_are_made_again(hub_folder: Path) -> None:
     url = f"sqlite:///{hub_folder / DATABASE}"
-    migrate.upgrade(url)
-    migrate.downgrade(url, "base")
+    upgrade_schema(url)
+    downgrade_schema(url, "base")
     assert "no tables of Renku yet" in refusal(run("db", "check", folder=hub_folder))
     assert run("db", "upgrade", folder=hub_folder).returncode == 0
     assert run("db", "check", folder=hub_folder).returncode == 0
@@ -125,7 +133,7 @@ def test_a_step_back_that_loses_something_wants_a_yes(hub_folder: Path) -> None:
     refused = run("db", "downgrade", "0002", folder=hub_folder)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr == (
-        f"renku-spawner: This would lose\n  {words}\nNothing has been changed. With --yes it is done.\n"
+        f"renku-spawner: This would lose\n  {words}\nNothing was changed. Use --yes to downgrade all the same.\n"
     )
     done = run("db", "downgrade", "0002", "--yes", folder=hub_folder)
     assert (done.returncode, done.stdout) == (0, f"Lost: {words}\nRenku's tables are at revision 0002.\n")
@@ -133,7 +141,7 @@ def test_a_step_back_that_loses_something_wants_a_yes(hub_folder: Path) -> None:
 
 @pytest.mark.parametrize("step", ["check", "upgrade"])
 def test_tables_of_a_newer_release_are_refused(hub_folder: Path, step: str) -> None:
-    migrate.upgrade(f"sqlite:///{hub_folder / DATABASE}")
+    upgrade_schema(f"sqlite:///{hub_folder / DATABASE}")
     set_revision(hub_folder / DATABASE, "9999")
     said = refusal(run("db", step, folder=hub_folder))
     assert said.startswith("Renku's tables are of revision 9999, which is newer than this release knows")
@@ -144,8 +152,8 @@ def test_tables_of_a_newer_release_are_refused(hub_folder: Path, step: str) -> N
     ("url", "sentence"),
     [
         ("mysql://root:hunter2@db/hub", "Renku stores its data in SQLite or PostgreSQL, not in mysql."),
-        ("foo//root:hunter2", "This is no address of a database, such as sqlite:///jupyterhub.sqlite."),
-        ("sqlite://", "Renku needs a database file: each connection would see an own database in memory."),
+        ("foo//root:hunter2", "This is not a database URL, such as sqlite:///jupyterhub.sqlite."),
+        ("sqlite://", "Renku needs a database file: each connection would see its own database in memory."),
     ],
 )
 @pytest.mark.parametrize("step", ["check", "upgrade"])
@@ -162,7 +170,7 @@ def test_tables_are_not_made_where_no_file_can_be(tmp_path: Path) -> None:
 def test_looking_at_a_database_that_is_missing_makes_none(tmp_path: Path, url: str) -> None:
     file = url.removeprefix("sqlite:///")
     said = refusal(run("db", "check", "--url", url, folder=tmp_path))
-    assert said == f"There is no database {file}. Its address is given with --url."
+    assert said == f"There is no database {file}. Give its URL with --url."
     assert list(tmp_path.iterdir()) == []
 
 
@@ -206,7 +214,7 @@ def projects(folder: Path) -> dict[str, tuple[str, int, list[str]]]:
     """Title, version and addresses of the repositories, by path."""
     database = Database(f"sqlite:///{folder}/data/{DATABASE}")
     with database.read() as tx:
-        found = [tx.projects.by_path(path) for path in ("alice/alpine-snow", "alice/lake-ice")]
+        found = [tx.projects.get_by_path(path) for path in ("alice/alpine-snow", "alice/lake-ice")]
     database.dispose()
     return {p.path: (p.title, p.version, [r.url for r in p.repositories]) for p in found if p}
 

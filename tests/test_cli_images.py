@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from renku_spawner.domain.software import Origin, Software
-from renku_spawner.store.database import Database
+from renku_spawner.domain.software import ImageSoftware, SoftwareOrigin
+from renku_spawner.persistence.database import Database
 from tests.fixtures import images
 from tests.fixtures.registry import Registry
 from tests.test_cli import refusal, run
@@ -31,7 +31,7 @@ def folder(tmp_path: Path, registry: Registry) -> Path:
     return tmp_path
 
 
-def known(folder: Path, digest: str) -> Software | None:
+def known(folder: Path, digest: str) -> ImageSoftware | None:
     database = Database(f"sqlite:///{folder / 'jupyterhub.sqlite'}")
     with database.read() as tx:
         found = tx.software.get(digest)
@@ -54,27 +54,27 @@ def test_a_report_is_kept_as_a_look_of_the_admins(folder: Path, registry: Regist
     digest = registry.push("cli-silent")
     (folder / "report.txt").write_text(REPORT)
     done = run(*f"images probe silent --digest {digest} --report report.txt".split(), folder=folder)
-    assert done.stdout == "silent: 1 package known from a look into the image\n"
+    assert done.stdout == "silent: 1 package known from a probe of the image\n"
     found = known(folder, digest)
     assert found
-    assert (found.origin, [one.name for one in found.packages]) == (Origin.PROBE, ["numpy"])
+    assert (found.origin, [one.name for one in found.packages]) == (SoftwareOrigin.PROBE, ["numpy"])
     assert run("images", "probe", "silent", folder=folder).stdout == done.stdout
 
 
 def test_a_registry_without_the_image_is_told_and_the_others_are_looked_at(folder: Path) -> None:
     done = run("images", "probe", folder=folder)
     assert done.returncode == 1
-    assert done.stderr.startswith("absent: NotFound: ")
+    assert done.stderr.startswith("absent: ImageNotFound: ")
     assert "listed: 2 packages" in done.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["odd"], "Renku.environments has none with the key 'odd'."),
-        (["--report", "x"], "A report is about one environment: please name it."),
-        (["silent", "--report", "half.txt"], "This is not the whole of what the script prints."),
-        (["--pod"], "Sessions of this hub are no pods (c.JupyterHub.spawner_class is RenkuLocalSpawner)."),
+        (["odd"], "Renku.environments has no entry with the key 'odd'."),
+        (["--report", "x"], "A report is about one environment; please name it."),
+        (["silent", "--report", "half.txt"], "The report is incomplete: it must be the whole output of the script."),
+        (["--pod"], "Sessions of this hub are not pods (c.JupyterHub.spawner_class is RenkuLocalSpawner)."),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_sentence(folder: Path, arguments: list[str], sentence: str) -> None:

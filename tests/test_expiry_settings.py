@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from renku_spawner import settings
-from renku_spawner.domain.price import Price
-from renku_spawner.post.mail import Mail
-from renku_spawner.post.webhook import Webhook
+from renku_spawner.domain.errors import SettingError
+from renku_spawner.domain.policy import StoragePrice
+from renku_spawner.integrations.notifications import MailNotifier, WebhookNotifier
 
 from .test_settings import CLASS, renku
 
@@ -19,7 +18,7 @@ HOOK = {"notice_url": "https://chat.example.org/hook", "notice_secret": "s" * 16
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"expire_paused_days": 3}, "0 for never, or 4 or more"),
+        ({"expire_paused_days": 3}, "0 for never, or at least 4"),
         ({"price": {"per_gib_month": 0.1}}, "'currency' is missing"),
         ({"price": {"per_gib_month": -1.0, "currency": "CHF"}}, "'per_gib_month'"),
         ({"price": {"per_gib_month": 1.0, "currency": "Swiss francs"}}, "'currency'"),
@@ -27,21 +26,21 @@ HOOK = {"notice_url": "https://chat.example.org/hook", "notice_secret": "s" * 16
         (MAIL | {"mail_sender": ""}, "needs a Renku.mail_sender"),
         (MAIL | {"mail_sender": "hub@example.org\nBcc: eve@example.org"}, "needs a Renku.mail_sender"),
         (MAIL | {"mail_address": "ada@example.org"}, "needs a Renku.mail_address"),
-        (HOOK | {"notice_url": "chat.example.org"}, "Renku.notice_url is no address"),
-        (HOOK | {"notice_url": "file:///etc/passwd"}, "Renku.notice_url is no address"),
+        (HOOK | {"notice_url": "chat.example.org"}, "Renku.notice_url must be an address"),
+        (HOOK | {"notice_url": "file:///etc/passwd"}, "Renku.notice_url must be an address"),
         (HOOK | {"notice_secret": "short"}, "needs a Renku.notice_secret of at least 16"),
     ],
 )
 def test_a_mistake_stops_the_hub_with_a_sentence(tmp_path: Path, wrong: dict[str, Any], said: str) -> None:
-    with pytest.raises(settings.SettingError) as refused:
+    with pytest.raises(SettingError) as refused:
         renku(tmp_path, **wrong)
     assert said in str(refused.value)
     assert "short" not in str(refused.value)
 
 
 def test_by_default_nothing_expires_and_nobody_is_written_to(tmp_path: Path) -> None:
-    parts = renku(tmp_path).parts
-    assert (parts.policy.expiry.on, parts.post, parts.policy.price) == (False, (), None)
+    parts = renku(tmp_path).context
+    assert (parts.policy.expiry.is_enabled, parts.post, parts.policy.price) == (False, (), None)
 
 
 def test_what_is_said_becomes_rules_and_ways_to_reach_people(tmp_path: Path) -> None:
@@ -51,11 +50,11 @@ def test_what_is_said_becomes_rules_and_ways_to_reach_people(tmp_path: Path) -> 
         CLASS | {"name": "big", "expire_paused_days": 0},
     ]
     price = {"per_gib_month": 0.08, "currency": "CHF"}
-    made = renku(tmp_path, **MAIL, **HOOK, expire_paused_days=60, resource_classes=classes, price=price).parts
+    made = renku(tmp_path, **MAIL, **HOOK, expire_paused_days=60, resource_classes=classes, price=price).context
     rules = made.policy.expiry
     assert (rules.days, rules.trash_days, rules.of_class) == (60, 7, {"gpu": 10, "big": 0})
-    assert [type(post) for post in made.post] == [Webhook, Mail]
-    assert made.policy.price == Price(per_gib_month=0.08, currency="CHF")
+    assert [type(post) for post in made.post] == [WebhookNotifier, MailNotifier]
+    assert made.policy.price == StoragePrice(per_gib_month=0.08, currency="CHF")
 
 
 @pytest.mark.parametrize(
@@ -68,8 +67,8 @@ def test_what_is_said_becomes_rules_and_ways_to_reach_people(tmp_path: Path) -> 
     ],
 )
 def test_the_port_follows_from_the_encryption(tmp_path: Path, said: str, security: str, host: str, port: int) -> None:
-    (post,) = renku(tmp_path, **MAIL | {"mail_server": said, "mail_security": security}).parts.post
-    assert isinstance(post, Mail)
+    (post,) = renku(tmp_path, **MAIL | {"mail_server": said, "mail_security": security}).context.post
+    assert isinstance(post, MailNotifier)
     assert (post._server.host, post._server.port) == (host, port)
 
 
@@ -78,4 +77,4 @@ def test_the_port_follows_from_the_encryption(tmp_path: Path, said: str, securit
     [(0, "0.00 CHF"), (1, "under 0.01 CHF"), (1024**3, "0.08 CHF"), (23 * 1024**3 // 10, "0.18 CHF")],
 )
 def test_what_data_cost(size: int, said: str) -> None:
-    assert Price(per_gib_month=0.08, currency="CHF").of(size) == f"{said} a month"
+    assert StoragePrice(per_gib_month=0.08, currency="CHF").format_monthly_cost(size) == f"{said} a month"

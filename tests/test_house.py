@@ -8,31 +8,32 @@ from pathlib import Path
 
 import pytest
 
-from renku_spawner.runtime import mounts
+from renku_spawner.integrations.rclone import can_mount_remotes
 from tests.fixtures import browser, house, postgresql, skips
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "renku_spawner"
-CAPTION = '"""A file."""\n'
 
 # rule: (path, what breaks it, what looks alike and is allowed)
 CASES = {
-    "caption": ("a.py", '"""One.\nTwo.\n"""\n', '"""One.\n\nTwo.\n"""\n'),
-    "docstring": ("a.py", 'def f():\n    """Return it"""\n', 'def f():\n    """Return it."""\n'),
-    "trait_without_help": ("app.py", "x = Unicode('', config=True)", "x = Unicode('', config=True, help='It.')"),
+    "trait_without_help": (
+        "config/renku.py",
+        "x = Unicode('', config=True)",
+        "x = Unicode('', config=True, help='It.')",
+    ),
     "await_in_transaction": (
-        "services/a.py",
+        "usecases/a.py",
         "async def f(db):\n    with db.write() as tx:\n        x = tx\n        await x()\n",
         "async def f(db):\n    with db.write() as tx:\n        x = tx\n    await x()\n",
     ),
     "async_unit_of_work": (
-        "services/a.py",
-        "async def f(db):\n    async def work(t): ...\n    await write(db, work)\n",
-        "async def f(db):\n    def work(tx): ...\n    await write(db, work)\n",
+        "usecases/a.py",
+        "async def f(db):\n    async def work(t): ...\n    await write_transaction(db, work)\n",
+        "async def f(db):\n    def work(tx): ...\n    await write_transaction(db, work)\n",
     ),
     "hub_database": ("web/a.py", "def f(self):\n    return self.db\n", "def f(self):\n    return self.renku.db\n"),
     "environment": ("web/a.py", "import os\nx = os.environ['A']\n", "import os\nx = os.sep\n"),
-    "sql": ("web/a.py", "def f():\n    from sqlalchemy import text\n", "from ..store import sqlalchemy\n"),
+    "sql": ("web/a.py", "def f():\n    from sqlalchemy import text\n", "from ..persistence import sqlalchemy\n"),
     "absolute_import": ("web/a.py", "from renku_spawner.domain import names\n", "from ..domain import names\n"),
     "dataclass_of_domain": (
         "domain/a.py",
@@ -100,25 +101,29 @@ def test_the_rule_lets_through_what_only_looks_alike(rule: str) -> None:
 
 def test_a_rule_knows_where_it_does_not_hold() -> None:
     text = "import os\nimport sqlalchemy\nx = os.environ\n"
-    assert list(house.sql(house.File(path="store/tables.py", text=text))) == []
-    assert list(house.environment(house.File(path="cli.py", text=text))) == []
-    assert list(house.trait_without_help(house.File(path="app.py", text="self.trait_names(config=True)\n"))) == []
+    assert list(house.sql(house.File(path="persistence/tables.py", text=text))) == []
+    assert list(house.environment(house.File(path="cli/main.py", text=text))) == []
+    assert (
+        list(house.trait_without_help(house.File(path="config/renku.py", text="self.trait_names(config=True)\n"))) == []
+    )
 
 
 def test_the_other_way_to_write_a_setting_is_known_too() -> None:
     text = "x = Unicode('').tag(config=True)\ny = Unicode('', help='It.').tag(config=True)\n"
-    assert list(house.trait_without_help(house.File(path="app.py", text=text))) == ["1: a setting without help"]
+    assert list(house.trait_without_help(house.File(path="config/renku.py", text=text))) == [
+        "1: a setting without help"
+    ]
 
 
 @pytest.mark.parametrize(
     ("path", "line", "contract"),
     [
-        ("domain/names.py", "from ..services import parts", "Data flows one way"),
-        ("domain/names.py", "import sqlalchemy", "The domain knows nothing but Python"),
-        ("services/parts.py", "import tornado.web", "Services and their neighbours know no web and no hub"),
-        ("services/parts.py", "from ..store import tables", "Rows stay in the store"),
-        ("gitlab/client.py", "from ..store import database", "Data flows one way"),
-        ("services/parts.py", "import gitlab", "Only one package asks GitLab"),
+        ("domain/ids.py", "from ..usecases import projects", "Imports point downwards"),
+        ("domain/ids.py", "import sqlalchemy", "The domain knows nothing but Python"),
+        ("usecases/projects.py", "import tornado.web", "Use cases and what they stand on know no web and no hub"),
+        ("usecases/projects.py", "from ..persistence import tables", "Rows stay in persistence"),
+        ("persistence/projects.py", "from ..integrations import rclone", "Imports point downwards"),
+        ("usecases/projects.py", "import gitlab", "Only one package asks GitLab"),
     ],
 )
 def test_the_plan_of_the_house_is_checked(path: str, line: str, contract: str, tmp_path: Path) -> None:
@@ -157,7 +162,7 @@ def test_what_the_tests_need_is_installed() -> None:
     assert (postgresql.programs() / "postgres").exists()
     assert browser.AXE.exists()
     assert all(map(shutil.which, PROGRAMS))
-    assert mounts.possible(), "rclone, fusermount3 and /dev/fuse"
+    assert can_mount_remotes(), "rclone, fusermount3 and /dev/fuse"
     assert (Path(sys.prefix) / "moto").is_dir()
 
 

@@ -18,12 +18,13 @@ from jupyterhub.handlers import BaseHandler
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 from traitlets.config import Config
 
-from renku_spawner import RenkuLocalSpawner, install, leave_sessions, startup
-from renku_spawner.app import Renku
-from renku_spawner.hub import ADMIN_ROLE
-from renku_spawner.settings import SettingError
-from renku_spawner.store import migrate
-from renku_spawner.web.scopes import ADMIN, GIT, LAUNCH, OWN, SCOPES, WRITE
+from renku_spawner import RenkuLocalSpawner, install, leave_sessions
+from renku_spawner.config.renku import Renku
+from renku_spawner.domain.errors import SettingError
+from renku_spawner.hub.install import ADMIN_ROLE
+from renku_spawner.hub.scopes import ADMIN_SCOPE, CUSTOM_SCOPES, GIT_SCOPE, LAUNCH_SCOPE, SESSION_SCOPE, WRITE_SCOPE
+from renku_spawner.hub.startup import start_renku
+from renku_spawner.persistence.migrate import get_head_schema_revision, get_schema_revision, upgrade_schema
 from tests.fixtures import renku as live
 from tests.fixtures.postgresql import free_port
 
@@ -69,8 +70,8 @@ def test_a_bare_configuration_gets_all_that_renku_needs() -> None:
     assert hub.allow_named_servers is True
     assert {"/renku/projects", "/api/renku/projects"} <= {path for path, *_ in hub.extra_handlers}
     assert (Path(hub.template_paths[0]) / "renku_projects.html").exists()
-    assert hub.custom_scopes == SCOPES
-    assert hub.extra_user_scopes == {GIT, LAUNCH, OWN, WRITE}
+    assert hub.custom_scopes == CUSTOM_SCOPES
+    assert hub.extra_user_scopes == {GIT_SCOPE, LAUNCH_SCOPE, SESSION_SCOPE, WRITE_SCOPE}
 
 
 def test_a_second_call_changes_nothing() -> None:
@@ -164,11 +165,17 @@ def test_an_admins_scopes_and_roles_stay() -> None:
         },
         Authenticator={"admin_users": {"zoe", "admin"}},
     )
-    assert {"custom:course:teach", *SCOPES} == set(c.JupyterHub.custom_scopes)
-    assert c.JupyterHub.extra_user_scopes == {"custom:course:learn", GIT, LAUNCH, OWN, WRITE}
+    assert {"custom:course:teach", *CUSTOM_SCOPES} == set(c.JupyterHub.custom_scopes)
+    assert c.JupyterHub.extra_user_scopes == {
+        "custom:course:learn",
+        GIT_SCOPE,
+        LAUNCH_SCOPE,
+        SESSION_SCOPE,
+        WRITE_SCOPE,
+    }
     assert c.JupyterHub.load_roles[0] == role
     [ours] = c.JupyterHub.load_roles[1:]
-    assert (ours["name"], ours["scopes"], ours["users"]) == (ADMIN_ROLE, [ADMIN], ["admin", "zoe"])
+    assert (ours["name"], ours["scopes"], ours["users"]) == (ADMIN_ROLE, [ADMIN_SCOPE], ["admin", "zoe"])
 
 
 @pytest.mark.parametrize(
@@ -207,25 +214,25 @@ async def test_on_a_live_hub_both_are_at_work(
     scopes = {
         name: (await client.get("api/user")).json()["scopes"] for name, client in (("alice", alice), ("admin", admin))
     }
-    assert {LAUNCH, WRITE} <= set(scopes["alice"])
-    assert ADMIN not in scopes["alice"]
-    assert ADMIN in scopes["admin"]
+    assert {LAUNCH_SCOPE, WRITE_SCOPE} <= set(scopes["alice"])
+    assert ADMIN_SCOPE not in scopes["alice"]
+    assert ADMIN_SCOPE in scopes["admin"]
 
     project = await hub.project()
     first, second = await hub.session(project), await hub.session(project, "Second", key="r")
     start = "api/renku/projects/{}/sessions/{}/start"
     assert (await alice.post(start.format(project.id, first.id), json={})).status_code in (200, 202)
-    await hub.becomes(first, live.Status.RUNNING)
+    await hub.becomes(first, live.InstanceStatus.RUNNING)
     refused = await alice.post(f"api/users/alice/servers/{second.id}")
     assert refused.status_code == 400
     assert "named servers" in refused.text
-    assert await hub.status(second) is live.Status.INACTIVE
+    assert await hub.status(second) is live.InstanceStatus.INACTIVE
 
 
 async def test_no_collection_of_garbage_looks_at_what_was_loaded(
     renku_hub: Callable[..., Awaitable[live.RenkuHub]],
 ) -> None:
-    """It would stop the loop for 0.1 s and more (B8)."""
+    """It would stop the loop for 0.1 s and more."""
     await renku_hub()
     assert gc.get_freeze_count() > 100_000
 
@@ -267,9 +274,9 @@ def test_the_tables_stand_in_the_hubs_database_unless_said_otherwise(tmp_path: P
     for given, expected in (({}, hub), ({"db_url": own}, own)):
         c.Renku = Config(given)
         made = Renku(parent=JupyterHub(config=c))
-        made.parts.db.dispose()
-        assert made.parts.db.url == expected
-        assert migrate.current(expected) == migrate.head()
+        made.context.db.dispose()
+        assert made.context.db.url == expected
+        assert get_schema_revision(expected) == get_head_schema_revision()
 
 
 @pytest.mark.usefixtures("alone")
@@ -287,13 +294,13 @@ async def begin(tmp_path: Path, alone: None) -> AsyncIterator[Callable[..., None
 
     def begin(**changes: dict[str, Any]) -> None:
         changes.setdefault("JupyterHub", {}).setdefault("db_url", f"sqlite:///{tmp_path}/hub.sqlite")
-        startup.begin(JupyterHub(config=installed(**changes)))
+        start_renku(JupyterHub(config=installed(**changes)))
 
     yield begin
     if Renku.initialized():
         for task in Renku.instance().tasks:
             task.cancel()
-        Renku.instance().parts.db.dispose()
+        Renku.instance().context.db.dispose()
 
 
 @pytest.mark.parametrize("setting", ["bind_url", "hub_bind_url"])
@@ -302,7 +309,7 @@ async def test_the_local_spawner_refuses_a_hub_that_others_reach(
     begin: Callable[..., None], setting: str, url: str
 ) -> None:
     urls = {"bind_url": "http://127.0.0.1:8000", setting: url}
-    with pytest.raises(SettingError, match=f"isolates nobody.*c.JupyterHub.{setting} = .*c.Renku.allow_unisolated"):
+    with pytest.raises(SettingError, match=f"not isolate users.*c.JupyterHub.{setting} = .*c.Renku.allow_unisolated"):
         begin(JupyterHub=urls)
 
 
@@ -362,7 +369,7 @@ def run_hub(folder: Path, *lines: str) -> subprocess.CompletedProcess[str]:
         ),
         (
             "c.JupyterHub.bind_url = 'http://0.0.0.0:8000'",
-            "RenkuLocalSpawner isolates nobody, and this hub listens on 0.0.0.0.",
+            "RenkuLocalSpawner does not isolate users from each other, and this hub listens on 0.0.0.0.",
         ),
     ],
 )
@@ -375,7 +382,7 @@ def test_a_hub_that_cannot_have_renku_ends_with_a_sentence(line: str, sentence: 
 
 def test_a_hub_refuses_tables_of_a_newer_release(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/jupyterhub.sqlite"
-    migrate.upgrade(url)
+    upgrade_schema(url)
     set_revision(url, "9999")
     done = run_hub(tmp_path, f"c.JupyterHub.db_url = {url!r}")
     assert done.returncode == 1, done.stdout

@@ -9,7 +9,7 @@ import pytest
 from jupyterhub.app import JupyterHub
 from jupyterhub.proxy import ConfigurableHTTPProxy
 
-from renku_spawner import left_proxy
+from renku_spawner.hub.startup import stop_stale_proxy
 from tests.faults.own_hub import until
 from tests.fixtures.ports import free_ports
 
@@ -49,7 +49,7 @@ async def test_the_proxy_of_a_killed_hub_ends_and_its_file_goes(tmp_path, began)
     api = public + 1
     left = began(["configurable-http-proxy", "--ip=127.0.0.1", f"--port={public}", f"--api-port={api}"])
     until(lambda: listens(api), why="it serves")
-    await left_proxy.end(hub_of(tmp_path, left.pid))
+    await stop_stale_proxy(hub_of(tmp_path, left.pid))
     assert not (tmp_path / "proxy.pid").exists()
     assert left.wait(10) != 0
 
@@ -57,18 +57,18 @@ async def test_the_proxy_of_a_killed_hub_ends_and_its_file_goes(tmp_path, began)
 @pytest.mark.parametrize("settings", [{}, {"should_start": False, "command": SLEEPS}])
 async def test_what_is_no_proxy_of_this_hub_goes_on(tmp_path, began, settings):
     other = began(SLEEPS)
-    await left_proxy.end(hub_of(tmp_path, other.pid, **settings))
+    await stop_stale_proxy(hub_of(tmp_path, other.pid, **settings))
     assert other.poll() is None
     assert (tmp_path / "proxy.pid").exists()
 
 
 @pytest.mark.parametrize("said", ["", "no number", str(2**22 + 1)])
 async def test_a_file_that_names_no_process_is_left_to_the_hub(tmp_path, said):
-    await left_proxy.end(hub_of(tmp_path, said))
+    await stop_stale_proxy(hub_of(tmp_path, said))
     assert (tmp_path / "proxy.pid").read_text() == said
 
 
 async def test_a_file_that_is_not_there_is_no_trouble(tmp_path):
     hub = hub_of(tmp_path, os.getpid())
     (tmp_path / "proxy.pid").unlink()
-    await left_proxy.end(hub)
+    await stop_stale_proxy(hub)

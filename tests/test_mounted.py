@@ -13,8 +13,8 @@ import pytest
 from traitlets.config import Config
 
 from renku_spawner import install
-from renku_spawner.local import RenkuLocalSpawner
-from renku_spawner.settings import SettingError
+from renku_spawner.domain.errors import SettingError
+from renku_spawner.spawners.local.spawner import RenkuLocalSpawner
 from tests.faults.own_hub import ADMIN_TOKEN, OwnHub
 from tests.faults.own_hub import until as wait
 from tests.fixtures.ports import free_ports
@@ -82,10 +82,10 @@ def test_a_hub_without_it_is_as_before(monkeypatch: pytest.MonkeyPatch, tmp_path
 @pytest.mark.parametrize(
     ("file", "text", "sentence"),
     [
-        ("config/renku.json", "{", "renku.json is no JSON: "),
-        ("config/renku.json", "[]", 'renku.json is no object of classes: {"Renku": {…}}.'),
-        ("config/renku.json", '{"Renku": 3}', "renku.json: 'Renku' is no class with an object of its traits."),
-        ("config/renku.json", '{"renku": {}}', "renku.json: 'renku' is no class with an object of its traits."),
+        ("config/renku.json", "{", "renku.json is not valid JSON: "),
+        ("config/renku.json", "[]", 'renku.json is not an object of classes: {"Renku": {…}}.'),
+        ("config/renku.json", '{"Renku": 3}', "renku.json: 'Renku' is not a class with an object of its traits."),
+        ("config/renku.json", '{"renku": {}}', "renku.json: 'renku' is not a class with an object of its traits."),
         ("config/renku.json", b"\xff", "renku.json is not in UTF-8."),
         ("secret/Renku.webhook_secret", "\n", "secret/Renku.webhook_secret is empty."),
         ("secret/Renku.webhook_secret", b"secret\xff", "secret/Renku.webhook_secret is not in UTF-8."),
@@ -111,7 +111,7 @@ def test_the_hub_ends_with_the_sentence(place: Path) -> None:
     command = [sys.executable, "-m", "jupyterhub", "-f", str(place / "config.py")]
     done = subprocess.run(command, cwd=place, check=False, timeout=60, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "renku.json is no JSON" in done.stderr.strip().splitlines()[-1]
+    assert "renku.json is not valid JSON" in done.stderr.strip().splitlines()[-1]
 
 
 class SupervisedHub(OwnHub):
@@ -207,7 +207,7 @@ def test_settings_that_a_start_would_refuse_leave_the_hub_serving(place: Path, s
     sentence = "between 0.01 (10m) and 1024 CPU"
     wait(lambda: sentence in str(health(supervised)["refused_settings"]), seconds=180, why="admins are told")
     assert supervised.ask("GET", "renku/health").json()["refused_settings"] is None, "for admins alone"
-    assert f"Changed settings in {place} are refused" in supervised.log()
+    assert f"Changed settings in {place} refused" in supervised.log()
     metrics = supervised.client.get(f"{supervised.url}metrics", headers={"Authorization": f"token {ADMIN_TOKEN}"})
     assert "renku_settings_refused 1.0" in metrics.text
     assert "Changed settings are not used." in supervised.page("renku/admin", name="root")
@@ -233,7 +233,7 @@ def test_without_a_supervisor_a_hub_ends_for_kubernetes_to_start_it_again(place:
         finally:
             hub.kill()
             hub.wait(60)
-    assert f"Settings in {place} have changed" in (place / "log").read_text()
+    assert f"Settings in {place} changed" in (place / "log").read_text()
 
 
 def _exchange(folder: Path, name: str, text: str, *, again: bool = False) -> None:

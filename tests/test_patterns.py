@@ -18,9 +18,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from renku_spawner.runtime.clone.runner import failure, readable
-from renku_spawner.runtime.logs import redact
-from renku_spawner.web import routes
+from renku_spawner.spawners.in_pod.clone.runner import failure, readable
+from renku_spawner.spawners.logs import redact_log
+from renku_spawner.web.routes import ALL_ROUTES
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("renku_spawner", "extension")
@@ -32,11 +32,14 @@ CALLS = {"compile", "search", "match", "fullmatch", "split", "findall", "findite
 ANCHORED = {"match", "fullmatch"}
 # Loops over a table of patterns: file and argument, and the patterns that the argument stands for.
 TABLES: dict[tuple[str, str], Callable[[dict[str, Any]], list[str]]] = {
-    ("renku_spawner/kube/messages.py", "self.pattern"): lambda module: [row.pattern for row in module["TABLE"]],
-    ("renku_spawner/kube/pulls.py", "saying"): lambda module: [saying for _, saying in module["_SAYINGS"]],
-    ("renku_spawner/runtime/clone/runner.py", "saying"): lambda module: [saying for _, saying in module["SAYINGS"]],
-    ("renku_spawner/runtime/rclone.py", "words"): lambda module: [words for _, words in module["_SAYINGS"]],
-    ("renku_spawner/ci_settings.py", "text"): lambda module: [],  # the admin's own pattern
+    ("renku_spawner/spawners/kubernetes/diagnosis.py", "self.pattern"): lambda module: [
+        row.pattern for row in module["CLUSTER_MESSAGE_RULES"]
+    ],
+    ("renku_spawner/spawners/in_pod/clone/runner.py", "saying"): lambda module: [
+        saying for _, saying in module["SAYINGS"]
+    ],
+    ("renku_spawner/integrations/rclone.py", "words"): lambda module: [words for _, words in module["_ERROR_PATTERNS"]],
+    ("renku_spawner/config/images.py", "text"): lambda module: [],  # the admin's own pattern
 }
 
 
@@ -114,7 +117,7 @@ def uses_in(path: Path) -> Iterator[Use]:
 
 FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 USES = [use for path in FILES for use in uses_in(path)]
-USES += [Use(f"route {route.name}", rf"/hub/{route.path}$", anchored=True) for route in routes.ROUTES]
+USES += [Use(f"route {route.name}", rf"/hub/{route.path}$", anchored=True) for route in ALL_ROUTES]
 
 
 # ---- hostile texts -------------------------------------------------------------------------------
@@ -232,8 +235,8 @@ ANY_TEXT = st.lists(st.tuples(ANY_PIECE, st.integers(1, 2000)), min_size=1, max_
     lambda parts: lambda size: filled("", "".join(piece * times for piece, times in parts) or "a", "", size)
 )
 READERS = {
-    "redact": redact,
-    "redact with secrets": lambda text: redact(text, ["s3cr3t", "a" * 32, "token="]),
+    "redact": redact_log,
+    "redact with secrets": lambda text: redact_log(text, ["s3cr3t", "a" * 32, "token="]),
     "git's complaint": lambda text: failure(128, text),
     "readable": readable,
 }

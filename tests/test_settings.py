@@ -1,4 +1,4 @@
-"""A misspelt or contradictory setting stops with a sentence that names it (security T15)."""
+"""A misspelt or contradictory setting stops with a sentence that names it."""
 
 from pathlib import Path
 from typing import Any
@@ -7,9 +7,16 @@ import pytest
 from traitlets import TraitError
 from traitlets.config import Config
 
-from renku_spawner import settings
-from renku_spawner.app import Renku
-from renku_spawner.domain.resources import ResourceClass
+from renku_spawner.config.parsing import (
+    check_setting_names,
+    parse_environments_setting,
+    parse_hosts_setting,
+    parse_resource_classes_setting,
+    parse_session_limits_setting,
+)
+from renku_spawner.config.renku import Renku
+from renku_spawner.domain.errors import SettingError
+from renku_spawner.domain.resource_classes import ResourceClass
 
 CLASS = {"name": "small", "cpu": "1", "memory": "2Gi"}
 ENVIRONMENT = {"key": "python", "name": "Python", "image": "quay.io/jupyter/scipy-notebook:2026-11-02"}
@@ -64,9 +71,9 @@ WRONG_CLASSES = [
 
 def test_a_class_without_a_limit_of_ephemeral_storage_has_none() -> None:
     for said, size in (("0", ""), ("", ""), ("0Gi", ""), ("500Mi", "500Mi")):
-        (found,) = settings.resource_classes([CLASS | {"ephemeral_storage": said}])
+        (found,) = parse_resource_classes_setting([CLASS | {"ephemeral_storage": said}])
         assert found.ephemeral_storage == size
-    assert settings.resource_classes([CLASS])[0].ephemeral_storage == "10Gi"
+    assert parse_resource_classes_setting([CLASS])[0].ephemeral_storage == "10Gi"
 
 
 WRONG_CLASSES += [
@@ -75,7 +82,7 @@ WRONG_CLASSES += [
     ({"ephemeral_storage": "-1Gi"}, "or 0 for no limit."),
     ({"ephemeral_storage": 10}, "'ephemeral_storage'"),
     ({"expire_paused_days": "60"}, "'expire_paused_days'"),
-    ({"expire_paused_days": 3}, "'expire_paused_days': 0 is never, and 4 days are the least."),
+    ({"expire_paused_days": 3}, "'expire_paused_days': use 0 for never, or at least 4 days."),
     ({"expire_paused_days": -1}, "'expire_paused_days'"),
 ]
 WRONG_ENVIRONMENTS = [
@@ -99,7 +106,7 @@ WRONG_ENVIRONMENTS = [
     ({"command": "jupyter lab"}, "'command'"),
     ({"arguments": "--debug"}, "'arguments'"),
     ({"working_directory": "/home/jovyan"}, "'working_directory'"),
-    ({"working_directory": "/work/../etc"}, "'working_directory': this leads out of /work."),
+    ({"working_directory": "/work/../etc"}, "'working_directory': this is outside of /work."),
     ({"uid": 0}, "'uid'"),
     ({"uid": 999}, "'uid'"),
     ({"gid": -1}, "'gid'"),
@@ -197,19 +204,19 @@ def renku(folder: Path, **changes: Any) -> Renku:
     c.Renku.db_url = f"sqlite:///{folder}/renku.sqlite"
     c.Renku.update(changes)
     made = Renku(config=c)
-    made.parts.db.dispose()
+    made.context.db.dispose()
     return made
 
 
 def said(read: Any, *given: Any) -> str:
-    with pytest.raises(settings.SettingError) as problem:
+    with pytest.raises(SettingError) as problem:
         read(*given)
     return str(problem.value)
 
 
 @pytest.mark.parametrize(("change", "sentence"), WRONG_CLASSES)
 def test_a_resource_class_that_cannot_be_is_named(change: dict[str, Any], sentence: str) -> None:
-    text = said(settings.resource_classes, [CLASS | change])
+    text = said(parse_resource_classes_setting, [CLASS | change])
     assert text.startswith("Renku.resource_classes")
     assert sentence in text
     assert "\n" not in text
@@ -217,7 +224,7 @@ def test_a_resource_class_that_cannot_be_is_named(change: dict[str, Any], senten
 
 @pytest.mark.parametrize(("change", "sentence"), WRONG_ENVIRONMENTS)
 def test_an_environment_that_cannot_be_is_named(change: dict[str, Any], sentence: str) -> None:
-    text = said(settings.environments, [ENVIRONMENT | change])
+    text = said(parse_environments_setting, [ENVIRONMENT | change])
     assert text.startswith("Renku.environments")
     assert sentence in text
     assert "\n" not in text
@@ -225,7 +232,7 @@ def test_an_environment_that_cannot_be_is_named(change: dict[str, Any], sentence
 
 @pytest.mark.parametrize(("limits", "sentence"), WRONG_LIMITS)
 def test_limits_that_cannot_be_are_named(limits: dict[str, Any], sentence: str) -> None:
-    text = said(settings.limits, limits)
+    text = said(parse_session_limits_setting, limits)
     assert text.startswith("Renku.session_limits: ")
     assert sentence in text
 
@@ -233,13 +240,15 @@ def test_limits_that_cannot_be_are_named(limits: dict[str, Any], sentence: str) 
 @pytest.mark.parametrize("key", sorted(set(CLASS)))
 def test_a_class_says_which_key_is_missing(key: str) -> None:
     entry = {name: value for name, value in CLASS.items() if name != key}
-    assert said(settings.resource_classes, [CLASS, entry]) == f"Renku.resource_classes, entry 2: {key!r} is missing."
+    assert (
+        said(parse_resource_classes_setting, [CLASS, entry]) == f"Renku.resource_classes, entry 2: {key!r} is missing."
+    )
 
 
 @pytest.mark.parametrize("key", sorted(set(ENVIRONMENT)))
 def test_an_environment_says_which_key_is_missing(key: str) -> None:
     entry = {name: value for name, value in ENVIRONMENT.items() if name != key}
-    assert said(settings.environments, [entry]) == f"Renku.environments, entry 1: {key!r} is missing."
+    assert said(parse_environments_setting, [entry]) == f"Renku.environments, entry 1: {key!r} is missing."
 
 
 def test_a_class_may_say_on_which_machines_it_runs() -> None:
@@ -249,33 +258,33 @@ def test_a_class_may_say_on_which_machines_it_runs() -> None:
         {"key": "gone", "value": "a", "effect": "NoExecute", "tolerationSeconds": 0},
         {"operator": "Exists"},
     ]
-    (read,) = settings.resource_classes([CLASS | there | {"tolerations": taints}])
+    (read,) = parse_resource_classes_setting([CLASS | there | {"tolerations": taints}])
     assert {"gpu_resource": read.gpu_resource, "node_selector": read.node_selector} == there
     assert list(read.tolerations) == taints
 
 
 def test_two_entries_of_one_name_are_refused() -> None:
-    assert said(settings.resource_classes, [CLASS, CLASS]) == "Renku.resource_classes: 'small' stands there twice."
-    assert said(settings.environments, [ENVIRONMENT] * 2) == "Renku.environments: 'python' stands there twice."
+    assert said(parse_resource_classes_setting, [CLASS, CLASS]) == "Renku.resource_classes: 'small' is listed twice."
+    assert said(parse_environments_setting, [ENVIRONMENT] * 2) == "Renku.environments: 'python' is listed twice."
 
 
 def test_a_hub_without_any_class_is_refused() -> None:
-    assert said(settings.resource_classes, []) == "Renku.resource_classes is empty: nobody could start anything."
+    assert said(parse_resource_classes_setting, []) == "Renku.resource_classes is empty: no session could start."
 
 
 @pytest.mark.parametrize("host", WRONG_HOSTS)
 def test_a_host_that_would_never_match_is_refused(host: str) -> None:
-    assert said(settings.hosts, {host}).startswith(f"Renku.repository_hosts: {host!r} is neither")
+    assert said(parse_hosts_setting, {host}).startswith(f"Renku.repository_hosts: {host!r} is neither")
 
 
 def test_hosts_are_taken_with_and_without_a_port() -> None:
     right = {"gitlab.internal", "gitlab.internal:8443", "127.0.0.1:8003", "localhost", "::1"}
-    assert settings.hosts(right) == right
+    assert parse_hosts_setting(right) == right
 
 
 def test_a_kind_of_storages_that_nobody_knows_is_named(tmp_path: Path) -> None:
     assert "no kind 'ftp'; known are volume, s3" in said(lambda: renku(tmp_path, storage_kinds=["s3", "ftp"]))
-    assert said(lambda: renku(tmp_path, storage_kinds=["s3", "s3"])) == "Renku.storage_kinds: 's3' stands there twice."
+    assert said(lambda: renku(tmp_path, storage_kinds=["s3", "s3"])) == "Renku.storage_kinds: 's3' is listed twice."
     assert said(lambda: renku(tmp_path, storage_hosts={"https://x"})).startswith("Renku.storage_hosts: 'https://x'")
 
 
@@ -312,12 +321,12 @@ def test_every_setting_refuses_what_it_cannot_be(setting: str, tmp_path: Path) -
 @pytest.mark.parametrize("setting", sorted(Renku.class_trait_names(config=True)))
 def test_every_setting_refuses_to_be_misspelt(setting: str) -> None:
     misspelt = setting[:-2] + setting[-1] + setting[-2] if setting[-1] != setting[-2] else setting[:-1]
-    text = said(settings.known, {misspelt: 1}, Renku.class_trait_names(config=True))
+    text = said(check_setting_names, {misspelt: 1}, Renku.class_trait_names(config=True))
     assert text.startswith(f"There is no setting Renku.{misspelt}. Did you mean Renku.{setting}? Known are ")
 
 
 def test_a_setting_that_looks_like_none_gets_no_guess() -> None:
-    assert said(settings.known, {"zzz": 1}, ["db_url"]) == "There is no setting Renku.zzz. Known are db_url."
+    assert said(check_setting_names, {"zzz": 1}, ["db_url"]) == "There is no setting Renku.zzz. Known are db_url."
 
 
 @pytest.mark.parametrize(
@@ -338,7 +347,7 @@ def test_what_is_right_becomes_the_policy(tmp_path: Path) -> None:
         repository_hosts={"gitlab.internal"},
         environments=[ENVIRONMENT | {"working_directory": "/work/data", "uid": 1000, "keywords": ["python", "python"]}],
     )
-    policy, [configured] = made.parts.policy, made.configured
+    policy, [configured] = made.context.policy, made.configured
     small, staff = policy.classes
     assert small == ResourceClass(name="small", cpu="1", memory="2Gi")
     assert staff.groups == frozenset({"staff"})
@@ -354,5 +363,5 @@ def test_what_is_right_becomes_the_policy(tmp_path: Path) -> None:
 
 def test_the_settings_that_come_with_renku_are_right(tmp_path: Path) -> None:
     made = renku(tmp_path)
-    assert [c.name for c in made.parts.policy.classes] == ["small", "medium", "large"]
+    assert [c.name for c in made.context.policy.classes] == ["small", "medium", "large"]
     assert made.configured == ()

@@ -9,18 +9,19 @@ from pathlib import Path
 import pytest
 
 import renku_spawner
-from renku_spawner.cli import main
-from renku_spawner.demo import run
+from renku_spawner.cli.main import main
+from renku_spawner.config.parsing import parse_resource_classes_setting
+from renku_spawner.context.app_context import AppContext
+from renku_spawner.demo.run import DEMO_USERS
 from renku_spawner.domain.access import Person, Role, Visibility
-from renku_spawner.domain.environment import State
-from renku_spawner.domain.instance import Status
-from renku_spawner.domain.policy import Policy
-from renku_spawner.projects.hub import HubProjects
-from renku_spawner.services import looks, projects
-from renku_spawner.services.parts import Parts
-from renku_spawner.settings import resource_classes
-from renku_spawner.store import migrate
-from renku_spawner.store.database import Database
+from renku_spawner.domain.environments import EnvironmentState
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.domain.policy import HubPolicy
+from renku_spawner.integrations.project_source import HubProjectSource
+from renku_spawner.persistence.database import Database
+from renku_spawner.persistence.migrate import compare_schema, upgrade_schema
+from renku_spawner.usecases.projects import list_projects
+from renku_spawner.usecases.session_queries import load_project_page
 from tests.data import make_demo_fixture
 
 VERSIONS = sorted(
@@ -66,22 +67,26 @@ def test_it_is_brought_up_to_date_and_the_hubs_own_tables_stay(url: str, capsys:
     main(["db", "upgrade", "--url", url])
     main(["db", "check", "--url", url])
     assert "up to date" in capsys.readouterr().out
-    assert migrate.diff(url) == []
+    assert compare_schema(url) == []
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
         users = connection.execute("SELECT name, admin FROM users ORDER BY id").fetchall()
-        assert users == [(name, name == "admin") for name in run.USERS]
+        assert users == [(name, name == "admin") for name in DEMO_USERS]
         assert connection.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
 
 
 def test_everything_is_read_back(url: str) -> None:
-    migrate.upgrade(url)
+    upgrade_schema(url)
     database = Database(url)
     with database.read() as tx:
-        [environment] = tx.environments.offered()
-        assert (environment.key, environment.state, environment.revision.number) == ("jupyter-python", State.ACTIVE, 1)
-        assert environment.revision.canonical == "quay.io/jupyter/scipy-notebook:2026-11-02"
+        [environment] = tx.environments.list_offered()
+        assert (environment.key, environment.state, environment.revision.number) == (
+            "jupyter-python",
+            EnvironmentState.ACTIVE,
+            1,
+        )
+        assert environment.revision.canonical_reference == "quay.io/jupyter/scipy-notebook:2026-11-02"
 
-        snow, ice = tx.projects.by_path("alice/alpine-snow"), tx.projects.by_path("alice/lake-ice")
+        snow, ice = tx.projects.get_by_path("alice/alpine-snow"), tx.projects.get_by_path("alice/lake-ice")
         assert snow and ice
         assert (snow.visibility, ice.visibility) == (Visibility.PUBLIC, Visibility.PRIVATE)
         assert {member.name: member.role for member in ice.members} == {
@@ -94,38 +99,38 @@ def test_everything_is_read_back(url: str) -> None:
             "http://127.0.0.1:8003/snow-data.git",
         ]
 
-        [first], _ = tx.sessions.of_project(snow.id)
-        [second], _ = tx.sessions.of_project(ice.id)
+        [first], _ = tx.sessions.list_for_project(snow.id)
+        [second], _ = tx.sessions.list_for_project(ice.id)
         assert (first.title, first.id, first.created_by) == ("Snow, interactively", snow.default_session, "bob")
         assert dict(first.configuration.variables) == {"STATION": "Weissfluhjoch"}
-        assert [r.directory for r in second.configuration.chosen(ice.repositories)] == ["ice-analysis"]
+        assert [r.directory for r in second.configuration.select_repositories(ice.repositories)] == ["ice-analysis"]
 
         paused, failed = tx.instances.get(first.id, "alice"), tx.instances.get(second.id, "carol")
         assert paused and failed
-        assert (paused.status, failed.status) == (Status.PAUSED, Status.FAILED)
+        assert (paused.status, failed.status) == (InstanceStatus.PAUSED, InstanceStatus.FAILED)
         assert failed.message == "The program ended with code 1."
-        [launch] = tx.launches.of(first.id, "alice")
+        [launch] = tx.launches.list_for_session(first.id, "alice")
         assert (launch.outcome, launch.reason) == ("ended", "stopped_by_user")
-        [launch] = tx.launches.of(second.id, "carol")
+        [launch] = tx.launches.list_for_session(second.id, "carol")
         assert (launch.outcome, launch.log) == ("failed", "ImportError\n")
-        assert tx.people.is_known("dave", make_demo_fixture.BEGAN)
+        assert tx.known_users.is_known("dave", make_demo_fixture.BEGAN)
     database.dispose()
 
 
 def test_pages_can_be_made_of_it_and_people_can_work_on(url: str) -> None:
-    migrate.upgrade(url)
+    upgrade_schema(url)
     database = Database(url)
-    policy = Policy(classes=resource_classes([{"name": "small", "cpu": "1", "memory": "2Gi"}]))
-    parts = Parts(db=database, source=HubProjects(database), policy=policy, now=lambda: LATER)
+    policy = HubPolicy(classes=parse_resource_classes_setting([{"name": "small", "cpu": "1", "memory": "2Gi"}]))
+    parts = AppContext(db=database, source=HubProjectSource(database), policy=policy, now=lambda: LATER)
     carol = Person(name="carol", since=make_demo_fixture.BEGAN)
 
     async def work() -> None:
-        listed, _ = await projects.listed(parts, carol)
+        listed, _ = await list_projects(parts, carol)
         assert {entry.path: instance and instance.status for entry, instance in listed} == {
             "alice/alpine-snow": None,
-            "alice/lake-ice": Status.FAILED,
+            "alice/lake-ice": InstanceStatus.FAILED,
         }
-        page = await looks.project(parts, carol, "alice/lake-ice")
+        page = await load_project_page(parts, carol, "alice/lake-ice")
         assert [view.session.title for view in page.sessions] == ["Ice, interactively"]
 
     asyncio.run(work())

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from renku_spawner import volume_settings
+from renku_spawner.config.storages import parse_storage_class_setting, parse_volumes_setting
 from renku_spawner.domain.access import Person
-from renku_spawner.domain.volume import Nfs, Volume
+from renku_spawner.domain.storages import NfsExport, SharedVolume
 from tests.test_settings import said
 
 VOLUME = {"name": "reference", "claim": "reference-data"}
@@ -33,26 +33,26 @@ ALONE: list[tuple[dict[str, Any], str]] = [
     ({"claim": "", "nfs": {"server": "a b", "path": "/x"}}, "'nfs.server'"),
     ({"claim": "", "nfs": {"server": "nfs", "path": "x"}}, "'nfs.path'"),
     ({"claim": "", "nfs": {"server": "nfs", "path": "/x/.."}}, "/x/.. should be written as /"),
-    ({"projects": ["ada/climate"]}, "ada/climate is no project's id"),
+    ({"projects": ["ada/climate"]}, "ada/climate is not a project id"),
     ({"description": "x" * 2001}, "description of 'reference'"),
 ]
 
 
 @pytest.mark.parametrize(("change", "sentence"), [*WRONG_VOLUMES, *ALONE])
 def test_a_volume_that_cannot_be_is_named(change: dict[str, Any], sentence: str) -> None:
-    text = said(volume_settings.volumes, [VOLUME | change])
+    text = said(parse_volumes_setting, [VOLUME | change])
     assert text.startswith("Renku.volumes")
     assert sentence in text
 
 
 def test_what_is_right_becomes_a_volume_that_is_read_only_unless_somebody_says_otherwise() -> None:
     archive = {"name": "archive", "nfs": {"server": "nfs.example.org", "path": "/export"}, "read_only": False}
-    assert volume_settings.volumes([VOLUME, archive]) == (
-        Volume(name="reference", claim="reference-data"),
-        Volume(name="archive", nfs=Nfs(server="nfs.example.org", path="/export"), read_only=False),
+    assert parse_volumes_setting([VOLUME, archive]) == (
+        SharedVolume(name="reference", claim="reference-data"),
+        SharedVolume(name="archive", nfs=NfsExport(server="nfs.example.org", path="/export"), read_only=False),
     )
-    assert said(volume_settings.volumes, [VOLUME, VOLUME]) == "Renku.volumes: 'reference' stands there twice."
-    assert said(volume_settings.storage_class, "csi rclone").startswith("Renku.rclone_storage_class: 'csi rclone'")
+    assert said(parse_volumes_setting, [VOLUME, VOLUME]) == "Renku.volumes: 'reference' is listed twice."
+    assert said(parse_storage_class_setting, "csi rclone").startswith("Renku.rclone_storage_class: 'csi rclone'")
 
 
 ADA = Person(name="ada", groups=frozenset({"lab"}))
@@ -76,11 +76,11 @@ PROJECT, OTHER = "projectaaaaa", "projectbbbbb"
     ],
 )
 def test_who_may_use_a_volume_and_where(limits: dict[str, set[str]], project: str, may: bool) -> None:
-    volume = Volume(name="a", claim="a", **{key: frozenset(value) for key, value in limits.items()})
-    assert volume.usable(ADA, project) is may
+    volume = SharedVolume(name="a", claim="a", **{key: frozenset(value) for key, value in limits.items()})
+    assert volume.is_usable_by(ADA, project) is may
 
 
 def test_a_folder_is_for_this_machine_and_the_others_are_for_a_cluster() -> None:
-    folder, claim = Volume(name="a", directory="/data"), Volume(name="b", claim="b")
-    assert (folder.here(local=True), folder.here(local=False)) == (True, False)
-    assert (claim.here(local=True), claim.here(local=False)) == (False, True)
+    folder, claim = SharedVolume(name="a", directory="/data"), SharedVolume(name="b", claim="b")
+    assert (folder.is_available(local=True), folder.is_available(local=False)) == (True, False)
+    assert (claim.is_available(local=True), claim.is_available(local=False)) == (False, True)

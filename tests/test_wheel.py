@@ -39,7 +39,7 @@ def test_every_entry_point_of_the_wheel_can_be_loaded(wheel: zipfile.ZipFile) ->
     parser = configparser.ConfigParser()
     parser.read_string(text)
     places = [place for section in parser.sections() for place in parser[section].values()]
-    assert "renku_spawner.cli:main" in places
+    assert "renku_spawner.cli.main:main" in places
     for place in places:
         module, _, name = place.partition(":")
         code = f"import {module}; {module}.{name}"

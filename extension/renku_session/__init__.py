@@ -1,4 +1,4 @@
-"""Tells a Renku hub whether its session works, and people in JupyterLab when it pauses."""
+"""Jupyter Server extension of a Renku session: reports activity to the hub and shows in JupyterLab when it pauses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 
 
 def _load_jupyter_server_extension(app: Any) -> None:
-    """Begin, where a hub has started this server; whether it is one with Renku shows when it is asked."""
+    """Start reporting if a hub runs this server; the first report shows whether that hub has Renku."""
     hub = Hub.of(os.environ)
     if hub is None:
         return

@@ -1,4 +1,4 @@
-"""What the page in JupyterLab asks this server."""
+"""Endpoint for the notice in JupyterLab."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _HOUR = 3600  # seconds
 
 
 class Me(APIHandler):
-    """When this session pauses, and *Keep awake*; 404 where there is no Renku."""
+    """Return when this session pauses (GET), or keep it awake (POST); 404 without a Renku hub."""
 
-    _track_activity = False  # a page that only looks is no use
+    _track_activity = False  # polling by an open page must not count as activity
 
     def initialize(self, watch: Watch) -> None:
         self._watch = watch

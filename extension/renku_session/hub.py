@@ -1,4 +1,4 @@
-"""The hub, asked with the server's own token, which no page ever gets."""
+"""Requests to the hub, with the server's own token; the browser never gets that token."""
 
 from __future__ import annotations
 
@@ -10,25 +10,27 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 
 
 class NoRenku(Exception):
-    """This hub knows nothing of sessions, or not of this one."""
+    """The hub has no Renku, or does not know this session."""
 
 
 class Hub:
+    """The hub's endpoint for reports of a session."""
+
     def __init__(self, url: str, token: str) -> None:
         self._url, self._token = f"{url.rstrip('/')}/renku/me", token
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Hub | None:
-        """None without a hub, and for what is no session."""
+        """Read address and token from the environment; None if this server is not a session of a hub."""
         url, token = environment.get("JUPYTERHUB_API_URL"), environment.get("JUPYTERHUB_API_TOKEN")
         return cls(url, token) if url and token and environment.get("RENKU_SESSION_ID") else None
 
     async def tell(self, said: Mapping[str, Any]) -> dict[str, Any]:
-        """What the hub says to that.
+        """Send a report and return the hub's response.
 
         Raises:
-            NoRenku: it will never say anything.
-            Exception: it does not answer now.
+            NoRenku: the hub has no Renku or does not know this session; trying again is useless.
+            Exception: the hub is unavailable.
         """
         headers = {"Authorization": f"token {self._token}", "Content-Type": "application/json"}
         request = HTTPRequest(

@@ -1,4 +1,4 @@
-"""How much lies in a folder, counted in bounded time."""
+"""Measure the size of a folder in bounded time."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ _MOST, _LONGEST = 500_000, 60.0  # files and folders, seconds
 
 
 def of(root: str) -> int | None:
-    """Bytes that files below *root* take on its own file system, which leaves out mounted storages and what the file
-    system keeps for itself, as the hub counts them; None if that is too much to count: a wrong size would be worse than
-    none."""
+    """Return the bytes that files below *root* take on its own file system, counted as the hub does.
+
+    Mounted storages and the file system's own `lost+found` are left out. None if there are too many files to count: a
+    wrong size would be worse than none.
+    """
     device, end = os.lstat(root).st_dev, monotonic() + _LONGEST
     total, count, left, linked = 0, 0, [root], set[int]()
     while left:
@@ -26,10 +28,10 @@ def of(root: str) -> int | None:
 
 
 def _size(entry: os.DirEntry[str], device: int, left: list[str], linked: set[int]) -> int:
-    """Of one file or folder; a folder is *left* to be looked into, a file of several names counts once."""
+    """Return the size of a file; append a folder to *left* instead. A file with several names counts once."""
     try:
         status = entry.stat(follow_symlinks=False)
-    except OSError:  # gone meanwhile
+    except OSError:  # deleted meanwhile
         return 0
     if status.st_dev != device or status.st_ino in linked:
         return 0
@@ -45,5 +47,5 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             return list(entries)
-    except OSError:  # not ours to read
+    except OSError:  # no permission
         return []

@@ -1,4 +1,4 @@
-"""Looks now and then at what works in this server, and tells the hub."""
+"""Report the activity of kernels and terminals to the hub at intervals."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from typing import Any
 from . import size
 from .hub import Hub, NoRenku
 
-_LEAST, _MOST, _AGAIN = 15, 600, 60  # seconds between two reports, and after a hub that did not answer
-_COUNTED = 1800.0  # seconds for which a size is good
+_LEAST, _MOST, _AGAIN = 15, 600, 60  # seconds between two reports: shortest, longest, and after a failure
+_COUNTED = 1800.0  # seconds until the size is measured again
 
 
 class Watch:
-    """`told` is what the hub said last, None before that; `renku` turns false when it is no hub for us."""
+    """Report activity periodically.
+
+    `told` is the hub's last response, None before the first; `renku` turns False if the hub has no Renku.
+    """
 
     def __init__(self, app: Any, hub: Hub, root: str | None) -> None:
         self._app, self._hub, self._root = app, hub, root
@@ -31,13 +34,13 @@ class Watch:
                 told = await self.report()
                 pause = min(max(_LEAST, int(told.get("ask_again", _AGAIN))), _MOST)
             except NoRenku:
-                self._app.log.info("This hub has no Renku for this server: nothing is reported.")
+                self._app.log.info("The hub has no Renku for this server; nothing is reported.")
             except Exception as error:
-                self._app.log.debug("The hub was not told: %s", error)
+                self._app.log.debug("Failed to report to the hub: %s", error)
             await asyncio.sleep(pause)
 
     async def report(self, **more: Any) -> dict[str, Any]:
-        """Tell the hub what works now. Raises NoRenku, and whatever keeps it from being told."""
+        """Report the present activity and return the hub's response. Raises NoRenku, and any error of the request."""
         if self._root and monotonic() - self._counted >= _COUNTED:
             self._counted = monotonic()
             self._size = await asyncio.to_thread(size.of, self._root)
@@ -54,22 +57,22 @@ class Watch:
         return self.told
 
     def is_fresh(self) -> bool:
-        """Whether what the hub said last may be shown. Before it knew that the session runs, it said nothing of use."""
+        """Return whether the last response is recent, and complete: the first may come before the session runs."""
         said = not self.renku or (self.told or {}).get("pauses_in") is not None
         return said and monotonic() - self._at < _LEAST
 
     def now(self) -> dict[str, Any] | None:
-        """What the hub said last, with the seconds that have gone by since."""
+        """Return the hub's last response, with the remaining seconds adjusted to the present."""
         if self.told is None or self.told.get("pauses_in") is None:
             return self.told
         return {**self.told, "pauses_in": max(0, self.told["pauses_in"] - int(monotonic() - self._at))}
 
     def _kernels(self) -> list[bool]:
-        """Of each kernel whether it works."""
+        """Return for each kernel whether it is busy."""
         return [kernel.get("execution_state") == "busy" for kernel in self._app.kernel_manager.list_kernels()]
 
     def _terminals(self) -> list[bool]:
-        """Of each terminal whether a program runs in the foreground beside its shell."""
+        """Return for each terminal whether a program runs in its foreground."""
         manager = self._app.web_app.settings.get("terminal_manager")
         return [_works(terminal.ptyproc) for terminal in getattr(manager, "terminals", {}).values()]
 
@@ -77,5 +80,5 @@ class Watch:
 def _works(shell: Any) -> bool:
     try:
         return os.tcgetpgrp(shell.fd) != shell.pid
-    except OSError:  # it has just ended
+    except OSError:  # the terminal has just ended
         return False

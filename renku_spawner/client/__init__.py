@@ -1,4 +1,4 @@
-"""A hub's projects and sessions for programs: `Client(url, token)`.
+"""Python client of a hub's projects and sessions.
 
 For example::
 
@@ -10,6 +10,6 @@ For example::
 from __future__ import annotations
 
 from .errors import Busy, ClientError, HubAway, NotAllowed, NotFound, NotUnderstood, Refused
-from .hub import Client
+from .hub_client import Client
 
 __all__ = ["Busy", "Client", "ClientError", "HubAway", "NotAllowed", "NotFound", "NotUnderstood", "Refused"]

@@ -1,4 +1,4 @@
-"""What can go wrong between a program and a hub."""
+"""Exceptions of the client, one class per kind of failure."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 
 class ClientError(Exception):
-    """A call that came to nothing; as a text it is a sentence for the person who asked.
+    """A call that failed; `str()` of it is a sentence for the user.
 
     Attributes:
-        status: of the answer in HTTP; 0 if there was none.
-        code: what went wrong, as one word for programs, such as `already_running`.
+        status: HTTP status of the response; 0 if there was none.
+        code: the reason as one word for programs, such as `already_running`.
         message: the sentence.
-        fields: which fields of the body are wrong, and why.
-        details: what else the hub said, such as the session that is in the way.
+        fields: a message for each invalid field of the request body, by its name.
+        details: further fields of the response, such as the session that blocks the call.
     """
 
     def __init__(
@@ -32,26 +32,26 @@ class ClientError(Exception):
 
 
 class NotAllowed(ClientError):
-    """The token is unknown or has not the scope (`credentials`, `scope_missing`), or its user not the right (403)."""
+    """The token is invalid, lacks the scope, or its user lacks the right (401, 403; `credentials`, `scope_missing`)."""
 
 
 class NotFound(ClientError):
-    """There is no such thing, or this user may not see it (404)."""
+    """The object does not exist, or this user may not see it (404)."""
 
 
 class Refused(ClientError):
-    """The hub understood and will not: a clash (409), a field that is wrong (422), a request it cannot read (400)."""
+    """The hub rejected the request: a conflict (409), an invalid field (422) or a malformed request (400)."""
 
 
 class Busy(ClientError):
-    """Not now (429, 503): it was tried again as often as it should be. `retry_after` is in seconds, None if unknown."""
+    """The hub is busy (429, 503), and all retries are used up; `retry_after` is in seconds, None if unknown."""
 
     retry_after: float | None = None
 
 
 class HubAway(ClientError):
-    """No hub answered: no connection, no answer in time, a certificate that is not right, or only a proxy's words."""
+    """The hub cannot be reached: no connection, a timeout, an invalid certificate, or an error page of a proxy."""
 
 
 class NotUnderstood(ClientError):
-    """What answered is no hub with Renku, or one whose release this client does not know."""
+    """The server is not a hub with Renku, or runs a release that this client does not know."""

@@ -1,24 +1,10 @@
-"""What calls take and give: the very models by which the hub checks bodies and makes answers (docs/api.md)."""
+"""Request and response models of the client, re-exported from the web package that validates them."""
 
 from __future__ import annotations
 
-from ..as_code.model import DocumentPart
-from ..web.answer_health import HealthAnswer, NeighbourAnswer
-from ..web.answer_models import (
-    ConfigurationAnswer,
-    EnvironmentAnswer,
-    EnvironmentList,
-    ProjectAnswer,
-    ProjectEntryAnswer,
-    ProjectList,
-    ResourceClassAnswer,
-    ResourceClassList,
-    RevisionAnswer,
-    RevisionList,
-    SessionAnswer,
-    SessionList,
-)
-from ..web.answer_models_admin import (
+from ..domain.session_files import DocumentPart
+from ..web.administration.forms import OrphansBody, PauseAllBody, PauseBody
+from ..web.administration.schemas import (
     AdminInstanceAnswer,
     AdminInstanceList,
     AuditAnswer,
@@ -36,19 +22,35 @@ from ..web.answer_models_admin import (
     PauseAllAnswer,
     RemovedAnswer,
 )
-from ..web.answer_models_code import DifferenceAnswer, PlanAnswer, StepAnswer
-from ..web.answer_models_contents import ContentsAnswer, WorkAnswer
-from ..web.answer_models_environment import ReadyMadeAnswer
-from ..web.answer_models_image import BuiltImageList, CheckedAnswer, SoftwareAnswer
-from ..web.answer_models_instance import InstanceAnswer, InstanceList, LogAnswer, MyInstanceAnswer, ProgressAnswer
-from ..web.answer_models_me import OwnAnswer
-from ..web.answer_models_storage import AskedStorageAnswer, AskedStorageList, LookAnswer, StorageAnswer, StorageList
-from ..web.bodies import (
+from ..web.environments.schemas import (
+    ArchiveBody,
+    EnvironmentBody,
+    EnvironmentChangeBody,
+    MoveBody,
+    ReadyMadeAnswer,
+    RollBackBody,
+    StateBody,
+    SuccessorBody,
+)
+from ..web.images.schemas import BuiltImageList, CheckBody, CheckedAnswer, DismissalBody, RevisionBody, SoftwareAnswer
+from ..web.instances.schemas import (
+    ContentsAnswer,
+    InstanceAnswer,
+    InstanceList,
+    LogAnswer,
+    MyInstanceAnswer,
+    OwnAnswer,
+    ProgressAnswer,
+    WorkAnswer,
+)
+from ..web.schemas import (
     AwakeBody,
     BuiltBody,
     ConfigurationBody,
+    EmptyBody,
+    HealthAnswer,
     MemberBody,
-    Nothing,
+    NeighbourAnswer,
     ProjectBody,
     ProjectChangeBody,
     RemovalBody,
@@ -58,19 +60,35 @@ from ..web.bodies import (
     SessionChangeBody,
     StartBody,
 )
-from ..web.bodies_copy import CopyBody
-from ..web.bodies_environment import (
-    ArchiveBody,
-    EnvironmentBody,
-    EnvironmentChangeBody,
-    MoveBody,
-    RollBackBody,
-    StateBody,
-    SuccessorBody,
+from ..web.sessions.schemas import (
+    ConfigurationAnswer,
+    CopyBody,
+    DifferenceAnswer,
+    EnvironmentAnswer,
+    EnvironmentList,
+    PlanAnswer,
+    ProjectAnswer,
+    ProjectEntryAnswer,
+    ProjectList,
+    ResourceClassAnswer,
+    ResourceClassList,
+    RevisionAnswer,
+    RevisionList,
+    SessionAnswer,
+    SessionList,
+    StepAnswer,
 )
-from ..web.bodies_image import CheckBody, DismissalBody, RevisionBody
-from ..web.bodies_storage import OwnCredentialsBody, StorageBody, StorageChangeBody, StorageCredentialsBody
-from ..web.forms_admin import OrphansBody, PauseAllBody, PauseBody
+from ..web.storages.schemas import (
+    AskedStorageAnswer,
+    AskedStorageList,
+    LookAnswer,
+    OwnCredentialsBody,
+    StorageAnswer,
+    StorageBody,
+    StorageChangeBody,
+    StorageCredentialsBody,
+    StorageList,
+)
 
 __all__ = [
     "AdminInstanceAnswer",
@@ -94,6 +112,7 @@ __all__ = [
     "DifferenceAnswer",
     "DismissalBody",
     "DocumentPart",
+    "EmptyBody",
     "EnvironmentAnswer",
     "EnvironmentBody",
     "EnvironmentChangeBody",
@@ -113,7 +132,6 @@ __all__ = [
     "NeighbourAnswer",
     "NodeAnswer",
     "NodeList",
-    "Nothing",
     "OrphanAnswer",
     "OrphansAnswer",
     "OrphansBody",

@@ -1,1 +1,1 @@
-"""A hub to try things out: people, projects and repositories that are small but real."""
+"""A demo hub with a few small but real projects."""

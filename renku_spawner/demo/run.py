@@ -1,4 +1,4 @@
-"""Prepares the demo's data and runs its hub."""
+"""Prepare the demo's data and run its hub."""
 
 from __future__ import annotations
 
@@ -21,139 +21,145 @@ from typing import Any
 
 from traitlets.config import Config
 
-from ..app import Renku
-from ..runtime import proc, process
-from ..runtime.folders import is_id
-from ..services import environments
-from . import repositories, weather
-from .seed import seed
+from ..config.renku import Renku
+from ..spawners.local.folders import is_claim_id
+from ..spawners.local.process import (
+    ProcessInfo,
+    find_process,
+    find_process_by_pid_file,
+    read_boot_id,
+    stop_process,
+    stop_server_process,
+)
+from ..usecases.environments import apply_configured_environments
+from .seed import WEATHER_DESCRIPTION, create_demo_repositories, create_weather_tables, seed_demo_projects
 
-PORTS = 4
-CONFIG = Path(__file__).parents[2] / "jupyterhub_config.py"
-MARKER = ".renku-demo"
-PROCESSES = "processes.json"  # of the demo that runs, or was killed
-LOG = "hub.log"
+DEMO_PORT_COUNT = 4
+DEMO_CONFIG_FILE = Path(__file__).parents[2] / "jupyterhub_config.py"
+DEMO_MARKER_NAME = ".renku-demo"
+DEMO_PROCESSES_NAME = "processes.json"  # identities of the running, or killed, demo's processes
+DEMO_LOG_NAME = "hub.log"
 PROXY_COMMAND = "configurable-http-proxy"
-USERS = {"alice": "owner", "bob": "editor", "carol": "viewer", "dave": "no member", "admin": "admin of the hub"}
-_GRACE_SECONDS = 20.0  # a hub ends its sessions first
-_POLL_INTERVAL_SECONDS = 0.2
-_LINES_OF_FAILURE = 20
+DEMO_USERS = {"alice": "owner", "bob": "editor", "carol": "viewer", "dave": "no member", "admin": "admin of the hub"}
+_HUB_STOP_GRACE_SECONDS = 20.0  # the hub stops its sessions before it exits
+_READY_POLL_INTERVAL_SECONDS = 0.2
+_MAX_FAILURE_LOG_LINES = 20
 
 
-def port(text: str) -> int:
-    """The first of the four ports that the demo listens on: its page, the hub, the proxy's API, its git server.
+def parse_demo_port(text: str) -> int:
+    """Return the first of the demo's four ports: its pages, the hub, the proxy's API, the git server.
 
     Raises:
-        ValueError: four ports do not begin there.
+        ValueError: the text is not a number from which on there are four ports.
     """
-    if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= 65536 - PORTS):
-        raise ValueError(f"PORT is {text[:20]!r}; please give a number from 1 to {65536 - PORTS}.")
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= 65536 - DEMO_PORT_COUNT):
+        raise ValueError(f"PORT is {text[:20]!r}; please give a number from 1 to {65536 - DEMO_PORT_COUNT}.")
     return int(text)
 
 
-def require_free(port: int) -> None:
-    """Raise OSError, naming the port, when one of the four is taken: otherwise only the proxy would say so."""
-    for number in range(port, port + PORTS):
+def require_free_ports(port: int) -> None:
+    """Raise OSError, naming the port, if one of the four is taken; otherwise only the proxy's log would name it."""
+    for number in range(port, port + DEMO_PORT_COUNT):
         with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the servers themselves
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the servers themselves do
             try:
                 probe.bind(("127.0.0.1", number))
             except OSError as problem:
                 raise OSError(
                     f"Port {number} cannot be used ({problem.strerror}). The demo needs ports {port} to"
-                    f" {port + PORTS - 1} and leaves other programs alone; to choose other ports: PORT=9000"
+                    f" {port + DEMO_PORT_COUNT - 1} and leaves other programs alone; to choose other ports: PORT=9000"
                 ) from None
 
 
-def end_left_over(data: Path, *, port: int) -> None:
-    """End the hub (with its git server) and the proxy that a killed demo of this folder has left.
+def stop_stale_demo(data: Path, *, port: int) -> None:
+    """Stop the hub (with its git server) and the proxy of a killed demo of this folder.
 
-    Its sessions go on, as after any restart of a hub, unless the hub will have another address than they know.
+    Sessions go on, as after any restart of a hub, unless the port changes: they know only the hub's old address.
 
     Raises:
-        ValueError: the demo runs already, it was not killed.
+        ValueError: the demo is running.
     """
-    asyncio.run(_end_left_over(data, port=port))
+    asyncio.run(_stop_stale_processes(data, port=port))
 
 
-async def _end_left_over(data: Path, *, port: int) -> None:
-    recorded = _read_processes(data)
-    if _find_recorded(recorded, "demo"):
+async def _stop_stale_processes(data: Path, *, port: int) -> None:
+    recorded = _read_recorded_processes(data)
+    if _find_recorded_process(recorded, "demo"):
         url = f"http://127.0.0.1:{recorded['port']}"
-        raise ValueError(f"The demo of {data} runs already at {url}. Another one needs its own PORT= and DATA=.")
-    left = [_find_recorded(recorded, "hub"), proc.find_by_pid_file(data / "proxy.pid", [PROXY_COMMAND])]
-    for each in filter(None, left):
-        await proc.end(each, grace_seconds=_GRACE_SECONDS)
+        raise ValueError(f"The demo of {data} runs already at {url}. For a second one, set another PORT= and DATA=.")
+    stale = [_find_recorded_process(recorded, "hub"), find_process_by_pid_file(data / "proxy.pid", [PROXY_COMMAND])]
+    for process in filter(None, stale):
+        await stop_process(process, grace_seconds=_HUB_STOP_GRACE_SECONDS)
     (data / "proxy.pid").unlink(missing_ok=True)
     if recorded and recorded["port"] != port:
         for folder in (data / "sessions").glob("*"):
-            if is_id(folder.name):
-                await process.stop(folder)
+            if is_claim_id(folder.name):
+                await stop_server_process(folder)
 
 
-def _read_processes(data: Path) -> dict[str, Any]:
-    """Return what the demo of this folder wrote down since this machine was booted; nothing if it did not."""
+def _read_recorded_processes(data: Path) -> dict[str, Any]:
+    """Return the processes that a demo of this folder recorded since the machine was booted; empty if none."""
     try:
-        recorded: dict[str, Any] = json.loads((data / PROCESSES).read_text())
+        recorded: dict[str, Any] = json.loads((data / DEMO_PROCESSES_NAME).read_text())
     except (OSError, ValueError):
         return {}
-    return recorded if recorded.get("boot") == proc.boot_id() else {}
+    return recorded if recorded.get("boot") == read_boot_id() else {}
 
 
-def _find_recorded(recorded: dict[str, Any], name: str) -> proc.Process | None:
-    """Return the process that was written down under that name, if it still runs."""
+def _find_recorded_process(recorded: dict[str, Any], name: str) -> ProcessInfo | None:
+    """Return the process that is recorded under *name*, if it still runs."""
     pid, started = recorded.get(name, (0, 0))
-    found = proc.look(pid)
-    return found if found and found.alive and found.started == started else None
+    process = find_process(pid)
+    return process if process and process.is_alive and process.started == started else None
 
 
-def reset(data: Path) -> None:
-    """Throw the demo's data away: its marker file guards against a wrong folder.
+def reset_demo_data(data: Path) -> None:
+    """Delete the demo's data; its marker file protects every other folder.
 
     Raises:
-        SystemExit: the folder is not the demo's.
+        SystemExit: the folder was not made by the demo.
     """
     if not data.exists():
         return
-    if not (data / MARKER).exists():
+    if not (data / DEMO_MARKER_NAME).exists():
         sys.exit(f"{data} was not made by the demo; nothing was deleted.")
     shutil.rmtree(data)
 
 
-def prepare(data: Path, *, port: int) -> None:
-    """Make what is missing: folder, repositories, database, projects.
+def prepare_demo_data(data: Path, *, port: int) -> None:
+    """Create what is missing: folder, repositories, database, projects.
 
     Raises:
-        SystemExit: the folder holds something else, which `reset` would delete one day.
+        SystemExit: the folder holds other files, which `reset_demo_data` would delete.
     """
-    if not CONFIG.exists():
+    if not DEMO_CONFIG_FILE.exists():
         sys.exit("The demo runs from a checkout of the project, where jupyterhub_config.py is.")
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if any(data.iterdir()) and not (data / MARKER).exists():
+    if any(data.iterdir()) and not (data / DEMO_MARKER_NAME).exists():
         sys.exit(f"{data} holds files that the demo did not make. Please choose an empty folder: DATA=…")
-    (data / MARKER).touch()
-    repositories.make(data / "repositories")
-    weather.make(data / "weather")
-    config = settings(data, port=port)
-    config.Renku.storage_check = False  # the spawner says which volumes there are, and there is none yet
+    (data / DEMO_MARKER_NAME).touch()
+    create_demo_repositories(data / "repositories")
+    create_weather_tables(data / "weather")
+    config = build_demo_config(data, port=port)
+    config.Renku.storage_check = False  # volumes are known only once the hub has a spawner
     renku = Renku(config=config)
-    with ThreadPoolExecutor(1) as aside:  # the hub reads its configuration inside its loop
-        aside.submit(asyncio.run, _fill(renku, git_url(port))).result()
-    renku.parts.db.dispose()
+    with ThreadPoolExecutor(1) as aside:  # the hub evaluates its configuration inside a running event loop
+        aside.submit(asyncio.run, _seed_database(renku, get_demo_git_url(port))).result()
+    renku.context.db.dispose()
 
 
-async def _fill(renku: Renku, git: str) -> None:
-    await environments.configure(renku.parts, renku.configured)
-    await seed(renku.parts, git=git)
+async def _seed_database(renku: Renku, git: str) -> None:
+    await apply_configured_environments(renku.context, renku.configured)
+    await seed_demo_projects(renku.context, git=git)
 
 
-def git_url(port: int) -> str:
-    """Where the demo's repositories are served: three ports above the hub's page."""
+def get_demo_git_url(port: int) -> str:
+    """Return the address of the demo's repositories, three ports above the hub's pages."""
     return f"http://127.0.0.1:{port + 3}"
 
 
-def crypt_key(data: Path) -> bytes:
-    """What the demo's hub encrypts credentials of storages with: made once, and nobody else's to read."""
+def load_demo_crypt_key(data: Path) -> bytes:
+    """Return the key that encrypts credentials of storages; it is created once, readable by its owner only."""
     file = data / "crypt_key"
     if not file.exists():
         file.touch(mode=0o600)
@@ -161,14 +167,14 @@ def crypt_key(data: Path) -> bytes:
     return file.read_bytes()
 
 
-def settings(data: Path, *, port: int) -> Config:
-    """Renku's settings for the demo."""
+def build_demo_config(data: Path, *, port: int) -> Config:
+    """Build Renku's settings for the demo."""
     c = Config()
-    c.CryptKeeper.keys = [crypt_key(data)]
+    c.CryptKeeper.keys = [load_demo_crypt_key(data)]
     c.Renku.db_url = f"sqlite:///{data}/jupyterhub.sqlite"
     c.Renku.workspace = str(data / "sessions")
     c.Renku.repository_hosts = {f"127.0.0.1:{port + 3}"}
-    c.Renku.volumes = [{"name": "weather", "description": weather.DESCRIPTION, "directory": str(data / "weather")}]
+    c.Renku.volumes = [{"name": "weather", "description": WEATHER_DESCRIPTION, "directory": str(data / "weather")}]
     c.Renku.environments = [
         {
             "key": "jupyter-python",
@@ -181,37 +187,42 @@ def settings(data: Path, *, port: int) -> Config:
     return c
 
 
-def run_hub(data: Path, *, port: int, password: str) -> int:
-    """Run the hub until it ends or is told to, and return its exit status.
+def run_demo_hub(data: Path, *, port: int, password: str) -> int:
+    """Run the hub until it ends or is interrupted, and return its exit status.
 
-    It and its proxy write to a log file. This terminal says how to get in, and why a hub did not start.
+    The hub and its proxy write to a log file. The terminal shows how to log in, or the end of the log on failure.
     """
     print("Starting Renku …", flush=True)
-    log = data / LOG
-    asked: list[int] = []  # the signals that said to end
-    with _hub_process(data, log, asked, port=port, password=password) as hub:
-        if _wait_until_ready(hub, port):
-            print(_describe(data, port=port, password=password), flush=True)
+    log = data / DEMO_LOG_NAME
+    signals: list[int] = []  # that asked the demo to stop
+    with _start_hub_process(data, log, signals, port=port, password=password) as hub:
+        if _wait_until_hub_ready(hub, port):
+            print(_format_login_instructions(data, port=port, password=password), flush=True)
         status = hub.wait()
-    if asked:
+    if signals:
         return 0
     if status:
         print(f"\nThe hub ended with status {status}. The end of its log, {log}:\n", file=sys.stderr)
-        print(*log.read_text(errors="replace").splitlines()[-_LINES_OF_FAILURE:], sep="\n", file=sys.stderr, flush=True)
+        print(
+            *log.read_text(errors="replace").splitlines()[-_MAX_FAILURE_LOG_LINES:],
+            sep="\n",
+            file=sys.stderr,
+            flush=True,
+        )
     return status
 
 
 @contextmanager
-def _hub_process(
+def _start_hub_process(
     data: Path, log: Path, asked: list[int], *, port: int, password: str
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the hub, write down which processes are the demo's, and pass on what ends it.
+    """Start the hub, record the demo's processes, and turn Ctrl-C, SIGTERM and a closed terminal into SIGTERM.
 
-    Ctrl-C, SIGTERM and a closed terminal are kept in *asked*. The hub has a session of its own: a terminal would
-    signal its children too, and it ends them itself.
+    Received signals are appended to *asked*. The hub runs in a session of its own: otherwise the terminal would also
+    signal its children, which the hub stops itself.
     """
     variables = {**os.environ, "PORT": str(port), "DATA": str(data), "PASSWORD": password}
-    modules = CONFIG.parent / "node_modules" / ".bin"
+    modules = DEMO_CONFIG_FILE.parent / "node_modules" / ".bin"
     variables["PATH"] = f"{Path(sys.executable).parent}:{modules}:{variables['PATH']}"
     log.unlink(missing_ok=True)
     log.touch(mode=0o600)
@@ -226,13 +237,13 @@ def _hub_process(
     try:
         with log.open("ab") as output:
             hub = subprocess.Popen(
-                [sys.executable, "-m", "jupyterhub", "-f", str(CONFIG)], env=variables, cwd=data,
+                [sys.executable, "-m", "jupyterhub", "-f", str(DEMO_CONFIG_FILE)], env=variables, cwd=data,
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             )  # fmt: skip
-        own = {"demo": proc.look(os.getpid()), "hub": proc.look(hub.pid)}
+        own = {"demo": find_process(os.getpid()), "hub": find_process(hub.pid)}
         identities = {name: found.identity for name, found in own.items() if found}
-        (data / PROCESSES).write_text(json.dumps({"boot": proc.boot_id(), "port": port, **identities}))
-        if asked:  # before there was a hub
+        (data / DEMO_PROCESSES_NAME).write_text(json.dumps({"boot": read_boot_id(), "port": port, **identities}))
+        if asked:  # the signal came before the hub process existed
             hub.send_signal(signal.SIGTERM)
         yield hub
     finally:
@@ -240,27 +251,27 @@ def _hub_process(
             signal.signal(each, handler)
 
 
-def _wait_until_ready(hub: subprocess.Popen[bytes], port: int) -> bool:
-    """Return whether the hub came to answer through its proxy; False if it ended before."""
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # not through a proxy of the environment
+def _wait_until_hub_ready(hub: subprocess.Popen[bytes], port: int) -> bool:
+    """Wait until the hub answers through its proxy; return False if it ended before."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # ignores proxies of the environment
     while hub.poll() is None:
         try:
             with direct.open(f"http://127.0.0.1:{port}/hub/health", timeout=10):
                 return True
         except (OSError, urllib.error.URLError):
             try:
-                hub.wait(_POLL_INTERVAL_SECONDS)
+                hub.wait(_READY_POLL_INTERVAL_SECONDS)
             except subprocess.TimeoutExpired:
                 continue
     return False
 
 
-def _describe(data: Path, *, port: int, password: str) -> str:
-    """Return the lines that say how to get in."""
-    users = [f"  {name:<6} {role}" for name, role in USERS.items()]
+def _format_login_instructions(data: Path, *, port: int, password: str) -> str:
+    """Return the lines that say how to log in."""
+    users = [f"  {name:<6} {role}" for name, role in DEMO_USERS.items()]
     lines = [
         f"Renku runs at http://127.0.0.1:{port}", *users,
-        f"The password of each is {password!r}. Ctrl-C ends everything; sessions are found paused.",
-        f"Log: {data / LOG}",
+        f"The password of each is {password!r}. Ctrl-C stops everything and pauses the sessions.",
+        f"Log: {data / DEMO_LOG_NAME}",
     ]  # fmt: skip
     return "\n".join(lines)

@@ -1,1 +1,1 @@
-"""What Renku is: values and rules, in plain Python."""
+"""Values and rules of Renku in plain Python: no I/O, no framework."""

@@ -1,4 +1,7 @@
-"""Who somebody is, and what somebody in a role may do."""
+"""Roles in a project and the actions that each role may take.
+
+Roles are computed from project members in `domain.projects`.
+"""
 
 from __future__ import annotations
 
@@ -6,35 +9,38 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
-from .errors import Forbidden, not_found
+from .errors import ForbiddenError, build_not_found_error
 
 
 class Role(IntEnum):
-    """What somebody is in a project; each includes the ones before."""
+    """A person's role in a project; each role includes the ones before it."""
 
     VIEWER = 1
     EDITOR = 2
     OWNER = 3
 
     @property
-    def word(self) -> str:
+    def label(self) -> str:
         return self.name.lower()
 
     @classmethod
-    def of(cls, word: str) -> Role:
+    def from_label(cls, word: str) -> Role:
         return cls[word.upper()]
 
 
 class Visibility(StrEnum):
-    """Who may see a project without being a member; who is `internal` is for GitLab to say."""
+    """Access to a project for people who are not members of it.
+
+    GitLab decides who counts as `internal`.
+    """
 
     PRIVATE = "private"
     INTERNAL = "internal"
     PUBLIC = "public"
 
 
-class Action(StrEnum):
-    """What can be done with a project and what is in it."""
+class ProjectAction(StrEnum):
+    """An action on a project or on its contents."""
 
     READ = "see"
     LAUNCH = "start sessions of"
@@ -42,15 +48,15 @@ class Action(StrEnum):
     MANAGE = "manage"
 
 
-_NEEDS = {
-    Action.READ: Role.VIEWER,
-    Action.LAUNCH: Role.VIEWER,
-    Action.WRITE: Role.EDITOR,
-    Action.MANAGE: Role.OWNER,
+_MIN_ROLE_BY_ACTION = {
+    ProjectAction.READ: Role.VIEWER,
+    ProjectAction.LAUNCH: Role.VIEWER,
+    ProjectAction.WRITE: Role.EDITOR,
+    ProjectAction.MANAGE: Role.OWNER,
 }
-_LACKS = {
-    Action.WRITE: "Changing sessions needs write access to the project. Ask one of its owners.",
-    Action.MANAGE: "Only owners of the project may do this.",
+_FORBIDDEN_MESSAGES = {
+    ProjectAction.WRITE: "Changing sessions needs write access to the project. Ask one of its owners.",
+    ProjectAction.MANAGE: "Only owners of the project may do this.",
 }
 
 
@@ -58,8 +64,8 @@ _LACKS = {
 class Person:
     """A user of the hub, as the hub knows them at this moment.
 
-    `since` is the hub's creation time of that user: a name that was deleted and
-    made again is somebody else (decision 23).
+    `since` is when the hub created that user: it tells a user name that was deleted and
+    created again from the earlier user of that name.
     """
 
     name: str
@@ -68,25 +74,25 @@ class Person:
     since: datetime | None = None
 
 
-def effective(role: Role | None, visibility: Visibility) -> Role | None:
-    """The role that counts: whoever is logged in may view a public project."""
+def get_effective_role(role: Role | None, visibility: Visibility) -> Role | None:
+    """Return the role that counts: every user who is logged in may view a public project."""
     return Role.VIEWER if role is None and visibility is Visibility.PUBLIC else role
 
 
-def allows(role: Role | None, visibility: Visibility, action: Action) -> bool:
-    """Whether somebody with *role* may do *action*; None is a passer-by."""
-    role = effective(role, visibility)
-    return role is not None and role >= _NEEDS[action]
+def is_action_allowed(role: Role | None, visibility: Visibility, action: ProjectAction) -> bool:
+    """Return whether a person with *role* may do *action*; None is a person without a role."""
+    role = get_effective_role(role, visibility)
+    return role is not None and role >= _MIN_ROLE_BY_ACTION[action]
 
 
-def require(role: Role | None, visibility: Visibility, action: Action) -> None:
+def require_action(role: Role | None, visibility: Visibility, action: ProjectAction) -> None:
     """Raise unless *role* allows *action*.
 
     Raises:
-        NotFound: whoever may not see the project is told that it does not exist.
-        Forbidden: whoever sees it but may not do this.
+        NotFoundError: the person may not see the project, and must not learn that it exists.
+        ForbiddenError: the person may see the project, but may not do this.
     """
-    if not allows(role, visibility, Action.READ):
-        raise not_found()
-    if not allows(role, visibility, action):
-        raise Forbidden(_LACKS[action])
+    if not is_action_allowed(role, visibility, ProjectAction.READ):
+        raise build_not_found_error()
+    if not is_action_allowed(role, visibility, action):
+        raise ForbiddenError(_FORBIDDEN_MESSAGES[action])

@@ -1,4 +1,7 @@
-"""The ways in which Renku says no; each carries words for the person who asked."""
+"""Exceptions with a message for the user, and the messages of failed validations.
+
+The web layer maps them to HTTP status codes.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,10 @@ from typing import Any
 
 
 class RenkuError(Exception):
-    """Something that a person asked for and does not get.
+    """A request that cannot be fulfilled.
 
-    `message` is a sentence for that person, `code` a word from a closed list for
-    programs, `fields` says what is wrong with which field of a form or body, and
-    `details` are further values for programs (JSON types only).
+    `message` is a sentence for the user, `code` a word from a closed list for programs, `fields` says what
+    is wrong with each field of a form or body, and `details` are further values for programs (JSON types only).
     """
 
     code = "error"
@@ -31,44 +33,44 @@ class RenkuError(Exception):
         self.details = dict(details or {})
 
 
-class Malformed(RenkuError):
-    """The request cannot be read at all: syntax, encoding, duplicate keys (400)."""
+class MalformedInputError(RenkuError):
+    """The request cannot be parsed: syntax, encoding, duplicate keys (400)."""
 
     code = "malformed"
 
 
-class Invalid(RenkuError):
-    """The request reads well and asks for something impossible (422)."""
+class InvalidInputError(RenkuError):
+    """The request was parsed, but its values are not valid (422)."""
 
     code = "invalid"
 
 
-class Forbidden(RenkuError):
+class ForbiddenError(RenkuError):
     """The person may see this but not do it (403)."""
 
     code = "permission_denied"
 
 
-class NotFound(RenkuError):
-    """It does not exist, or the person may not know that it does (404)."""
+class NotFoundError(RenkuError):
+    """The object does not exist, or the person must not learn that it does (404)."""
 
     code = "not_found"
 
 
-class Conflict(RenkuError):
-    """It clashes with what is there already (409)."""
+class ConflictError(RenkuError):
+    """The request conflicts with the present state (409)."""
 
     code = "conflict"
 
 
-class Refused(Conflict):
-    """A start that does not happen; `code` is a code of `reasons` (409)."""
+class LaunchRefusedError(ConflictError):
+    """A start was refused; `code` is a code of `domain.reasons` (409)."""
 
     code = "refused"
 
 
-class Unavailable(RenkuError):
-    """Not now; trying again in `retry_after` seconds may help (503)."""
+class UnavailableError(RenkuError):
+    """The service is unavailable now; a retry after `retry_after` seconds may succeed (503)."""
 
     code = "unavailable"
 
@@ -77,15 +79,33 @@ class Unavailable(RenkuError):
         self.retry_after = retry_after
 
 
-class TooMany(Unavailable):
-    """The person has done as much of it as an admin allows for now (429)."""
+class TooManyRequestsError(UnavailableError):
+    """The person has reached a rate limit (429)."""
 
     code = "too_many"
 
 
-NOT_FOUND = "There is no such page, or you have no access to it."
+NOT_FOUND_MESSAGE = "There is no such page, or you have no access to it."
 
 
-def not_found() -> NotFound:
-    """The one answer for what is absent and for what is hidden."""
-    return NotFound(NOT_FOUND)
+def build_not_found_error() -> NotFoundError:
+    """Return the same error for an object that is absent and for one that is hidden."""
+    return NotFoundError(NOT_FOUND_MESSAGE)
+
+
+VALIDATION_MESSAGES = {
+    "missing": "This is required.",
+    "extra_forbidden": "There is no such field.",
+    "string_type": "A text, please.",
+    "int_type": "A whole number, please.",
+    "bool_type": "true or false, please.",
+    "list_type": "A list, please.",
+    "dict_type": "An object, please.",
+    "model_type": "An object, please.",
+    "string_too_long": "This text is too long.",
+    "string_pattern_mismatch": "This is not an id.",
+}
+
+
+class SettingError(ValueError):
+    """A setting has an invalid value; the message names the setting and says what is wrong."""

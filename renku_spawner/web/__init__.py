@@ -1,1 +1,1 @@
-"""Pages and API inside the hub: requests in, pages and JSON out; nothing is decided here."""
+"""Pages and API inside the hub: parse the request, call a use case, render the answer."""

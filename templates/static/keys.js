@@ -1,4 +1,4 @@
-// Keyboard shortcuts: those of the page's own list (#rk-keys), never while somebody types, and only as long as they are on.
+// Keyboard shortcuts: those of the page's own list (#rk-keys), never while the user types, and only as long as they are on.
 const list = document.getElementById("rk-keys");
 const wanted = document.getElementById("rk-keys-on");
 const STORED = "renku-keys";

@@ -186,7 +186,7 @@ function tell(news) {
   settle();
 }
 
-const look = ({ type, persisted }) => {                                 // somebody comes back to this page
+const look = ({ type, persisted }) => {                                 // the user comes back to this page
   if (!main?.dataset.events || (type === "pageshow" && !persisted)) return;
   if (polling) listen();
   reread();

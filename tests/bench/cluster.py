@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 from jupyterhub import orm
 
-from renku_spawner.store.database import Database
+from renku_spawner.persistence.database import Database
 
 from . import seed
 from .hubs import ROOT, Hub, free_ports, start
@@ -191,7 +191,7 @@ def _session(db: Database, people: list[str]) -> str:
     """A session of a project without repositories: a plain KubeSpawner fetches none either."""
     with db.write() as tx:
         where = seed.project(tx, f"{OWNER}/p", OWNER, *people, repositories=[])
-        return seed.session(tx, where, next(iter(tx.environments.by_key().values())), 0).id
+        return seed.session(tx, where, next(iter(tx.environments.get_configured_by_key().values())), 0).id
 
 
 def _token(person: str) -> str:

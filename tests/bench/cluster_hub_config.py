@@ -11,8 +11,8 @@ from kubespawner import KubeSpawner
 from sqlalchemy import event
 from tornado.web import RequestHandler
 
-from renku_spawner.app import Renku
-from renku_spawner.spawner import RenkuSpawner
+from renku_spawner.config.renku import Renku
+from renku_spawner.spawners.kubernetes.spawner import RenkuSpawner
 
 load_subconfig(str(Path(__file__).with_name("hub_config.py")))  # noqa: F821 - traitlets gives it to this file
 c = get_config()  # noqa: F821 - JupyterHub gives it to this file
@@ -37,7 +37,7 @@ class Commits(RequestHandler):
     heard: set[object] = set()
 
     def get(self) -> None:
-        engines = [self.settings["app"].db.bind, *([Renku.instance().parts.db.engine] if said["renku"] else [])]
+        engines = [self.settings["app"].db.bind, *([Renku.instance().context.db.engine] if said["renku"] else [])]
         for engine in engines:
             if engine not in self.heard:
                 self.heard.add(engine)

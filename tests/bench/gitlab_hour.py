@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from renku_spawner.domain.access import Action
-from renku_spawner.projects import gitlab, gitlab_list
+from renku_spawner.domain.access import ProjectAction
+from renku_spawner.integrations.gitlab import projects
 from tests.gitlab.worlds import Place, place
 
 PEOPLE, PROJECTS = 10, 10  # of a group
@@ -23,8 +23,8 @@ async def hour(folder: Path, users: int) -> list[dict[str, Any]]:
     """Calls of GitLab's API by what people did: they see their list, look at one of their projects every ten
     minutes, load its page twice more, and start a session now and then. Of tokens nothing is asked."""
     with pytest.MonkeyPatch.context() as patience:  # of a busy machine: it is calls that are counted
-        patience.setattr(gitlab, "VIEW_WITHIN", 60.0)
-        patience.setattr(gitlab_list, "_WITHIN", 60.0)
+        patience.setattr(projects, "VIEW_TIMEOUT_SECONDS", 60.0)
+        patience.setattr(projects, "_LIST_TIMEOUT_SECONDS", 60.0)
         return [{"what": "hour", "users": users, **await _counted(folder, users)}]
 
 
@@ -69,8 +69,8 @@ async def _acted(world: Place, some: list[int], turn: int, counts: Counter[str])
 
 async def _start(world: Place, name: str, path: str) -> None:
     """What a start asks the source."""
-    project = await world.get(name, path, Action.LAUNCH)
-    await world.member(name, project, Action.READ)
+    project = await world.get(name, path, ProjectAction.LAUNCH)
+    await world.member(name, project, ProjectAction.READ)
 
 
 def _count(world: Place, counts: Counter[str], what: str, times: int) -> None:

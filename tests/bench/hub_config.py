@@ -15,7 +15,7 @@ from sqlalchemy import event
 from tornado.web import RequestHandler
 
 from renku_spawner import install
-from renku_spawner.app import Renku
+from renku_spawner.config.renku import Renku
 from tests.bench.hubs import ROOT
 from tests.bench.seed import ENVIRONMENTS
 
@@ -41,7 +41,7 @@ class Statements(RequestHandler):
     seen: dict[str, list[str]]
 
     def get(self) -> None:
-        engines = {"ours": Renku.instance().parts.db.engine, "hub": self.settings["app"].db.bind}
+        engines = {"ours": Renku.instance().context.db.engine, "hub": self.settings["app"].db.bind}
         if self.get_query_argument("count") == "1":
             Statements.seen = {name: [] for name in engines}
             for name, engine in engines.items():
@@ -63,9 +63,9 @@ class Publish(RequestHandler):
     """Says `?times=` times, twice a second, that every active instance has changed; answers when it did (monotonic)."""
 
     async def get(self) -> None:
-        parts, moments = Renku.instance().parts, []
+        parts, moments = Renku.instance().context, []
         with parts.db.read() as tx:
-            active = [(instance.username, instance.session) for instance in tx.instances.active()]
+            active = [(instance.username, instance.session) for instance in tx.instances.list_active()]
         begin = time.monotonic()
         for number in range(int(self.get_query_argument("times"))):
             await asyncio.sleep(max(0.0, begin + number / 2 - time.monotonic()))

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import update
 
-from renku_spawner.store import tables
-from renku_spawner.store.database import Database
+from renku_spawner.persistence import tables
+from renku_spawner.persistence.database import Database
 from tests.fakes.registry import FakeRegistry
 from tests.fixtures import images
 

@@ -15,8 +15,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from renku_spawner.domain.names import new_id
-from renku_spawner.store.database import Database
+from renku_spawner.domain.ids import create_id
+from renku_spawner.persistence.database import Database
 
 from . import seed
 from .hubs import ROOT, Hub, login, start
@@ -57,7 +57,7 @@ async def serving(*hubs: tuple[Path, str, bool]) -> AsyncIterator[list[Hub]]:
 async def pages(folder: Path, plan: Plan) -> list[Sample]:
     """B1: the page of a project with N sessions beside the home page of a user with N named servers."""
     plain, ours = seed.database(folder / "plain"), seed.database(folder / "ours")
-    seed.hub(plain, {f"{MEMBER}{size}": [new_id() for _ in range(size)] for size in plan.sizes})
+    seed.hub(plain, {f"{MEMBER}{size}": [create_id() for _ in range(size)] for size in plan.sizes})
     parts = await asyncio.to_thread(seed.opened, ours)
     made = seed.projects(parts, plan.sizes, OWNER, lambda size: f"{MEMBER}{size}")
     parts.db.dispose()

@@ -15,10 +15,10 @@ import httpx
 from jupyterhub import orm
 from sqlalchemy import insert, select
 
-from renku_spawner.domain import instance as steps
-from renku_spawner.domain.names import new_id
-from renku_spawner.store import tables
-from renku_spawner.store.database import Database
+from renku_spawner.domain.ids import create_id
+from renku_spawner.domain.instances import mark_ready, mark_stopped
+from renku_spawner.persistence.database import Database
+from renku_spawner.persistence.tables import instances
 
 from . import seed
 from .cluster import CONFIG, Cluster, Side, cluster, kubeconfig
@@ -51,7 +51,7 @@ def prepared(folder: Path, case: Case, machine: str, *, renku: bool) -> tuple[Re
     """A database in which servers run, and the names of the Secrets of their pods."""
     folder.mkdir(parents=True)
     db_url = seed.database(folder)
-    server, runs = "work", [new_id() for _ in range(case.running)]
+    server, runs = "work", [create_id() for _ in range(case.running)]
     people = [f"mira{number}" for number in range(case.running)]
     if renku:
         shutil.copy(_defined(folder.parents[1], case.defined), folder)
@@ -77,26 +77,26 @@ def _sessions(db_url: str, people: list[str], runs: list[str], machine: str) -> 
     parts = seed.opened(db_url)
     with parts.db.write() as tx:
         where = seed.project(tx, "olga/p", "olga", *people, repositories=[])
-        session = seed.session(tx, where, next(iter(tx.environments.by_key().values())), 0)
+        session = seed.session(tx, where, next(iter(tx.environments.get_configured_by_key().values())), 0)
         begun = seed.started(tx, session, "olga", seed.NOW)
-        done = steps.ready(begun, url=f"http://{machine}:{PORT}", now=seed.NOW)
+        done = mark_ready(begun, url=f"http://{machine}:{PORT}", now=seed.NOW)
         of_olga = tx.instances.save(begun, done)
     _instances(parts.db, of_olga.id, people, runs)
     with parts.db.write() as tx:
-        tx.instances.save(of_olga, steps.stopped(of_olga, now=seed.NOW))
+        tx.instances.save(of_olga, mark_stopped(of_olga, now=seed.NOW))
     parts.db.dispose()
     return session.id
 
 
 def _instances(db: Database, like: str, people: list[str], runs: list[str]) -> None:
     with db.engine.connect() as connection:
-        row = dict(connection.execute(select(tables.instances).where(tables.instances.c.id == like)).mappings().one())
+        row = dict(connection.execute(select(instances).where(instances.c.id == like)).mappings().one())
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         rows = [
-            {**row, "id": new_id(), "username": name, "run": run, "claim": new_id()}
+            {**row, "id": create_id(), "username": name, "run": run, "claim": create_id()}
             for name, run in zip(people, runs, strict=True)
         ]
-        connection.execute(insert(tables.instances), rows)
+        connection.execute(insert(instances), rows)
         connection.commit()
 
 

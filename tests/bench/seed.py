@@ -12,22 +12,20 @@ from typing import Any
 from jupyterhub import orm, roles
 from sqlalchemy import Connection, Table, insert, select
 
-from renku_spawner import settings
-from renku_spawner.domain import instance as steps
+from renku_spawner.config.parsing import parse_environments_setting
+from renku_spawner.context.app_context import AppContext
 from renku_spawner.domain.access import Role, Visibility
-from renku_spawner.domain.environment import Environment
-from renku_spawner.domain.instance import Instance, Observed
-from renku_spawner.domain.launch import Launch
-from renku_spawner.domain.names import new_id
-from renku_spawner.domain.policy import Policy
-from renku_spawner.domain.project import Member, NewProject, Project, ProjectChange
-from renku_spawner.domain.repository import Repository
-from renku_spawner.domain.session import Configuration, Session
-from renku_spawner.projects.hub import HubProjects
-from renku_spawner.services import environments
-from renku_spawner.services.parts import Parts
-from renku_spawner.store import migrate, tables
-from renku_spawner.store.database import Database, Transaction
+from renku_spawner.domain.environments import Environment
+from renku_spawner.domain.ids import create_id
+from renku_spawner.domain.instances import Instance, Launch, ObservedState, mark_starting, mark_stopped
+from renku_spawner.domain.policy import HubPolicy
+from renku_spawner.domain.projects import NewProject, Project, ProjectChange, ProjectMember, Repository
+from renku_spawner.domain.sessions import Session, SessionConfiguration
+from renku_spawner.integrations.project_source import HubProjectSource
+from renku_spawner.persistence import tables
+from renku_spawner.persistence.database import Database, Transaction
+from renku_spawner.persistence.migrate import prepare_schema
+from renku_spawner.usecases.environments import apply_configured_environments
 
 NOW = datetime.now(UTC)
 ENVIRONMENTS = [
@@ -78,19 +76,21 @@ def hub(db_url: str, people: dict[str, Sequence[str]], more: int = 0) -> None:
     db.get_bind().dispose()
 
 
-def opened(db_url: str) -> Parts:
+def opened(db_url: str) -> AppContext:
     """The database with Renku's tables and the environments of `ENVIRONMENTS`."""
-    migrate.prepare(db_url, upgrade=False)
+    prepare_schema(db_url, upgrade=False)
     db = Database(db_url)
-    parts = Parts(db=db, source=HubProjects(db), policy=Policy(classes=()))
-    asyncio.run(environments.configure(parts, settings.environments(ENVIRONMENTS)))
+    parts = AppContext(db=db, source=HubProjectSource(db), policy=HubPolicy(classes=()))
+    asyncio.run(apply_configured_environments(parts, parse_environments_setting(ENVIRONMENTS)))
     return parts
 
 
-def projects(parts: Parts, sizes: Iterable[int], owner: str, member: Callable[[int], str]) -> dict[int, list[Session]]:
+def projects(
+    parts: AppContext, sizes: Iterable[int], owner: str, member: Callable[[int], str]
+) -> dict[int, list[Session]]:
     """A project for each size, at `<owner>/p<size>`, whose sessions its *member* has all paused."""
     with parts.db.write() as tx:
-        offered = list(tx.environments.by_key().values())
+        offered = list(tx.environments.get_configured_by_key().values())
         made = {
             size: _filled(tx, project(tx, f"{owner}/p{size}", owner, member(size)), size, offered) for size in sizes
         }
@@ -106,39 +106,47 @@ def project(
     new = NewProject(
         path=path, title=f"Climate of {path}", description="Daily means of two stations.", visibility=Visibility.PRIVATE
     )
-    made = tx.projects.add(new, id=new_id(), repositories=repositories, owner=owner, now=NOW)
-    editors = (Member(kind="user", name=name, role=Role.EDITOR) for name in others)
+    made = tx.projects.add(new, id=create_id(), repositories=repositories, owner=owner, now=NOW)
+    editors = (ProjectMember(kind="user", name=name, role=Role.EDITOR) for name in others)
     change = ProjectChange(version=made.version, members=(*made.members, *editors))
-    return tx.projects.change(made, change, repositories=None, now=NOW)
+    return tx.projects.update(made, change, repositories=None, now=NOW)
 
 
 def _filled(tx: Transaction, where: Project, count: int, offered: Sequence[Environment]) -> list[Session]:
     sessions = [session(tx, where, offered[number % len(offered)], number) for number in range(count)]
-    tx.projects.set_default(where.id, sessions[0].id)
+    tx.projects.set_default_session(where.id, sessions[0].id)
     return sessions
 
 
 def session(tx: Transaction, where: Project, environment: Environment, number: int) -> Session:
     return tx.sessions.add(
-        id=new_id(), project=where.id, environment=environment, revision=environment.revision,
+        id=create_id(), project=where.id, environment=environment, revision=environment.revision,
         title=f"Explore the stations, part {number}", description="Reads the daily means and draws them by month.",
-        configuration=Configuration(), by=where.created_by, now=NOW,
+        configuration=SessionConfiguration(), by=where.created_by, now=NOW,
     )  # fmt: skip
 
 
 def started(tx: Transaction, session: Session, username: str, at: datetime) -> Instance:
     """An instance that was asked for at *at* and is on its way; no process belongs to it."""
-    fresh = tx.instances.ensure(session, username, now=at)
-    begun = steps.begun(
-        fresh, run=new_id(), claim=f"{username}/{session.id}", now=at, one_active=False, revision=session.revision.id,
-        fingerprint=session.fingerprint, resource_class="small", url=None, deadline=at + timedelta(days=1),
-    )  # fmt: skip
-    return tx.instances.save(fresh, replace(begun, observed=Observed.PREPARING))
+    fresh = tx.instances.get_or_create(session, username, now=at)
+    begun = mark_starting(
+        fresh,
+        run=create_id(),
+        claim=f"{username}/{session.id}",
+        now=at,
+        one_active=False,
+        revision=session.revision.id,
+        fingerprint=session.fingerprint,
+        resource_class="small",
+        url=None,
+        deadline=at + timedelta(days=1),
+    )
+    return tx.instances.save(fresh, replace(begun, observed=ObservedState.PREPARING))
 
 
 def paused(tx: Transaction, session: Session, username: str) -> None:
     instance = started(tx, session, username, NOW - timedelta(hours=3))
-    tx.instances.save(instance, steps.stopped(instance, now=NOW))
+    tx.instances.save(instance, mark_stopped(instance, now=NOW))
 
 
 def history(tx: Transaction, session: Session, username: str, count: int) -> None:
@@ -150,16 +158,16 @@ def history(tx: Transaction, session: Session, username: str, count: int) -> Non
 
 def _launch(of: Session, username: str, at: datetime) -> Launch:
     return Launch(
-        id=new_id(), session=of.id, project=of.project, username=username, revision=of.revision.id,
+        id=create_id(), session=of.id, project=of.project, username=username, revision=of.revision.id,
         resource_class="small", requested_at=at, outcome="ended", ready_at=at + timedelta(seconds=12),
         ended_at=at + timedelta(hours=2),
     )  # fmt: skip
 
 
-def more(parts: Parts, stored: int, others: int) -> None:
+def more(parts: AppContext, stored: int, others: int) -> None:
     """*stored* further sessions in *others* projects, each with an instance and a past start of somebody else."""
     with parts.db.write() as tx:
-        offered = list(tx.environments.by_key().values())
+        offered = list(tx.environments.get_configured_by_key().values())
         where = project(tx, "somebody-0/first", "somebody-0")
         one = session(tx, where, offered[0], 0)
         paused(tx, one, "somebody-0")
@@ -178,7 +186,7 @@ def _copies(connection: Connection, where: Project, one: Session, stored: int, o
     kept = {table: _row(connection, table, column == one.id) for table, column in (
         (t.sessions, t.sessions.c.id), (t.instances, t.instances.c.session), (t.launches, t.launches.c.session),
     )}  # fmt: skip
-    ids = [where.id, *(new_id() for _ in range(others))]
+    ids = [where.id, *(create_id() for _ in range(others))]
     per = -(-stored // len(ids))
     _fill(connection, t.projects, (
         {**project, "id": id, "source_id": id, "path": f"somebody-{n}/p", "folded_path": f"somebody-{n}/p",
@@ -186,7 +194,7 @@ def _copies(connection: Connection, where: Project, one: Session, stored: int, o
         for n, id in enumerate(ids) if n
     ))  # fmt: skip
     _fill(connection, t.members, ({**member, "project": id, "name": f"somebody-{n}"} for n, id in enumerate(ids) if n))
-    sessions = [(new_id(), n, ids[n % len(ids)], n % len(ids)) for n in range(stored)]
+    sessions = [(create_id(), n, ids[n % len(ids)], n % len(ids)) for n in range(stored)]
     _fill(connection, t.sessions, (
         {**kept[t.sessions], "id": id, "project": project_id, "title": f"Explore {n}", "folded_title": f"explore {n}",
          "position": n + 2}
@@ -194,7 +202,7 @@ def _copies(connection: Connection, where: Project, one: Session, stored: int, o
     ))  # fmt: skip
     for table in (t.instances, t.launches):
         _fill(connection, table, (
-            {**kept[table], "id": new_id(), "session": id, "project": project_id, "username": f"somebody-{who}"}
+            {**kept[table], "id": create_id(), "session": id, "project": project_id, "username": f"somebody-{who}"}
             for id, _, project_id, who in sessions
         ))  # fmt: skip
 

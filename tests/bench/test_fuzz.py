@@ -6,9 +6,18 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from renku_spawner.domain import facts, image
-from renku_spawner.domain.errors import Invalid
-from renku_spawner.registry import challenge, manifest
+from renku_spawner.domain.errors import InvalidInputError
+from renku_spawner.domain.image_metadata import parse_image_config
+from renku_spawner.domain.images import parse_image_reference
+from renku_spawner.integrations.registry.login import parse_challenges
+from renku_spawner.integrations.registry.manifests import (
+    ImageIndex,
+    InvalidManifest,
+    find_spdx_layer,
+    parse_manifest,
+    parse_platform,
+    parse_registry_json,
+)
 from tests.fixtures import images
 
 SECONDS = 60.0
@@ -34,29 +43,31 @@ WORDS += (b"null", b"-1", b"1e999", b"NaN", b"sha256:", b"..", b"unknown", b'"ma
 
 
 def read_reference(given: bytes) -> None:
-    parsed = image.parse(given.decode("utf-8", "replace"))
-    again = image.parse(f"{parsed.canonical}@{parsed.digest}" if parsed.digest else parsed.canonical)
+    parsed = parse_image_reference(given.decode("utf-8", "replace"))
+    again = parse_image_reference(
+        f"{parsed.canonical_reference}@{parsed.digest}" if parsed.digest else parsed.canonical_reference
+    )
     assert again == parsed
 
 
 def read_challenge(given: bytes) -> None:
-    assert challenge.parse(given.decode("latin-1"))
+    assert parse_challenges(given.decode("latin-1"))
 
 
 def read_manifest(given: bytes) -> None:
-    value = manifest.document(given)
-    facts.read(value, digest=images.digest_of(given), platforms=[manifest.platform_of(value) or ""])
-    found = manifest.read(given)
-    if isinstance(found, manifest.Index):
-        found.choose(["linux/amd64"])
+    value = parse_registry_json(given)
+    parse_image_config(value, digest=images.digest_of(given), platforms=[parse_platform(value) or ""])
+    found = parse_manifest(given)
+    if isinstance(found, ImageIndex):
+        found.choose_entry(["linux/amd64"])
     else:
-        manifest.spdx_layer(found)
+        find_spdx_layer(found)
 
 
 TARGETS: dict[str, tuple[Callable[[bytes], None], tuple[bytes, ...], type[Exception]]] = {
-    "references": (read_reference, REFERENCES, Invalid),
+    "references": (read_reference, REFERENCES, InvalidInputError),
     "challenges": (read_challenge, CHALLENGES, ValueError),
-    "manifests": (read_manifest, DOCUMENTS, manifest.Unreadable),
+    "manifests": (read_manifest, DOCUMENTS, InvalidManifest),
 }
 
 

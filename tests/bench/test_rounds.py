@@ -11,19 +11,18 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select
 
-from renku_spawner.domain.expiry import Expiry
-from renku_spawner.domain.idle_rules import IdleRules
-from renku_spawner.domain.policy import Policy
-from renku_spawner.projects.hub import HubProjects
-from renku_spawner.services import rounds
-from renku_spawner.services.expiry import NOTED_EVERY, Expiring
-from renku_spawner.services.hearing import Hearing
-from renku_spawner.services.parts import Parts
-from renku_spawner.store import migrate
-from renku_spawner.store.database import Database
-from renku_spawner.store.tables import metadata
-from tests.store.made import environment, project, session, started
-from tests.store.test_speed import Asked
+from renku_spawner.context.activity_sources import ActivitySources
+from renku_spawner.context.app_context import AppContext
+from renku_spawner.domain.expiry import ExpiryRules
+from renku_spawner.domain.policy import HubPolicy, IdleRules
+from renku_spawner.integrations.project_source import HubProjectSource
+from renku_spawner.jobs.expiry import EXPIRY_HEARTBEAT_INTERVAL, ExpiryJob
+from renku_spawner.jobs.idle import run_idle_check
+from renku_spawner.persistence.database import Database
+from renku_spawner.persistence.migrate import prepare_schema
+from renku_spawner.persistence.tables import metadata
+from tests.persistence.made import environment, project, session, started
+from tests.persistence.test_speed import Asked
 
 RUNNING, STORED, ROUNDS = 5000, 100_000, 60
 WALL, STALL, SQL = 0.1, 0.02, 3  # bars of a usual round: seconds, seconds, statements
@@ -35,29 +34,29 @@ class Nobody:
 
     page = None
 
-    def used(self, instance: Any) -> datetime | None:
+    def get_last_activity(self, instance: Any) -> datetime | None:
         return None
 
-    async def processors(self) -> dict[tuple[str, str], float]:
+    async def load_processor_usage(self) -> dict[tuple[str, str], float]:
         return {}
 
-    async def pause(self, instance: Any) -> None:
+    async def pause_instance(self, instance: Any) -> None:
         raise AssertionError("nothing is due")
 
-    def knows(self, username: str) -> bool:
+    def has_user(self, username: str) -> bool:
         return True
 
-    async def well(self) -> bool:
+    async def is_healthy(self) -> bool:
         return True
 
-    async def delete(self, username: str, session_id: str) -> None:
+    async def delete_data(self, username: str, session_id: str) -> None:
         raise AssertionError("nothing is due")
 
 
 def seeded(folder: Path, now: datetime, running: int, stored: int) -> Database:
     """*running* instances, used within the last hour, of *stored* sessions; the others are paused, with data."""
     url = f"sqlite:///{folder}/bench.sqlite"
-    migrate.prepare(url, upgrade=True)
+    prepare_schema(url, upgrade=True)
     db = Database(url)
     with db.write() as tx:
         one = session(tx, project(tx), environment(tx), "one")
@@ -104,30 +103,30 @@ class Cost:
 class Hub:
     """One process of a hub with that much on record, by a clock of its own."""
 
-    parts: Parts
+    parts: AppContext
     asked: Asked
     clock: list[datetime]
-    expiring: Expiring
+    expiring: ExpiryJob
     seen: list[Cost] = field(default_factory=list)
 
     @classmethod
     def with_(cls, db: Database, start: datetime) -> "Hub":
-        policy = Policy(idle=IdleRules(pause=86_400), expiry=Expiry(days=DAYS))
+        policy = HubPolicy(idle=IdleRules(pause=86_400), expiry=ExpiryRules(days=DAYS))
         clock = [start]
-        parts = Parts(db=db, source=HubProjects(db), policy=policy, now=lambda: clock[0])
-        return cls(parts, Asked(db), clock, Expiring(parts, Nobody()))
+        parts = AppContext(db=db, source=HubProjectSource(db), policy=policy, now=lambda: clock[0])
+        return cls(parts, Asked(db), clock, ExpiryJob(parts, Nobody()))
 
     def restarts(self) -> None:
-        self.parts = replace(self.parts, hearing=Hearing())
-        self.expiring = Expiring(self.parts, Nobody())
+        self.parts = replace(self.parts, hearing=ActivitySources())
+        self.expiring = ExpiryJob(self.parts, Nobody())
 
     async def round(self) -> Cost:
         """As `rounds.forever` does one."""
         self.clock[0] += MINUTE
-        return await self.cost(lambda: asyncio.gather(self.expiring.once(), self.idle()))
+        return await self.cost(lambda: asyncio.gather(self.expiring.run_once(), self.idle()))
 
     async def idle(self) -> None:
-        await rounds.once(self.parts, self.clock[0], Nobody())
+        await run_idle_check(self.parts, self.clock[0], Nobody())
 
     async def cost(self, of: Callable[[], Awaitable[object]]) -> Cost:
         self.asked.statements.clear()
@@ -150,15 +149,15 @@ async def measured(folder: Path, running: int, stored: int, number: int) -> dict
     start = datetime.now(UTC)
     db = seeded(folder, start, running, stored)
     hub = Hub.with_(db, start)
-    found = {"expiry switched on": await hub.cost(hub.expiring.once)}
+    found = {"expiry switched on": await hub.cost(hub.expiring.run_once)}
     hub.restarts()
     found["first after a start"] = await hub.round()
     many = [await hub.round() for _ in range(number)]
-    noting = many[int(NOTED_EVERY / MINUTE) - 1 :: int(NOTED_EVERY / MINUTE)]
+    noting = many[int(EXPIRY_HEARTBEAT_INTERVAL / MINUTE) - 1 :: int(EXPIRY_HEARTBEAT_INTERVAL / MINUTE)]
     found["usual"] = worst([each for each in many if each not in noting])
     found["noting"] = worst(noting)
     hub.clock[0] += timedelta(days=DAYS - 3)
-    found["many warnings"] = await hub.cost(hub.expiring.once)
+    found["many warnings"] = await hub.cost(hub.expiring.run_once)
     db.dispose()
     return found
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from renku_spawner import image_settings
+from renku_spawner.config.images import JUPYTER_PYTHON_IMAGE_TAG
 from tests.cluster.own import kubeconfig
 from tests.fakes.kube import FakeCluster
 from tests.fakes.process_kubelet import ProcessKubelet
@@ -70,7 +70,7 @@ def run(root: Root, *command: str) -> str:
 def test_they_are_named_after_release_and_day_and_say_what_they_are(built: Built) -> None:
     assert built.names == [
         f"{built.place}/renku-hub:0.1.0",
-        f"{built.place}/jupyter-python:{image_settings.OWN_TAG}",
+        f"{built.place}/jupyter-python:{JUPYTER_PYTHON_IMAGE_TAG}",
     ]
     for root, user, port in ((built.hub, "1000:1000", "8081/tcp"), (built.environment, "1000:100", "8888/tcp")):
         labels = {

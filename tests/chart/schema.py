@@ -12,19 +12,20 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from renku_spawner import settings
-from renku_spawner.app import Renku
-from renku_spawner.domain import quantity, resources
-from renku_spawner.image_settings import PolicySetting
-from renku_spawner.volume_settings import VolumeSetting
+from renku_spawner.config.images import ImagePolicySetting
+from renku_spawner.config.parsing import EnvironmentSetting, ResourceClassSetting, SessionLimitsSetting
+from renku_spawner.config.renku import Renku
+from renku_spawner.config.storages import VolumeSetting
+from renku_spawner.domain.quantities import parse_quantity
+from renku_spawner.domain.resource_classes import MAX_GPU_COUNT, RESOURCE_RANGES
 from tests.chart.rendered import CHART
 
 FILE = CHART / "values.schema.json"
 MODELS: dict[str, type[BaseModel]] = {
-    "environments[]": settings.EnvironmentSetting,
-    "resourceClasses[]": settings.ClassSetting,
-    "limits": settings.LimitsSetting,
-    "images.policy": PolicySetting,
+    "environments[]": EnvironmentSetting,
+    "resourceClasses[]": ResourceClassSetting,
+    "limits": SessionLimitsSetting,
+    "images.policy": ImagePolicySetting,
     "storages.volumes[]": VolumeSetting,
 }
 _BOUNDS = ("minimum", "maximum", "minLength", "maxLength", "pattern")
@@ -39,14 +40,14 @@ def quantity_pattern(low: Decimal, high: Decimal) -> str:
     unusual = "nu" if low < 1 else "num"
     suffixes = [suffix for suffix in _SUFFIXES if suffix not in unusual or not suffix]
     whole = [_scaled(low, high, suffix) for suffix in suffixes]
-    below_one = [suffix for suffix in suffixes if low < quantity.parse(f"1{suffix}")]
+    below_one = [suffix for suffix in suffixes if low < parse_quantity(f"1{suffix}")]
     fraction = rf"0*\.[0-9]+({'|'.join(below_one)})"
     return rf"^({'|'.join(filter(None, whole))}|{fraction}|[0-9.]+([eE][+-]?[0-9]+|[{unusual}]))$"
 
 
 def _scaled(low: Decimal, high: Decimal, suffix: str) -> str:
     """Numbers of at least one with *suffix*, without an end of the pattern."""
-    factor = quantity.parse(f"1{suffix}")
+    factor = parse_quantity(f"1{suffix}")
     whole = _numbers(max(int(low / factor), 1), int(high / factor))
     return rf"0*({whole})(\.[0-9]*)?{suffix}" if whole else ""
 
@@ -87,11 +88,11 @@ def bounds_of_models() -> Iterator[tuple[str, dict[str, Any]]]:
             named = next((each for each in said.get("anyOf", ()) if each.get("type") != "null"), said)
             spelt = re.sub("_(.)", lambda part: part[1].upper(), key) if place == "limits" else key
             yield f"{place}.{spelt}", {bound: named[bound] for bound in _BOUNDS if bound in named}
-    for key, (low, high, _) in resources.RANGE.items():
+    for key, (low, high, _) in RESOURCE_RANGES.items():
         yield f"resourceClasses[].{key}", {"pattern": quantity_pattern(low, high)}
-    low, high, _ = resources.RANGE["disk"]
+    low, high, _ = RESOURCE_RANGES["disk"]
     yield "resourceClasses[].ephemeral_storage", {"pattern": f"^(0+[A-Za-z]{{0,2}})?$|{quantity_pattern(low, high)}"}
-    yield "resourceClasses[].gpu", {"minimum": 0, "maximum": resources.GPU_LIMIT}
+    yield "resourceClasses[].gpu", {"minimum": 0, "maximum": MAX_GPU_COUNT}
 
 
 def bounds_of_settings() -> Iterator[tuple[str, dict[str, Any]]]:

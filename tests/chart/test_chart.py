@@ -209,8 +209,8 @@ def test_the_notes_say_what_is_still_to_do() -> None:
     trying, production = (rendered(HELMS[0], name).notes() for name in ("trying-out", "production"))
     assert "of no registry" in trying
     assert "There is no ready-made environment" in trying
-    assert "Nobody may log in yet" in changed(HELMS[0], {"renku.gitlab.allowedGroups": []}, "production").notes()
-    for said in ("of no registry", "no ready-made environment", "Nobody may log in yet", "The database is a file"):
+    assert "No user can log in yet" in changed(HELMS[0], {"renku.gitlab.allowedGroups": []}, "production").notes()
+    for said in ("of no registry", "no ready-made environment", "No user can log in yet", "The database is a file"):
         assert said not in production
 
 
@@ -222,7 +222,7 @@ def test_the_values_of_the_documents_are_taken(helm: str, number: int, tmp_path:
     (tmp_path / "values.yaml").write_text(blocks[number])
     done = run(helm, "template", "renku", str(chart()), "-n", "renku", "-f", str(tmp_path / "values.yaml"))
     assert done.ok, done.err
-    for warning in ("Nobody may log in yet", "no ready-made environment", "of no registry"):
+    for warning in ("No user can log in yet", "no ready-made environment", "of no registry"):
         assert warning not in done.notes()
 
 

@@ -18,14 +18,21 @@ from jupyterhub.orm import Spawner as Row
 from pydantic import BaseModel
 from traitlets.config import Config
 
-from renku_spawner import install, settings
-from renku_spawner.app import Renku
-from renku_spawner.domain import quantity, resources
-from renku_spawner.gitlab_login import RenkuGitLabOAuthenticator
-from renku_spawner.hub import ADMIN_ROLE
-from renku_spawner.image_settings import PolicySetting, own_environments
-from renku_spawner.spawner import RenkuSpawner
-from renku_spawner.volume_settings import VolumeSetting
+from renku_spawner import install
+from renku_spawner.config.images import ImagePolicySetting, build_default_environments
+from renku_spawner.config.parsing import (
+    EnvironmentSetting,
+    ResourceClassSetting,
+    SessionLimitsSetting,
+    TolerationSetting,
+)
+from renku_spawner.config.renku import Renku
+from renku_spawner.config.storages import VolumeSetting
+from renku_spawner.domain.quantities import parse_quantity
+from renku_spawner.domain.resource_classes import RESOURCE_RANGES
+from renku_spawner.hub.gitlab_login import RenkuGitLabOAuthenticator
+from renku_spawner.hub.install import ADMIN_ROLE
+from renku_spawner.spawners.kubernetes.spawner import RenkuSpawner
 from tests.chart import schema as bounds
 from tests.chart.rendered import CHART, HELMS, SETS, changed, rendered
 from tests.fakes.spawning import Hub
@@ -43,9 +50,9 @@ ELSEWHERE = {
 }
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())["properties"]["renku"]["properties"]
 MODELS: dict[str, type[BaseModel]] = {
-    "environments": settings.EnvironmentSetting,
-    "resourceClasses": settings.ClassSetting,
-    "policy": PolicySetting,
+    "environments": EnvironmentSetting,
+    "resourceClasses": ResourceClassSetting,
+    "policy": ImagePolicySetting,
     "volumes": VolumeSetting,
 }
 ENVIRONMENT = {"key": "python", "name": "Python", "image": "quay.io/jupyter/scipy-notebook:2026-11-02"}
@@ -101,9 +108,9 @@ async def test_what_the_values_become_is_taken_without_a_warning(name, mounted, 
     c = mounted(name)
     hub, spawner = JupyterHub(config=c, log=logging.getLogger("hub")), a_spawner(c)
     renku = Renku(config=c, log=logging.getLogger("renku"))
-    renku.parts.db.dispose()
+    renku.context.db.dispose()
     assert {**c.RenkuSpawner} == {trait: getattr(spawner, trait) for trait in c.RenkuSpawner}
-    assert renku.parts.policy.images.open is (name == "trying-out")
+    assert renku.context.policy.images.allows_all is (name == "trying-out")
     assert hub.subdomain_host == ("https://hub.example.org" if name == "production" else "")
     assert hub.hub_connect_url == "http://hub.jupyter.svc:8081"
     assert warnings(caplog) == []
@@ -171,7 +178,7 @@ def test_the_charts_own_values_are_the_codes_defaults() -> None:
 def test_without_other_environments_the_prepuller_has_the_one_that_the_hub_then_offers() -> None:
     done = rendered(HELMS[0], "own-namespace")
     assert "environments" not in done.settings()["Renku"]
-    (ours,) = own_environments(done.settings()["Renku"]["image_registry"])
+    (ours,) = build_default_environments(done.settings()["Renku"]["image_registry"])
     pulled = done.one("DaemonSet", "try-prepuller")["spec"]["template"]["spec"]["initContainers"]
     assert [one["image"] for one in pulled if one["name"] == f"configured-{ours['key']}"] == [ours["image"]]
 
@@ -187,9 +194,9 @@ def test_the_schema_has_the_keys_of_the_setting_and_no_others(name: str) -> None
 
 def test_the_schema_has_the_keys_of_limits_and_tolerations() -> None:
     limits = {re.sub("[A-Z]", lambda big: f"_{big[0].lower()}", key) for key in SCHEMA["limits"]["properties"]}
-    assert limits == set(settings.LimitsSetting.model_fields)
+    assert limits == set(SessionLimitsSetting.model_fields)
     toleration = part("resourceClasses")["properties"]["tolerations"]["items"]
-    assert set(toleration["properties"]) == set(settings.TolerationSetting.model_fields)
+    assert set(toleration["properties"]) == set(TolerationSetting.model_fields)
 
 
 # Rules about two keys at once, and what patterns cannot say in every language: the hub alone knows them.
@@ -223,11 +230,11 @@ def refused(**change: Any) -> list[Any]:
 @given(
     number=st.one_of(st.integers(0, 10**18).map(str), st.decimals(0, 10**6, places=3).map(str), st.just(".5")),
     suffix=st.sampled_from(["", "n", "u", "m", "k", "M", "G", "T", "P", "Ki", "Mi", "Gi", "Ti", "Pi", "e3", "E-2"]),
-    key=st.sampled_from(sorted(resources.RANGE)),
+    key=st.sampled_from(sorted(RESOURCE_RANGES)),
 )
 def test_a_quantity_that_the_hub_takes_the_schema_takes(number: str, suffix: str, key: str) -> None:
-    low, high, _ = resources.RANGE[key]
-    if low <= quantity.parse(number + suffix) <= high:
+    low, high, _ = RESOURCE_RANGES[key]
+    if low <= parse_quantity(number + suffix) <= high:
         assert refused(**{key: number + suffix}) == []
 
 

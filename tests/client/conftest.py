@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from renku_spawner.client import Client, models
+from renku_spawner.client import Client
+from renku_spawner.web.schemas import ProjectBody, SessionBody
+from renku_spawner.web.sessions.schemas import SessionAnswer
 from tests.client.typed import Run, typed
 from tests.faults.own_hub import OwnHub, own_hub
 
@@ -48,15 +50,15 @@ def client(hub: OwnHub):
 def path(client: Client, request: pytest.FixtureRequest) -> Iterator[str]:
     """A project of its own for the test, with a session; nothing of it runs any more afterwards."""
     path = f"alice/{request.node.name.replace('_', '-')[5:35].strip('-').lower()}"
-    client.add_project(models.ProjectBody(path=path, title="Project"))
+    client.add_project(ProjectBody(path=path, title="Project"))
     environment = next(client.environments())
-    client.add_session(path, models.SessionBody(environment=environment.id, title="Explore"))
+    client.add_session(path, SessionBody(environment=environment.id, title="Explore"))
     yield path
     for each in client.mine():
         client.delete_data(each.session)
 
 
 @pytest.fixture
-def session(path: str, client: Client) -> models.SessionAnswer:
+def session(path: str, client: Client) -> SessionAnswer:
     """The only one of that project."""
     return next(client.sessions(path))

@@ -6,15 +6,18 @@ import sys
 import pytest
 from pydantic.json_schema import models_json_schema
 
-from renku_spawner.client import calls
-from renku_spawner.web import routes
-from renku_spawner.web.openapi import document
+from renku_spawner.client import endpoints
+from renku_spawner.client.endpoints import EmptyAnswer, HubEndpoint
+from renku_spawner.web.openapi import build_openapi_document
+from renku_spawner.web.routes import API_ROUTES
 
-DOCUMENT = document(routes.API)
+DOCUMENT = build_openapi_document(API_ROUTES)
 SCHEMAS = DOCUMENT["components"]["schemas"]
 METHODS = {"get", "post", "put", "patch", "delete"}
 OFFERED = {(path, method) for path, item in DOCUMENT["paths"].items() for method in item if method in METHODS}
-CLIENTS = {(call.path, call.method.lower()): name for name, call in vars(calls).items() if isinstance(call, calls.Call)}
+CLIENTS = {
+    (call.path, call.method.lower()): name for name, call in vars(endpoints).items() if isinstance(call, HubEndpoint)
+}
 
 # What the client leaves out, and why.
 OWN = "the same as /sessions/{session}/…, which needs no right in the project"
@@ -46,7 +49,7 @@ def test_every_call_of_the_api_is_in_the_client_or_left_out_for_a_reason():
 
 @pytest.mark.parametrize("name", CLIENTS.values())
 def test_a_call_takes_and_gives_what_the_document_says(name: str):
-    call = getattr(calls, name)
+    call = getattr(endpoints, name)
     operation = DOCUMENT["paths"][call.path][call.method.lower()]
     bodies = [body["content"]["application/json"]["schema"] for body in [operation.get("requestBody")] if body]
     assert [schema(body) for body in bodies] == ([of(call.body, "validation")[call.body.__name__]] if call.body else [])
@@ -57,7 +60,7 @@ def test_a_call_takes_and_gives_what_the_document_says(name: str):
         elif "$ref" in (said := content.get("application/json", {}).get("schema", {})):
             assert schema(said) == of(call.answer, "serialization")[call.answer.__name__]
         else:  # what may also go on for a while (202) ends without a body
-            assert call.answer is calls.Done or len(good) > 1
+            assert call.answer is EmptyAnswer or len(good) > 1
 
 
 def test_a_client_is_loaded_without_the_hub():

@@ -3,7 +3,7 @@
 import pytest
 
 from renku_spawner.client import Client, HubAway, NotUnderstood
-from renku_spawner.client.tail import fresh
+from renku_spawner.client.hub_client import find_new_log_lines
 from tests.fixtures.ports import free_port
 
 
@@ -33,7 +33,7 @@ def test_any_address_of_a_hub_will_do(url: str, api: str):
     "url", ["", "https://", "ftp://hub/", "https://me:pass@hub.example.org", "file:///etc", "https://[x"]
 )
 def test_what_is_no_address_is_refused(url: str):
-    with pytest.raises(NotUnderstood, match="no address of a hub"):
+    with pytest.raises(NotUnderstood, match="not a hub's address"):
         Client(url, "")
 
 
@@ -52,4 +52,4 @@ def test_what_is_no_address_is_refused(url: str):
     ],
 )
 def test_of_a_log_only_what_is_new_is_told(known: str, now: str, new: str):
-    assert "".join(fresh(known, now)) == new
+    assert "".join(find_new_log_lines(known, now)) == new

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from renku_spawner.cli_completion import script
+from renku_spawner.cli.completion import get_completion_script
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from renku_spawner.cli_completion import script
 def test_bash_completes_commands_and_options(typed: str, offered: set[str], tmp_path: Path) -> None:
     words = ["renku-spawner", *typed.split(" ")]
     asked = f"""
-source {script("bash")}
+source {get_completion_script("bash")}
 COMP_WORDS=({" ".join(f"'{word}'" for word in words)}); COMP_CWORD={len(words) - 1}
 COMP_LINE="{" ".join(words)}"; COMP_POINT=${{#COMP_LINE}}
 function=$(complete -p renku-spawner | sed -E 's/.*-F ([^ ]+).*/\\1/')

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from renku_spawner.client import Client, NotAllowed, NotFound, Refused, models
+from renku_spawner.client import Client, NotAllowed, NotFound, Refused
+from renku_spawner.web.schemas import ConfigurationBody, ProjectBody, SessionBody, SessionChangeBody
+from renku_spawner.web.sessions.schemas import SessionAnswer
 from tests.client.conftest import environ_of, logged_in, login_file
 from tests.client.typed import Run, typed, watched
 from tests.docs import blocks
@@ -21,13 +23,13 @@ from tests.spawner import ways
 
 def test_a_program_makes_a_project_and_a_session_starts_reads_pauses_and_deletes(hub: OwnHub, client: Client):
     assert client.whoami() == "alice"
-    project = client.add_project(models.ProjectBody(path="alice/climate", title="Climate"))
+    project = client.add_project(ProjectBody(path="alice/climate", title="Climate"))
     [entry] = client.projects("climate")
     assert (entry.id, entry.role) == (project.id, "owner")
     [environment] = client.environments()
-    new = models.SessionBody(environment=environment.id, title="Explore")
+    new = SessionBody(environment=environment.id, title="Explore")
     made = client.add_session("alice/climate", new)
-    change = models.SessionChangeBody(version=made.version, description="Ice")
+    change = SessionChangeBody(version=made.version, description="Ice")
     assert client.change_session(project.id, made.id, change).description == "Ice"
     assert client.start("alice/climate", made.id).status in ("launching", "running")
     *_, told = client.until_settled("alice/climate", made.id)
@@ -46,7 +48,7 @@ def test_a_program_makes_a_project_and_a_session_starts_reads_pauses_and_deletes
 
 
 def test_lists_go_on_from_page_to_page(hub: OwnHub, client: Client):
-    paths = [client.add_project(models.ProjectBody(path=f"alice/many-{n}", title="Many")).path for n in range(3)]
+    paths = [client.add_project(ProjectBody(path=f"alice/many-{n}", title="Many")).path for n in range(3)]
     client._wire.most = 2
     assert sorted(each.path for each in client.projects("many")) == paths
 
@@ -56,7 +58,7 @@ def test_errors_say_what_the_hub_says(hub: OwnHub, client: Client):
         client.project("alice/nothing")
     assert (missing.value.status, missing.value.code) == (404, "not_found")
     with pytest.raises(Refused) as wrong:
-        client.add_project(models.ProjectBody(path="bob/climate", title=""))
+        client.add_project(ProjectBody(path="bob/climate", title=""))
     assert wrong.value.fields.keys() & {"path", "title"}
     with pytest.raises(NotFound):
         list(client.all_instances())
@@ -74,7 +76,7 @@ def test_a_token_that_is_unknown_is_neither_accepted_nor_shown(hub: OwnHub):
 
 
 def test_a_session_is_started_by_its_name_shown_paused_and_deleted(
-    hub: OwnHub, run: Run, path: str, session: models.SessionAnswer, client: Client, tmp_path: Path
+    hub: OwnHub, run: Run, path: str, session: SessionAnswer, client: Client, tmp_path: Path
 ):
     started = run("start", f"{path}:explore")
     instance = client.session(path, session.id).instance
@@ -94,7 +96,7 @@ def test_a_session_is_started_by_its_name_shown_paused_and_deleted(
     assert run("pause", session.id).out in ("Explore: stopping\n", "Explore: paused\n")
     [*_] = client.until_settled(session.project, session.id)
     assert run("open", "Explore").code == 4
-    assert run("pause", "--all").err == "Nothing of yours runs.\n"
+    assert run("pause", "--all").err == "You have no running sessions.\n"
     assert run("restore", "Explore").out == "Explore: paused\n"
     asked = run("delete-data", session.id)
     assert (asked.code, "--yes" in asked.err) == (2, True)
@@ -130,19 +132,19 @@ def downloaded(run: Run, folder: Path) -> None:
 
 def test_a_start_that_fails_says_why_and_what_it_printed(run: Run, path: str, client: Client):
     [session] = client.sessions(path)
-    change = models.ConfigurationBody(variables={"TINY_EXIT": "3"})
-    client.change_session(path, session.id, models.SessionChangeBody(version=session.version, configuration=change))
+    change = ConfigurationBody(variables={"TINY_EXIT": "3"})
+    client.change_session(path, session.id, SessionChangeBody(version=session.version, configuration=change))
     done = run("start", path, terminal=True)
     assert (done.code, done.out) == (6, "")
-    assert done.err.splitlines()[-1].endswith(f"What it printed: renku-spawner logs {session.id}")
+    assert done.err.splitlines()[-1].endswith(f"See its log: renku-spawner logs {session.id}")
     client.delete_data(session.id)
 
 
 def test_ctrl_c_ends_the_waiting_and_not_the_start(
-    hub: OwnHub, run: Run, path: str, session: models.SessionAnswer, client: Client, tmp_path: Path
+    hub: OwnHub, run: Run, path: str, session: SessionAnswer, client: Client, tmp_path: Path
 ):
-    change = models.ConfigurationBody(variables={"TINY_WAIT": "1"})
-    client.change_session(path, session.id, models.SessionChangeBody(version=session.version, configuration=change))
+    change = ConfigurationBody(variables={"TINY_WAIT": "1"})
+    client.change_session(path, session.id, SessionChangeBody(version=session.version, configuration=change))
     with watched("start", path, environ=environ_of(tmp_path)) as start:
         start.until(rb"\r\x1b\[KExplore: ")
         start.until(rb", [1-9][0-9]* s")  # the seconds go on by themselves
@@ -158,10 +160,10 @@ def test_ctrl_c_ends_the_waiting_and_not_the_start(
 
 def test_what_several_fit_is_listed_and_nothing_is_done(run: Run, path: str, client: Client):
     environment = next(client.environments())
-    client.add_session(path, models.SessionBody(environment=environment.id, title="Expand"))
+    client.add_session(path, SessionBody(environment=environment.id, title="Expand"))
     done = run("start", f"{path}:Exp")
     assert (done.code, done.out) == (2, "")
-    assert "may be any of several sessions. There are: Explore (" in done.err
+    assert "fits several sessions. Available: Explore (" in done.err
     assert run("start", f"{path}:Nothing").code == 3
     assert run("start", "a2a2a2a2a2a2").code == 3
     assert run("start", "Explore").code == 2

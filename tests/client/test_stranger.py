@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from renku_spawner.cli_show import log_line, safe, table
-from renku_spawner.client import Busy, Client, ClientError, HubAway, NotUnderstood, Refused, models
+from renku_spawner.cli.output import escape_for_terminal, format_log_line, print_table
+from renku_spawner.client import Busy, Client, ClientError, HubAway, NotUnderstood, Refused
+from renku_spawner.web.instances.schemas import InstanceAnswer, InstanceList, MyInstanceAnswer
+from renku_spawner.web.sessions.schemas import ProjectList, ResourceClassList
 from tests.client.stranger import Stranger, stranger
 from tests.client.typed import Done, Terminal, typed
 
@@ -35,11 +37,9 @@ def run(server: Stranger, folder: Path, *arguments: str, **more: Any) -> Done:
 
 
 def mine(title: str) -> dict[str, Any]:
-    instance = models.InstanceAnswer(status="failed", message=HOSTILE)
-    one = models.MyInstanceAnswer(
-        session="a2a2a2a2a2a2", title=title, project=None, project_path=None, instance=instance
-    )
-    return models.InstanceList(items=[one]).model_dump(mode="json")
+    instance = InstanceAnswer(status="failed", message=HOSTILE)
+    one = MyInstanceAnswer(session="a2a2a2a2a2a2", title=title, project=None, project_path=None, instance=instance)
+    return InstanceList(items=[one]).model_dump(mode="json")
 
 
 def harmless(text: str) -> bool:
@@ -79,12 +79,12 @@ def test_an_error_of_the_hub_does_nothing_to_a_terminal_either(server: Stranger,
     ],
 )
 def test_what_a_session_prints_does_nothing_to_a_terminal_and_is_whole_in_a_pipe(line: str, shown: str):
-    assert log_line(line, Terminal()) == shown
-    assert log_line(line, io.StringIO()) == line
+    assert format_log_line(line, Terminal()) == shown
+    assert format_log_line(line, io.StringIO()) == line
 
 
 def test_columns_stand_below_each_other_whatever_is_in_them(capsys: pytest.CaptureFixture[str]):
-    table([{"a": "你好", "b": "x", "c": ""}, {"a": "e\u0301", "b": "y", "c": None}])
+    print_table([{"a": "你好", "b": "x", "c": ""}, {"a": "e\u0301", "b": "y", "c": None}])
     assert capsys.readouterr().out == "A     B\n你好  x\ne\u0301     y\n"
 
 
@@ -97,7 +97,7 @@ def test_no_colours_where_nobody_wants_them(server: Stranger, tmp_path: Path):
 
 
 def test_a_call_is_made_again_when_the_hub_says_when(server: Stranger, client: Client):
-    good = models.ResourceClassList(items=[]).model_dump(mode="json")
+    good = ResourceClassList(items=[]).model_dump(mode="json")
     server.answers = [(503, {"Retry-After": "0"}, BUSY), (429, {"Retry-After": "0"}, BUSY), (200, {}, good)]
     assert client.resource_classes() == []
     assert len(server.asked) == 3
@@ -124,10 +124,10 @@ def test_the_token_goes_nowhere_but_to_the_address_it_was_given_for(
     with stranger() as other:
         other.answers = [(200, {}, {})]
         server.answers = [(302, {"Location": f"{other.url}/hub/api/renku/projects"}, b"")]
-        with pytest.raises(NotUnderstood, match=rf"leads on to {re.escape(other.url)}"):
+        with pytest.raises(NotUnderstood, match=rf"redirects to {re.escape(other.url)}"):
             list(client.projects())
-        page = models.ProjectList(items=[], next=f"{other.url}/hub/api/renku/projects?after=x").model_dump(mode="json")
-        last = models.ProjectList(items=[]).model_dump(mode="json")
+        page = ProjectList(items=[], next=f"{other.url}/hub/api/renku/projects?after=x").model_dump(mode="json")
+        last = ProjectList(items=[]).model_dump(mode="json")
         server.answers = [(200, {}, page), (200, {}, last)]
         assert list(client.projects()) == []
         assert other.asked == []
@@ -138,7 +138,7 @@ def test_a_netrc_does_not_take_the_tokens_place(server: Stranger, monkeypatch: p
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password other\n")
     (tmp_path / ".netrc").chmod(0o600)
     monkeypatch.setenv("HOME", str(tmp_path))
-    server.answers = [(200, {}, models.ResourceClassList(items=[]).model_dump(mode="json"))]
+    server.answers = [(200, {}, ResourceClassList(items=[]).model_dump(mode="json"))]
     Client(server.url, "s3cret").resource_classes()
     assert server.asked[0][2] == "token s3cret"
 
@@ -220,5 +220,5 @@ def test_orphans_that_can_go_are_removed_by_kind_and_two_hundred_at_once(server:
 
 
 def test_what_is_written_out_can_be_read_back():
-    assert safe("a\x00\x1b\u2028\u202e\U000e0001b") == "a\\x00\\x1b\\u2028\\u202e\\U000e0001b"
-    assert safe("👩\u200d💻 é") == "👩\u200d💻 é"
+    assert escape_for_terminal("a\x00\x1b\u2028\u202e\U000e0001b") == "a\\x00\\x1b\\u2028\\u202e\\U000e0001b"
+    assert escape_for_terminal("👩\u200d💻 é") == "👩\u200d💻 é"

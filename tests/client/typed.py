@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from renku_spawner.cli import main
+from renku_spawner.cli.main import main
 from tests.fixtures.fair import Stopwatch
 
 _ABSENT = ("JUPYTERHUB_API_TOKEN", "JUPYTERHUB_API_URL", "JUPYTERHUB_SERVICE_PREFIX", "DISPLAY", "WAYLAND_DISPLAY")

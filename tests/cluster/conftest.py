@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from kubespawner import KubeSpawner
 
-from renku_spawner import pod_contents, pod_download
-from renku_spawner.spawner import RenkuSpawner
+from renku_spawner.spawners.kubernetes.pvc_download import list_download_tasks
+from renku_spawner.spawners.kubernetes.pvc_inspection import list_inspection_tasks
+from renku_spawner.spawners.kubernetes.spawner import RenkuSpawner
 from tests.fakes.kube import FakeCluster
 from tests.fakes.process_kubelet import ProcessKubelet
 from tests.fakes.spawning import forget_reflectors, use
@@ -96,7 +97,7 @@ async def on_cluster(
         for it in made:
             await stop_sessions(it.hub)
             await asyncio.gather(*endings(it.hub))
-        looks = [*pod_contents.under_way(), *pod_download.under_way()]
+        looks = [*list_inspection_tasks(), *list_download_tasks()]
         for look in looks:
             look.cancel()
         await asyncio.gather(*looks, return_exceptions=True)

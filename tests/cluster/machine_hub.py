@@ -21,8 +21,8 @@ from kubespawner import KubeSpawner
 from traitlets.config import Config
 
 from renku_spawner import install
-from renku_spawner.app import Renku
-from renku_spawner.spawner import RenkuSpawner
+from renku_spawner.config.renku import Renku
+from renku_spawner.spawners.kubernetes.spawner import RenkuSpawner
 from tests.cluster.machine_cluster import HERE
 from tests.fakes.kube import FakeCluster
 
@@ -126,7 +126,7 @@ class Hub:
         self.app = App.instance(config=self.configuration())
         await self.app.initialize([])
         await self.app.start()
-        for engine in (self.app.db.get_bind(), Renku.instance().parts.db.engine):
+        for engine in (self.app.db.get_bind(), Renku.instance().context.db.engine):
             sqlalchemy.event.listen(engine, "before_cursor_execute", self.refuse_dead(self.name))
 
     def refuse_dead(self, name: str) -> Any:
@@ -195,7 +195,7 @@ class Hub:
         self.cluster.break_connections()
         app.db.close()
         app.db.get_bind().dispose()
-        Renku.instance().parts.db.dispose()
+        Renku.instance().context.db.dispose()
         Renku.clear_instance()
         App.clear_instance()
 

@@ -61,7 +61,7 @@ def still_deleting(before: Outcomes) -> Outcomes:
 
 
 def in_some_order(effects: Iterable[Effect], before: Outcomes) -> Outcomes:
-    """Requests that met: the result is that of one order or another (R31)."""
+    """Requests that met: the result is that of one order or another."""
     found: frozenset[str] = frozenset()
     for order in permutations(effects):
         after = before

@@ -70,7 +70,7 @@ async def start(world: World, key: Key) -> None:
 
 
 async def no_start(world: World, key: Key) -> set[int]:
-    """The answers that whoever may not start gets (I5)."""
+    """The answers that whoever may not start gets."""
     known = world.known(key[1])
     if key[0] not in world.members or known.deleted:
         return {404}
@@ -104,14 +104,14 @@ async def resume(world: World, key: Key) -> None:
 
 
 async def end(world: World, key: Key, what: str) -> None:
-    """Always allowed, to whoever has something to pause or delete, members or not (I5)."""
+    """Always allowed, to whoever has something to pause or delete, members or not."""
     before = world.record(key)
     answer = await world.act(key[0], key[1], what)
     if before is None:
         assert answer.status == 404, answer
     elif what == "pause":
         assert answer.status == 202, answer
-        expect(world, key, model.paused if before.active else model.ended)
+        expect(world, key, model.paused if before.is_active else model.ended)
     else:
         assert answer.status in (202, 204, 503) or (answer.status, answer.code) == (409, "stopping"), answer
         expect(world, key, model.deleted if answer.status == 204 else model.still_deleting)
@@ -253,7 +253,7 @@ def may_be_refused(world: World, key: Key) -> None:
 
 
 async def look(world: World, key: Key) -> None:
-    """Somebody looks at a session, and a stranger at the same (I10)."""
+    """Somebody looks at a session, and a stranger at the same."""
     who, session = key
     hidden = [
         f"api/renku/projects/{world.project}", f"api/renku/projects/{world.project}/sessions/{session}",
@@ -280,7 +280,7 @@ async def look(world: World, key: Key) -> None:
 
 
 async def finish(world: World) -> None:
-    """Whoever has something left deletes it; then nothing is left of anything (I1-I3, I5, I6, I8)."""
+    """Whoever has something left deletes it; then nothing is left of anything."""
     await world.quiet()
     for key in world.pairs():
         if world.record(key) is not None:

@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 
-from renku_spawner.app import Renku
-from renku_spawner.domain.instance import Instance
-from renku_spawner.web import stops
+from renku_spawner.config.renku import Renku
+from renku_spawner.domain.instances import Instance
+from renku_spawner.hub.adapter import deletion_tasks
 from tests.cluster import machine_model as model
 from tests.cluster.machine_clock import within
 from tests.cluster.machine_cluster import Cluster, runs
@@ -26,13 +26,23 @@ from tests.fixtures.renku import xsrf
 PEOPLE = ("alice", "bob", "carol", "mallory")  # an owner, an editor, a viewer and a stranger
 ROLES = {"alice": "owner", "bob": "editor", "carol": "viewer"}
 QUIET = 60.0  # seconds in which all that was begun comes to its end
-ANSWERED = 3.0  # seconds (I9)
+ANSWERED = 3.0  # seconds
 NEVER = 120.0  # seconds, so that a request that hangs ends the test
-BLIND = 10.0  # seconds after the cluster is back, or after another trouble with it, until all is right (R5)
+BLIND = 10.0  # seconds after the cluster is back, or after another trouble with it, until all is right
 CANARY = "canary-4711-in-a-variable"
 RESTING = {  # what a hub with a watch and no session does
-    "Stream.run", "go_on", "_go_round", "forever", "Pulse.forever", "shared_client.<locals>.close_client_task",
-}  # fmt: skip
+    "ObjectReflector.run",
+    "run_startup_jobs",
+    "_run_activity_jobs",
+    "run_access_check_job",
+    "run_start_queue_job",
+    "run_idle_and_expiry_job",
+    "run_housekeeping_job",
+    "run_prepull_job",
+    "_run_route_check_job",
+    "DatabaseHealth.run_check_job",
+    "shared_client.<locals>.close_client_task",
+}
 PASSING = {"HTTP1ServerConnection._server_request_loop", "Handler.prepare"}
 
 
@@ -157,7 +167,7 @@ class World:
     # ---- what people do --------------------------------------------------------------------------------
 
     async def ask(self, who: str, method: str, path: str, **more: Any) -> Answer:
-        """Ask the hub; every answer is in time (I9) and has no secret in it (I6)."""
+        """Ask the hub; every answer is in time and has no secret in it."""
         clock = asyncio.get_running_loop()
         began, life = clock.time(), self.hub.name
         try:
@@ -186,7 +196,7 @@ class World:
         return await self.ask(who, "POST", f"{path}/{what}")
 
     async def delete(self, key: Key, path: str) -> Answer:
-        """Only a deletion that is confirmed takes a claim with it, and only one that is there by then (I3)."""
+        """Only a deletion that is confirmed takes a claim with it, and only one that is there by then."""
         self.deleting[key] += 1
         names = {claim["metadata"]["name"] for claim in self.cluster.claims() if owner(claim) == key}
         self.may_go |= names
@@ -211,7 +221,7 @@ class World:
     def record(self, key: Key) -> Instance | None:
         """What the hub has stored."""
         assert self.hub.app is not None
-        with Renku.instance().parts.db.read() as tx:
+        with Renku.instance().context.db.read() as tx:
             return tx.instances.get(key[1], key[0])
 
     def shown(self, key: Key) -> str:
@@ -230,12 +240,12 @@ class World:
 
     def active(self, key: Key) -> bool:
         record = self.record(key)
-        return (record is not None and record.active) or bool(self.of(key) & {"running", "launching"})
+        return (record is not None and record.is_active) or bool(self.of(key) & {"running", "launching"})
 
     def starts(self, key: Key) -> model.Effect:
         """What becomes of it when a start of it is accepted now."""
         coming, record = frozenset(self.comes_to(key)), self.record(key)
-        if record is not None and record.active:  # it goes on as it was about to
+        if record is not None and record.is_active:  # it goes on as it was about to
             return lambda before: before | coming
         return model.started(coming)
 
@@ -262,7 +272,7 @@ class World:
         return self.away or asyncio.get_running_loop().time() - self.blinked < BLIND
 
     def hub_goes(self) -> None:
-        """A start that is under way goes on with the next hub, or is cleaned away (R1)."""
+        """A start that is under way goes on with the next hub, or is cleaned away."""
         self.blinks()
         for key in self.pairs():
             if self.shown(key) == "launching":
@@ -323,7 +333,7 @@ class World:
         return found
 
     def strange(self, shown: dict[Key, str]) -> list[str]:
-        """What is not as it should be when all is quiet (I1-I4)."""
+        """What is not as it should be when all is quiet."""
         found = [f"{key} is {said}, not {set(self.of(key))}" for key, said in shown.items() if said not in self.of(key)]
         pods = Counter(owner(pod) for pod in self.cluster.pods())
         for pod in self.cluster.pods():
@@ -338,7 +348,7 @@ class World:
         found += (
             [f"{secrets} secrets for {len(self.cluster.pods())} pods"] if secrets != len(self.cluster.pods()) else []
         )
-        found += [f"{key} is still being deleted" for key in stops.deletions]
+        found += [f"{key} is still being deleted" for key in deletion_tasks]
         return found + self.wrong_claims(shown) + self.wrong_routes(shown)
 
     def wrong_pod(self, pod: dict[str, Any], said: str) -> list[str]:
@@ -383,13 +393,13 @@ class World:
     # ---- at the end --------------------------------------------------------------------------------------
 
     def assert_idle(self) -> None:
-        """I8: nothing goes on in a hub without sessions but what goes on for ever."""
+        """Nothing goes on in a hub without sessions but what goes on for ever."""
         busy = {name for name in self.hub.doing() if name not in RESTING | PASSING}
         assert not busy, self.hub.doing()
-        assert self.hub.doing()["Stream.run"] <= 2, self.hub.doing()
+        assert self.hub.doing()["ObjectReflector.run"] <= 2, self.hub.doing()
 
     def assert_no_secret(self) -> None:
-        """I6: neither in the database, whatever the column, nor in a log."""
+        """Neither in the database, whatever the column, nor in a log."""
         stored = b"".join(file.read_bytes() for file in self.folder.glob("hub.sqlite*"))
         logged = "\n".join(self.lines)
         for secret in self.secrets:

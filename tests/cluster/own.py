@@ -21,7 +21,7 @@ from tests.fixtures.renku import TINY
 
 Object = dict[str, Any]
 CONFIG = """
-from renku_spawner.spawner import RenkuSpawner
+from renku_spawner import RenkuSpawner
 
 c.JupyterHub.spawner_class = RenkuSpawner
 c.RenkuSpawner.namespace = "sessions"

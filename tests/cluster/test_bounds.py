@@ -1,4 +1,4 @@
-"""Names that never meet, and memory that never grows, however many there are (R37, R41)."""
+"""Names that never meet, and memory that never grows, however many there are."""
 
 import asyncio
 import importlib
@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 import renku_spawner
-from renku_spawner.domain.names import new_id
-from renku_spawner.kube import watch
-from renku_spawner.spawner import RenkuSpawner
+from renku_spawner.domain.ids import create_id
+from renku_spawner.spawners.kubernetes.spawner import RenkuSpawner
+from renku_spawner.spawners.kubernetes.watch import MAX_EVENTS_PER_POD, MAX_UNKNOWN_PODS, PodInformer
 from tests.fakes.kube import FakeCluster
 from tests.fakes.spawning import spawner, use
 
@@ -34,12 +34,12 @@ def names(count: int) -> Iterator[str]:
 
 
 async def test_no_two_pods_share_a_name_whoever_and_whatever_they_are_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    """R37: no two of 20,000 names are the same, which are 200 million pairs, and the id of the session is in each
+    """No two of 20,000 names are the same, which are 200 million pairs, and the id of the session is in each
     at the end, but for a hash: pods of other sessions cannot meet at all."""
     async with FakeCluster() as cluster:
         use(cluster, monkeypatch)
         it = spawner(kind=RenkuSpawner, pod_name_template="jupyter-{user_server}")
-        people, sessions = sorted(set(names(3000)))[:2000], [new_id() for _ in range(500)]
+        people, sessions = sorted(set(names(3000)))[:2000], [create_id() for _ in range(500)]
 
         def name(person: str, session: str) -> str:
             it.user.name, it.user.escaped_name, it.orm_spawner.name = person, person, session
@@ -53,9 +53,9 @@ async def test_no_two_pods_share_a_name_whoever_and_whatever_they_are_of(monkeyp
         assert len(made) == 10 * len(people) > 10_000
         for session in sessions:
             name(random.choice(people), session)
-        secret = f"{name(people[0], sessions[0])}-{new_id()}"
+        secret = f"{name(people[0], sessions[0])}-{create_id()}"
         assert len(secret) <= 63
-        assert LABEL.fullmatch(f"work-{new_id()}")
+        assert LABEL.fullmatch(f"work-{create_id()}")
 
 
 class Nobody:
@@ -70,7 +70,7 @@ class Nobody:
 POD = {"metadata": {"name": "", "namespace": "sessions", "uid": "u"}, "spec": {}, "status": {}}
 
 
-def live(it: watch.Watch, number: int) -> None:
+def live(it: PodInformer, number: int) -> None:
     """Something happens to a pod, which goes; most are not ours."""
     name = f"pod-{number}"
     about = {"namespace": "sessions", "name": name, "uid": str(number)}
@@ -81,7 +81,7 @@ def live(it: watch.Watch, number: int) -> None:
         it._apply_pod("DELETED", pod)
 
 
-def grown(it: watch.Watch, numbers: range) -> int:
+def grown(it: PodInformer, numbers: range) -> int:
     """Bytes more after the lives of so many pods."""
     tracemalloc.start()
     for number in numbers:
@@ -92,22 +92,20 @@ def grown(it: watch.Watch, numbers: range) -> int:
 
 
 async def test_what_happens_to_a_million_pods_is_forgotten_again() -> None:
-    """R41."""
-    it = watch.Watch(Nobody(), namespace="sessions", labels="component=it", log=logging.getLogger("it"))
+    it = PodInformer(Nobody(), namespace="sessions", labels="component=it", log=logging.getLogger("it"))
     grown(it, range(1000))
     assert grown(it, range(1000, 20_000)) < 1_000_000, "bytes"
     for number in range(20_000, MILLION):
         live(it, number)
     assert it.pods == {}
-    assert len(it._events) <= len(it._strangers) <= watch.STRANGERS_KEPT
+    assert len(it._events) <= len(it._strangers) <= MAX_UNKNOWN_PODS
     for _ in range(1000):
         live(it, 7)
-    assert len(it.events_of("sessions/pod-7")) <= watch.EVENTS_KEPT
+    assert len(it.list_pod_events("sessions/pod-7")) <= MAX_EVENTS_PER_POD
     await it.stop()
 
 
 def test_every_cache_of_the_package_has_a_bound() -> None:
-    """R41."""
     for found in pkgutil.walk_packages(renku_spawner.__path__, "renku_spawner."):
         if "migrations" in found.name or found.name.endswith("__main__"):
             continue

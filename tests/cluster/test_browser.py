@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 import pytest
 from playwright.async_api import Browser, Page
 
-from renku_spawner.domain.repository import NewRepository
+from renku_spawner.domain.projects import NewRepository
 from tests.browser import lab
 from tests.browser.test_main_job import became, card
 from tests.cluster.conftest import OnCluster

@@ -9,8 +9,13 @@ from typing import Any
 import pytest
 from kubernetes_asyncio.client import V1Container, V1ObjectMeta, V1Pod, V1PodSpec
 
-from renku_spawner.kube.calls import PATIENCE, TIMEOUT, Calls, Denied
-from renku_spawner.kube.pace import Pace
+from renku_spawner.spawners.kubernetes.api import (
+    API_REQUEST_TIMEOUT_SECONDS,
+    API_RETRY_TIMEOUT_SECONDS,
+    KubernetesAPI,
+    KubernetesAPIError,
+    KubernetesRateLimiter,
+)
 from tests.cluster.watching import api, versions
 from tests.fakes.kube import FakeCluster
 from tests.fixtures.clock import Clock
@@ -19,9 +24,9 @@ RUN = {"renku.io/launch": "run-1", "renku.io/session": "s1"}
 
 
 @asynccontextmanager
-async def asking(cluster: FakeCluster) -> AsyncIterator[Calls]:
+async def asking(cluster: FakeCluster) -> AsyncIterator[KubernetesAPI]:
     async with api(cluster) as asked:
-        yield Calls(asked, "sessions")
+        yield KubernetesAPI(asked, "sessions")
 
 
 def pod(name: str = "it", **labels: str) -> V1Pod:
@@ -40,7 +45,7 @@ def creates(request: Any) -> bool:
     return (request.verb, request.resource) == ("create", "pods")
 
 
-async def made(clock: Clock, calls: Calls, within: float, what: V1Pod | None = None) -> tuple[Any, float]:
+async def made(clock: Clock, calls: KubernetesAPI, within: float, what: V1Pod | None = None) -> tuple[Any, float]:
     """The pod or the refusal, and the seconds that it took."""
     task = asyncio.ensure_future(calls.create_pod(what or pod(), image="it"))
     took = await clock.until(task.done, within=within)
@@ -64,7 +69,7 @@ def note_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 async def test_the_server_is_given_the_time_that_it_asks_for(
     clock: Clock, monkeypatch: pytest.MonkeyPatch, times: int, least: float, most: float
 ) -> None:
-    """V2, R6: the waits count, not the time that this machine needs for its own work."""
+    """The waits count, not the time that this machine needs for its own work."""
     async with FakeCluster() as cluster, asking(cluster) as calls:
         waits = note_waits(monkeypatch)
         cluster.fault(creates, status=429, headers={"Retry-After": "7"}, times=times)
@@ -79,7 +84,6 @@ async def test_the_server_is_given_the_time_that_it_asks_for(
 async def test_two_that_were_told_to_wait_equally_long_do_not_come_back_together(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R6, R42."""
     async with FakeCluster() as cluster, asking(cluster) as calls:
         waits = note_waits(monkeypatch)
         cluster.fault(creates, status=429, headers={"Retry-After": "12"}, times=10)
@@ -92,45 +96,43 @@ async def test_two_that_were_told_to_wait_equally_long_do_not_come_back_together
 
 @pytest.mark.parametrize("wait", ["5", "86400", "soon", "-3"])
 async def test_a_server_that_stays_busy_ends_the_call_when_its_time_is_over(clock: Clock, wait: str) -> None:
-    """R6, R5."""
     async with FakeCluster() as cluster, asking(cluster) as calls:
         cluster.fault(creates, status=429, headers={"Retry-After": wait}, times=None)
-        found, took = await made(clock, calls, within=PATIENCE + TIMEOUT)
-        assert isinstance(found, Denied)
+        found, took = await made(clock, calls, within=API_RETRY_TIMEOUT_SECONDS + API_REQUEST_TIMEOUT_SECONDS)
+        assert isinstance(found, KubernetesAPIError)
         assert found.refusal.code == "cluster_unavailable"
-        assert took <= PATIENCE + 4
+        assert took <= API_RETRY_TIMEOUT_SECONDS + 4
 
 
-@pytest.mark.parametrize("seconds", [TIMEOUT + 2, 3600])
+@pytest.mark.parametrize("seconds", [API_REQUEST_TIMEOUT_SECONDS + 2, 3600])
 async def test_what_was_made_although_nobody_heard_of_it_is_taken_for_what_it_is(clock: Clock, seconds: float) -> None:
-    """R8."""
     async with FakeCluster() as cluster, asking(cluster) as calls:
         cluster.fault(creates, delay_after=seconds)
-        found, took = await made(clock, calls, within=TIMEOUT + 10)
+        found, took = await made(clock, calls, within=API_REQUEST_TIMEOUT_SECONDS + 10)
         (there,) = cluster.objects("pods", "sessions")
         assert found["metadata"]["uid"] == there["metadata"]["uid"]
-        assert took > TIMEOUT - 1
+        assert took > API_REQUEST_TIMEOUT_SECONDS - 1
 
 
 @pytest.mark.parametrize("labels", [{"renku.io/launch": "another"}, {"renku.io/hub": "two"}])
 async def test_a_pod_of_that_name_that_this_run_did_not_make_is_never_taken(
     clock: Clock, labels: dict[str, str]
 ) -> None:
-    """R8, R2: a run before, or another hub."""
+    """A run before, or another hub."""
     async with FakeCluster() as cluster, asking(cluster) as calls:
         await made(clock, calls, 10, pod(**labels))
         found, _ = await made(clock, calls, within=10)
-        assert isinstance(found, Denied)
+        assert isinstance(found, KubernetesAPIError)
         assert found.refusal.code == "in_the_way"
         assert len(cluster.objects("pods", "sessions")) == 1
 
 
-async def asks(pace: Pace, count: int) -> list[float]:
+async def asks(pace: KubernetesRateLimiter, count: int) -> list[float]:
     """When so many who ask at once get their turns."""
     turns: list[float] = []
 
     async def ask() -> None:
-        await pace.turn()
+        await pace.acquire()
         turns.append(asyncio.get_running_loop().time())
 
     await asyncio.gather(*(ask() for _ in range(count)))
@@ -139,8 +141,7 @@ async def asks(pace: Pace, count: int) -> list[float]:
 
 @pytest.mark.parametrize("rate", [20, 100])
 async def test_in_no_second_are_there_more_calls_than_allowed(rate: int) -> None:
-    """R42."""
-    turns = await asks(Pace(rate), 3 * rate)
+    turns = await asks(KubernetesRateLimiter(rate), 3 * rate)
     most = max(sum(first <= turn < first + 1 for turn in turns) for first in turns)
     assert rate // 2 < most <= rate
     gaps = {round(later - earlier, 2) for earlier, later in pairwise(turns)}
@@ -148,6 +149,5 @@ async def test_in_no_second_are_there_more_calls_than_allowed(rate: int) -> None
 
 
 async def test_a_few_calls_are_made_at_once() -> None:
-    """R42."""
-    turns = await asks(Pace(40), 5)
+    turns = await asks(KubernetesRateLimiter(40), 5)
     assert turns[-1] - turns[0] < 0.1

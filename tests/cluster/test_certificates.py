@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from kubernetes_asyncio.client import ApiClient, CoreV1Api
 
-from renku_spawner import neighbours
-from renku_spawner.kube.refusal import explain_tls_failure
-from renku_spawner.kube.watch import Watch
-from renku_spawner.services.parts import HubHealth, utcnow
-from renku_spawner.spawner import RenkuSpawner
+from renku_spawner.context.app_context import HubHealth, utcnow
+from renku_spawner.jobs import dependency_health
+from renku_spawner.jobs.dependency_health import watch_cluster_certificate
+from renku_spawner.spawners.kubernetes.errors import explain_tls_failure
+from renku_spawner.spawners.kubernetes.spawner import RenkuSpawner
+from renku_spawner.spawners.kubernetes.watch import PodInformer
 from tests.fakes.kube import FakeCluster
 from tests.fakes.spawning import forget_reflectors, use
 from tests.fixtures.network import Authority
@@ -66,7 +67,7 @@ async def test_the_start_the_health_and_the_operators_page_say_it(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(neighbours, "_CERTIFICATE_RECHECK_SECONDS", 0.2)
+    monkeypatch.setattr(dependency_health, "_CERTIFICATE_CHECK_INTERVAL_SECONDS", 0.2)
     cluster = await served_by(issuer, trusted=None)
     use(cluster, monkeypatch)
     hub = await renku_hub(JupyterHub={"spawner_class": RenkuSpawner}, Authenticator={"admin_users": {"root"}})
@@ -89,18 +90,18 @@ async def test_the_start_the_health_and_the_operators_page_say_it(
 async def test_it_is_told_no_more_once_it_is_accepted(
     served_by: Callable[..., Any], issuer: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(neighbours, "_CERTIFICATE_RECHECK_SECONDS", 0.1)
+    monkeypatch.setattr(dependency_health, "_CERTIFICATE_CHECK_INTERVAL_SECONDS", 0.1)
     cluster = await served_by(issuer, trusted=issuer)
     parts: Any = SimpleNamespace(health=HubHealth(cluster_problem="as before"), now=utcnow)
     async with ApiClient(cluster.configuration("hub-token")) as client:
-        await neighbours.check_certificate(parts, client)
+        await watch_cluster_certificate(parts, client)
     assert (parts.health.cluster_problem, parts.health.cluster_problem_since) == (None, None)
 
 
 async def test_a_watch_says_it_too(served_by: Callable[..., Any], issuer: Authority) -> None:
     cluster = await served_by(issuer, trusted=None)
     async with ApiClient(cluster.configuration("hub-token")) as client:
-        watch = Watch(CoreV1Api(client), namespace="sessions", labels="", log=logging.getLogger("watch"))
+        watch = PodInformer(CoreV1Api(client), namespace="sessions", labels="", log=logging.getLogger("watch"))
         await until(lambda: watch.problem == UNKNOWN, seconds=60, why="it says so")
         await watch.stop()
 
@@ -112,7 +113,7 @@ async def test_an_authority_without_key_usage_is_refused_where_python_is_strict(
     cluster = await served_by(lax, trusted=lax)
     parts: Any = SimpleNamespace(health=HubHealth(), now=utcnow)
     async with ApiClient(cluster.configuration("hub-token")) as client:
-        asking = asyncio.ensure_future(neighbours.check_certificate(parts, client))
+        asking = asyncio.ensure_future(watch_cluster_certificate(parts, client))
         await until(lambda: asking.done() or parts.health.cluster_problem, seconds=60, why="it has asked")
         asking.cancel()
     assert asking.done() is not bool(STRICT)

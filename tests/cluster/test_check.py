@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from renku_spawner.kube import rights
-from renku_spawner.store import migrate
+from renku_spawner.persistence.migrate import get_schema_revision, upgrade_schema
+from renku_spawner.spawners.kubernetes.api import METRICS_PERMISSIONS, PREPULLER_PERMISSIONS, REQUIRED_PERMISSIONS
 from tests.fakes.gitlab import FakeGitLab
 from tests.fakes.kube import FakeCluster
 from tests.fakes.spawning import use
@@ -61,7 +61,7 @@ async def checked(folder: Path, *arguments: str) -> Done:
 
 
 def test_the_table_of_rights_is_that_of_the_role() -> None:
-    table = {**rights.RIGHTS, **rights.OF_PREPULLER, **rights.OF_METRICS}
+    table = {**REQUIRED_PERMISSIONS, **PREPULLER_PERMISSIONS, **METRICS_PERMISSIONS}
     assert {name: set(verbs) for name, verbs in table.items()} == test_rights.rights()
 
 
@@ -69,12 +69,12 @@ async def test_all_is_looked_at_and_told_in_words(cluster: FakeCluster, registry
     with FakeGitLab() as gitlab:
         configure(tmp_path, registry, gitlab.url)
         fresh = await checked(tmp_path)
-        assert fresh.stdout.startswith("ok  database    There are no tables of Renku yet; the hub makes them")
-        assert fresh.stderr == "renku-spawner: Not as it should be: images.\n"
-        assert "ok  cluster     The hub has its rights in the namespace sessions.\n" in fresh.stdout
+        assert fresh.stdout.startswith("ok  database    There are no tables of Renku yet; the hub creates them")
+        assert fresh.stderr == "renku-spawner: Failed checks: images.\n"
+        assert "ok  cluster     The hub has all required rights in the namespace sessions.\n" in fresh.stdout
         url = f"sqlite:///{tmp_path}/hub.sqlite"
-        assert migrate.current(url) is None
-        migrate.upgrade(url)
+        assert get_schema_revision(url) is None
+        upgrade_schema(url)
         set_revision(tmp_path / "hub.sqlite", "0001")
         cluster.rules["hub"]["sessions"]["pods"] -= {"delete"}
         del cluster.rules["hub"]["sessions"]["pods/log"]
@@ -94,7 +94,7 @@ async def test_what_is_away_is_told_as_that(cluster: FakeCluster, registry: Regi
     cluster.fault(lambda request: True, times=99, reset=True)
     done = await checked(tmp_path)
     assert f"no  gitlab      {nowhere} does not answer as a GitLab does." in done.stdout
-    assert "no  cluster     The cluster does not say what the hub may do there." in done.stdout
+    assert "no  cluster     The cluster does not report the hub's permissions." in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ async def test_it_finds_what_the_hubs_pod_has_from_any_folder(
     for folder in (etc, srv, elsewhere):
         folder.mkdir()
     configure(etc, registry, "https://gitlab.example.org", 'c.Renku.projects = "hub"; print("Loading extra config")')
-    migrate.upgrade(f"sqlite:///{srv}/hub.sqlite")
+    upgrade_schema(f"sqlite:///{srv}/hub.sqlite")
     monkeypatch.setenv("RENKU_HUB_CONFIG", str(etc / "jupyterhub_config.py"))
     monkeypatch.setenv("RENKU_HUB_FOLDER", str(srv))
     for folder in (srv, etc, elsewhere):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from renku_spawner import pod_contents
-from renku_spawner.domain.instance import Status
-from renku_spawner.domain.repository import NewRepository
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.domain.projects import NewRepository
+from renku_spawner.spawners.kubernetes import pvc_inspection
 from tests.fixtures.renku import until
 from tests.runtime.conftest import git
 from tests.runtime.test_unsaved import VECTORS, trap
@@ -58,7 +58,7 @@ async def running(on_cluster):
     async def make(title="Explore", **changes):
         it = await on_cluster(**changes)
         session = await it.hub.session(await it.hub.project(), title)
-        await become(it, session, "start", Status.RUNNING)
+        await become(it, session, "start", InstanceStatus.RUNNING)
         return it, session, Page(it, session)
 
     return make
@@ -79,14 +79,14 @@ async def test_what_would_be_lost_is_shown_whether_it_runs_or_rests_and_nothing_
     project = await it.hub.project(repositories=(NewRepository(url=upstream.url("code")),))
     session = await it.hub.session(project)
     page = Page(it, session)
-    await become(it, session, "start", Status.RUNNING)
+    await become(it, session, "start", InstanceStatus.RUNNING)
     work = it.kubelet.claim_of(it.pods()[0])
     spoil(work / "code", trap)
     (work / "note.txt").write_text("loose")
     shown = await page.known()
     assert "as it is now" in shown
     assert rows(shown) == {"code": ["would be lost", "2", "1", "main"], KNOWN: ["would be lost", "1", DASH, DASH]}
-    await become(it, session, "pause", Status.PAUSED)
+    await become(it, session, "pause", InstanceStatus.PAUSED)
     (work / "note.txt").unlink()
     shown = await page.known()
     assert "as it is now" in shown
@@ -114,9 +114,9 @@ def spoil(code: Path, trap) -> None:
 async def test_a_look_that_takes_long_goes_on_beside_and_ends_when_somebody_needs_the_claim(
     running, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(pod_contents, "WAIT", 0.5)
+    monkeypatch.setattr(pvc_inspection, "INSPECTION_WAIT_SECONDS", 0.5)
     it, session, page = await running()
-    await become(it, session, "pause", Status.PAUSED)
+    await become(it, session, "pause", InstanceStatus.PAUSED)
     go = tmp_path / "go"
     programs(
         it, tmp_path, f'while [ ! -e {go} ]; do sleep 0.1; done; exec /usr/bin/env -S PATH=/usr/bin:/bin python3 "$@"'
@@ -127,11 +127,11 @@ async def test_a_look_that_takes_long_goes_on_beside_and_ends_when_somebody_need
     go.touch()
     assert KNOWN in await page.known()
     go.unlink()
-    await become(it, session, "start", Status.RUNNING)
+    await become(it, session, "start", InstanceStatus.RUNNING)
     assert LATER in await page.load()
-    await become(it, session, "pause", Status.PAUSED)
+    await become(it, session, "pause", InstanceStatus.PAUSED)
     (second,) = await until(it.looks)
-    await become(it, session, "start", Status.RUNNING)
+    await become(it, session, "start", InstanceStatus.RUNNING)
     assert it.looks() == []
     assert LATER in await page.load()
     (third,) = await until(it.looks)
@@ -145,8 +145,8 @@ BROKEN = {"fails": "exit 3", "prints garbage": "echo '{}'", "hangs": "exec sleep
 
 
 async def test_where_it_cannot_be_looked_at_the_page_says_that_nobody_knows(running, tmp_path, monkeypatch):
-    monkeypatch.setattr(pod_contents, "PATIENCE", 1)
-    monkeypatch.setattr(pod_contents, "KEPT", 0)
+    monkeypatch.setattr(pvc_inspection, "INSPECTION_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(pvc_inspection, "ACTIVE_INSPECTION_TTL_SECONDS", 0)
     it, session, page = await running()
     for how, program in BROKEN.items():
         programs(it, tmp_path, program)
@@ -160,4 +160,4 @@ async def test_where_it_cannot_be_looked_at_the_page_says_that_nobody_knows(runn
     assert KNOWN in await page.known()
     it.hub.user("alice").spawners[session.id].show_unsaved = False
     assert UNKNOWN in await page.known()
-    assert await it.hub.status(session) is Status.RUNNING
+    assert await it.hub.status(session) is InstanceStatus.RUNNING

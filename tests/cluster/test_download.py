@@ -7,8 +7,9 @@ from hashlib import sha256
 import httpx
 import pytest
 
-from renku_spawner import pod_download
-from renku_spawner.domain.instance import Status
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.spawners.kubernetes import pvc_download
+from renku_spawner.spawners.kubernetes.pvc_download import list_download_tasks
 from tests.fixtures.renku import until
 from tests.spawner.test_download import MB, address, begun, opened
 
@@ -24,11 +25,11 @@ async def resting(on_cluster):
         it = await on_cluster(**changes)
         with_the_role(it.cluster)
         session = await it.hub.session(await it.hub.project())
-        await become(it, session, "start", Status.RUNNING)
+        await become(it, session, "start", InstanceStatus.RUNNING)
         work = it.kubelet.claim_of(it.pods()[0])
         (work / "note.txt").write_text("mine")
         (work / "large").write_bytes(secrets.token_bytes(size))
-        await become(it, session, "pause", Status.PAUSED)
+        await become(it, session, "pause", InstanceStatus.PAUSED)
         return it, session
 
     return make
@@ -45,7 +46,7 @@ async def test_all_of_it_comes_from_a_pod_that_can_only_read_and_goes_again(rest
         answer = await it.hub.client("alice").get(address(session))
         assert answer.status_code == 200, answer.text
         assert opened(answer.content)["work/note.txt"] == b"mine"
-    await until(lambda: (it.downloads(), pod_download.under_way()) == ([], []), why="it has gone")
+    await until(lambda: (it.downloads(), list_download_tasks()) == ([], []), why="it has gone")
     first, second = made(it)
     (container,) = first["spec"]["containers"]
     assert [mount["readOnly"] for mount in container["volumeMounts"]] == [True]
@@ -67,32 +68,32 @@ async def test_a_start_or_a_deletion_that_needs_the_claim_ends_it_and_no_part_lo
         taking = answer.aiter_raw()
         await anext(taking)
         assert len(it.downloads()) == 1
-        await become(it, session, "start", Status.RUNNING)
+        await become(it, session, "start", InstanceStatus.RUNNING)
         assert it.downloads() == []
         with pytest.raises(httpx.RemoteProtocolError, match="incomplete chunked read"):
             async for _ in taking:
                 pass
     answer = await it.hub.client("alice").get(address(session))
     assert answer.json()["code"] == "download_running"
-    await become(it, session, "pause", Status.PAUSED)
+    await become(it, session, "pause", InstanceStatus.PAUSED)
     async with begun(it.hub, session):
         await it.hub.client("alice").delete(f"api/renku/sessions/{session.id}/instance")
         await until(lambda: (it.downloads(), it.claims()) == ([], []), why="nothing holds the claim")
 
 
 async def test_what_takes_long_is_made_ready_beside_and_what_cannot_be_is_said(resting, tmp_path, monkeypatch):
-    monkeypatch.setattr(pod_download, "WAIT", 0)
-    monkeypatch.setattr(pod_download, "KEPT", 0.5)
+    monkeypatch.setattr(pvc_download, "DOWNLOAD_WAIT_SECONDS", 0)
+    monkeypatch.setattr(pvc_download, "DOWNLOAD_PICKUP_TIMEOUT_SECONDS", 0.5)
     it, session = await resting()
     alice = it.hub.client("alice")
     answer = await alice.get(address(session))
     assert (answer.status_code, answer.json()["code"]) == (503, "download_waits")
     assert answer.headers["retry-after"] == "10"
     await until(it.downloads, why="it is made all the same")
-    await until(lambda: (it.downloads(), pod_download.under_way()) == ([], []), why="nobody has come for it")
-    monkeypatch.setattr(pod_download, "WAIT", 30)
+    await until(lambda: (it.downloads(), list_download_tasks()) == ([], []), why="nobody has come for it")
+    monkeypatch.setattr(pvc_download, "DOWNLOAD_WAIT_SECONDS", 30)
     programs(it, tmp_path, "echo no zstd >&2; exit 1")
-    monkeypatch.setattr(pod_download, "_LISTENS", 1)
+    monkeypatch.setattr(pvc_download, "_DOWNLOAD_CONNECT_TIMEOUT_SECONDS", 1)
     answer = await alice.get(address(session))
     assert (answer.status_code, answer.json()["code"]) == (503, "download_failed")
     it.kubelet.programs.clear()

@@ -1,12 +1,12 @@
-"""A start that cannot succeed ends with its reason, leaves no pod, and the hub lives on (V1, V3, R9, R14, R15)."""
+"""A start that cannot succeed ends with its reason, leaves no pod, and the hub lives on."""
 
 import asyncio
 
 import pytest
 
-from renku_spawner import spawner
-from renku_spawner.domain.instance import Status
-from renku_spawner.domain.repository import NewRepository
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.domain.projects import NewRepository
+from renku_spawner.spawners.kubernetes import spawner
 from tests.fakes.kube import HEALING, Trouble
 from tests.fixtures.fair import Stopwatch
 from tests.fixtures.renku import IMAGES, until
@@ -50,7 +50,7 @@ MANY = {"Renku": {"one_active_per_environment": False}}
 
 
 async def test_each_failure_that_cannot_heal_ends_the_start_with_its_reason(on_cluster):
-    """R9, R1: and no pod is left."""
+    """And no pod is left."""
     it = await on_cluster(**MANY)
     sessions = dict(zip(FINAL, await several(it, len(FINAL)), strict=True))
     for case, session in sessions.items():
@@ -58,7 +58,7 @@ async def test_each_failure_that_cannot_heal_ends_the_start_with_its_reason(on_c
     for session in sessions.values():
         await start(it, session)
     for case, session in sessions.items():
-        failed = await it.hub.becomes(session, Status.FAILED)
+        failed = await it.hub.becomes(session, InstanceStatus.FAILED)
         code, said = FINAL[case]
         assert (case, failed.reason) == (case, code)
         assert said in failed.message, case
@@ -82,10 +82,10 @@ async def test_an_image_without_a_server_is_told_apart_from_one_without_the_prog
     none, other = [await it.hub.session(project, key, key=key) for key in ("none", "other")]
     await start(it, none)
     await start(it, other)
-    failed = await it.hub.becomes(none, Status.FAILED)
+    failed = await it.hub.becomes(none, InstanceStatus.FAILED)
     told = "The image docker.io/library/alpine:3 has no JupyterHub server in it."
     assert (failed.reason, failed.message) == ("no_jupyter", told)
-    failed = await it.hub.becomes(other, Status.FAILED)
+    failed = await it.hub.becomes(other, InstanceStatus.FAILED)
     assert (failed.reason, failed.message) == ("command_not_found", "The program start-me does not exist.")
 
 
@@ -93,7 +93,7 @@ async def test_a_full_disk_is_told_and_a_larger_one_lets_the_session_start(on_cl
     it = await on_cluster(RenkuSpawner={"storage_class": "growing"})
     session = await it.hub.session(await it.hub.project(), variables={"TINY_FULL": "1"})
     await start(it, session)
-    failed = await it.hub.becomes(session, Status.FAILED)
+    failed = await it.hub.becomes(session, InstanceStatus.FAILED)
     assert (failed.reason, failed.message) == ("crash_disk_full", "The disk is full.")
     assert "larger disk" in failed.advice
     assert (it.pods(), len(it.claims())) == ([], 1)
@@ -101,7 +101,7 @@ async def test_a_full_disk_is_told_and_a_larger_one_lets_the_session_start(on_cl
     body = {"version": session.version, "configuration": {"disk": "5Gi", "variables": {}}}
     assert (await it.hub.client("alice").patch(path, json=body)).status_code == 200
     await start(it, session)
-    await it.hub.becomes(session, Status.RUNNING)
+    await it.hub.becomes(session, InstanceStatus.RUNNING)
     assert [claim["spec"]["resources"]["requests"]["storage"] for claim in it.claims()] == ["5Gi"]
 
 
@@ -116,7 +116,7 @@ async def test_a_secret_of_that_name_that_somebody_else_has_made_is_not_used(on_
     name = f"{pod['metadata']['name']}-{run}"
     foreign = it.cluster.add("secrets", "sessions", name, data={"JUPYTERHUB_API_TOKEN": "Zm9yZWlnbg=="})
     added.set()
-    failed = await it.hub.becomes(session, Status.FAILED)
+    failed = await it.hub.becomes(session, InstanceStatus.FAILED)
     assert (failed.reason, name in failed.message) == ("in_the_way", True)
     assert it.pods() == []
     assert [each["metadata"]["uid"] for each in it.cluster.objects("secrets", "sessions")] == [
@@ -129,7 +129,7 @@ async def test_a_secret_that_was_made_unseen_is_this_starts_own(on_cluster):
     session = await it.hub.session(await it.hub.project())
     it.cluster.fault(creates("secrets"), reset=True)
     await start(it, session)
-    await it.hub.becomes(session, Status.RUNNING)
+    await it.hub.becomes(session, InstanceStatus.RUNNING)
     assert [r.status for r in it.cluster.requests if creates("secrets")(r)][-1] == 409
 
 
@@ -139,7 +139,7 @@ async def test_a_container_that_cannot_clone_is_no_fault_of_the_sessions_image(o
     session = await it.hub.session(await it.hub.project(repositories=repositories))
     it.kubelet.plan("image-missing-init-container")
     await start(it, session)
-    failed = await it.hub.becomes(session, Status.FAILED)
+    failed = await it.hub.becomes(session, InstanceStatus.FAILED)
     assert (failed.reason, "clone" in failed.message) == ("setup_broken", True)
     assert (it.pods(), failures(it)) == ([], 0)
 
@@ -150,14 +150,13 @@ def failures(it):
 
 
 async def test_twenty_bad_images_in_a_row_leave_the_hub_as_it_was(on_cluster):
-    """V3, R9."""
     it = await on_cluster(**MANY)
     sessions = await several(it, 5)
     it.kubelet.plan("image-invalid-name")
     for session in sessions * 4:
         took = Stopwatch()
         await start(it, session)
-        await it.hub.becomes(session, Status.FAILED)
+        await it.hub.becomes(session, InstanceStatus.FAILED)
         assert took() < 5
     assert failures(it) == 0
     assert (await it.hub.client("alice").get("health")).status_code == 200
@@ -166,13 +165,12 @@ async def test_twenty_bad_images_in_a_row_leave_the_hub_as_it_was(on_cluster):
 
 @pytest.mark.parametrize("full", ["pods", "persistentvolumeclaims"])
 async def test_a_full_quota_is_told_in_its_own_words_and_no_log_has_a_token(on_cluster, full, caplog):
-    """V1, R15."""
     it = await on_cluster()
     session = await it.hub.session(await it.hub.project(), variables={"MY_TOKEN": CANARY})
     it.cluster.add("resourcequotas", "sessions", "full", spec={"hard": {full: "0"}})
     took = Stopwatch()
     await start(it, session)
-    failed = await it.hub.becomes(session, Status.FAILED)
+    failed = await it.hub.becomes(session, InstanceStatus.FAILED)
     assert took() < 5
     assert (failed.reason, "quota full, " in failed.message) == ("quota_pool", True)
     assert (it.pods(), failures(it)) == ([], 0)
@@ -185,10 +183,10 @@ async def test_a_quota_that_is_full_of_its_own_claim_does_not_stop_a_session(on_
     session = await it.hub.session(await it.hub.project())
     it.kubelet.plan("image-invalid-name")
     await start(it, session)
-    await it.hub.becomes(session, Status.FAILED)
+    await it.hub.becomes(session, InstanceStatus.FAILED)
     it.cluster.add("resourcequotas", "sessions", "full", spec={"hard": {"persistentvolumeclaims": "1"}})
     await start(it, session)
-    failed = await it.hub.becomes(session, Status.FAILED)
+    failed = await it.hub.becomes(session, InstanceStatus.FAILED)
     assert (failed.reason, len(it.claims())) == ("image_invalid", 1)
 
 
@@ -204,7 +202,7 @@ async def test_what_the_clusters_rules_refuse_is_told(on_cluster, status, messag
     session = await it.hub.session(await it.hub.project())
     it.cluster.fault(creates("pods"), status=status, message=message)
     await start(it, session)
-    failed = await it.hub.becomes(session, Status.FAILED)
+    failed = await it.hub.becomes(session, InstanceStatus.FAILED)
     assert failed.reason == code
     assert message.partition(": ")[2] in failed.message
     assert (it.pods(), failures(it)) == ([], 0)
@@ -215,7 +213,7 @@ async def notice(it, session, code, seconds=60):
 
     async def there():
         instance = await it.hub.instance(session)
-        assert instance.status is Status.LAUNCHING, instance
+        assert instance.status is InstanceStatus.LAUNCHING, instance
         return next((notice for notice in instance.notices if notice["code"] == code), None)
 
     return await until(there, seconds=seconds, why=code)
@@ -237,11 +235,10 @@ async def test_a_pod_without_a_place_says_so_and_goes_on_waiting(on_cluster, cas
     told = await notice(it, session, code)
     assert "nodes are available" in told["title"]
     await asyncio.sleep(3)
-    assert await it.hub.status(session) is Status.LAUNCHING, "it waits longer than a start without progress"
+    assert await it.hub.status(session) is InstanceStatus.LAUNCHING, "it waits longer than a start without progress"
 
 
 async def test_a_disk_that_cannot_be_made_is_told_in_the_words_of_who_should_make_it(on_cluster):
-    """R14."""
     it = await on_cluster(RenkuSpawner={"storage_class": "nowhere"})
     session = await it.hub.session(await it.hub.project())
     await start(it, session)
@@ -261,7 +258,7 @@ async def test_a_secret_of_ours_that_comes_late_is_waited_for(on_cluster):
     session = await it.hub.session(await it.hub.project())
     it.cluster.fault(creates("secrets"), delay=4)
     await start(it, session)
-    await it.hub.becomes(session, Status.RUNNING)
+    await it.hub.becomes(session, InstanceStatus.RUNNING)
 
 
 # What the program does: the reason, and what its owner reads of it.
@@ -282,7 +279,7 @@ async def test_a_program_that_never_answers_well_ends_the_start_with_what_it_did
     for session in sessions.values():
         await start(it, session)
     for case, session in sessions.items():
-        failed = await it.hub.becomes(session, Status.FAILED)
+        failed = await it.hub.becomes(session, InstanceStatus.FAILED)
         _, code, said = UNANSWERED[case]
         assert (case, failed.reason) == (case, code)
         assert said in failed.message
@@ -294,7 +291,7 @@ async def test_a_program_that_sends_people_to_the_hubs_login_answers_well(on_clu
     login = f"https://hub.example.org{it.hub.app.hub.base_url}api/oauth2/authorize?client_id=x"
     session = await it.hub.session(await it.hub.project(), variables={"TINY_STATUS": "302", "TINY_LOCATION": login})
     await start(it, session)
-    await it.hub.becomes(session, Status.RUNNING)
+    await it.hub.becomes(session, InstanceStatus.RUNNING)
 
 
 async def test_a_download_that_takes_longer_than_any_start_may_is_told_as_that(on_cluster):
@@ -303,7 +300,7 @@ async def test_a_download_that_takes_longer_than_any_start_may_is_told_as_that(o
     session = await it.hub.session(await it.hub.project())
     it.kubelet.plan("image-large-pull")
     await start(it, session)
-    failed = await it.hub.becomes(session, Status.FAILED)
+    failed = await it.hub.becomes(session, InstanceStatus.FAILED)
     assert failed.reason == "image_pull_timeout"
     assert f"{IMAGES['python']} took longer than 4 s" in failed.message
     assert (it.pods(), failures(it)) == ([], 0)
@@ -315,28 +312,28 @@ async def test_a_start_while_the_cluster_is_away_says_so_and_goes_on_when_it_is_
     first, second = await several(it, 2)
     if seen_before:
         await start(it, first)
-        await it.hub.becomes(first, Status.RUNNING)
+        await it.hub.becomes(first, InstanceStatus.RUNNING)
     async with it.cluster.outage():
         await start(it, second)
         told = await notice(it, second, "cluster_unavailable", seconds=3)
         assert told["title"] == "The cluster does not answer."
         page = await (await it.hub.visitor("alice")).get(f"renku/projects/alice/climate/-/sessions/{second.id}")
         assert "The cluster does not answer." in page.text
-    running = await it.hub.becomes(second, Status.RUNNING, seconds=10 + 15)
+    running = await it.hub.becomes(second, InstanceStatus.RUNNING, seconds=10 + 15)
     assert running.notices == ()
 
 
 async def test_a_start_that_the_cluster_leaves_unanswered_fails_and_loses_nothing(on_cluster, monkeypatch):
-    monkeypatch.setattr(spawner, "PATIENCE", 3.0)
+    monkeypatch.setattr(spawner, "API_RETRY_TIMEOUT_SECONDS", 3.0)
     it = await on_cluster()
     session = await it.hub.session(await it.hub.project())
     async with it.cluster.outage():
         await start(it, session)
-        failed = await it.hub.becomes(session, Status.FAILED, seconds=10)
+        failed = await it.hub.becomes(session, InstanceStatus.FAILED, seconds=10)
         assert (failed.reason, failed.notices) == ("cluster_unavailable", ())
         assert failed.advice.startswith("Nothing is lost")
     await start(it, session)
-    await it.hub.becomes(session, Status.RUNNING, seconds=10 + 15)
+    await it.hub.becomes(session, InstanceStatus.RUNNING, seconds=10 + 15)
     assert (len(it.pods()), failures(it)) == (1, 0)
 
 
@@ -348,7 +345,7 @@ async def test_a_cluster_that_is_slow_to_make_the_pod_is_told_and_waited_for(on_
     await start(it, session)
     await notice(it, session, "cluster_unavailable")
     answered.set()
-    running = await it.hub.becomes(session, Status.RUNNING)
+    running = await it.hub.becomes(session, InstanceStatus.RUNNING)
     assert running.notices == ()
 
 
@@ -373,7 +370,7 @@ async def test_what_heals_by_itself_is_told_as_progress_and_the_session_runs(on_
     instance = await it.hub.instance(session)
     assert (told["title"], [each["code"] for each in instance.notices]) == (title, [code])
     trouble.healed.set()
-    running = await it.hub.becomes(session, Status.RUNNING)
+    running = await it.hub.becomes(session, InstanceStatus.RUNNING)
     assert running.notices == ()
 
 
@@ -391,5 +388,5 @@ async def test_a_provisioner_at_work_is_told_as_progress_and_one_that_failed_in_
     assert "no room in the pool" in told["title"]
     assert [each["code"] for each in (await it.hub.instance(session)).notices] == ["volume_pending"]
     it.cluster.provisioning.set()
-    running = await it.hub.becomes(session, Status.RUNNING)
+    running = await it.hub.becomes(session, InstanceStatus.RUNNING)
     assert running.notices == ()

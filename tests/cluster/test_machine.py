@@ -1,4 +1,4 @@
-"""Whatever people, hub and cluster do, in whatever order: after quiet the invariants hold (I1-I10).
+"""Whatever people, hub and cluster do, in whatever order: after quiet the invariants hold.
 
 `make test` plays a few runs that are always the same; `make machine` many, those of `RENKU_TEST_SEED`, and with
 `RENKU_TEST_MACHINE=nightly` still more and never twice the same. The statistics are printed at the end.
@@ -306,7 +306,7 @@ class Machine(RuleBasedStateMachine):
 
 
 def left_over() -> None:
-    """I8: nothing is left of a run."""
+    """Nothing is left of a run."""
     assert not asyncio.all_tasks(Play.loop), asyncio.all_tasks(Play.loop)
     assert sockets() == Play.sockets, "sockets are left"
     assert threading.active_count() == Play.threads, threading.enumerate()

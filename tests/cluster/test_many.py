@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from jupyterhub import orm
 
-from renku_spawner.domain import instance as steps
-from renku_spawner.spawner import RenkuSpawner
+from renku_spawner.domain.instances import mark_ready
+from renku_spawner.spawners.kubernetes.spawner import RenkuSpawner
 from tests.bench import seed
 from tests.cluster.own import Own, own_hub
 from tests.fakes.spawning import spawner, use
@@ -28,12 +28,12 @@ def stored(folder: Path, url: str) -> dict[str, str]:
     parts = seed.opened(db_url)
     with parts.db.write() as tx:
         where = seed.project(tx, "alice/many", "alice")
-        environment = next(iter(tx.environments.by_key().values()))
+        environment = next(iter(tx.environments.get_configured_by_key().values()))
         runs = {}
         for number in range(MANY):
             session = seed.session(tx, where, environment, number)
             started = seed.started(tx, session, "alice", datetime.now(UTC))
-            tx.instances.save(started, steps.ready(started, url=url, now=datetime.now(UTC)))
+            tx.instances.save(started, mark_ready(started, url=url, now=datetime.now(UTC)))
             runs[session.id] = str(started.run)
     parts.db.dispose()
     seed.hub(db_url, {"alice": list(runs)})
@@ -77,7 +77,6 @@ def busiest(moments: list[float]) -> int:
 async def test_many_sessions_outlive_three_restarts_and_the_cluster_is_asked_evenly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R3, R42."""
     port, asked = free_port(), []
     async with answering(port), own_hub(tmp_path, monkeypatch, start=False) as own:
         use(own.cluster, monkeypatch)

@@ -1,9 +1,9 @@
-"""Hubs that share a namespace, and long troubles of the API server (V7, R5, trap 157)."""
+"""Hubs that share a namespace, and long troubles of the API server."""
 
 import pytest
 
-from renku_spawner.domain.instance import Status
-from renku_spawner.kube import stream
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.spawners.kubernetes import watch
 from tests.fixtures.renku import until
 
 
@@ -17,7 +17,7 @@ async def test_a_labelled_hub_makes_and_sees_its_own_pods_only(on_cluster):
     session = await it.hub.session(await it.hub.project())
     it.kubelet.plan("unschedulable-cpu", lambda pod: pod["metadata"]["name"] == "of-another")
     await start(it, session)
-    await it.hub.becomes(session, Status.RUNNING)
+    await it.hub.becomes(session, InstanceStatus.RUNNING)
     (pod,) = it.pods()
     assert pod["metadata"]["labels"]["renku.io/hub"] == "one"
     labels = pod["metadata"]["labels"] | {"renku.io/hub": "two"}
@@ -33,24 +33,23 @@ async def test_a_labelled_hub_makes_and_sees_its_own_pods_only(on_cluster):
 @pytest.fixture
 def impatient(monkeypatch):
     """A watch that tries again after a tenth of the usual time: 8 s of errors are to it what 80 s are else."""
-    monkeypatch.setattr(stream, "BACKOFF_MAX", stream.BACKOFF_MAX / 10)
+    monkeypatch.setattr(watch, "MAX_BACKOFF_SECONDS", watch.MAX_BACKOFF_SECONDS / 10)
 
 
 async def test_after_long_errors_of_the_api_it_is_right_within_ten_seconds_and_starts_again(on_cluster, impatient):
-    """V7, R5."""
     it = await on_cluster()
     session = await it.hub.session(await it.hub.project())
     await start(it, session)
-    await it.hub.becomes(session, Status.RUNNING)
+    await it.hub.becomes(session, InstanceStatus.RUNNING)
     it.cluster.fault(status=500, times=None)
     it.cluster.break_connections()
-    await it.hub.becomes(session, Status.UNKNOWN)
+    await it.hub.becomes(session, InstanceStatus.UNKNOWN)
     it.cluster.api.delete_pod(it.pods()[0], 0)
     tries = len(it.cluster.requests)
     await until(lambda: len(it.cluster.requests) >= tries + 12, seconds=30, why="it has tried and tried")
-    assert await it.hub.status(session) is Status.UNKNOWN
+    assert await it.hub.status(session) is InstanceStatus.UNKNOWN
     it.cluster.faults.clear()
-    failed = await it.hub.becomes(session, Status.FAILED, seconds=10)
+    failed = await it.hub.becomes(session, InstanceStatus.FAILED, seconds=10)
     assert failed.reason == "pod_removed"
     await start(it, session)
-    await it.hub.becomes(session, Status.RUNNING)
+    await it.hub.becomes(session, InstanceStatus.RUNNING)

@@ -4,8 +4,8 @@ from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from renku_spawner.domain.instance import Observed, Status
-from renku_spawner.services.parts import write
+from renku_spawner.context.app_context import write_transaction
+from renku_spawner.domain.instances import InstanceStatus, ObservedState
 from tests.fixtures.renku import until
 
 ORPHANS = "api/renku/admin/orphans"
@@ -42,7 +42,7 @@ async def test_orphans_of_this_hub_are_found_and_nothing_that_may_be_somebodys_i
     session = await it.hub.session(await it.hub.project())
     start = f"api/renku/projects/{session.project}/sessions/{session.id}/start"
     await it.hub.client("alice").post(start)
-    await it.hub.becomes(session, Status.RUNNING)
+    await it.hub.becomes(session, InstanceStatus.RUNNING)
     (pod,), (claim,) = it.pods(), it.claims()
     assert (await root.get(ORPHANS)).json()["counts"] == {
         "pod": 0, "run": 0, "storage": 0, "claim": 0, "record": 0
@@ -73,7 +73,7 @@ async def test_orphans_of_this_hub_are_found_and_nothing_that_may_be_somebodys_i
     names = {each["metadata"]["name"] for each in (*it.claims(), *it.cluster.objects("pods", "sessions"))}
     kept = {"work-new", "work-used", "work-foreign", "lost-foreign"}
     assert names == {claim["metadata"]["name"], pod["metadata"]["name"], *kept}
-    assert await it.hub.status(session) is Status.RUNNING
+    assert await it.hub.status(session) is InstanceStatus.RUNNING
 
 
 async def test_a_hub_without_a_label_removes_nothing_that_another_may_have_made(on_cluster):
@@ -82,7 +82,7 @@ async def test_a_hub_without_a_label_removes_nothing_that_another_may_have_made(
     root = it.hub.client("root")
     session = await it.hub.session(await it.hub.project())
     await it.hub.client("alice").post(f"api/renku/projects/{session.project}/sessions/{session.id}/start")
-    await it.hub.becomes(session, Status.RUNNING)
+    await it.hub.becomes(session, InstanceStatus.RUNNING)
     (claim,) = it.claims()
     left(it, "persistentvolumeclaims", claim, "work-theirs", owner="gone", **{"renku.io/session": "gone"})
     told = (await root.get(ORPHANS)).json()
@@ -100,15 +100,15 @@ async def test_while_nobody_knows_nothing_is_an_orphan(on_cluster):
     root = it.hub.client("root")
     session = await it.hub.session(await it.hub.project())
     await it.hub.client("alice").post(f"api/renku/projects/{session.project}/sessions/{session.id}/start")
-    running = await it.hub.becomes(session, Status.RUNNING)
+    running = await it.hub.becomes(session, InstanceStatus.RUNNING)
     await it.hub.client("alice").post(f"api/renku/sessions/{session.id}/pause")
-    paused = await it.hub.becomes(session, Status.PAUSED)
+    paused = await it.hub.becomes(session, InstanceStatus.PAUSED)
     (claim,) = it.claims()
     left(it, "persistentvolumeclaims", claim, "work-other", owner="alice", **{"renku.io/session": session.id})
-    unknown = replace(paused, observed=Observed.UNKNOWN, desired=running.desired)
-    await write(it.hub.parts, lambda tx: tx.instances.save(paused, unknown))
+    unknown = replace(paused, observed=ObservedState.UNKNOWN, desired=running.desired)
+    await write_transaction(it.hub.parts, lambda tx: tx.instances.save(paused, unknown))
     (orphan,) = [o for o in (await root.get(ORPHANS)).json()["items"] if o["kind"] == "claim"]
-    assert (orphan["name"], orphan["hindrance"]) == ("work-other", "Nobody knows now whether its owner's session runs.")
+    assert (orphan["name"], orphan["hindrance"]) == ("work-other", "The status of its owner's session is unknown.")
 
     it.cluster.rules["hub"] = {"sessions": {"pods": {"get", "list", "watch"}, "events": {"list", "watch"}}}
     told = (await root.get(ORPHANS)).json()
@@ -133,14 +133,14 @@ async def test_an_admin_pauses_what_runs_on_one_node_and_owners_read_why(on_clus
     for session, node in ((here, "n1"), (there, "n2")):
         it.cluster.node = node
         await it.hub.client("alice").post(f"api/renku/projects/{project.id}/sessions/{session.id}/start")
-        await it.hub.becomes(session, Status.RUNNING)
+        await it.hub.becomes(session, InstanceStatus.RUNNING)
     nodes = (await root.get("api/renku/admin/nodes")).json()
     assert nodes["items"] == [{"node": node, "sessions": 1, "stopping": 0} for node in ("n1", "n2")]
     answer = await root.post("api/renku/admin/pause-all", json={"node": "n1"})
     assert (answer.status_code, answer.json()) == (202, {"sessions": 1})
-    paused = await it.hub.becomes(here, Status.PAUSED)
+    paused = await it.hub.becomes(here, InstanceStatus.PAUSED)
     assert paused.ended_reason == "stopped_for_node"
-    assert await it.hub.status(there) is Status.RUNNING
+    assert await it.hub.status(there) is InstanceStatus.RUNNING
     alice = await it.hub.visitor("alice")
     shown = (await alice.get(f"renku/projects/alice/climate/-/sessions/{here.id}")).text
     assert "Paused by an admin: the node is being maintained." in shown
@@ -149,4 +149,4 @@ async def test_an_admin_pauses_what_runs_on_one_node_and_owners_read_why(on_clus
         assert (await root.get("api/renku/admin/nodes")).json()["unknown"] is not None
         answer = await root.post("api/renku/admin/pause-all", json={"node": "n2"})
         assert (answer.status_code, answer.json()["code"]) == (503, "cluster_unavailable")
-    assert (await it.hub.status(there)) in (Status.RUNNING, Status.UNKNOWN)
+    assert (await it.hub.status(there)) in (InstanceStatus.RUNNING, InstanceStatus.UNKNOWN)

@@ -6,9 +6,9 @@ import pytest
 from traitlets.config import Config
 
 from renku_spawner import install
-from renku_spawner.domain.instance import Status
-from renku_spawner.kube import sight, stream
-from renku_spawner.services import environments
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.spawners.kubernetes import watch as kube_watch
+from renku_spawner.usecases.environments import apply_configured_environments
 from tests.cluster.watching import fill, watching
 from tests.fixtures.fair import Stopwatch
 from tests.fixtures.renku import until
@@ -35,14 +35,14 @@ async def pause(it, session):
 
 
 async def test_while_the_cluster_is_away_a_session_is_unknown_and_then_runs_as_before(on_cluster):
-    """V8, R5: pages and actions go on, nothing is stopped, and all is right ten seconds after it."""
+    """Pages and actions go on, nothing is stopped, and all is right ten seconds after it."""
     it = await on_cluster()
     session = await it.hub.session(await it.hub.project())
     await start(it, session)
-    before = await it.hub.becomes(session, Status.RUNNING)
+    before = await it.hub.becomes(session, InstanceStatus.RUNNING)
     pod = it.pods()[0]["metadata"]["uid"]
     async with it.cluster.outage():
-        await it.hub.becomes(session, Status.UNKNOWN)
+        await it.hub.becomes(session, InstanceStatus.UNKNOWN)
         assert (await asked(it, "GET", "api/renku/health")).json()["status"] == "degraded"
         series = await scraped(it.hub)
         assert (series["renku_neighbour_away", "kubernetes"], series["renku_instances", "running"]) == (1, 0)
@@ -58,74 +58,74 @@ async def test_while_the_cluster_is_away_a_session_is_unknown_and_then_runs_as_b
             assert (await asked(it, "GET", f"api/renku/{path}")).status_code == 200, path
         assert (await start(it, session)).status_code in (200, 202), "it has not stopped"
         assert it.hub.user("alice").spawners[session.id].ready
-    after = await it.hub.becomes(session, Status.RUNNING, seconds=10)
+    after = await it.hub.becomes(session, InstanceStatus.RUNNING, seconds=10)
     assert (after.run, it.pods()[0]["metadata"]["uid"]) == (before.run, pod)
 
 
 async def test_after_a_restart_a_session_is_not_called_unknown_while_the_pods_are_still_listed(on_cluster, monkeypatch):
-    """V8, S8, B5: nothing is written for thousands that run and are soon seen; what nobody sees is said."""
-    monkeypatch.setattr(sight, "_LOOK", 0.1)
-    monkeypatch.setattr(stream, "PAGE", 1)
+    """Nothing is written for thousands that run and are soon seen; what nobody sees is said."""
+    monkeypatch.setattr(kube_watch, "_SYNC_CHECK_INTERVAL_SECONDS", 0.1)
+    monkeypatch.setattr(kube_watch, "LIST_PAGE_SIZE", 1)
     it = await on_cluster()
     session = await it.hub.session(await it.hub.project())
     await start(it, session)
-    before = await it.hub.becomes(session, Status.RUNNING)
-    wait = it.hub.user("alice").spawners[session.id]._wait_for_sight
+    before = await it.hub.becomes(session, InstanceStatus.RUNNING)
+    wait = it.hub.user("alice").spawners[session.id]._wait_until_synced
     with monkeypatch.context() as nobody_runs_them:
         nobody_runs_them.setattr(it.cluster, "kubelet", None)
         fill(it.cluster)
     it.cluster.fault(lambda request: (request.verb, request.resource) == ("list", "pods"), times=None, delay=0.3)
     async with watching(it.cluster) as watch:
         await wait(watch, before)
-        assert watch.sees
+        assert watch.is_synced
     assert await it.hub.instance(session) == before
     it.cluster.faults.clear()
     it.cluster.fault(lambda request: (request.verb, request.resource) == ("list", "pods"), times=None, hang=True)
     async with watching(it.cluster) as watch:
         waiting = asyncio.ensure_future(wait(watch, before))
-        await it.hub.becomes(session, Status.UNKNOWN)
+        await it.hub.becomes(session, InstanceStatus.UNKNOWN)
         waiting.cancel()
 
 
 async def test_without_a_cluster_every_action_is_answered_and_seen_through_when_it_is_back(on_cluster):
-    """R2, R5, R38: what was asked of it in an outage has happened ten seconds after it, to the right claims."""
+    """What was asked of it in an outage has happened ten seconds after it, to the right claims."""
     it = await on_cluster(**MANY)
     project = await it.hub.project()
     running, doomed, paused, idle = [await it.hub.session(project, title) for title in ("A", "B", "C", "D")]
     for session in (running, doomed, paused, idle):
         await start(it, session)
     for session in (running, doomed, paused, idle):
-        await it.hub.becomes(session, Status.RUNNING)
+        await it.hub.becomes(session, InstanceStatus.RUNNING)
     for session in (paused, idle):
         await pause(it, session)
-        await it.hub.becomes(session, Status.PAUSED)
+        await it.hub.becomes(session, InstanceStatus.PAUSED)
     async with it.cluster.outage():
-        await it.hub.becomes(running, Status.UNKNOWN)
+        await it.hub.becomes(running, InstanceStatus.UNKNOWN)
         assert (await pause(it, running)).status_code in (200, 202)
         for session in (doomed, paused):
             answer = await asked(it, "DELETE", f"api/renku/sessions/{session.id}/instance")
             assert (answer.status_code, answer.json()["code"]) == (503, "cluster_unavailable")
         assert (await start(it, idle)).status_code == 202
-        await it.hub.becomes(idle, Status.LAUNCHING)
-        assert await it.hub.status(running) is Status.STOPPING
-    await it.hub.becomes(running, Status.PAUSED, seconds=10)
-    await it.hub.becomes(paused, Status.INACTIVE, seconds=10)
-    await it.hub.becomes(idle, Status.RUNNING, seconds=15)
-    await it.hub.becomes(doomed, Status.INACTIVE, seconds=10)
+        await it.hub.becomes(idle, InstanceStatus.LAUNCHING)
+        assert await it.hub.status(running) is InstanceStatus.STOPPING
+    await it.hub.becomes(running, InstanceStatus.PAUSED, seconds=10)
+    await it.hub.becomes(paused, InstanceStatus.INACTIVE, seconds=10)
+    await it.hub.becomes(idle, InstanceStatus.RUNNING, seconds=15)
+    await it.hub.becomes(doomed, InstanceStatus.INACTIVE, seconds=10)
     left = {claim["metadata"]["labels"]["renku.io/session"] for claim in it.claims()}
     assert left == {running.id, idle.id}
     assert len(it.pods()) == 1
 
 
 async def test_routes_that_the_proxy_has_lost_come_back(on_cluster):
-    """R4: by the hub's own look at activity, for which our configuration leaves less than a minute."""
+    """By the hub's own look at activity, for which our configuration leaves less than a minute."""
     c = Config()
     install(c)
     assert c.JupyterHub.last_activity_interval < 60
     it = await on_cluster()
     session = await it.hub.session(await it.hub.project())
     await start(it, session)
-    await it.hub.becomes(session, Status.RUNNING)
+    await it.hub.becomes(session, InstanceStatus.RUNNING)
     spawner, proxy = it.hub.user("alice").spawners[session.id], it.hub.app.proxy
 
     async def routed():
@@ -133,29 +133,29 @@ async def test_routes_that_the_proxy_has_lost_come_back(on_cluster):
 
     await until(routed)
     await proxy.delete_route(spawner.proxy_spec)
-    assert await it.hub.status(session) is Status.RUNNING
+    assert await it.hub.status(session) is InstanceStatus.RUNNING
     assert not await routed()
     await it.hub.app.update_last_activity()
     assert await routed()
 
 
 async def test_a_session_goes_on_with_what_it_began_when_its_environment_is_retired(on_cluster):
-    """R36: and its owner can pause it, resume it for a while, and delete its data, but nothing new starts."""
+    """And its owner can pause it, resume it for a while, and delete its data, but nothing new starts."""
     it = await on_cluster()
     session = await it.hub.session(await it.hub.project())
     await start(it, session)
-    before = await it.hub.becomes(session, Status.RUNNING)
-    await environments.configure(it.hub.parts, [])
+    before = await it.hub.becomes(session, InstanceStatus.RUNNING)
+    await apply_configured_environments(it.hub.parts, [])
     pod = it.pods()[0]["metadata"]
     page = await asked(it, "GET", f"api/renku/projects/{session.project}/sessions/{session.id}")
     assert page.json()["instance"]["status"] == "running"
     assert (await it.hub.instance(session)).revision == before.revision == pod["labels"]["renku.io/revision"]
     await pause(it, session)
-    await it.hub.becomes(session, Status.PAUSED)
+    await it.hub.becomes(session, InstanceStatus.PAUSED)
     assert (await start(it, session)).status_code < 300
-    await it.hub.becomes(session, Status.RUNNING)
+    await it.hub.becomes(session, InstanceStatus.RUNNING)
     await pause(it, session)
-    await it.hub.becomes(session, Status.PAUSED)
+    await it.hub.becomes(session, InstanceStatus.PAUSED)
     assert (await asked(it, "DELETE", f"api/renku/sessions/{session.id}/instance")).status_code < 300
     assert it.claims() == []
     refused = await start(it, session)
@@ -163,55 +163,52 @@ async def test_a_session_goes_on_with_what_it_began_when_its_environment_is_reti
 
 
 async def test_a_pod_that_vanished_during_an_outage_is_told_after_it(on_cluster):
-    """R5, R12."""
     it = await on_cluster()
     session = await it.hub.session(await it.hub.project())
     await start(it, session)
-    await it.hub.becomes(session, Status.RUNNING)
+    await it.hub.becomes(session, InstanceStatus.RUNNING)
     async with it.cluster.outage():
-        await it.hub.becomes(session, Status.UNKNOWN)
+        await it.hub.becomes(session, InstanceStatus.UNKNOWN)
         it.cluster.api.delete_pod(it.pods()[0], 0)
-    failed = await it.hub.becomes(session, Status.FAILED, seconds=10)
+    failed = await it.hub.becomes(session, InstanceStatus.FAILED, seconds=10)
     assert failed.reason == "pod_removed"
     assert len(it.claims()) == 1
 
 
 @pytest.mark.parametrize("trouble", [{"status": 429}, {"status": 503}, {"reset": True}], ids=["429", "503", "lost"])
 async def test_a_start_goes_on_when_making_the_pod_meets_trouble_once(on_cluster, trouble):
-    """V2, R8."""
     it = await on_cluster()
     session = await it.hub.session(await it.hub.project())
     it.cluster.fault(lambda request: request.verb == "create" and request.resource == "pods", times=1, **trouble)
     await start(it, session)
-    await it.hub.becomes(session, Status.RUNNING)
+    await it.hub.becomes(session, InstanceStatus.RUNNING)
     assert len(it.pods()) == 1
     made = [r.status for r in it.cluster.requests if r.verb == "create" and r.resource == "pods"]
     assert len(made) == 2, "the trouble was met, and the pod made or found after it"
 
 
 async def test_the_watch_lists_again_after_410_and_misses_nothing(on_cluster):
-    """R7."""
     it = await on_cluster()
     session = await it.hub.session(await it.hub.project())
     await start(it, session)
-    await it.hub.becomes(session, Status.RUNNING)
+    await it.hub.becomes(session, InstanceStatus.RUNNING)
     it.cluster.expire_watches()
     it.cluster.api.delete_pod(it.pods()[0], 0)
-    await it.hub.becomes(session, Status.FAILED, seconds=10)
+    await it.hub.becomes(session, InstanceStatus.FAILED, seconds=10)
 
 
 async def test_a_pause_of_what_the_hub_has_forgotten_is_answered_without_a_cluster_and_seen_through(on_cluster):
-    """I9: a hub that was killed while it stopped a session knows nothing of it, and may find no cluster."""
+    """A hub that was killed while it stopped a session knows nothing of it, and may find no cluster."""
     it = await on_cluster()
     session = await it.hub.session(await it.hub.project())
     await start(it, session)
-    await it.hub.becomes(session, Status.RUNNING)
+    await it.hub.becomes(session, InstanceStatus.RUNNING)
     user = it.hub.user("alice")
     async with it.cluster.outage():
         user.spawners.pop(session.id).orm_spawner.server = None
         user.db.commit()
         for _ in range(2):
             assert (await pause(it, session)).status_code in (200, 202)
-        assert await it.hub.status(session) is Status.STOPPING
-    await it.hub.becomes(session, Status.PAUSED, seconds=15)
+        assert await it.hub.status(session) is InstanceStatus.STOPPING
+    await it.hub.becomes(session, InstanceStatus.PAUSED, seconds=15)
     assert it.pods() == []

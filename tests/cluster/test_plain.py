@@ -1,4 +1,4 @@
-"""The same troubles on a plain KubeSpawner 7.1, which fails in all but V5: whoever mends it is told by these tests."""
+"""The same troubles on a plain KubeSpawner 7.1: it fails in all but one, which a new release of it may mend."""
 
 import asyncio
 from contextlib import suppress
@@ -202,7 +202,7 @@ def test_two_clicks_with_a_restart_between_them_are_one_start(seen):
 
 
 def test_a_start_that_came_up_while_the_hub_was_away_is_taken_up(seen):
-    """V5, which works there: what we keep."""
+    """Works there, and we keep it."""
     assert seen["V5"]
 
 

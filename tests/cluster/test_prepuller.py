@@ -10,12 +10,17 @@ import pytest
 from kubernetes_asyncio.client import ApiClient, AppsV1Api, CoreV1Api
 
 from renku_spawner.domain.access import Person
-from renku_spawner.domain.curation import NewReadyMade, StateChange
-from renku_spawner.domain.environment import Environment, State
-from renku_spawner.domain.spread import Amiss, Spread
-from renku_spawner.kube.calls import Calls
-from renku_spawner.kube.prepuller import Prepuller
-from renku_spawner.services import curation, prepulling
+from renku_spawner.domain.administration import ImageNodeCoverage, PrepullError
+from renku_spawner.domain.environments import (
+    Environment,
+    EnvironmentState,
+    EnvironmentStateChange,
+    NewManagedEnvironment,
+)
+from renku_spawner.spawners.kubernetes.api import KubernetesAPI
+from renku_spawner.spawners.kubernetes.prepuller import DaemonSetPrepuller
+from renku_spawner.usecases import environments
+from renku_spawner.usecases.environments import add_managed_environment, set_managed_environment_state
 from tests.cluster.test_rights import FOR_THE_PREPULLER, with_the_role
 from tests.fakes.kube import FakeCluster
 from tests.fixtures.renku import until
@@ -47,9 +52,9 @@ def install(cluster: FakeCluster, name: str = NAME) -> None:
 
 
 @asynccontextmanager
-async def prepuller(cluster: FakeCluster, *, patience: float = 5) -> AsyncIterator[Prepuller]:
+async def prepuller(cluster: FakeCluster, *, patience: float = 5) -> AsyncIterator[DaemonSetPrepuller]:
     async with ApiClient(cluster.configuration()) as client:
-        yield Prepuller(calls=Calls(CoreV1Api(client), "sessions", patience=patience), name=NAME)
+        yield DaemonSetPrepuller(calls=KubernetesAPI(CoreV1Api(client), "sessions", patience=patience), name=NAME)
 
 
 def images(cluster: FakeCluster) -> dict[str, str]:
@@ -61,9 +66,9 @@ async def test_the_hub_says_what_is_its_own_and_leaves_the_charts_alone() -> Non
     """Server-side apply: an upgrade of the chart leaves the hub's part, too; what is edited there is taken back."""
     async with FakeCluster(speed=50) as cluster, prepuller(cluster) as keeper:
         install(cluster)
-        await keeper.keep({"added-a": OWN, "added-b": SCIPY})
+        await keeper.set_images({"added-a": OWN, "added-b": SCIPY})
         assert images(cluster) == {"configured-python": SCIPY, "added-a": OWN, "added-b": SCIPY}
-        await keeper.keep({"added-a": NEWER})
+        await keeper.set_images({"added-a": NEWER})
         assert images(cluster) == {"configured-python": SCIPY, "added-a": NEWER}
         async with ApiClient(cluster.configuration()) as client:
             newer: dict[str, Any] = {"spec": {"initContainers": [{"name": "configured-python", "image": "newer"}]}}
@@ -71,12 +76,12 @@ async def test_the_hub_says_what_is_its_own_and_leaves_the_charts_alone() -> Non
             await apps.patch_namespaced_daemon_set(NAME, "sessions", {"spec": {"template": newer}})
             newer["spec"]["initContainers"] = [{"name": "added-a", "image": "edited"}]
             await apps.patch_namespaced_daemon_set(NAME, "sessions", {"spec": {"template": newer}})
-        await keeper.keep({"added-a": NEWER})
+        await keeper.set_images({"added-a": NEWER})
         assert images(cluster) == {"configured-python": "newer", "added-a": NEWER}
         version = cluster.find("daemonsets", NAME)["metadata"]["resourceVersion"]
-        await keeper.keep({"added-a": NEWER})
+        await keeper.set_images({"added-a": NEWER})
         assert cluster.find("daemonsets", NAME)["metadata"]["resourceVersion"] == version, "no pod is made anew for it"
-        await keeper.keep({})
+        await keeper.set_images({})
         assert images(cluster) == {"configured-python": "newer"}
 
 
@@ -85,66 +90,70 @@ async def test_each_node_says_which_images_it_has() -> None:
         cluster.daemons.nodes = ["node-1", "node-2"]
         install(cluster)
         cluster.daemons.held.add(OWN)
-        await keeper.keep({"added-a": OWN, "added-b": NEWER})
+        await keeper.set_images({"added-a": OWN, "added-b": NEWER})
         wanted = {"configured-python": None, "added-a": OWN, "added-b": NEWER}
 
-        async def found(**expected: Spread) -> None:
+        async def found(**expected: ImageNodeCoverage) -> None:
             async with asyncio.timeout(20):
-                while (said := await keeper.spread(wanted)) != {n.replace("_", "-"): e for n, e in expected.items()}:
+                while (said := await keeper.get_node_coverage(wanted)) != {
+                    n.replace("_", "-"): e for n, e in expected.items()
+                }:
                     await asyncio.sleep(0.05)
-            assert said["configured-python"].complete
+            assert said["configured-python"].is_complete
 
-        both, none = Spread(here=("node-1", "node-2")), Spread(coming=("node-1", "node-2"))
+        both, none = ImageNodeCoverage(here=("node-1", "node-2")), ImageNodeCoverage(coming=("node-1", "node-2"))
         await found(configured_python=both, added_a=none, added_b=none)
         cluster.daemons.held.clear()
         cluster.daemons.trouble[NEWER] = "rpc error: code = NotFound desc = failed to pull: not found"
         said = f"The image {NEWER} does not exist or is not public."
         why = f"{said} Ask an editor of the project to check its name and tag."
-        failed = Spread(failed={"node-1": why, "node-2": why})
+        failed = ImageNodeCoverage(failed={"node-1": why, "node-2": why})
         await found(configured_python=both, added_a=both, added_b=failed)
         cluster.daemons.trouble.clear()
         await found(configured_python=both, added_a=both, added_b=both)
-        assert (await keeper.spread({"added-a": NEWER}))["added-a"] == none, "it has another image than the one wanted"
+        assert (await keeper.get_node_coverage({"added-a": NEWER}))["added-a"] == none, (
+            "it has another image than the one wanted"
+        )
 
 
 async def test_what_is_amiss_is_said_in_words() -> None:
     async with FakeCluster(speed=50) as cluster, prepuller(cluster, patience=0.5) as keeper:
-        with pytest.raises(Amiss, match="There is no DaemonSet try-prepuller in the namespace of the sessions"):
-            await keeper.keep({"added-a": OWN})
+        with pytest.raises(PrepullError, match="There is no DaemonSet try-prepuller in the namespace of the sessions"):
+            await keeper.set_images({"added-a": OWN})
         install(cluster)
         cluster.rules["admin"] = {"sessions": {"pods": {"list"}, "daemonsets": {"get"}}}
-        with pytest.raises(Amiss, match='cannot patch resource "daemonsets"'):
-            await keeper.keep({"added-a": OWN})
+        with pytest.raises(PrepullError, match='cannot patch resource "daemonsets"'):
+            await keeper.set_images({"added-a": OWN})
         assert images(cluster) == {"configured-python": SCIPY}
         async with cluster.outage():
-            for asked in (keeper.keep({}), keeper.spread({})):
-                with pytest.raises(Amiss, match="does not answer"):
+            for asked in (keeper.set_images({}), keeper.get_node_coverage({})):
+                with pytest.raises(PrepullError, match="does not answer"):
                     await asked
 
 
 async def test_what_admins_offer_in_the_browser_is_kept_on_the_nodes_and_the_page_says_on_which(
     on_cluster, monkeypatch
 ) -> None:
-    monkeypatch.setattr(prepulling, "_FRESH", 0.1)
+    monkeypatch.setattr(environments, "_COVERAGE_CACHE_SECONDS", 0.1)
     it = await on_cluster(RenkuSpawner={"prepuller": NAME})
     with_the_role(it.cluster)
     it.hub.curator("root")
     root = await it.hub.visitor("root")
     await until(partial(says, root, f"There is no DaemonSet {NAME}"))
     install(it.cluster)
-    drafted = await add(it, "Draft", State.DRAFT)
-    made = await add(it, "Maps", State.ACTIVE)
+    drafted = await add(it, "Draft", EnvironmentState.DRAFT)
+    made = await add(it, "Maps", EnvironmentState.ACTIVE)
     added = f"added-{made.id}"
-    await until(lambda: images(it.cluster) == {"configured-python": SCIPY, added: made.revision.canonical})
+    await until(lambda: images(it.cluster) == {"configured-python": SCIPY, added: made.revision.canonical_reference})
     await until(partial(says, root, "1 of 1 node", 2), why="the nodes have it, and what the chart brings")
     assert await says(root, "0 of 1 node", 1) and not await says(root, "no DaemonSet")
     one = await root.get(f"renku/environments/{made.id}")
     assert "Have it" in one.text and it.cluster.node in one.text
     said = (await it.hub.client("root").get(f"api/renku/environments/{made.id}")).json()
     assert said["nodes"] == {"here": [it.cluster.node], "coming": [], "failed": {}}
-    await become(it, drafted, State.ACTIVE)
+    await become(it, drafted, EnvironmentState.ACTIVE)
     await until(lambda: f"added-{drafted.id}" in images(it.cluster))
-    await become(it, made, State.ARCHIVED)
+    await become(it, made, EnvironmentState.ARCHIVED)
     await until(lambda: added not in images(it.cluster))
     asked = {(r.verb, r.resource) for r in it.cluster.requests if r.status == 200}
     assert {each for each in asked if each[1] == "daemonsets"} == FOR_THE_PREPULLER
@@ -155,11 +164,11 @@ async def says(visitor, words: str, times: int = 1) -> bool:
     return (await visitor.get("renku/environments")).text.count(words) == times
 
 
-async def add(it, name: str, state: State) -> Environment:
-    new = NewReadyMade(name=name, image=f"quay.io/own/{name.lower()}:1", state=state)
-    return await curation.add(it.hub.parts, Person(name="root", admin=True), new)
+async def add(it, name: str, state: EnvironmentState) -> Environment:
+    new = NewManagedEnvironment(name=name, image=f"quay.io/own/{name.lower()}:1", state=state)
+    return await add_managed_environment(it.hub.parts, Person(name="root", admin=True), new)
 
 
-async def become(it, of: Environment, state: State) -> None:
-    change = StateChange(version=of.version, state=state)
-    await curation.set_state(it.hub.parts, Person(name="root", admin=True), of.id, change)
+async def become(it, of: Environment, state: EnvironmentState) -> None:
+    change = EnvironmentStateChange(version=of.version, state=state)
+    await set_managed_environment_state(it.hub.parts, Person(name="root", admin=True), of.id, change)

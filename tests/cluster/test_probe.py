@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from renku_spawner import pod_probe
-from renku_spawner.domain.instance import Status
-from renku_spawner.domain.software import Kind, Origin, Software
-from renku_spawner.services import software
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.domain.software import ImageSoftware, PackageKind, SoftwareOrigin
+from renku_spawner.spawners.kubernetes import image_probe
+from renku_spawner.usecases.software import get_image_software
 from tests.fixtures.fair import Stopwatch
 from tests.fixtures.renku import until
 
@@ -62,14 +62,14 @@ async def started(it, session) -> float:
     took = Stopwatch()
     answer = await it.hub.client("alice").post(f"api/renku/projects/{session.project}/sessions/{session.id}/start")
     assert answer.status_code in (200, 202), answer.text
-    await it.hub.becomes(session, Status.RUNNING)
+    await it.hub.becomes(session, InstanceStatus.RUNNING)
     return took()
 
 
-async def looked(it, session) -> Software | None:
+async def looked(it, session) -> ImageSoftware | None:
     """What is known when the look has ended."""
     await asyncio.wait_for(asyncio.shield(it.hub.user("alice").spawners[session.id].probing), 60)
-    return await software.of(it.hub.parts, session.revision.digest)
+    return await get_image_software(it.hub.parts, session.revision.digest)
 
 
 async def test_the_image_of_a_running_session_is_looked_into_once(pinned):
@@ -80,12 +80,12 @@ async def test_the_image_of_a_running_session_is_looked_into_once(pinned):
     await started(it, session)
     found = await looked(it, session)
     assert found is not None
-    assert found.origin is Origin.IMAGE
-    assert "jupyterhub" in {one.name for one in found.of_kind(Kind.PYTHON)}
+    assert found.origin is SoftwareOrigin.IMAGE
+    assert "jupyterhub" in {one.name for one in found.list_packages(PackageKind.PYTHON)}
     assert found.interpreters["Python"]
     assert (len(it.pods()), it.probes()) == (1, [])
     await it.hub.client("alice").post(f"api/renku/sessions/{session.id}/pause")
-    await it.hub.becomes(session, Status.PAUSED)
+    await it.hub.becomes(session, InstanceStatus.PAUSED)
     await started(it, again)
     await looked(it, again)
     made = [request for request in it.cluster.requests if (request.verb, request.resource) == ("create", "pods")]
@@ -106,7 +106,7 @@ async def test_a_look_may_run_where_its_session_runs(pinned):
 
 
 async def test_an_image_that_cannot_be_looked_into_runs_as_soon_as_others(pinned, tmp_path, monkeypatch):
-    monkeypatch.setattr(pod_probe, "PATIENCE", 2)
+    monkeypatch.setattr(image_probe, "PROBE_TIMEOUT_SECONDS", 2)
     it = await pinned()
     project = await it.hub.project()
     usual = await started(it, await it.hub.session(project, "Loose", key="loose"))
@@ -115,8 +115,8 @@ async def test_an_image_that_cannot_be_looked_into_runs_as_soon_as_others(pinned
         session = await it.hub.session(project, name, key=f"broken-{number}")
         assert await started(it, session) < usual + 2, name
         found = await looked(it, session)
-        assert found is None or found.of_kind(Kind.DEBIAN), "the shell has looked instead"
-        assert (it.probes(), await it.hub.status(session)) == ([], Status.RUNNING), name
+        assert found is None or found.list_packages(PackageKind.DEBIAN), "the shell has looked instead"
+        assert (it.probes(), await it.hub.status(session)) == ([], InstanceStatus.RUNNING), name
         instance = await it.hub.instance(session)
         assert instance is not None
         assert instance.notices == ()
@@ -128,7 +128,7 @@ async def test_a_cluster_that_takes_no_further_pod_changes_nothing_for_the_sessi
     session = await it.hub.session(await it.hub.project(), key="pinned")
     await started(it, session)
     assert await looked(it, session) is None
-    assert await it.hub.status(session) is Status.RUNNING
+    assert await it.hub.status(session) is InstanceStatus.RUNNING
 
 
 async def test_what_was_found_is_kept_also_if_the_pod_that_found_it_cannot_be_deleted(pinned):
@@ -148,10 +148,10 @@ async def test_a_look_ends_with_its_session(pinned, tmp_path):
     await until(it.probes, why="the look is under way")
     look = it.hub.user("alice").spawners[session.id].probing
     await it.hub.client("alice").post(f"api/renku/sessions/{session.id}/pause")
-    await it.hub.becomes(session, Status.PAUSED)
+    await it.hub.becomes(session, InstanceStatus.PAUSED)
     await until(lambda: it.pods() == [], why="no pod is left")
     await asyncio.wait_for(look, 60)
-    assert await software.of(it.hub.parts, DIGEST) is None
+    assert await get_image_software(it.hub.parts, DIGEST) is None
 
 
 async def test_an_admin_may_have_no_image_looked_into(pinned):

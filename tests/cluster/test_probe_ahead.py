@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from renku_spawner.domain.software import Origin
+from renku_spawner.domain.software import SoftwareOrigin
 from tests.fakes.kube import FakeCluster
 from tests.fakes.process_kubelet import ProcessKubelet
 from tests.fakes.spawning import use
@@ -53,10 +53,10 @@ async def test_a_pod_looks_into_it_and_what_it_finds_is_an_admins_finding(
     done = await asyncio.to_thread(probe, tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("silent: ")
-    assert done.stdout.endswith(" packages known from a look into the image\n")
+    assert done.stdout.endswith(" packages known from a probe of the image\n")
     found = known(tmp_path, digest)
     assert found
-    assert found.origin is Origin.PROBE
+    assert found.origin is SoftwareOrigin.PROBE
     assert "libc6" in {one.name for one in found.packages}
     (made,) = [r.body for r in cluster.requests if (r.verb, r.resource) == ("create", "pods")]
     spec = made["spec"]

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from kubernetes_asyncio.client import ApiClient, CoreV1Api
 
-from renku_spawner import pod_processor
-from renku_spawner.app import Renku
-from renku_spawner.domain.errors import Unavailable
-from renku_spawner.domain.instance import Status
-from renku_spawner.hub_door import Hand
-from renku_spawner.kube.calls import Calls
-from renku_spawner.services import rounds
+from renku_spawner.config.renku import Renku
+from renku_spawner.domain.errors import UnavailableError
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.hub.adapter import IdleJobAdapter
+from renku_spawner.jobs.idle import run_idle_check
+from renku_spawner.spawners.kubernetes.api import KubernetesAPI
+from renku_spawner.spawners.kubernetes.cpu_usage import load_session_cpu_usage, sum_session_cpu_usage
 from tests.fakes.kube import FakeCluster
 
 from .test_rights import FOR_USE, refused, with_the_role
@@ -26,7 +26,7 @@ async def two_run(it):
     for session in found:
         await it.hub.client("alice").post(f"api/renku/projects/{session.project}/sessions/{session.id}/start")
     for session in found:
-        await it.hub.becomes(session, Status.RUNNING)
+        await it.hub.becomes(session, InstanceStatus.RUNNING)
     names = {pod["metadata"]["labels"]["renku.io/session"]: pod["metadata"]["name"] for pod in it.pods()}
     return [(session, names[session.id]) for session in found]
 
@@ -37,7 +37,7 @@ async def passes(it, minutes):
     for _ in range(minutes // 2):
         clock[0] += timedelta(minutes=2)
         await it.hub.app.update_last_activity()
-        await rounds.once(it.hub.parts, clock[0], Hand(it.hub.app, Renku.instance()))
+        await run_idle_check(it.hub.parts, clock[0], IdleJobAdapter(it.hub.app, Renku.instance()))
 
 
 async def test_one_that_calculates_goes_on_and_one_that_sleeps_pauses(on_cluster):
@@ -48,9 +48,9 @@ async def test_one_that_calculates_goes_on_and_one_that_sleeps_pauses(on_cluster
     it.cluster.metrics.cpu[pod] = "987654321n"
     it.cluster.requests.clear()
     await passes(it, 64)
-    paused = await it.hub.becomes(idle, Status.PAUSED)
+    paused = await it.hub.becomes(idle, InstanceStatus.PAUSED)
     assert paused.message and paused.message.endswith("(signals: traffic, processor).")
-    assert await it.hub.status(busy) is Status.RUNNING
+    assert await it.hub.status(busy) is InstanceStatus.RUNNING
     questions = [request for request in it.cluster.requests if (request.verb, request.resource) in FOR_USE]
     assert 30 <= len(questions) <= 33, "one for all pods in each round"
     assert {request.status for request in questions} == {200}
@@ -63,14 +63,14 @@ async def test_without_the_right_all_is_as_it_was(on_cluster, caplog):
     del it.cluster.rules["hub"]["sessions"]["pods.metrics.k8s.io"]
     session = await it.hub.session(await it.hub.project())
     await it.hub.client("alice").post(f"api/renku/projects/{session.project}/sessions/{session.id}/start")
-    await it.hub.becomes(session, Status.RUNNING)
+    await it.hub.becomes(session, InstanceStatus.RUNNING)
     it.cluster.metrics.cpu[it.pods()[0]["metadata"]["name"]] = "4"
     await passes(it, 64)
-    paused = await it.hub.becomes(session, Status.PAUSED)
+    paused = await it.hub.becomes(session, InstanceStatus.PAUSED)
     assert paused.message and paused.message.endswith("(signals: traffic).")
     assert {(verb, resource) for verb, resource, _ in refused(it.cluster)} == FOR_USE
     (said,) = [record.message for record in caplog.records if "metrics.k8s.io" in record.message]
-    assert said.startswith("What sessions use of processors does not count as use: the cluster does not tell it")
+    assert said.startswith("Failed to read CPU use of sessions, ignoring it as activity: the cluster does not report")
 
 
 @pytest.mark.parametrize(
@@ -83,10 +83,10 @@ async def test_a_cluster_that_does_not_tell_is_asked_once_and_named(fault, why):
         if fault:
             cluster.metrics.served = True
             cluster.fault(times=None, **fault)
-        calls = Calls(CoreV1Api(client), "sessions", patience=0)
-        with pytest.raises(Unavailable) as caught:
-            await pod_processor.cores(calls, {}, "", spread=False)
-        assert caught.value.message == f"the cluster does not tell it (metrics.k8s.io): {why}"
+        calls = KubernetesAPI(CoreV1Api(client), "sessions", patience=0)
+        with pytest.raises(UnavailableError) as caught:
+            await load_session_cpu_usage(calls, {}, "", spread=False)
+        assert caught.value.message == f"the cluster does not report CPU usage (metrics.k8s.io): {why}"
         assert len(cluster.requests) == 1
 
 
@@ -100,5 +100,5 @@ async def test_what_is_nobodys_or_nonsense_counts_for_nobody():
 
     pods = {f"sessions/{name}": pod(**{"renku.io/session": name}) for name in ("a", "b", "c")} | {"sessions/x": pod()}
     found = [measured("a", "250m", "1500000n"), measured("b", "lots", None), measured("x", "4"), measured("y", "4")]
-    used = pod_processor.of_sessions([*found, {"metadata": {"name": "c"}}, {}], pods)
+    used = sum_session_cpu_usage([*found, {"metadata": {"name": "c"}}, {}], pods)
     assert used == {("ada", "a"): pytest.approx(0.2515), ("ada", "b"): 0.0}

@@ -16,10 +16,10 @@ import pytest
 from kubernetes_asyncio.client import Configuration
 from kubespawner.clients import load_config, shared_client
 
-from renku_spawner.domain.instance import Status
-from renku_spawner.domain.session import Session
-from renku_spawner.kube.settings import PREFIX
-from renku_spawner.spawner import RenkuSpawner
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.domain.sessions import Session
+from renku_spawner.spawners.kubernetes.settings import RENKU_LABEL_PREFIX
+from renku_spawner.spawners.kubernetes.spawner import RenkuSpawner
 from tests.cluster.conftest import OnCluster
 from tests.fixtures.renku import TINY, RenkuHub, stop_sessions, until
 
@@ -43,7 +43,7 @@ class Place:
     async def names(self, kind: str, session: Session) -> list[str]:
         """What the cluster has of a session: `pod`, `persistent_volume_claim` or `secret`."""
         list_them = getattr(shared_client("CoreV1Api"), f"list_namespaced_{kind}")
-        found = await list_them(self.namespace, label_selector=f"{PREFIX}session={session.id}")
+        found = await list_them(self.namespace, label_selector=f"{RENKU_LABEL_PREFIX}session={session.id}")
         return [each.metadata.name for each in found.items]
 
     async def gone(self, kind: str, session: Session) -> None:
@@ -52,7 +52,7 @@ class Place:
 
         await until(none, seconds=PATIENCE, why=f"no {kind} of {session.title} is left")
 
-    async def becomes(self, session: Session, how: str, status: Status) -> Any:
+    async def becomes(self, session: Session, how: str, status: InstanceStatus) -> Any:
         below = f"projects/{session.project}/sessions" if how == "start" else "sessions"
         answer = await self.hub.client("alice").post(f"api/renku/{below}/{session.id}/{how}")
         assert answer.status_code in (200, 202), answer.text
@@ -87,7 +87,7 @@ async def place(
 
 async def test_one_life_from_the_first_start_to_the_end_of_the_data(place):
     session = await place.hub.session(await place.hub.project(), variables={"TINY_DELAY": "0"})
-    first = await place.becomes(session, "start", Status.RUNNING)
+    first = await place.becomes(session, "start", InstanceStatus.RUNNING)
     assert len(await place.names("pod", session)) == 1
     assert len(await place.names("secret", session)) == 1
     (claim,) = await place.names("persistent_volume_claim", session)
@@ -96,22 +96,22 @@ async def test_one_life_from_the_first_start_to_the_end_of_the_data(place):
     assert (answer.status_code, answer.text) == (200, f"hello from {session.id}")
     assert "starts: 1" in await place.log(session)
 
-    await place.becomes(session, "pause", Status.PAUSED)
+    await place.becomes(session, "pause", InstanceStatus.PAUSED)
     await asyncio.gather(place.gone("pod", session), place.gone("secret", session))
-    second = await place.becomes(session, "start", Status.RUNNING)
+    second = await place.becomes(session, "start", InstanceStatus.RUNNING)
     assert second.claim == first.claim
     assert await place.names("persistent_volume_claim", session) == [claim]
     assert "starts: 2" in await place.log(session)
 
     answer = await place.hub.client("alice").delete(f"api/renku/sessions/{session.id}/instance")
     assert answer.status_code in (200, 202, 204), answer.text
-    await place.hub.becomes(session, Status.INACTIVE, seconds=PATIENCE)
+    await place.hub.becomes(session, InstanceStatus.INACTIVE, seconds=PATIENCE)
     await asyncio.gather(place.gone("pod", session), place.gone("persistent_volume_claim", session))
 
 
 async def test_a_program_that_ends_at_once_is_told_with_its_last_words(place):
     session = await place.hub.session(await place.hub.project(), variables={"TINY_EXIT": "3"})
-    failed = await place.becomes(session, "start", Status.FAILED)
+    failed = await place.becomes(session, "start", InstanceStatus.FAILED)
     assert failed.message == "The program ended with code 3."
     log = await place.log(session)
     assert "a last word" in log

@@ -61,9 +61,10 @@ ENDED = [title for title, (_, status, _) in TABLE.items() if status not in ("run
 
 
 HOLDS = """
-from renku_spawner.kube import calls
+from renku_spawner.spawners.kubernetes import api
 
-calls.TIMEOUT = 600  # a request that the cluster holds is not given up before the hub ends, however slow the machine is
+# A request that the cluster holds is not given up before the hub ends, however slow the machine is.
+api.API_REQUEST_TIMEOUT_SECONDS = 600
 """
 
 
@@ -203,7 +204,7 @@ async def test_a_deletion_that_was_accepted_while_its_pod_stops_outlives_the_hub
 
 
 async def test_a_hub_that_finds_no_cluster_says_so_and_takes_up_what_ran(own):
-    """V8, R5, S8: unknown meanwhile, adopted on return, no orphan; its token is revoked in the end."""
+    """Unknown meanwhile, adopted on return, no orphan; its token is revoked in the end."""
     await own.started()
     await own.become({"Explore": "running"})
     (pod,) = own.pods()
@@ -237,7 +238,7 @@ async def test_a_session_that_is_stopped_before_its_token_is_read_again_leaves_n
 
 
 async def test_a_session_that_was_unknown_when_the_hub_went_is_one_that_runs_and_no_start(own):
-    """A start would be refused by now; what runs is never ended by a change of its project (S10)."""
+    """A start would be refused by now; what runs is never ended by a change of its project."""
     await own.started()
     await own.become({"Explore": "running"})
     (pod,) = own.pods()

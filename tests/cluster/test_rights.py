@@ -6,9 +6,9 @@ import pytest
 import yaml
 from kubernetes_asyncio.client import ApiClient, ApiException, CoreV1Api
 
-from renku_spawner.domain.instance import Status
-from renku_spawner.domain.repository import NewRepository
-from renku_spawner.domain.resources import Requirements
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.domain.projects import NewRepository
+from renku_spawner.domain.resource_classes import ResourceRequirements
 from tests.fakes.kube import FakeCluster
 from tests.spawner.test_inside import changed
 
@@ -45,7 +45,7 @@ def with_the_role(cluster) -> None:
     cluster.rules["hub"] = {"sessions": rights()}
 
 
-async def become(it, session, how: str, status: Status):
+async def become(it, session, how: str, status: InstanceStatus):
     below = f"projects/{session.project}/sessions" if how == "start" else "sessions"
     answer = await it.hub.client("alice").post(f"api/renku/{below}/{session.id}/{how}")
     assert answer.status_code in (200, 202), answer.text
@@ -70,24 +70,24 @@ async def test_a_whole_life_needs_every_right_of_the_role_and_no_other(on_cluste
     project = await it.hub.project(repositories=repositories)
     session = await it.hub.session(project)
     it.cluster.fault(lambda request: (request.verb, request.resource) == ("create", "pods"), times=1, reset=True)
-    running = await become(it, session, "start", Status.RUNNING)
+    running = await become(it, session, "start", InstanceStatus.RUNNING)
     (pod,) = it.pods()
     assert [(told["code"], "missing" in told["title"]) for told in running.notices] == [("clone_failed", True)]
     assert (it.kubelet.claim_of(pod) / "code" / "read.txt").read_text() == "cloned"
     await it.hub.app.init_spawners()  # as after a restart
-    await become(it, session, "pause", Status.PAUSED)
-    await changed(it.hub, session, needs=Requirements(disk="2Gi"))
-    await become(it, session, "start", Status.RUNNING)
+    await become(it, session, "pause", InstanceStatus.PAUSED)
+    await changed(it.hub, session, needs=ResourceRequirements(disk="2Gi"))
+    await become(it, session, "start", InstanceStatus.RUNNING)
     (claim,) = it.claims()
     assert claim["spec"]["resources"]["requests"]["storage"] == "2Gi"
     it.hub.curator("root")
     seen = (await it.hub.client("root").get("api/renku/admin/claims")).json()
     assert (seen["unknown"], seen["size"]) == (None, str(2 * 1024**3))
     broken = await it.hub.session(project, "Broken", key="r", variables={"TINY_EXIT": "3"})
-    await become(it, broken, "start", Status.FAILED)
+    await become(it, broken, "start", InstanceStatus.FAILED)
     for one in (session, broken):
         await it.hub.client("alice").delete(f"api/renku/sessions/{one.id}/instance")
-        await it.hub.becomes(one, Status.INACTIVE)
+        await it.hub.becomes(one, InstanceStatus.INACTIVE)
     assert (it.pods(), it.claims()) == ([], [])
     assert refused(it.cluster) == set()
     given = {(verb, resource) for resource, verbs in rights().items() for verb in verbs}

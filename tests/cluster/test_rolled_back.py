@@ -2,8 +2,8 @@
 
 import pytest
 
-from renku_spawner.cli import main
-from renku_spawner.store import migrate
+from renku_spawner.cli.main import main
+from renku_spawner.persistence.migrate import get_schema_revision
 from tests.cluster.own import CONFIG, own_hub
 from tests.faults.test_kill import recorded
 
@@ -34,7 +34,7 @@ async def test_pods_claims_and_runs_are_the_same_after_the_tables_went_back_and_
     await own.do(own.hub.interrupt)
     url = f"sqlite:///{own.hub.folder}/hub.sqlite"
     main(["db", "downgrade", OLD, "--yes", "--url", url])
-    assert migrate.current(url) == OLD
+    assert get_schema_revision(url) == OLD
     main(["db", "upgrade", "--url", url])
     await own.do(own.hub.start)
     await own.become(STATUSES)

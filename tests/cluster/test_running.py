@@ -1,11 +1,11 @@
-"""What ends a running session is told within ten seconds (R2, R11, R12, decision 17)."""
+"""What ends a running session is told within ten seconds."""
 
 import asyncio
 
-from renku_spawner.domain.instance import Status
-from renku_spawner.domain.session import Configuration, SessionChange
-from renku_spawner.services import runs
-from renku_spawner.services.parts import write
+from renku_spawner.context.app_context import write_transaction
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.domain.sessions import SessionChange, SessionConfiguration
+from renku_spawner.lifecycle.runs import request_stop
 from tests.cluster.lives import meets
 from tests.fixtures.fair import Stopwatch
 from tests.fixtures.renku import until
@@ -51,7 +51,7 @@ async def running(it, count, **configuration):
     for session in sessions:
         await start(it, session)
     for session in sessions:
-        await it.hub.becomes(session, Status.RUNNING)
+        await it.hub.becomes(session, InstanceStatus.RUNNING)
     return sessions
 
 
@@ -60,14 +60,13 @@ def pod_of(it, session):
 
 
 async def test_whatever_ends_a_running_session_is_its_reason_and_no_pod_is_left(on_cluster):
-    """R12, R18."""
     it = await on_cluster(**MANY)
     sessions = dict(zip(ENDS, await running(it, len(ENDS)), strict=True))
     took = Stopwatch()
     for case, session in sessions.items():
         meets(it.cluster, pod_of(it, session), case)
     for case, session in sessions.items():
-        failed = await it.hub.becomes(session, Status.FAILED, seconds=PROMPTLY)
+        failed = await it.hub.becomes(session, InstanceStatus.FAILED, seconds=PROMPTLY)
         assert (case, failed.reason) == (case, ENDS[case])
         assert failed.message, case
     assert took() < PROMPTLY
@@ -82,7 +81,7 @@ async def test_what_the_machine_says_of_its_end_is_told_and_the_next_click_start
     for case, session in sessions.items():
         it.cluster.put_status(pod_of(it, session), **SAID[case][0])
     for case, session in sessions.items():
-        failed = await it.hub.becomes(session, Status.FAILED, seconds=PROMPTLY)
+        failed = await it.hub.becomes(session, InstanceStatus.FAILED, seconds=PROMPTLY)
         assert (case, failed.reason) == (case, SAID[case][1])
         assert failed.advice.startswith(("Your files are kept", "Ask")), case
     assert took() < PROMPTLY
@@ -92,7 +91,7 @@ async def test_what_the_machine_says_of_its_end_is_told_and_the_next_click_start
     for session in again:
         await start(it, session)
     for session in again:
-        await it.hub.becomes(session, Status.RUNNING)
+        await it.hub.becomes(session, InstanceStatus.RUNNING)
 
 
 async def test_a_pod_that_somebody_deletes_and_no_machine_ends_is_told_and_forced(on_cluster):
@@ -100,11 +99,11 @@ async def test_a_pod_that_somebody_deletes_and_no_machine_ends_is_told_and_force
     (session,) = await running(it, 1)
     it.cluster.node_lost = True
     it.cluster.api.delete_pod(pod_of(it, session), 30)
-    failed = await it.hub.becomes(session, Status.FAILED, seconds=PROMPTLY)
+    failed = await it.hub.becomes(session, InstanceStatus.FAILED, seconds=PROMPTLY)
     assert failed.reason == "pod_removed"
     await until(lambda: not it.pods())
     await start(it, session)
-    await it.hub.becomes(session, Status.RUNNING)
+    await it.hub.becomes(session, InstanceStatus.RUNNING)
 
 
 async def test_restarted_in_place_after_running_out_of_memory_it_runs_and_says_so(on_cluster):
@@ -114,7 +113,7 @@ async def test_restarted_in_place_after_running_out_of_memory_it_runs_and_says_s
 
     async def told():
         instance = await it.hub.instance(session)
-        assert instance.status is Status.RUNNING
+        assert instance.status is InstanceStatus.RUNNING
         return instance.notices
 
     (notice,) = await until(told, seconds=PROMPTLY)
@@ -124,11 +123,13 @@ async def test_restarted_in_place_after_running_out_of_memory_it_runs_and_says_s
 async def test_variables_that_were_left_out_are_named_as_long_as_it_runs(on_cluster):
     it = await on_cluster()
     session = await it.hub.session(await it.hub.project())
-    stored = Configuration(variables={"SEED": "1", "PROMPT_COMMAND": "id > pwned"})  # as an older release accepted it
+    stored = SessionConfiguration(
+        variables={"SEED": "1", "PROMPT_COMMAND": "id > pwned"}
+    )  # as an older release accepted it
     change = SessionChange(version=session.version, configuration=stored)
-    await write(it.hub.parts, lambda tx: tx.sessions.change(session, change, it.hub.parts.now()))
+    await write_transaction(it.hub.parts, lambda tx: tx.sessions.update(session, change, it.hub.parts.now()))
     await start(it, session)
-    await it.hub.becomes(session, Status.RUNNING)
+    await it.hub.becomes(session, InstanceStatus.RUNNING)
 
     async def told():
         return [notice["code"] for notice in (await it.hub.instance(session)).notices]
@@ -143,7 +144,6 @@ async def test_variables_that_were_left_out_are_named_as_long_as_it_runs(on_clus
 
 
 async def test_running_out_of_memory_again_and_again_ends_it_with_its_limit(on_cluster):
-    """R11."""
     it = await on_cluster()
     (session,) = await running(it, 1)
     name = pod_of(it, session)["metadata"]["name"]
@@ -154,7 +154,7 @@ async def test_running_out_of_memory_again_and_again_ends_it_with_its_limit(on_c
     for restarts in range(3):
         await until(lambda n=restarts: state()["restartCount"] == n and "running" in state()["state"])
         it.kubelet.run_out_of_memory(name)
-    failed = await it.hub.becomes(session, Status.FAILED, seconds=PROMPTLY)
+    failed = await it.hub.becomes(session, InstanceStatus.FAILED, seconds=PROMPTLY)
     assert (failed.reason, failed.message) == ("crash_oom", "The session ran out of memory; its limit is 2 GiB.")
 
 
@@ -165,7 +165,7 @@ async def test_a_shutdown_from_inside_is_a_pause_and_no_failure(on_cluster):
     ended = {"terminated": {"exitCode": 0, "reason": "Completed"}}
     one = pod["status"]["containerStatuses"][0] | {"ready": False, "state": ended}
     it.cluster.put_status(pod, phase="Succeeded", containerStatuses=[one])
-    paused = await it.hub.becomes(session, Status.PAUSED, seconds=PROMPTLY)
+    paused = await it.hub.becomes(session, InstanceStatus.PAUSED, seconds=PROMPTLY)
     assert (paused.reason, paused.ended_reason) == (None, "server_exited")
     await until(lambda: not it.pods())
 
@@ -174,11 +174,11 @@ async def test_what_ends_by_itself_just_when_it_is_paused_leaves_no_pod(on_clust
     it = await on_cluster()
     (session,) = await running(it, 1)
     pod = pod_of(it, session)
-    await runs.stop(it.hub.parts, "alice", session.id, ended_reason="stopped_by_user")
+    await request_stop(it.hub.parts, "alice", session.id, ended_reason="stopped_by_user")
     ended = {"terminated": {"exitCode": 0, "reason": "Completed"}}
     one = pod["status"]["containerStatuses"][0] | {"ready": False, "state": ended}
     it.cluster.put_status(pod, phase="Succeeded", containerStatuses=[one])
-    await it.hub.becomes(session, Status.PAUSED, seconds=PROMPTLY)
+    await it.hub.becomes(session, InstanceStatus.PAUSED, seconds=PROMPTLY)
     await until(lambda: not it.pods())
 
 
@@ -186,13 +186,12 @@ async def test_a_program_that_ends_again_and_again_ends_the_session(on_cluster):
     it = await on_cluster()
     (session,) = await running(it, 1, variables={"TINY_DIE": "1"})
     (it.kubelet.claim_of(pod_of(it, session)) / "die").touch()
-    failed = await it.hub.becomes(session, Status.FAILED)
+    failed = await it.hub.becomes(session, InstanceStatus.FAILED)
     assert (failed.reason, failed.message) == ("crash_exit", "The program ended with code 3.")
     await until(lambda: not it.pods())
 
 
 async def test_a_machine_that_does_not_answer_is_a_notice_and_no_end(on_cluster):
-    """R12."""
     it = await on_cluster()
     (session,) = await running(it, 1)
     pod = pod_of(it, session)
@@ -204,4 +203,4 @@ async def test_a_machine_that_does_not_answer_is_a_notice_and_no_end(on_cluster)
 
     assert await until(told, seconds=PROMPTLY) == ["node_silent"]
     await asyncio.sleep(1)
-    assert await it.hub.status(session) is Status.RUNNING
+    assert await it.hub.status(session) is InstanceStatus.RUNNING

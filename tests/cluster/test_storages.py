@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from traitlets.config import Config
 
-from renku_spawner.domain.instance import Status
-from renku_spawner.domain.storage import Credentials, NewStorage
-from renku_spawner.kube import messages
-from renku_spawner.services import storages
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.domain.storages import NewStorage, StorageCredentials
+from renku_spawner.spawners.kubernetes import diagnosis
+from renku_spawner.usecases.storages import add_storage
 from tests.cluster.test_operating import OLD, ORPHANS
 from tests.cluster.test_rights import asked, become, refused, rights, with_the_role
 from tests.fixtures.remotes import PASSWORD, USER, served
@@ -38,12 +38,12 @@ async def it(on_cluster):
 
 
 async def add(it, project, **said):
-    return await storages.add(it.hub.parts, it.hub.person("alice"), project.id, NewStorage(**said))
+    return await add_storage(it.hub.parts, it.hub.person("alice"), project.id, NewStorage(**said))
 
 
 def webdav(port: int, path: str = "") -> dict:
     url = f"http://127.0.0.1:{port}"
-    opens = {"credentials": Credentials.PROJECT, "secrets": {"user": USER, "pass": PASSWORD}}
+    opens = {"credentials": StorageCredentials.PROJECT, "secrets": {"user": USER, "pass": PASSWORD}}
     return {"kind": "webdav", "directory": "era5", "settings": {"url": url}, "path": path, **opens}
 
 
@@ -73,7 +73,7 @@ async def test_a_pod_has_a_declared_claim_and_a_remote_which_go_with_it(it, tmp_
         await add(it, project, **webdav(port, "climate"))
         await add(it, project, **genomes())
         session = await it.hub.session(project)
-        running = await become(it, session, "start", Status.RUNNING)
+        running = await become(it, session, "start", InstanceStatus.RUNNING)
     (pod,) = it.pods()
     assert running.notices == ()
     assert (place(it, pod, "era5") / "june.txt").read_text() == "19.2 C\n"
@@ -84,7 +84,7 @@ async def test_a_pod_has_a_declared_claim_and_a_remote_which_go_with_it(it, tmp_
     it.hub.curator("root")
     orphans = (await it.hub.client("root").get("api/renku/admin/orphans")).json()
     assert orphans["items"] == [], "what belongs to a pod is nobody's lost work"
-    await become(it, session, "pause", Status.PAUSED)
+    await become(it, session, "pause", InstanceStatus.PAUSED)
     await until(lambda: not of_storages(it, "persistentvolumeclaims") and not of_storages(it, "secrets"))
     assert it.cluster.find("persistentvolumeclaims", "reference-data") is not None
     assert refused(it.cluster) == set()
@@ -111,9 +111,9 @@ async def test_what_opens_a_remote_is_found_and_removed_when_its_pod_went_withou
     with served("webdav", tmp_path / "served") as port:
         await add(it, project, **webdav(port))
         session = await it.hub.session(project)
-        await become(it, session, "start", Status.RUNNING)
+        await become(it, session, "start", InstanceStatus.RUNNING)
     orphaned(it)
-    await it.hub.becomes(session, Status.FAILED)
+    await it.hub.becomes(session, InstanceStatus.FAILED)
     (left,) = of_storages(it, "secrets")
     (found,) = [each for each in (await root.get(ORPHANS)).json()["items"] if each["kind"] == "storage"]
     assert (found["name"], found["username"], found["hindrance"]) == (left, "alice", None)
@@ -125,27 +125,27 @@ async def test_what_opens_a_remote_is_found_and_removed_when_its_pod_went_withou
 
 
 async def test_a_remote_that_cannot_be_mounted_is_named_and_left_out_of_the_next_start(it, tmp_path, monkeypatch):
-    monkeypatch.setattr(messages, "_STORAGE", 1.0)
+    monkeypatch.setattr(diagnosis, "_STORAGE_MOUNT_SECONDS", 1.0)
     project = await it.hub.project()
     (tmp_path / "served").mkdir()
     with served("webdav", tmp_path / "served") as port:
         await add(it, project, **webdav(port, "vanished"))
         session = await it.hub.session(project)
-        failed = await become(it, session, "start", Status.FAILED)
+        failed = await become(it, session, "start", InstanceStatus.FAILED)
     assert (failed.reason, failed.failed_storages) == ("data_mount_failed", ("era5",))
     assert "directory not found" in failed.message
     await until(lambda: not of_storages(it, "persistentvolumeclaims"))
     path = f"api/renku/projects/{project.id}/sessions/{session.id}/start"
     answer = await it.hub.client("alice").post(path, json={"without_storages": ["era5"]})
     assert answer.status_code in (200, 202), answer.text
-    running = await it.hub.becomes(session, Status.RUNNING)
+    running = await it.hub.becomes(session, InstanceStatus.RUNNING)
     assert [notice["code"] for notice in running.notices] == ["storages_left_out"]
     assert of_storages(it, "secrets") == []
 
 
 async def test_who_may_use_a_volume_is_asked_at_each_start(it, monkeypatch):
     project = await it.hub.project()
-    await storages.add(it.hub.parts, it.hub.person("bob"), project.id, NewStorage(**genomes("secret")))
+    await add_storage(it.hub.parts, it.hub.person("bob"), project.id, NewStorage(**genomes("secret")))
     session = await it.hub.session(project)
     path = f"api/renku/projects/{project.id}/sessions/{session.id}/start"
     answer = await it.hub.client("alice").post(path)
@@ -160,4 +160,4 @@ async def test_who_may_use_a_volume_is_asked_at_each_start(it, monkeypatch):
     assert '<input type="hidden" name="without_storages" value="secret">' in shown.text
     assert "<span>Start without secret</span>" in shown.text
     await visitor.post(page, data=token | {"without_storages": "secret"})
-    await it.hub.becomes(session, Status.RUNNING)
+    await it.hub.becomes(session, InstanceStatus.RUNNING)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from renku_spawner.kube import stream
+from renku_spawner.spawners.kubernetes import watch
+from renku_spawner.spawners.kubernetes.watch import ObjectReflector
 from tests.cluster.watching import LABELS, add, api, remove, versions
 from tests.fakes.kube import FakeCluster
 from tests.fixtures.clock import use
@@ -76,12 +77,12 @@ HAPPENS: dict[str, Callable[[FakeCluster, int], Any]] = {
 
 async def play(steps: list[tuple[str, bool]]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream, "RELIST_SECONDS", RELIST)
-        patch.setattr(stream, "BACKOFF_MAX", 1)
+        patch.setattr(watch, "RELIST_INTERVAL_SECONDS", RELIST)
+        patch.setattr(watch, "MAX_BACKOFF_SECONDS", 1)
         clock = use(patch)
         async with FakeCluster() as cluster, api(cluster) as asked:
             it = Listener()
-            following = stream.Stream(
+            following = ObjectReflector(
                 asked.list_namespaced_pod, selectors={"namespace": "sessions", "label_selector": LABELS},
                 replace=it.replace, apply=it.apply, prune=lambda pod: pod, log=logging.getLogger("it"), seconds=10,
             )  # fmt: skip
@@ -104,20 +105,19 @@ async def play(steps: list[tuple[str, bool]]) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(sorted(HAPPENS)), st.booleans()), min_size=5, max_size=30))
 def test_whatever_happens_to_a_watch_it_ends_where_a_list_would(steps: list[tuple[str, bool]]) -> None:
-    """R7."""
     asyncio.run(play(steps))
 
 
 @pytest.mark.parametrize("effect", ["duplicate", "reorder", "late"])
 def test_what_is_doubled_swapped_or_late_needs_no_second_look(effect: str) -> None:
-    """R7: all is right within seconds, long before anything would be listed again by itself."""
+    """All is right within seconds, long before anything would be listed again by itself."""
 
     async def one() -> None:
         with pytest.MonkeyPatch.context() as patch:
             clock = use(patch)
             async with FakeCluster() as cluster, api(cluster) as asked:
                 it = Listener()
-                following = stream.Stream(
+                following = ObjectReflector(
                     asked.list_namespaced_pod, selectors={"namespace": "sessions", "label_selector": LABELS},
                     replace=it.replace, apply=it.apply, prune=lambda pod: pod, log=logging.getLogger("it"),
                 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from renku_spawner.domain.instance import Status
+from renku_spawner.domain.instances import InstanceStatus
 from tests.chart.rendered import HELMS, changed
 from tests.cluster.test_rights import named
 
@@ -54,7 +54,7 @@ async def test_a_session_lives_in_a_restricted_namespace_with_the_rights_of_the_
     session = await it.hub.session(await it.hub.project())
     below = f"projects/{session.project}/sessions/{session.id}"
     await it.hub.client("alice").post(f"api/renku/{below}/start")
-    await it.hub.becomes(session, Status.RUNNING)
+    await it.hub.becomes(session, InstanceStatus.RUNNING)
     (pod,) = it.cluster.objects("pods", "renku-sessions")
     labels, spec = pod["metadata"]["labels"], pod["spec"]
     assert (labels["hub.jupyter.org/network-access-hub"], labels["component"]) == ("true", "singleuser-server")
@@ -62,8 +62,8 @@ async def test_a_session_lives_in_a_restricted_namespace_with_the_rights_of_the_
     assert [volume["name"] for volume in spec["volumes"]] == ["renku-work", "renku-shm"]
     assert {one["key"] for one in spec["tolerations"]} >= {"hub.jupyter.org/dedicated"}
     await it.hub.client("alice").post(f"api/renku/sessions/{session.id}/pause")
-    await it.hub.becomes(session, Status.PAUSED)
+    await it.hub.becomes(session, InstanceStatus.PAUSED)
     await it.hub.client("alice").delete(f"api/renku/sessions/{session.id}/instance")
-    await it.hub.becomes(session, Status.INACTIVE)
+    await it.hub.becomes(session, InstanceStatus.INACTIVE)
     assert [(one.verb, one.resource) for one in it.cluster.requests if one.status == 403] == []
     assert it.cluster.objects("persistentvolumeclaims", "renku-sessions") == []

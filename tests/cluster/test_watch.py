@@ -7,16 +7,16 @@ from contextlib import asynccontextmanager
 import pytest
 from kubespawner import KubeSpawner
 
-from renku_spawner.kube import stream
-from renku_spawner.kube.watch import EVENTS_KEPT
-from renku_spawner.spawner import RenkuSpawner
+from renku_spawner.spawners.kubernetes import watch as watch_module
+from renku_spawner.spawners.kubernetes.spawner import RenkuSpawner
+from renku_spawner.spawners.kubernetes.watch import MAX_EVENTS_PER_POD, _get_backoff_seconds
 from tests.cluster.watching import LABELS, PODS, add, fill, remove, seen, versions, watching
 from tests.fakes import kube_watch
 from tests.fakes.kube import FakeCluster
 from tests.fakes.spawning import forget_reflectors, spawner, use
 from tests.fixtures.clock import Clock
 
-AFTER = 10  # seconds within which all is right again (R5)
+AFTER = 10  # seconds within which all is right again
 ANSWERS = {"500": {"status": 500}, "429": {"status": 429, "headers": {"Retry-After": "60"}}, "hang": {"hang": True}}
 
 
@@ -38,7 +38,6 @@ async def trouble(cluster: FakeCluster, kind: str) -> AsyncIterator[None]:
 async def test_however_long_the_api_is_away_all_is_right_within_ten_seconds_after_it(
     clock: Clock, kind: str, seconds: int
 ) -> None:
-    """R5, V7."""
     async with FakeCluster() as cluster, watching(cluster) as watch:
         fill(cluster)
         await cluster.until(lambda: watch.healthy and seen(watch) == versions(cluster))
@@ -65,13 +64,13 @@ async def test_somebody_who_waits_makes_it_ask_again_at_once_but_not_without_end
         clock.breath = 0.05  # seconds; what is asked in a step is answered in it, also on a busy machine
         tries = len(cluster.requests)
         for _ in range(8):
-            watch.hurry()
+            watch.retry_now()
             await clock.passes(0.5)
         assert 4 <= len(cluster.requests) - tries <= 2 * (8 * 0.5 + 1), "each of pods and events once a second"
         cluster.faults.clear()
 
         def right() -> bool:
-            watch.hurry()
+            watch.retry_now()
             return watch.healthy and seen(watch) == versions(cluster)
 
         await clock.until(right, within=2.5, why="the next try by itself would be 3 to 6 s after the last one")
@@ -80,20 +79,20 @@ async def test_somebody_who_waits_makes_it_ask_again_at_once_but_not_without_end
 async def test_pods_that_are_listed_slowly_are_waited_for_and_a_cluster_that_is_away_is_told(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """V8, S8: three seconds without any answer, for all who wait at once."""
-    monkeypatch.setattr(stream, "PAGE", 1)
+    """Three seconds without any answer, for all who wait at once."""
+    monkeypatch.setattr(watch_module, "LIST_PAGE_SIZE", 1)
     async with FakeCluster() as cluster:
         fill(cluster)
         cluster.fault(lambda request: (request.verb, request.resource) == ("list", "pods"), times=None, delay=1)
         clock.breath = 0.02  # seconds; what is asked in a step is answered in it, also on a busy machine
         async with watching(cluster) as watch:
-            slow = [asyncio.ensure_future(watch.sight.is_due()) for _ in range(3)]
-            assert await clock.until(lambda: watch.sees, within=2 * AFTER) > len(PODS) - 1
+            slow = [asyncio.ensure_future(watch.sight.wait_until_synced()) for _ in range(3)]
+            assert await clock.until(lambda: watch.is_synced, within=2 * AFTER) > len(PODS) - 1
             assert await asyncio.gather(*slow) == [True] * 3
             async with trouble(cluster, "hang"):
-                await clock.until(lambda: not watch.sees, within=60)
-                away = [asyncio.ensure_future(watch.sight.is_due()) for _ in range(3)]
-                back = asyncio.ensure_future(watch.sight.comes())
+                await clock.until(lambda: not watch.is_synced, within=60)
+                away = [asyncio.ensure_future(watch.sight.wait_until_synced()) for _ in range(3)]
+                back = asyncio.ensure_future(watch.sight.wait_indefinitely())
                 assert await clock.until(lambda: all(waits.done() for waits in away), within=5) > 2
                 assert await asyncio.gather(*away) == [False] * 3
                 assert not back.done()
@@ -101,19 +100,18 @@ async def test_pods_that_are_listed_slowly_are_waited_for_and_a_cluster_that_is_
 
 
 async def test_tries_are_at_most_fifteen_seconds_apart_and_never_the_same_for_two_hubs() -> None:
-    """R5, R42."""
     loop = asyncio.get_running_loop()
     for failures in (1, 5, 50):
-        delays = {stream._delay(failures, loop.time()) for _ in range(20)}
+        delays = {_get_backoff_seconds(failures, loop.time()) for _ in range(20)}
         assert max(delays) <= 15
         assert len(delays) > 10
-    assert stream._delay(50, loop.time() - 60) < 1, "a try that took a minute has been a wait already"
+    assert _get_backoff_seconds(50, loop.time() - 60) < 1, "a try that took a minute has been a wait already"
 
 
 async def test_a_watch_that_falls_silent_is_noticed_within_a_minute(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R7: a connection that is half open, of which nothing ever comes, not even its end."""
+    """A connection that is half open, of which nothing ever comes, not even its end."""
 
     async def silence(watch: kube_watch.Watch) -> AsyncIterator[None]:
         await asyncio.Event().wait()
@@ -133,7 +131,6 @@ async def test_a_watch_that_falls_silent_is_noticed_within_a_minute(
 
 
 async def test_a_watch_that_sends_bookmarks_only_is_no_silent_one(clock: Clock) -> None:
-    """R7."""
     async with FakeCluster() as cluster, watching(cluster) as watch:
         fill(cluster)
         await cluster.until(lambda: watch.healthy and len(watch.events) == len(PODS))
@@ -141,11 +138,10 @@ async def test_a_watch_that_sends_bookmarks_only_is_no_silent_one(clock: Clock) 
         clock.breath = 0.02  # seconds; a bookmark that is sent in a step arrives in it, also on a busy machine
         await clock.passes(300, step=1)
         assert cluster.counts()["list pods"] == lists
-        assert watch.silence < 60
+        assert watch.seconds_since_response < 60
 
 
 async def test_a_server_that_knows_no_version_at_all_is_not_asked_without_end(clock: Clock) -> None:
-    """R7."""
     async with FakeCluster() as cluster, watching(cluster) as watch:
         fill(cluster)
         await cluster.until(lambda: watch.healthy)
@@ -162,8 +158,7 @@ async def test_a_server_that_knows_no_version_at_all_is_not_asked_without_end(cl
 async def test_a_change_that_the_server_has_kept_to_itself_is_learnt_in_the_end(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """R7."""
-    monkeypatch.setattr(stream, "RELIST_SECONDS", 100)
+    monkeypatch.setattr(watch_module, "RELIST_INTERVAL_SECONDS", 100)
     async with FakeCluster() as cluster, watching(cluster) as watch:
         fill(cluster)
         await cluster.until(lambda: watch.healthy and seen(watch) == versions(cluster))
@@ -184,14 +179,14 @@ async def test_what_a_list_says_of_an_earlier_pod_of_that_name_hides_nothing_of_
     async with FakeCluster() as cluster:
         add(cluster, "pod-again")
         (event,) = cluster.objects("events", "sessions")
-        for number in range(2 * EVENTS_KEPT):
+        for number in range(2 * MAX_EVENTS_PER_POD):
             before = {"lastTimestamp": f"2020-01-01T00:00:{number % 60:02}Z", "firstTimestamp": None, "message": "old"}
             about = event["involvedObject"] | {"uid": "of the one before"}
             metadata = {"name": f"pod-again.z{number}", "namespace": "sessions"}
             cluster.store.create("events", event | before | {"involvedObject": about, "metadata": metadata})
         async with watching(cluster) as watch:
             await cluster.until(lambda: watch.healthy and watch.events)
-            assert [each["message"] for each in watch.events_of("sessions/pod-again")] == ["Started it"]
+            assert [each["message"] for each in watch.list_pod_events("sessions/pod-again")] == ["Started it"]
 
 
 async def test_a_watch_whose_loop_has_ended_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,14 +2,14 @@
 
 import pytest
 
-from renku_spawner.kube import stream
+from renku_spawner.spawners.kubernetes import watch
 from tests.cluster.watching import PODS, fill, watching
 from tests.fakes.kube import FakeCluster
 
 
 @pytest.fixture(autouse=True)
 def short_pages(monkeypatch):
-    monkeypatch.setattr(stream, "PAGE", 2)
+    monkeypatch.setattr(watch, "LIST_PAGE_SIZE", 2)
 
 
 async def test_all_pages_are_taken_in_and_nothing_that_nobody_reads_is_kept():
@@ -18,7 +18,7 @@ async def test_all_pages_are_taken_in_and_nothing_that_nobody_reads_is_kept():
         async with watching(cluster) as watch:
             await cluster.until(lambda: watch.healthy and len(watch.events) == len(PODS))
             assert sorted(watch.pods) == [f"sessions/{name}" for name in PODS]
-            assert [len(watch.events_of(f"sessions/{name}")) for name in PODS] == [1] * len(PODS)
+            assert [len(watch.list_pod_events(f"sessions/{name}")) for name in PODS] == [1] * len(PODS)
             assert "managedFields" not in str(watch.pods)
             assert "env" not in watch.pods["sessions/pod-0"]["spec"]["containers"][0]
         assert cluster.counts()["list pods"] == 3

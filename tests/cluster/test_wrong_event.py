@@ -1,4 +1,4 @@
-"""Claims and pods go only when this very one was meant; and each condition that sees to this is needed (R38).
+"""Claims and pods go only when this very one was meant; and each condition that sees to this is needed.
 
 The scenarios are played again with one condition of the code taken out: at least one of them must notice.
 """
@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from renku_spawner.kube import keep, vanish
-from renku_spawner.kube.calls import Calls, Denied
+from renku_spawner.spawners.kubernetes import deletion, volumes
+from renku_spawner.spawners.kubernetes.api import KubernetesAPI, KubernetesAPIError
 from tests.cluster.watching import api, watching
 from tests.fakes.kube import FakeCluster
 
@@ -58,72 +58,74 @@ def there(cluster: FakeCluster, resource: str) -> bool:
 # ---- what happens to a claim --------------------------------------------------------------------
 
 
-async def a_claim_of_its_own_goes(cluster: FakeCluster, calls: Calls, keep: Any, _: Any) -> None:
+async def a_claim_of_its_own_goes(cluster: FakeCluster, calls: KubernetesAPI, keep: Any, _: Any) -> None:
     put(cluster, "persistentvolumeclaims", MINE)
-    assert await keep.discard(calls, "it", "mine")
+    assert await keep.delete_session_pvc(calls, "it", "mine")
     assert not there(cluster, "persistentvolumeclaims")
 
 
-async def a_claim_of_another_session_stays(cluster: FakeCluster, calls: Calls, keep: Any, _: Any) -> None:
+async def a_claim_of_another_session_stays(cluster: FakeCluster, calls: KubernetesAPI, keep: Any, _: Any) -> None:
     put(cluster, "persistentvolumeclaims", {SESSION: "another"})
-    assert not await keep.discard(calls, "it", "mine")
+    assert not await keep.delete_session_pvc(calls, "it", "mine")
     assert there(cluster, "persistentvolumeclaims")
 
 
-async def a_claim_that_nobody_labelled_stays(cluster: FakeCluster, calls: Calls, keep: Any, _: Any) -> None:
+async def a_claim_that_nobody_labelled_stays(cluster: FakeCluster, calls: KubernetesAPI, keep: Any, _: Any) -> None:
     put(cluster, "persistentvolumeclaims", None)
-    assert not await keep.discard(calls, "it", "mine")
+    assert not await keep.delete_session_pvc(calls, "it", "mine")
     assert there(cluster, "persistentvolumeclaims")
 
 
-async def a_claim_that_took_its_name_stays(cluster: FakeCluster, calls: Calls, keep: Any, _: Any) -> None:
+async def a_claim_that_took_its_name_stays(cluster: FakeCluster, calls: KubernetesAPI, keep: Any, _: Any) -> None:
     put(cluster, "persistentvolumeclaims", MINE)
     replaced_before(cluster, "persistentvolumeclaims")
-    with pytest.raises(Denied):
-        await keep.discard(calls, "it", "mine")
+    with pytest.raises(KubernetesAPIError):
+        await keep.delete_session_pvc(calls, "it", "mine")
     assert there(cluster, "persistentvolumeclaims")
 
 
 # ---- what happens to a pod ----------------------------------------------------------------------
 
 
-async def a_pod_of_its_own_goes(cluster: FakeCluster, calls: Calls, _: Any, ours: Any) -> None:
+async def a_pod_of_its_own_goes(cluster: FakeCluster, calls: KubernetesAPI, _: Any, ours: Any) -> None:
     put(cluster, "pods", MINE)
-    await ours.vanish(grace=0)
+    await ours.delete_and_wait(grace=0)
     assert not there(cluster, "pods")
 
 
-async def a_pod_of_another_session_stays(cluster: FakeCluster, calls: Calls, _: Any, ours: Any) -> None:
+async def a_pod_of_another_session_stays(cluster: FakeCluster, calls: KubernetesAPI, _: Any, ours: Any) -> None:
     put(cluster, "pods", MINE | {SESSION: "another"})
-    await ours.vanish(grace=0)
+    await ours.delete_and_wait(grace=0)
     assert there(cluster, "pods")
 
 
-async def a_pod_of_another_session_is_not_made_room_of(cluster: FakeCluster, calls: Calls, _: Any, ours: Any) -> None:
+async def a_pod_of_another_session_is_not_made_room_of(
+    cluster: FakeCluster, calls: KubernetesAPI, _: Any, ours: Any
+) -> None:
     put(cluster, "pods", MINE | {SESSION: "another"})
-    with pytest.raises(Denied, match="in_the_way"):
-        await ours.make_room()
+    with pytest.raises(KubernetesAPIError, match="in_the_way"):
+        await ours.delete_previous()
     assert there(cluster, "pods")
 
 
-async def a_pod_that_took_its_name_stays(cluster: FakeCluster, calls: Calls, _: Any, ours: Any) -> None:
+async def a_pod_that_took_its_name_stays(cluster: FakeCluster, calls: KubernetesAPI, _: Any, ours: Any) -> None:
     put(cluster, "pods", MINE)
     replaced_before(cluster, "pods")
-    with pytest.raises(Denied):
-        await ours.vanish(grace=0)
+    with pytest.raises(KubernetesAPIError):
+        await ours.delete_and_wait(grace=0)
     assert there(cluster, "pods")
 
 
-async def a_pod_of_a_later_run_stays(cluster: FakeCluster, calls: Calls, _: Any, ours: Any) -> None:
+async def a_pod_of_a_later_run_stays(cluster: FakeCluster, calls: KubernetesAPI, _: Any, ours: Any) -> None:
     put(cluster, "pods", MINE)
-    await ours.vanish(grace=0, run="run-1")
-    await ours.vanish_at_last(run="run-1")
+    await ours.delete_and_wait(grace=0, run="run-1")
+    await ours.delete_eventually(run="run-1")
     assert there(cluster, "pods")
-    await ours.vanish_at_last(run="run-2")
+    await ours.delete_eventually(run="run-2")
     assert not there(cluster, "pods")
 
 
-Scenario = Callable[[FakeCluster, Calls, Any, Any], Awaitable[None]]
+Scenario = Callable[[FakeCluster, KubernetesAPI, Any, Any], Awaitable[None]]
 SCENARIOS: list[Scenario] = [
     a_claim_of_its_own_goes,
     a_claim_of_another_session_stays,
@@ -137,33 +139,32 @@ SCENARIOS: list[Scenario] = [
 ]
 # A condition of the code, and the code without it.
 MUTANTS = {
-    "the claim's label": (keep, "if _session(present) != session:", "if False:"),
+    "the claim's label": (volumes, "if _get_pvc_session(present) != session:", "if False:"),
     "the claim's label, when there is none": (
-        keep, "if _session(present) != session:", "if _session(present) not in (session, None):",
+        volumes, "if _get_pvc_session(present) != session:", "if _get_pvc_session(present) not in (session, None):",
     ),
-    "the claim's uid": (keep, 'uid=text(dig(present, "metadata", "uid"))', "uid=None"),
-    "the pod's label": (vanish, "or labels.get(SESSION) != self.session or", "or"),
+    "the claim's uid": (volumes, 'uid=to_text(get_nested(present, "metadata", "uid"))', "uid=None"),
+    "the pod's label": (deletion, "or labels.get(SESSION_LABEL) != self.session or", "or"),
     "the pod's label, when there must be room": (
-        vanish, "if uid is not None and labels.get(SESSION) != self.session:", "if False:",
+        deletion, "if uid is not None and labels.get(SESSION_LABEL) != self.session:", "if False:",
     ),
-    "the pod's uid": (vanish, "grace=patience, uid=uid)", "grace=patience, uid=None)"),
-    "the pod's run": (vanish, "(run and labels.get(RUN) != run)", "False"),
+    "the pod's uid": (deletion, "grace=patience, uid=uid)", "grace=patience, uid=None)"),
+    "the pod's run": (deletion, "(run and labels.get(LAUNCH_LABEL) != run)", "False"),
 }  # fmt: skip
 
 
 async def play(scenario: Scenario, with_keep: Any, with_vanish: Any, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("renku_spawner.kube.calls.PATIENCE", 0.3)
+    patch.setattr("renku_spawner.spawners.kubernetes.api.API_RETRY_TIMEOUT_SECONDS", 0.3)
     async with FakeCluster() as cluster, api(cluster) as asked, watching(cluster) as watch:
         await cluster.until(lambda: watch.healthy)
-        calls = Calls(asked, "sessions", patience=0.3, rate=1000)
-        ours = with_vanish.Ours(calls=calls, watch=watch, key="sessions/it", session="mine")
+        calls = KubernetesAPI(asked, "sessions", patience=0.3, rate=1000)
+        ours = with_vanish.SessionPod(calls=calls, watch=watch, key="sessions/it", session="mine")
         await scenario(cluster, calls, with_keep, ours)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
 async def test_only_what_was_meant_goes(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
-    """R38, R13."""
-    await play(scenario, keep, vanish, monkeypatch)
+    await play(scenario, volumes, deletion, monkeypatch)
 
 
 def without(module: ModuleType, condition: str, instead: str) -> ModuleType:
@@ -179,14 +180,13 @@ def without(module: ModuleType, condition: str, instead: str) -> ModuleType:
 
 @pytest.mark.parametrize("mutant", MUTANTS)
 async def test_no_condition_can_be_left_out_unnoticed(mutant: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """R38."""
     module, condition, instead = MUTANTS[mutant]
     made = without(module, condition, instead)
-    parts = {keep: keep, vanish: vanish, module: made}
+    parts = {volumes: volumes, deletion: deletion, module: made}
     noticed = []
     for scenario in SCENARIOS:
         try:
-            await play(scenario, parts[keep], parts[vanish], monkeypatch)
+            await play(scenario, parts[volumes], parts[deletion], monkeypatch)
         except (AssertionError, pytest.fail.Exception):
             noticed.append(scenario.__name__)
     del sys.modules[made.__name__]

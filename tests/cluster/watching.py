@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from kubernetes_asyncio.client import ApiClient, CoreV1Api
 
-from renku_spawner.kube.watch import Watch
+from renku_spawner.spawners.kubernetes.watch import PodInformer
 from tests.fakes.kube import FakeCluster
 
 PODS = [f"pod-{number}" for number in range(5)]
@@ -20,9 +20,9 @@ async def api(cluster: FakeCluster) -> AsyncIterator[CoreV1Api]:
 
 
 @asynccontextmanager
-async def watching(cluster: FakeCluster) -> AsyncIterator[Watch]:
+async def watching(cluster: FakeCluster) -> AsyncIterator[PodInformer]:
     async with api(cluster) as asked:
-        watch = Watch(asked, namespace="sessions", labels=LABELS, log=logging.getLogger("it"))
+        watch = PodInformer(asked, namespace="sessions", labels=LABELS, log=logging.getLogger("it"))
         try:
             yield watch
         finally:
@@ -51,6 +51,6 @@ def versions(cluster: FakeCluster) -> dict[str, str]:
     return {pod["metadata"]["name"]: pod["metadata"]["resourceVersion"] for pod in cluster.objects("pods", "sessions")}
 
 
-def seen(watch: Watch) -> dict[str, str]:
+def seen(watch: PodInformer) -> dict[str, str]:
     """The same as the watch has it."""
     return {pod["metadata"]["name"]: pod["metadata"]["resourceVersion"] for pod in watch.pods.values()}

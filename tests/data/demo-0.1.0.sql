@@ -231,9 +231,9 @@ CREATE TABLE renku_projects (
 	deleted_at DATETIME, directory VARCHAR, 
 	CONSTRAINT pk_renku_projects PRIMARY KEY (id)
 );
-INSERT INTO "renku_projects" VALUES('xvfss5jtbxx5','hub','xvfss5jtbxx5','alice/alpine-snow','alice/alpine-snow','Snow in the Alps','snow in the alps','How deep the snow lies, and for how long. Everybody may start its sessions.','public','snow in the alps
+INSERT INTO "renku_projects" VALUES('xvfss5jtbxx5','hub','xvfss5jtbxx5','alice/alpine-snow','alice/alpine-snow','Snow in the Alps','snow in the alps','How deep the snow lies, and for how long. All users may start its sessions.','public','snow in the alps
 alice/alpine-snow
-how deep the snow lies, and for how long. everybody may start its sessions.
+how deep the snow lies, and for how long. all users may start its sessions.
 ','bj57xmq7573c',1,3,'alice','2026-11-24 12:00:01.000000',NULL,NULL);
 INSERT INTO "renku_projects" VALUES('soidg36j6oh5','hub','soidg36j6oh5','alice/lake-ice','alice/lake-ice','Ice on mountain lakes','ice on mountain lakes','When lakes freeze and thaw. For members only.','private','ice on mountain lakes
 alice/lake-ice

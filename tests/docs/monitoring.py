@@ -1,4 +1,4 @@
-"""Writes the tables of docs/monitoring.md from the code: `python -m tests.docs.monitoring` after a change."""
+"""Write the tables of docs/monitoring.md from the code: `python -m tests.docs.monitoring` after a change."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from prometheus_client.metrics_core import Metric
 
-from renku_spawner import metrics
+from renku_spawner.observability.metrics import RENKU_REGISTRY
 
 PAGE = Path(__file__).parents[2] / "docs" / "monitoring.md"
 ALERTS = Path(__file__).parents[2] / "helm" / "renku-hub" / "alerts" / "renku.yaml"
@@ -15,8 +15,8 @@ _SUFFIXES = {"counter": "_total"}
 
 
 def table() -> str:
-    """Each metric with its kind, its labels and what it counts."""
-    rows = [_row(family) for family in sorted(metrics.OURS.collect(), key=lambda family: family.name)]
+    """Build the table of metrics with their kinds, labels and descriptions."""
+    rows = [_row(family) for family in sorted(RENKU_REGISTRY.collect(), key=lambda family: family.name)]
     return "\n".join(["| metric | kind | labels | what it is |", "| --- | --- | --- | --- |", *rows])
 
 
@@ -37,13 +37,13 @@ def _listed(values: list[str]) -> str:
 
 
 def rules() -> list[dict[str, Any]]:
-    """The alerts of the chart."""
+    """Read the alerts of the chart."""
     [group] = yaml.safe_load(ALERTS.read_text())["groups"]
     return list(group["rules"])
 
 
 def alerts() -> str:
-    """Each alert with what it means and what to do; others link to its heading."""
+    """Build a section for each alert, with its meaning and what to do; other files link to its heading."""
     return "\n\n".join(_alert(rule) for rule in rules())
 
 
@@ -55,7 +55,7 @@ def _alert(rule: dict[str, Any]) -> str:
 
 
 def page(text: str) -> str:
-    """*text* of the page with what is made from the code as it should be."""
+    """Return *text* of the page with its current generated parts."""
     for name, made in {"metrics": table(), "alerts": alerts()}.items():
         begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
         before, _, rest = text.partition(begin)

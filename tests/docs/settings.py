@@ -1,4 +1,4 @@
-"""Writes the tables of settings from the traits' own help: `python -m tests.docs.settings` after a change."""
+"""Write the tables of settings from the traits' own help: `python -m tests.docs.settings` after a change."""
 
 import re
 import textwrap
@@ -6,14 +6,14 @@ from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
-from renku_spawner.app import Renku
-from renku_spawner.local import RenkuLocalSpawner
-from renku_spawner.spawner import RenkuSpawner
+from renku_spawner.config.renku import Renku
+from renku_spawner.spawners.kubernetes.spawner import RenkuSpawner
+from renku_spawner.spawners.local.spawner import RenkuLocalSpawner
 
 ROOT = Path(__file__).parents[2]
 BEGIN, END = "<!-- settings: begin -->", "<!-- settings: end -->"
-SHOWN = {"db_url": "the hub's `db_url`", "gitlab_url": "where people log in"}  # defaults that another setting decides
-# What of the spawners is ours; the rest is JupyterHub's or KubeSpawner's and documented there.
+SHOWN = {"db_url": "the hub's `db_url`", "gitlab_url": "where users log in"}  # defaults that another setting decides
+# Renku's own settings of the spawners; the others are documented by JupyterHub and KubeSpawner.
 OWN = {
     RenkuLocalSpawner: ("cmd", "poll_interval"),
     RenkuSpawner: ("clone_image", "hub_label", "prepuller", "probe_images", "show_unsaved"),
@@ -25,7 +25,7 @@ def _traits() -> dict[str, Any]:
 
 
 def _first(text: str) -> str:
-    """The first sentence of a help text, on one line."""
+    """Return the first sentence of a help text, on one line."""
     paragraph = " ".join(cleandoc(text).split("\n\n")[0].split())
     sentence = re.match(r".+?[.:](?= [A-Z]|$)", paragraph)
     return (sentence.group() if sentence else paragraph).replace("|", "\\|")
@@ -41,13 +41,13 @@ def _default(name: str, trait: Any) -> str:
 
 
 def table() -> str:
-    """The table in the README: name, default, first sentence of the help."""
+    """Build the table in the README: name, default, first sentence of the help."""
     rows = [f"| `{name}` | {_default(name, trait)} | {_first(trait.help)} |" for name, trait in _traits().items()]
     return "\n".join(["| `c.Renku.…` | default | what it is |", "| --- | --- | --- |", *rows])
 
 
 def _help(text: str) -> str:
-    """Help as Markdown: an example after `::` becomes a block of Python."""
+    """Convert help to Markdown: an example after `::` becomes a block of Python."""
     parts = re.split(r"::\n\n((?:    .*\n?|\n)+)", cleandoc(text) + "\n")
     said = [part if number % 2 == 0 else _block(part) for number, part in enumerate(parts)]
     return "".join(said).strip()
@@ -58,7 +58,7 @@ def _block(code: str) -> str:
 
 
 def page() -> str:
-    """docs/settings.md: every setting with its whole help."""
+    """Build docs/settings.md: every setting with its complete help."""
     head = (
         "# Settings\n\nThey stand in `jupyterhub_config.py`, before `install(c)`. This page is made from their help "
         "by `python -m tests.docs.settings`.\nA setting that is misspelt, impossible or contradicts another one keeps "
@@ -83,7 +83,7 @@ def _section(owner: str, name: str, trait: Any) -> str:
 
 
 def readme(text: str) -> str:
-    """*text* of the README with the table as it should be."""
+    """Return *text* of the README with the current table."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}"

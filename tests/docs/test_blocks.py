@@ -15,10 +15,11 @@ from jupyter_events import EventLogger
 from jupyterhub.app import JupyterHub
 from traitlets.config import Config
 
-from renku_spawner import install, startup
-from renku_spawner.app import Renku
-from renku_spawner.spawner import RenkuSpawner
-from renku_spawner.store import migrate
+from renku_spawner import install
+from renku_spawner.config.renku import Renku
+from renku_spawner.hub.startup import start_renku
+from renku_spawner.persistence.migrate import upgrade_schema
+from renku_spawner.spawners.kubernetes.spawner import RenkuSpawner
 from tests.data import make_demo_fixture
 from tests.docs import blocks
 from tests.docs.blocks import ROOT, RUN, Block
@@ -69,7 +70,7 @@ def test_a_block_in_a_list_is_found_and_called_by_its_first_line() -> None:
 def hub_database(postgresql: str) -> Iterator[str]:
     """A PostgreSQL with our tables, as the programs of PostgreSQL call it."""
     with server.database(postgresql) as url:
-        migrate.upgrade(url)
+        upgrade_schema(url)
         yield url.replace("+psycopg", "")
 
 
@@ -110,7 +111,7 @@ def alone() -> Iterator[None]:
     if Renku.initialized():
         for task in Renku.instance().tasks:
             task.cancel()
-        Renku.instance().parts.db.dispose()
+        Renku.instance().context.db.dispose()
     for one in (Renku, JupyterHub):
         if one.initialized():
             one.clear_instance()
@@ -152,7 +153,7 @@ async def test_a_hub_can_have_the_configuration(block: Block, folder: Path, monk
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     hub = configured(block, folder)
-    startup.begin(hub)
+    start_renku(hub)
     assert Renku.initialized()
     assert unknown(hub) == []
 

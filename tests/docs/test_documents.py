@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 import renku_spawner
-from renku_spawner.app import Renku
-from renku_spawner.gitlab_settings import GitLabSettings
-from renku_spawner.spawner import RenkuSpawner
-from renku_spawner.store import migrate
-from renku_spawner.web.scopes import SCOPES
+from renku_spawner.config.gitlab import GitLabSettings
+from renku_spawner.config.renku import Renku
+from renku_spawner.hub.scopes import CUSTOM_SCOPES
+from renku_spawner.persistence.migrate import _load_migration_scripts
+from renku_spawner.spawners.kubernetes.spawner import RenkuSpawner
 from tests.docs import settings, values
 
 ROOT = Path(__file__).parents[2]
@@ -97,19 +97,19 @@ def test_every_setting_that_a_document_names_exists() -> None:
 
 def test_every_scope_stands_in_the_page_for_admins() -> None:
     text = read("docs/admins.md")
-    assert set(re.findall(r"`(custom:renku:\w+)`", text)) == set(SCOPES)
+    assert set(re.findall(r"`(custom:renku:\w+)`", text)) == set(CUSTOM_SCOPES)
 
 
 def test_the_scopes_for_gitlab_are_those_that_people_are_asked_for() -> None:
     rows = re.findall(r"^\| (`.+) \| (always|`c\.Renku\.(\w+) = True`) \|", read("docs/gitlab.md"), re.MULTILINE)
     told = {scope: setting for scopes, _, setting in rows for scope in re.findall(r"`(\w+)`", scopes)}
     for settings_on in ([], ["private_images"], ["push"], ["private_images", "push"]):
-        asked = GitLabSettings(**dict.fromkeys(settings_on, True)).login_scopes()
+        asked = GitLabSettings(**dict.fromkeys(settings_on, True)).get_login_scopes()
         assert asked.keys() == {scope for scope, setting in told.items() if not setting or setting in settings_on}
 
 
 def test_every_step_back_of_the_tables_says_what_it_loses() -> None:
-    steps = [script.revision for script in migrate._scripts().walk_revisions()]
+    steps = [script.revision for script in _load_migration_scripts().walk_revisions()]
     rows = re.findall(r"^\| `(\d+)` \| `(\d+)` \| .", read("docs/upgrade.md"), re.MULTILINE)
     assert rows == list(pairwise(steps))[::-1]
 

@@ -11,8 +11,14 @@ from typing import Any
 
 import pytest
 
-from renku_spawner.domain import facts, hints, image, likely
-from renku_spawner.domain.hints import Severity
+from renku_spawner.domain.image_checks import WarningSeverity, find_image_warnings
+from renku_spawner.domain.image_metadata import (
+    ImageMetadata,
+    detect_image_kind,
+    detect_run_configuration,
+    parse_image_config,
+)
+from renku_spawner.domain.images import ImageReference, parse_image_reference
 from tests.domain.known_images import CONFIGS, DIGEST
 
 ROOT = Path(__file__).parents[2]
@@ -61,11 +67,11 @@ def parsed(dockerfile: str) -> list[tuple[str, str]]:
     return [(word, rest) for word, _, rest in (line.partition(" ") for line in lines)]
 
 
-def built(dockerfile: str) -> tuple[facts.ImageFacts, image.Image]:
+def built(dockerfile: str) -> tuple[ImageMetadata, ImageReference]:
     """The facts of the image that a builder makes of it, on its base's config."""
     steps = parsed(dockerfile)
-    base = image.parse(dict(steps)["FROM"])
-    config: dict[str, Any] = {**CONFIGS[base.canonical]}
+    base = parse_image_reference(dict(steps)["FROM"])
+    config: dict[str, Any] = {**CONFIGS[base.canonical_reference]}
     history = config.pop("history") + [f"RUN /bin/sh -c {rest} # buildkit" for word, rest in steps if word == "RUN"]
     for word, rest in steps:
         config |= {
@@ -74,7 +80,7 @@ def built(dockerfile: str) -> tuple[facts.ImageFacts, image.Image]:
             "CMD": {"Cmd": json.loads(rest) if word == "CMD" else None},
         }.get(word, {})
     whole = {"config": config, "history": [{"created_by": step} for step in history]}
-    return facts.read(whole, digest=DIGEST, platforms=["linux/amd64"]), image.parse(
+    return parse_image_config(whole, digest=DIGEST, platforms=["linux/amd64"]), parse_image_reference(
         "registry.example.org/me/my-image:1"
     )
 
@@ -91,7 +97,7 @@ def test_a_difference_between_page_and_document_is_noticed() -> None:
 def test_there_is_a_dockerfile_for_jupyter_for_any_web_app_and_for_rstudio() -> None:
     assert len(DOCKERFILES) == 4
     assert len(WRAPPED) == 2
-    assert [likely.likely(*built(text)).value for text in DOCKERFILES] == [
+    assert [detect_image_kind(*built(text)).value for text in DOCKERFILES] == [
         "docker_stacks",
         "jupyter",
         "web_app",
@@ -102,11 +108,11 @@ def test_there_is_a_dockerfile_for_jupyter_for_any_web_app_and_for_rstudio() -> 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES)
 def test_the_check_is_content_with_every_dockerfile(dockerfile: str) -> None:
     found, name = built(dockerfile)
-    run = likely.suggested(found, name)
-    said = hints.hints(found, name, run=run, platforms=["linux/amd64"], now=datetime(2026, 11, 24, tzinfo=UTC))
-    assert [hint.code for hint in said if hint.severity in (Severity.ERROR, Severity.WARNING)] == []
+    run = detect_run_configuration(found, name)
+    said = find_image_warnings(found, name, run=run, platforms=["linux/amd64"], now=datetime(2026, 11, 24, tzinfo=UTC))
+    assert [hint.code for hint in said if hint.severity in (WarningSeverity.ERROR, WarningSeverity.WARNING)] == []
     assert (run.port, run.command, found.user) == (8888, (), "1000")
-    assert not image.parse(dict(parsed(dockerfile))["FROM"]).floating
+    assert not parse_image_reference(dict(parsed(dockerfile))["FROM"]).has_floating_tag
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES)

@@ -6,8 +6,8 @@ from types import ModuleType
 
 import pytest
 
-from renku_spawner.cli_completion import SHELLS, script
-from renku_spawner.domain.reasons import REASONS, Group
+from renku_spawner.cli.completion import COMPLETION_SHELLS, get_completion_script
+from renku_spawner.domain.reasons import REASONS_BY_CODE, ReasonGroup
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -33,17 +33,17 @@ def test_the_schema_of_sessions_as_code_is_current() -> None:
     assert (DOCS / "sessions.schema.json").read_text() == tool("api").schema(), "please run: make docs"
 
 
-@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("shell", COMPLETION_SHELLS)
 def test_what_completes_commands_in_a_shell_is_current(shell: str) -> None:
-    assert tool("cli").completion(shell) == script(shell).read_text(), "please run: make docs"
+    assert tool("cli").completion(shell) == get_completion_script(shell).read_text(), "please run: make docs"
 
 
 def test_every_reason_says_what_an_admin_does_and_no_other_stands_there() -> None:
     page = tool("troubleshooting")
-    assert page.ADMIN.keys() == REASONS.keys()
-    assert page._GROUPS.keys() == set(Group)
+    assert page.ADMIN.keys() == REASONS_BY_CODE.keys()
+    assert page._GROUPS.keys() == set(ReasonGroup)
 
 
 def test_a_reason_stands_once_on_the_page() -> None:
     text = (DOCS / "troubleshooting.md").read_text()
-    assert [code for code in REASONS if text.count(f"| `{code}` |") != 1] == []
+    assert [code for code in REASONS_BY_CODE if text.count(f"| `{code}` |") != 1] == []

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from renku_spawner.kube import download, look, probe
+from renku_spawner.spawners.kubernetes.image_probe import build_session_probe_pod
+from renku_spawner.spawners.kubernetes.pvc_download import DOWNLOAD_PORT, build_download_labels
+from renku_spawner.spawners.kubernetes.pvc_inspection import build_inspection_labels
 from tests.kube import made
 
 SESSIONS, PROBES, LOOKS, DOWNLOADS, HUB = yaml.safe_load_all(
@@ -21,9 +23,12 @@ PEERS = {
     "another pod": ("default", {"app": "web"}),
     "a false hub": ("sessions", {"component": "hub"}),
     "a session": ("sessions", made.pod(made.spec())["metadata"]["labels"]),
-    "a look into an image": ("sessions", made.sent(probe.pod({}, made.spec(), made.SETTINGS))["metadata"]["labels"]),
-    "a look at files": ("sessions", look.labels(made.SETTINGS, "work-claimaaaaaaa")),
-    "a download": ("sessions", download.labels(made.SETTINGS, "work-claimaaaaaaa")),
+    "a look into an image": (
+        "sessions",
+        made.sent(build_session_probe_pod({}, made.spec(), made.SETTINGS))["metadata"]["labels"],
+    ),
+    "a look at files": ("sessions", build_inspection_labels(made.SETTINGS, "work-claimaaaaaaa")),
+    "a download": ("sessions", build_download_labels(made.SETTINGS, "work-claimaaaaaaa")),
 }
 PRIVATE = [
     "169.254.169.254", "10.0.0.1", "10.96.0.10", "172.31.255.254", "192.168.1.1", "100.100.100.200", "127.0.0.1",
@@ -124,8 +129,8 @@ def test_only_the_hub_reaches_a_download_which_reaches_nobody():
     assert [name for name in PEERS if matches(DOWNLOADS["spec"]["podSelector"], PEERS[name][1])] == ["a download"]
     assert (DOWNLOADS["spec"]["policyTypes"], "egress" in DOWNLOADS["spec"]) == (["Ingress", "Egress"], False)
     for who in (*PEERS, *PUBLIC, *PRIVATE):
-        assert allows(DOWNLOADS, "ingress", who, download.PORT) == (who == "hub"), who
-    assert allows(HUB, "egress", "a download", download.PORT)
+        assert allows(DOWNLOADS, "ingress", who, DOWNLOAD_PORT) == (who == "hub"), who
+    assert allows(HUB, "egress", "a download", DOWNLOAD_PORT)
 
 
 @pytest.mark.parametrize(("policy", "who"), [(PROBES, "a look into an image"), (LOOKS, "a look at files")])

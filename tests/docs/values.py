@@ -1,4 +1,4 @@
-"""Writes the table of the chart's values from its schema: `python -m tests.docs.values` after a change."""
+"""Write the table of the chart's values from its schema: `python -m tests.docs.values` after a change."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,12 +10,12 @@ import yaml
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "cluster.md"
 CHART = ROOT / "helm" / "renku-hub"
-SETTINGS = {"environments", "resourceClasses", "policy"}  # they hold the keys of settings
+SETTINGS = {"environments", "resourceClasses", "policy"}  # they contain the keys of settings
 BEGIN, END = "<!-- values: begin -->", "<!-- values: end -->"
 
 
 def _rows(schema: Mapping[str, Any], values: Any, path: str) -> Iterator[str]:
-    """One for each value, and one for each key of an entry of a list."""
+    """Iterate over rows: one for each value, and one for each key of an entry of a list."""
     for key, each in schema["properties"].items():
         name, given = f"{path}{key}", values.get(key) if isinstance(values, dict) else None
         if "properties" in each and key not in SETTINGS:
@@ -44,7 +44,7 @@ def table() -> str:
 
 
 def page(text: str) -> str:
-    """*text* of the page with the table as it should be."""
+    """Return *text* of the page with the current table."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}"

@@ -1,7 +1,7 @@
 # ruff: noqa: E501, RUF001 - a table with one reason a row, of characters that look like others on purpose
 """What hostile people type: one table for the domain functions and for the live hub.
 
-Rows are named after the security reference (H53 to H95). `kind` says where the value
+Rows have names of their own (H53 to H95). `kind` says where the value
 goes: `title`, `description`, `keyword` (one of several), `cpu`, `memory`, `gpu`,
 `disk`, `variable` (a mapping), `id` (of a session), `repository_url`,
 `repository_ref`, `directory` or `path` (of a project).
@@ -10,7 +10,7 @@ goes: `title`, `description`, `keyword` (one of several), `cpu`, `memory`, `gpu`
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from renku_spawner.domain.names import PART_RULE
+from renku_spawner.domain.ids import PATH_PART_RULE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +138,7 @@ _ADDRESS = "Please give the https:// address"
 _USER = "Leave out user name and password"
 _DIRECTORY = "A directory is one name"
 _REF = "not the name of a branch, a tag or a commit"
-_PATH = f"A path is a namespace and a name, as in ada/climate. In each of them: {PART_RULE}"
+_PATH = f"A path is a namespace and a name, as in ada/climate. In each of them: {PATH_PART_RULE}"
 _REPOSITORIES = (
     *_rows(
         "H86", "directory", ["../x", "..", ".", "/x", "x/y", "x\\y", "-x", "~", "$HOME", "x\n", "x\x00", " x", "x ", "x.", "é",
@@ -216,7 +216,7 @@ _REPOSITORIES = (
 
 HOSTILE: tuple[Hostile, ...] = (*_TEXTS, *_RESOURCES, *_VARIABLES, *_IDS, *_REPOSITORIES)
 
-# H58: the second is refused beside the first, since both look or sound the same.
+# The second is refused beside the first, since both look or sound the same.
 EQUAL_TITLES = (
     ("JupyterLab", "JupyterLab"),
     ("JupyterLab", "JUPYTERLAB"),

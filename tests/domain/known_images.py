@@ -3,9 +3,8 @@
 
 from typing import Any
 
-from renku_spawner.domain import facts, image
-from renku_spawner.domain.facts import ImageFacts
-from renku_spawner.domain.image import Image
+from renku_spawner.domain.image_metadata import ImageMetadata, parse_image_config
+from renku_spawner.domain.images import ImageReference, parse_image_reference
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -97,10 +96,12 @@ CONFIGS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def known(name: str, **changes: Any) -> tuple[ImageFacts, Image]:
+def known(name: str, **changes: Any) -> tuple[ImageMetadata, ImageReference]:
     """The facts of one of these images, as read from its config, and its name."""
     config = dict(CONFIGS[name])
     history = [{"created_by": step} for step in config.pop("history")]
     whole = {"architecture": "amd64", "os": "linux", "created": "2026-10-20T07:01:02.123456789Z", "config": config}
     said = {"platforms": ("linux/amd64", "linux/arm64"), "platform": "linux/amd64", "size": 1_400_000_000, **changes}
-    return facts.read({**whole, "history": history}, digest=DIGEST, media_type=INDEX, **said), image.parse(name)
+    return parse_image_config(
+        {**whole, "history": history}, digest=DIGEST, media_type=INDEX, **said
+    ), parse_image_reference(name)

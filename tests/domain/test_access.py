@@ -6,15 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from renku_spawner.domain.access import Action, Person, Role, Visibility, allows, effective, require
-from renku_spawner.domain.errors import NOT_FOUND, Forbidden, NotFound
-from renku_spawner.domain.project import Member, NewProject, ProjectChange
+from renku_spawner.domain.access import (
+    Person,
+    ProjectAction,
+    Role,
+    Visibility,
+    get_effective_role,
+    is_action_allowed,
+    require_action,
+)
+from renku_spawner.domain.errors import NOT_FOUND_MESSAGE, ForbiddenError, NotFoundError
+from renku_spawner.domain.projects import NewProject, ProjectChange, ProjectMember
 
 from .values import project
 
 PRIVATE, INTERNAL, PUBLIC = Visibility.PRIVATE, Visibility.INTERNAL, Visibility.PUBLIC
 VIEWER, EDITOR, OWNER = Role.VIEWER, Role.EDITOR, Role.OWNER
-READ, LAUNCH, WRITE, MANAGE = Action
+READ, LAUNCH, WRITE, MANAGE = ProjectAction
 # All there is; what is not in this table is refused.
 ALLOWED = {
     (None, PUBLIC): {READ, LAUNCH},
@@ -30,44 +38,44 @@ ALLOWED = {
     (OWNER, PRIVATE): {READ, LAUNCH, WRITE, MANAGE},
     (OWNER, INTERNAL): {READ, LAUNCH, WRITE, MANAGE},
 }
-EVERYTHING = list(product([None, *Role], Visibility, Action))
+EVERYTHING = list(product([None, *Role], Visibility, ProjectAction))
 
 
 @pytest.mark.parametrize(("role", "visibility", "action"), EVERYTHING)
-def test_a_role_allows_what_the_table_says(role: Role | None, visibility: Visibility, action: Action) -> None:
-    assert allows(role, visibility, action) == (action in ALLOWED[role, visibility])
+def test_a_role_allows_what_the_table_says(role: Role | None, visibility: Visibility, action: ProjectAction) -> None:
+    assert is_action_allowed(role, visibility, action) == (action in ALLOWED[role, visibility])
 
 
 @pytest.mark.parametrize(("role", "visibility", "action"), EVERYTHING)
 def test_who_may_not_see_it_is_told_that_it_does_not_exist_and_who_may_why_not(
-    role: Role | None, visibility: Visibility, action: Action
+    role: Role | None, visibility: Visibility, action: ProjectAction
 ) -> None:
     allowed = ALLOWED[role, visibility]
     if action in allowed:
-        require(role, visibility, action)
+        require_action(role, visibility, action)
         return
-    with pytest.raises(Forbidden if READ in allowed else NotFound) as refusal:
-        require(role, visibility, action)
-    assert (refusal.value.message == NOT_FOUND) == (not allowed)
+    with pytest.raises(ForbiddenError if READ in allowed else NotFoundError) as refusal:
+        require_action(role, visibility, action)
+    assert (refusal.value.message == NOT_FOUND_MESSAGE) == (not allowed)
 
 
 def test_a_public_project_makes_viewers_of_strangers_but_not_of_its_members() -> None:
-    assert effective(None, PUBLIC) is VIEWER
-    assert effective(None, PRIVATE) is None
-    assert effective(EDITOR, PUBLIC) is EDITOR
+    assert get_effective_role(None, PUBLIC) is VIEWER
+    assert get_effective_role(None, PRIVATE) is None
+    assert get_effective_role(EDITOR, PUBLIC) is EDITOR
 
 
 @pytest.mark.parametrize("role", Role)
 def test_a_role_is_the_word_it_is_stored_as(role: Role) -> None:
-    assert Role.of(role.word) is role
+    assert Role.from_label(role.label) is role
 
 
 def test_an_unknown_role_is_no_role() -> None:
     with pytest.raises(KeyError):
-        Role.of("maintainer")
+        Role.from_label("maintainer")
 
 
-USER, GROUP = Member(kind="user", name="ada", role=VIEWER), Member(kind="group", name="ada", role=OWNER)
+USER, GROUP = ProjectMember(kind="user", name="ada", role=VIEWER), ProjectMember(kind="group", name="ada", role=OWNER)
 
 
 @pytest.mark.parametrize(
@@ -83,18 +91,18 @@ USER, GROUP = Member(kind="user", name="ada", role=VIEWER), Member(kind="group",
 )
 def test_somebody_has_the_highest_role_of_their_own_and_their_groups(person: Person, role: Role | None) -> None:
     made = project(members=(USER, GROUP))
-    assert made.role_of(person) is role
-    assert made.allows(person, MANAGE) == (role is OWNER)
+    assert made.get_role(person) is role
+    assert made.is_allowed(person, MANAGE) == (role is OWNER)
     if role is None:
-        with pytest.raises(NotFound):
-            made.require(person, READ)
+        with pytest.raises(NotFoundError):
+            made.require_action(person, READ)
     else:
-        made.require(person, LAUNCH)
+        made.require_action(person, LAUNCH)
 
 
 MEMBERS = st.lists(
     st.builds(
-        Member,
+        ProjectMember,
         kind=st.sampled_from(["user", "group"]),
         name=st.sampled_from(["ada", "bob", "ai"]),
         role=st.sampled_from(Role),
@@ -103,11 +111,11 @@ MEMBERS = st.lists(
 
 
 @given(MEMBERS, st.sampled_from(Visibility))
-def test_a_further_membership_never_takes_a_right_away(members: list[Member], visibility: Visibility) -> None:
+def test_a_further_membership_never_takes_a_right_away(members: list[ProjectMember], visibility: Visibility) -> None:
     person = Person(name="ada", groups=frozenset({"ai"}))
     before = project(members=tuple(members[1:]), visibility=visibility)
     now = project(members=tuple(members), visibility=visibility)
-    assert all(now.allows(person, action) for action in Action if before.allows(person, action))
+    assert all(now.is_allowed(person, action) for action in ProjectAction if before.is_allowed(person, action))
 
 
 def test_a_project_is_private_until_somebody_says_otherwise_and_an_edit_leaves_what_it_does_not_name() -> None:

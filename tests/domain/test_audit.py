@@ -4,13 +4,13 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from renku_spawner.domain.audit import Event
+from renku_spawner.domain.administration import AuditEvent
 
 from .values import NOON
 
 
 def test_an_event_has_no_detail_unless_there_is_some_and_is_never_changed() -> None:
-    event = Event(at=NOON, actor="admin", username=None, action="environment.archive", subject="environmenta")
+    event = AuditEvent(at=NOON, actor="admin", username=None, action="environment.archive", subject="environmenta")
     assert event.detail == {}
     with pytest.raises(FrozenInstanceError):
         event.actor = "ada"  # type: ignore[misc]

@@ -5,23 +5,37 @@ from datetime import UTC, datetime
 
 import pytest
 
-from renku_spawner.domain import built
-from renku_spawner.domain.built import Newest
-from renku_spawner.domain.ci import Branch, CiRules, CiState, Commit, Pipeline, Tag
+from renku_spawner.domain.ci_images import (
+    BranchImageStatus,
+    CiPipeline,
+    CiRules,
+    CiState,
+    GitBranch,
+    GitCommit,
+    RegistryTag,
+    find_newest_branch_images,
+    find_tagged_commit,
+    get_newest_pipelines,
+    is_project_repository,
+    is_trusted_pipeline,
+    list_reachable_commits,
+    resolve_ci_state,
+    select_ci_images,
+)
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 A, B, C = "a1f03c9d" + "0" * 32, "5c77d2e0" + "1" * 32, "12345678" + "2" * 32
-COMMITS = [Commit(sha=A, parents=(B,)), Commit(sha=B, parents=(C,)), Commit(sha=C)]
+COMMITS = [GitCommit(sha=A, parents=(B,)), GitCommit(sha=B, parents=(C,)), GitCommit(sha=C)]
 PREFIX = "registry.example.org/astro/spectra"
 PATTERN = CiRules(pattern=re.compile(r"build-[0-9-]+-(?P<commit>[0-9a-f]{7,40})|(?P<none>cache)"))
 
 
-def tag(name: str, repository: str = PREFIX) -> Tag:
-    return Tag(repository=repository, name=name, registry_id=1)
+def tag(name: str, repository: str = PREFIX) -> RegistryTag:
+    return RegistryTag(repository=repository, name=name, registry_id=1)
 
 
 def ran(sha: str, status: str = "success", *, id: int = 1, ref: str = "main", source: str = "push", project: int = 42):
-    return Pipeline(id=id, project=project, sha=sha, ref=ref, status=status, source=source)
+    return CiPipeline(id=id, project=project, sha=sha, ref=ref, status=status, source=source)
 
 
 ALL = {sha: ran(sha) for sha in (A, B, C)}
@@ -49,7 +63,7 @@ ALL = {sha: ran(sha) for sha in (A, B, C)}
     ],
 )
 def test_a_tag_names_a_commit_by_7_8_or_40_characters(name: str, commit: str | None) -> None:
-    assert built.commit_of(name, [A, B, C], CiRules()) == commit
+    assert find_tagged_commit(name, [A, B, C], CiRules()) == commit
 
 
 @pytest.mark.parametrize(
@@ -64,13 +78,13 @@ def test_a_tag_names_a_commit_by_7_8_or_40_characters(name: str, commit: str | N
     ],
 )
 def test_an_admin_may_name_further_tags(name: str, commit: str | None) -> None:
-    assert built.commit_of(name, [A, B, C], PATTERN) == commit
+    assert find_tagged_commit(name, [A, B, C], PATTERN) == commit
 
 
 def test_a_tag_that_could_be_two_commits_is_none() -> None:
     twin = A[:8] + "f" * 32
-    assert built.commit_of(A[:8], [A, twin], CiRules()) is None
-    assert built.commit_of(A, [A, twin], CiRules()) == A
+    assert find_tagged_commit(A[:8], [A, twin], CiRules()) is None
+    assert find_tagged_commit(A, [A, twin], CiRules()) == A
 
 
 @pytest.mark.parametrize(
@@ -87,15 +101,15 @@ def test_a_tag_that_could_be_two_commits_is_none() -> None:
     ],
 )
 def test_only_a_projects_own_registry_counts(repository: str, own: bool) -> None:
-    assert built.is_own(repository, PREFIX) is own
+    assert is_project_repository(repository, PREFIX) is own
 
 
 def test_without_a_registry_nothing_is_its_own() -> None:
-    assert not built.is_own("", "")
-    assert not built.is_own("/x", "")
+    assert not is_project_repository("", "")
+    assert not is_project_repository("/x", "")
 
 
-BRANCHES = [Branch(name="main", sha=A, protected=True, default=True), Branch(name="try", sha=B)]
+BRANCHES = [GitBranch(name="main", sha=A, protected=True, default=True), GitBranch(name="try", sha=B)]
 
 
 @pytest.mark.parametrize(
@@ -111,23 +125,23 @@ BRANCHES = [Branch(name="main", sha=A, protected=True, default=True), Branch(nam
         (ran(A, ref="main", source="merge_request_event"), False, False),
     ],
 )
-def test_a_pipeline_is_the_projects_own_and_of_its_own_ref(pipeline: Pipeline, plain: bool, protected: bool) -> None:
-    assert built.counts(pipeline, 42, BRANCHES, CiRules()) is plain
-    assert built.counts(pipeline, 42, BRANCHES, CiRules(protected_only=True)) is protected
+def test_a_pipeline_is_the_projects_own_and_of_its_own_ref(pipeline: CiPipeline, plain: bool, protected: bool) -> None:
+    assert is_trusted_pipeline(pipeline, 42, BRANCHES, CiRules()) is plain
+    assert is_trusted_pipeline(pipeline, 42, BRANCHES, CiRules(protected_only=True)) is protected
 
 
 def test_images_stand_in_the_order_of_the_commits() -> None:
     tags = [tag(C[:8]), tag(A[:8]), tag("latest"), tag("f" * 8)]
-    assert [each.commit.sha for each in built.images(COMMITS, tags, ALL, CiRules())] == [A, C]
+    assert [each.commit.sha for each in select_ci_images(COMMITS, tags, ALL, CiRules())] == [A, C]
 
 
 def test_an_image_without_a_pipeline_of_this_project_is_none() -> None:
-    assert built.images(COMMITS, [tag(A[:8])], {B: ran(B)}, CiRules()) == []
+    assert select_ci_images(COMMITS, [tag(A[:8])], {B: ran(B)}, CiRules()) == []
 
 
 def test_of_one_commit_the_plain_image_stands_first_and_the_longest_tag_names_it() -> None:
     tags = [tag(A[:8], f"{PREFIX}/gpu"), tag(A), tag(A[:7]), tag(A[:8]), tag(A[:8], f"{PREFIX}/cache")]
-    found = [each.tag.reference for each in built.images(COMMITS, tags, ALL, CiRules())]
+    found = [each.tag.reference for each in select_ci_images(COMMITS, tags, ALL, CiRules())]
     assert found == [f"{PREFIX}:{A}", f"{PREFIX}/gpu:{A[:8]}"]
 
 
@@ -151,37 +165,44 @@ def test_of_one_commit_the_plain_image_stands_first_and_the_longest_tag_names_it
     ],
 )
 def test_what_ci_has_made_of_a_commit(status: str, expected: CiState) -> None:
-    assert built.state(ran(A, status), built=False, configured=True) is expected
-    assert built.state(ran(A, status), built=True, configured=True) is CiState.BUILT
+    assert resolve_ci_state(ran(A, status), built=False, configured=True) is expected
+    assert resolve_ci_state(ran(A, status), built=True, configured=True) is CiState.BUILT
 
 
 @pytest.mark.parametrize(("configured", "expected"), [(True, CiState.NO_IMAGE), (False, CiState.NOT_CONFIGURED)])
 def test_without_a_pipeline_it_matters_whether_there_was_ever_one(configured: bool, expected: CiState) -> None:
-    assert built.state(None, built=False, configured=configured) is expected
+    assert resolve_ci_state(None, built=False, configured=configured) is expected
 
 
 def test_the_pipeline_that_was_begun_last_is_the_one() -> None:
-    assert built.newest_by_commit([ran(A, "failed", id=9), ran(A, "success", id=7)])[A].status == "failed"
+    assert get_newest_pipelines([ran(A, "failed", id=9), ran(A, "success", id=7)])[A].status == "failed"
 
 
 def test_each_branch_has_the_newest_image_of_its_own_commits() -> None:
-    side = Commit(sha="d" * 40, parents=(C,))
-    branches = [*BRANCHES, Branch(name="side", sha=side.sha), Branch(name="old", sha="e" * 40)]
+    side = GitCommit(sha="d" * 40, parents=(C,))
+    branches = [*BRANCHES, GitBranch(name="side", sha=side.sha), GitBranch(name="old", sha="e" * 40)]
     commits = [side, *COMMITS]
-    found = built.newest_of(branches, commits, built.images(commits, [tag(B[:8]), tag(C[:8])], ALL, CiRules()))
+    found = find_newest_branch_images(
+        branches, commits, select_ci_images(commits, [tag(B[:8]), tag(C[:8])], ALL, CiRules())
+    )
     assert {name: image.commit.sha for name, image in found.items()} == {"main": B, "try": B, "side": C}
 
 
 def test_a_circle_of_parents_ends() -> None:
-    twisted = {A: Commit(sha=A, parents=(B,)), B: Commit(sha=B, parents=(A,))}
-    assert built.reachable(A, twisted) == [A, B]
+    twisted = {A: GitCommit(sha=A, parents=(B,)), B: GitCommit(sha=B, parents=(A,))}
+    assert list_reachable_commits(A, twisted) == [A, B]
 
 
 @pytest.mark.parametrize(("pinned", "later"), [(C, 2), (B, 1), (A, 0), ("f" * 40, None), (None, None)])
 def test_how_many_commits_later(pinned: str | None, later: int | None) -> None:
-    newest = Newest(source="42", ref="main", image="a", looked_at=NOW, commit=A, shas=(A, B, C))
-    assert newest.later_than(pinned) == later
+    newest = BranchImageStatus(source="42", ref="main", image="a", looked_at=NOW, commit=A, shas=(A, B, C))
+    assert newest.count_commits_since(pinned) == later
 
 
 def test_an_older_image_is_not_later() -> None:
-    assert Newest(source="42", ref="main", image="a", looked_at=NOW, commit=C, shas=(A, B, C)).later_than(A) == -2
+    assert (
+        BranchImageStatus(
+            source="42", ref="main", image="a", looked_at=NOW, commit=C, shas=(A, B, C)
+        ).count_commits_since(A)
+        == -2
+    )

@@ -4,9 +4,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from renku_spawner.domain.download import RateWindow, TooSlow, disposition, obstacle
-from renku_spawner.domain.instance import Instance
-from renku_spawner.domain.status import Desired, Observed
+from renku_spawner.domain.downloads import (
+    DownloadRateWindow,
+    DownloadTooSlowError,
+    build_content_disposition,
+    find_download_obstacle,
+)
+from renku_spawner.domain.instances import DesiredState, Instance, ObservedState
 
 AT = datetime(2026, 11, 28, tzinfo=UTC)
 STEPS = [
@@ -17,18 +21,18 @@ STEPS = [
     ({"reason": "volume_lost"}, "volume_lost"),
     ({"claim": None}, "download_nothing"),
     ({"claim": None, "reason": "start_error"}, "download_nothing"),
-    ({"desired": Desired.DELETED}, "download_nothing"),
-    ({"desired": Desired.RUNNING, "observed": Observed.READY}, "download_running"),
-    ({"desired": Desired.RUNNING, "observed": Observed.PULLING}, "download_running"),
-    ({"observed": Observed.TERMINATING}, "download_running"),
-    ({"observed": Observed.UNKNOWN}, "cluster_unavailable"),
+    ({"desired": DesiredState.DELETED}, "download_nothing"),
+    ({"desired": DesiredState.RUNNING, "observed": ObservedState.READY}, "download_running"),
+    ({"desired": DesiredState.RUNNING, "observed": ObservedState.PULLING}, "download_running"),
+    ({"observed": ObservedState.TERMINATING}, "download_running"),
+    ({"observed": ObservedState.UNKNOWN}, "cluster_unavailable"),
 ]
 
 
 @pytest.mark.parametrize(("changes", "code"), STEPS)
 def test_only_files_of_what_rests_can_be_had(changes: dict[str, object], code: str | None) -> None:
     given = {"id": "i", "session": "s", "username": "ada", "project": "p", "environment": "e", "claim": "c"}
-    assert obstacle(Instance(**{**given, **changes})) == code  # type: ignore[arg-type]
+    assert find_download_obstacle(Instance(**{**given, **changes})) == code  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -45,28 +49,28 @@ def test_only_files_of_what_rests_can_be_had(changes: dict[str, object], code: s
 )
 def test_a_title_names_the_file_and_nothing_else(title: str, plain: str, shown: str) -> None:
     expected = f"attachment; filename=\"{plain}.tar.zst\"; filename*=UTF-8''{shown}.tar.zst"
-    assert disposition(title) == expected
-    assert disposition(title).isascii()
-    assert disposition(title).isprintable()
+    assert build_content_disposition(title) == expected
+    assert build_content_disposition(title).isascii()
+    assert build_content_disposition(title).isprintable()
 
 
 def test_a_reader_is_too_slow_when_less_than_the_least_rate_is_taken_in_a_window() -> None:
-    window = RateWindow(min_rate=1000, seconds=10)
+    window = DownloadRateWindow(min_rate=1000, seconds=10)
     for _ in range(5):  # in bursts, and still fast enough
-        window.add(0, 9.5)
-        assert window.left == 0.5
-        window.add(10_000, 0.5)
-    window.add(10_000_000, 0)  # what was taken without waiting counts
-    window.add(1, 9)
-    window.add(1, 1)
-    window.add(9_000, 9)
-    with pytest.raises(TooSlow, match="9001 bytes were taken in 10 s"):
-        window.add(1, 1)
+        window.record_bytes(0, 9.5)
+        assert window.remaining_seconds == 0.5
+        window.record_bytes(10_000, 0.5)
+    window.record_bytes(10_000_000, 0)  # what was taken without waiting counts
+    window.record_bytes(1, 9)
+    window.record_bytes(1, 1)
+    window.record_bytes(9_000, 9)
+    with pytest.raises(DownloadTooSlowError, match="9001 bytes were taken in 10 s"):
+        window.record_bytes(1, 1)
 
 
 def test_without_a_least_rate_only_a_reader_who_takes_nothing_is_too_slow() -> None:
-    window = RateWindow(min_rate=0, seconds=10)
+    window = DownloadRateWindow(min_rate=0, seconds=10)
     for _ in range(5):
-        window.add(1, 10)
-    with pytest.raises(TooSlow):
-        window.add(0, 10)
+        window.record_bytes(1, 10)
+    with pytest.raises(DownloadTooSlowError):
+        window.record_bytes(0, 10)

@@ -2,22 +2,33 @@
 
 import pytest
 
-from renku_spawner.domain import errors
-from renku_spawner.domain.errors import RenkuError
+from renku_spawner.domain.errors import (
+    NOT_FOUND_MESSAGE,
+    ConflictError,
+    ForbiddenError,
+    InvalidInputError,
+    LaunchRefusedError,
+    MalformedInputError,
+    NotFoundError,
+    RenkuError,
+    TooManyRequestsError,
+    UnavailableError,
+    build_not_found_error,
+)
 
 
 @pytest.mark.parametrize(
     ("kind", "code"),
     [
-        (errors.RenkuError, "error"),
-        (errors.Malformed, "malformed"),
-        (errors.Invalid, "invalid"),
-        (errors.Forbidden, "permission_denied"),
-        (errors.NotFound, "not_found"),
-        (errors.Conflict, "conflict"),
-        (errors.Refused, "refused"),
-        (errors.Unavailable, "unavailable"),
-        (errors.TooMany, "too_many"),
+        (RenkuError, "error"),
+        (MalformedInputError, "malformed"),
+        (InvalidInputError, "invalid"),
+        (ForbiddenError, "permission_denied"),
+        (NotFoundError, "not_found"),
+        (ConflictError, "conflict"),
+        (LaunchRefusedError, "refused"),
+        (UnavailableError, "unavailable"),
+        (TooManyRequestsError, "too_many"),
     ],
 )
 def test_an_error_has_the_code_of_its_kind_unless_it_is_given_another(kind: type[RenkuError], code: str) -> None:
@@ -37,12 +48,12 @@ def test_fields_and_details_are_kept_as_copies() -> None:
 
 
 def test_what_is_absent_and_what_is_hidden_have_one_answer() -> None:
-    first, second = errors.not_found(), errors.not_found()
+    first, second = build_not_found_error(), build_not_found_error()
     assert first is not second
-    assert first.message == second.message == errors.NOT_FOUND
+    assert first.message == second.message == NOT_FOUND_MESSAGE
 
 
 def test_a_refused_start_is_a_conflict_and_later_may_help_only_if_it_says_when() -> None:
-    assert issubclass(errors.Refused, errors.Conflict)
-    assert errors.Unavailable("Busy.").retry_after == 1
-    assert errors.Unavailable("Busy.", retry_after=5).retry_after == 5
+    assert issubclass(LaunchRefusedError, ConflictError)
+    assert UnavailableError("Busy.").retry_after == 1
+    assert UnavailableError("Busy.", retry_after=5).retry_after == 5

@@ -7,8 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from renku_spawner.domain import facts
-from renku_spawner.domain.facts import ImageFacts, as_json, from_json, marks, read
+from renku_spawner.domain.image_metadata import (
+    MAX_COMMAND_PARTS,
+    MAX_HISTORY_STEP_LENGTH,
+    MAX_HISTORY_STEPS,
+    MAX_LABEL_LENGTH,
+    MAX_LABELS,
+    NO_SHELL_RAN_MARKER,
+    SHELL_RAN_MARKER,
+    ImageMetadata,
+    find_history_markers,
+    parse_image_config,
+    parse_image_metadata_json,
+    to_image_metadata_json,
+)
 
 from .known_images import CONFIGS, DIGEST, INDEX, known
 
@@ -19,7 +31,7 @@ JSON = st.recursive(
     max_leaves=20,
 )
 KEYS = ["User", "WorkingDir", "ExposedPorts", "Entrypoint", "Cmd", "Env", "Labels"]
-STORED = sorted(as_json(ImageFacts(digest=DIGEST)))
+STORED = sorted(to_image_metadata_json(ImageMetadata(digest=DIGEST)))
 
 
 def test_a_config_is_read() -> None:
@@ -31,26 +43,28 @@ def test_a_config_is_read() -> None:
     assert (found.user, found.working_directory, found.ports) == ("1000", "/home/jovyan", (8888,))
     assert (found.entrypoint, found.command) == (("tini", "-g", "--", "start.sh"), ("start-notebook.py",))
     assert found.environment["NB_USER"] == "jovyan"
-    assert found.label("source") == "https://github.com/jupyter/docker-stacks"
-    assert found.label("licenses") == ""
+    assert found.get_label("source") == "https://github.com/jupyter/docker-stacks"
+    assert found.get_label("licenses") == ""
     assert len(found.history) == 4
 
 
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS, JSON)), JSON, JSON, JSON)
 def test_whatever_a_config_holds_it_is_read_without_an_error(run: Any, created: Any, history: Any, whole: Any) -> None:
-    read(whole, digest=DIGEST)
+    parse_image_config(whole, digest=DIGEST)
     config = {"config": run, "created": created, "history": history}
-    found = read(config, digest=DIGEST, platforms=["linux/amd64"], platform="linux/amd64")
+    found = parse_image_config(config, digest=DIGEST, platforms=["linux/amd64"], platform="linux/amd64")
     for word in (found.user, found.working_directory, *found.entrypoint, *found.labels.values(), *found.history):
         assert word == word.strip()
         assert word.isprintable()
-    assert from_json(as_json(found)) == from_json(as_json(from_json(as_json(found)) or found))
+    assert parse_image_metadata_json(to_image_metadata_json(found)) == parse_image_metadata_json(
+        to_image_metadata_json(parse_image_metadata_json(to_image_metadata_json(found)) or found)
+    )
 
 
 @given(st.dictionaries(st.sampled_from(STORED), JSON))
 def test_whatever_is_stored_is_read_without_an_error(stored: dict[str, Any]) -> None:
-    assert from_json(stored) is None
-    found = from_json({**stored, "digest": DIGEST})
+    assert parse_image_metadata_json(stored) is None
+    found = parse_image_metadata_json({**stored, "digest": DIGEST})
     assert found is not None
     assert found.digest == DIGEST
 
@@ -58,19 +72,19 @@ def test_whatever_is_stored_is_read_without_an_error(stored: dict[str, Any]) -> 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_what_is_stored_is_what_was_read_but_for_the_history(name: str) -> None:
     found, _ = known(name)
-    again = from_json(as_json(found))
+    again = parse_image_metadata_json(to_image_metadata_json(found))
     assert again is not None
     assert {**vars(again), "history": ()} == {**vars(found), "history": ()}
-    assert marks(again) == marks(found)
+    assert find_history_markers(again) == find_history_markers(found)
 
 
 @pytest.mark.parametrize("stored", [{}, {"digest": None}, {"digest": "sha256:0"}, {"digest": f"{DIGEST}0"}, {"a": "b"}])
 def test_nothing_that_has_no_digest_is_a_fact(stored: dict[str, Any]) -> None:
-    assert from_json(stored) is None
+    assert parse_image_metadata_json(stored) is None
 
 
 def test_keys_of_a_later_version_are_ignored() -> None:
-    assert from_json({"digest": DIGEST, "signature": "x"}) == ImageFacts(digest=DIGEST)
+    assert parse_image_metadata_json({"digest": DIGEST, "signature": "x"}) == ImageMetadata(digest=DIGEST)
 
 
 def test_hostile_text_is_one_printable_line_of_bounded_length() -> None:
@@ -78,14 +92,20 @@ def test_hostile_text_is_one_printable_line_of_bounded_length() -> None:
         "User": HOSTILE, "WorkingDir": HOSTILE, "Entrypoint": [HOSTILE], "Cmd": [HOSTILE] * 1_000,
         "Env": [f"{HOSTILE}={HOSTILE}"] * 1_000, "Labels": {f"{n}{HOSTILE}": HOSTILE for n in range(1_000)},
     }  # fmt: skip
-    found = read({"config": run, "history": [{"created_by": HOSTILE}] * 1_000}, digest=DIGEST, media_type=HOSTILE)
+    found = parse_image_config(
+        {"config": run, "history": [{"created_by": HOSTILE}] * 1_000}, digest=DIGEST, media_type=HOSTILE
+    )
     words = [
         found.user, found.working_directory, found.media_type, *found.entrypoint, *found.command, *found.history,
         *found.environment, *found.environment.values(), *found.labels, *found.labels.values(),
     ]  # fmt: skip
-    assert all(word.isprintable() and len(word) <= facts.STEP_LIMIT for word in words)
-    assert (len(found.labels), len(found.command), len(found.history)) == (facts.LABELS, facts.WORDS, facts.STEPS)
-    assert max(map(len, found.labels.values())) <= facts.LABEL_LIMIT
+    assert all(word.isprintable() and len(word) <= MAX_HISTORY_STEP_LENGTH for word in words)
+    assert (len(found.labels), len(found.command), len(found.history)) == (
+        MAX_LABELS,
+        MAX_COMMAND_PARTS,
+        MAX_HISTORY_STEPS,
+    )
+    assert max(map(len, found.labels.values())) <= MAX_LABEL_LENGTH
 
 
 @pytest.mark.parametrize(
@@ -101,7 +121,7 @@ def test_hostile_text_is_one_printable_line_of_bounded_length() -> None:
     ],
 )
 def test_only_tcp_ports_are_ports(said: Any, ports: tuple[int, ...]) -> None:
-    assert read({"config": {"ExposedPorts": said}}, digest=DIGEST).ports == ports
+    assert parse_image_config({"config": {"ExposedPorts": said}}, digest=DIGEST).ports == ports
 
 
 @pytest.mark.parametrize(
@@ -118,7 +138,7 @@ def test_only_tcp_ports_are_ports(said: Any, ports: tuple[int, ...]) -> None:
     ],
 )
 def test_only_a_time_with_its_zone_is_a_time(said: Any, year: int | None) -> None:
-    created = read({"created": said}, digest=DIGEST).created
+    created = parse_image_config({"created": said}, digest=DIGEST).created
     assert (created and created.year) == year
 
 
@@ -126,11 +146,11 @@ def test_only_a_time_with_its_zone_is_a_time(said: Any, year: int | None) -> Non
     ("said", "size"), [(0, 0), (5, 5), (-1, None), (True, None), (1 << 60, None), ("5", None), (1.5, None)]
 )
 def test_only_a_number_of_bytes_is_a_size(said: Any, size: int | None) -> None:
-    assert read({}, digest=DIGEST, size=said).size == size
+    assert parse_image_config({}, digest=DIGEST, size=said).size == size
 
 
 def test_platforms_are_named_once_and_are_none_but_platforms() -> None:
-    found = read(
+    found = parse_image_config(
         {}, digest="x", platforms=("linux/amd64", "linux/arm64/v8", "linux/amd64", "<b>", "unknown", None), platform="?"
     )  # type: ignore[arg-type]
     assert (found.platforms, found.platform, found.digest) == (("linux/amd64", "linux/arm64/v8"), None, "")
@@ -138,7 +158,7 @@ def test_platforms_are_named_once_and_are_none_but_platforms() -> None:
 
 def test_what_has_no_name_is_no_variable_and_no_label() -> None:
     run = {"Env": ["A=1=2", "B", "=x", 5, "\x00=1"], "Labels": {"": "x", "a": 1, "b": "y"}}
-    found = read({"config": run}, digest=DIGEST)
+    found = parse_image_config({"config": run}, digest=DIGEST)
     assert (found.environment, found.labels) == ({"A": "1=2", "B": ""}, {"b": "y"})
 
 
@@ -146,14 +166,14 @@ def test_what_has_no_name_is_no_variable_and_no_label() -> None:
     ("steps", "expected"),
     [
         ((), ()),
-        (("COPY hello /",), (facts.NO_SHELL,)),
-        (("/bin/sh -c #(nop) COPY file:1 in /",), (facts.NO_SHELL,)),
-        (("RUN /bin/sh -c pip install jupyterhub",), ("jupyterhub", facts.SHELL)),
-        (("/bin/sh -c apt-get install rstudio-server",), ("rstudio-server", facts.SHELL)),
-        (("# debian.sh --arch 'amd64' out/ 'trixie'",), (facts.SHELL,)),
+        (("COPY hello /",), (NO_SHELL_RAN_MARKER,)),
+        (("/bin/sh -c #(nop) COPY file:1 in /",), (NO_SHELL_RAN_MARKER,)),
+        (("RUN /bin/sh -c pip install jupyterhub",), ("jupyterhub", SHELL_RAN_MARKER)),
+        (("/bin/sh -c apt-get install rstudio-server",), ("rstudio-server", SHELL_RAN_MARKER)),
+        (("# debian.sh --arch 'amd64' out/ 'trixie'",), (SHELL_RAN_MARKER,)),
     ],
 )
 def test_the_history_tells_what_is_inside(steps: tuple[str, ...], expected: tuple[str, ...]) -> None:
-    found = ImageFacts(digest=DIGEST, history=steps)
-    assert marks(found) == expected
-    assert marks(ImageFacts(digest=DIGEST, history=expected)) == expected
+    found = ImageMetadata(digest=DIGEST, history=steps)
+    assert find_history_markers(found) == expected
+    assert find_history_markers(ImageMetadata(digest=DIGEST, history=expected)) == expected

@@ -2,9 +2,16 @@
 
 import pytest
 
-from renku_spawner.domain import git_inside
-from renku_spawner.domain.git_inside import GitInside, address, address_of, identity, living_at
-from renku_spawner.domain.gitlab import seen
+from renku_spawner.domain.git_credentials import (
+    SessionGitIdentity,
+    build_git_config_variables,
+    build_git_settings,
+    filter_gitlab_repositories,
+    get_commit_identity,
+    normalize_repository_address,
+    normalize_repository_url,
+)
+from renku_spawner.integrations.gitlab.projects import parse_gitlab_project
 
 GITLAB = "https://gitlab.example.org"
 OURS = f"{GITLAB}/astro/lab/spectra"
@@ -22,7 +29,7 @@ OURS = f"{GITLAB}/astro/lab/spectra"
     ],
 )
 def test_a_repository_is_known_in_every_spelling(protocol, host, path):
-    assert address(protocol, host, path) == OURS
+    assert normalize_repository_address(protocol, host, path) == OURS
 
 
 HOSTILE = [
@@ -74,7 +81,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize(("protocol", "host", "path"), HOSTILE)
 def test_nothing_above_beside_or_disguised_is_the_repository(protocol, host, path):
-    assert address(protocol, host, path) != OURS
+    assert normalize_repository_address(protocol, host, path) != OURS
 
 
 @pytest.mark.parametrize(
@@ -95,17 +102,17 @@ def test_nothing_above_beside_or_disguised_is_the_repository(protocol, host, pat
     ],
 )
 def test_a_url_has_one_address_or_none(url, expected):
-    assert address_of(url) == expected
+    assert normalize_repository_url(url) == expected
 
 
 def test_only_what_lives_below_that_very_gitlab_lives_there():
     urls = [f"{OURS}.git", OURS, f"{GITLAB}/other", "https://github.com/astro/lab", "https://gitlab.example.org.evil/a"]
-    assert living_at(GITLAB, urls) == (OURS, f"{GITLAB}/other")
-    assert living_at(f"{GITLAB}/", urls) == (OURS, f"{GITLAB}/other")
-    assert living_at(f"{GITLAB}/astro", urls) == (OURS,)
-    assert living_at(f"{GITLAB}/ast", urls) == ()
-    assert living_at(f"{GITLAB}:8443", urls) == ()
-    assert living_at("no address", urls) == ()
+    assert filter_gitlab_repositories(GITLAB, urls) == (OURS, f"{GITLAB}/other")
+    assert filter_gitlab_repositories(f"{GITLAB}/", urls) == (OURS, f"{GITLAB}/other")
+    assert filter_gitlab_repositories(f"{GITLAB}/astro", urls) == (OURS,)
+    assert filter_gitlab_repositories(f"{GITLAB}/ast", urls) == ()
+    assert filter_gitlab_repositories(f"{GITLAB}:8443", urls) == ()
+    assert filter_gitlab_repositories("no address", urls) == ()
 
 
 @pytest.mark.parametrize(
@@ -120,14 +127,14 @@ def test_only_what_lives_below_that_very_gitlab_lives_there():
     ],
 )
 def test_commits_carry_the_name_and_the_address_that_the_user_has_chosen(user, expected):
-    assert identity({"id": 7, "username": "ada", "name": "Ada", **user}, GITLAB) == expected
+    assert get_commit_identity({"id": 7, "username": "ada", "name": "Ada", **user}, GITLAB) == expected
 
 
 def test_without_credentials_git_knows_its_user_and_nothing_else():
-    git = GitInside(gitlab=GITLAB, name="Ada", email="a@b.org", repositories=(OURS,))
-    assert git_inside.settings(git, "!x") == [("user.name", "Ada"), ("user.email", "a@b.org")]
-    nobody = GitInside(gitlab=GITLAB, name="", email="")
-    assert git_inside.variables(git_inside.settings(nobody, "!x"), {}) == {}
+    git = SessionGitIdentity(gitlab=GITLAB, name="Ada", email="a@b.org", repositories=(OURS,))
+    assert build_git_settings(git, "!x") == [("user.name", "Ada"), ("user.email", "a@b.org")]
+    nobody = SessionGitIdentity(gitlab=GITLAB, name="", email="")
+    assert build_git_config_variables(build_git_settings(nobody, "!x"), {}) == {}
 
 
 @pytest.mark.parametrize(
@@ -142,9 +149,9 @@ def test_without_credentials_git_knows_its_user_and_nothing_else():
 )
 @pytest.mark.parametrize("gitlab", ["https://host.org", "https://host.org:8443", "https://HOST.org:443/git/lab/"])
 def test_ssh_addresses_have_neither_the_port_nor_the_folder_of_gitlabs_pages(gitlab, ssh, more):
-    (ours,) = living_at(gitlab, [f"{gitlab.rstrip('/')}/astro/lab/spectra.git"])
-    git = GitInside(gitlab=gitlab, name="", email="", credentials=True, repositories=(ours,), ssh=ssh)
-    rewritten = [(key, short) for key, short in git_inside.settings(git, "!x") if key.startswith("url.")]
+    (ours,) = filter_gitlab_repositories(gitlab, [f"{gitlab.rstrip('/')}/astro/lab/spectra.git"])
+    git = SessionGitIdentity(gitlab=gitlab, name="", email="", credentials=True, repositories=(ours,), ssh=ssh)
+    rewritten = [(key, short) for key, short in build_git_settings(git, "!x") if key.startswith("url.")]
     begins = ["git@host.org:", "ssh://git@host.org/", *more]
     assert rewritten == [(f"url.{ours}.insteadOf", f"{begin}astro/lab/spectra") for begin in begins]
 
@@ -167,10 +174,10 @@ def test_ssh_addresses_have_neither_the_port_nor_the_folder_of_gitlabs_pages(git
 )
 def test_gitlab_says_where_its_ssh_is(address, ssh):
     body = {"id": 42, "path_with_namespace": "astro/spectra", "ssh_url_to_repo": address}
-    assert seen(body).ssh == ssh
+    assert parse_gitlab_project(body).ssh == ssh
 
 
 @pytest.mark.parametrize("counted", ["", "x", "-1", "99999", "1e3"])
 def test_a_count_that_is_none_is_no_reason_to_skip_any(counted):
-    said = git_inside.variables([("a.b", "c")], {"GIT_CONFIG_COUNT": counted})
+    said = build_git_config_variables([("a.b", "c")], {"GIT_CONFIG_COUNT": counted})
     assert said == {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "a.b", "GIT_CONFIG_VALUE_0": "c"}

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from renku_spawner.domain.environment import RunConfiguration
-from renku_spawner.domain.hints import Hint, Severity, hints
-from renku_spawner.domain.image import parse
-from renku_spawner.domain.likely import suggested
+from renku_spawner.domain.environments import RunConfiguration
+from renku_spawner.domain.image_checks import ImageWarning, WarningSeverity, find_image_warnings
+from renku_spawner.domain.image_metadata import detect_run_configuration
+from renku_spawner.domain.images import parse_image_reference
 
 from .known_images import CONFIGS, known
 
@@ -38,14 +38,18 @@ EXPECTED = {
 }
 
 
-def found(name: str = STACKS, *, run: RunConfiguration | None = None, facts: Any = None, **said: Any) -> list[Hint]:
+def found(
+    name: str = STACKS, *, run: RunConfiguration | None = None, facts: Any = None, **said: Any
+) -> list[ImageWarning]:
     changes, wanted = facts or {}, {"platforms": ["linux/amd64"], "now": NOW, **said}
     known_facts, image = known(name)
     known_facts = replace(known_facts, **changes)
-    return list(hints(known_facts, image, run=run or suggested(known_facts, image), **wanted))
+    return list(
+        find_image_warnings(known_facts, image, run=run or detect_run_configuration(known_facts, image), **wanted)
+    )
 
 
-def only(code: str, **said: Any) -> Hint:
+def only(code: str, **said: Any) -> ImageWarning:
     (hint,) = [hint for hint in found(**said) if hint.code == code]
     return hint
 
@@ -61,7 +65,7 @@ def test_a_known_image_gets_its_hints(name: str) -> None:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_hints_are_sentences_and_the_most_severe_come_first(name: str) -> None:
-    order = list(Severity)
+    order = list(WarningSeverity)
     told = found(name, facts={"platforms": ("linux/arm64",)}, gpu=1, used_by=["A"])
     assert [order.index(hint.severity) for hint in told] == sorted(order.index(hint.severity) for hint in told)
     assert all(hint.text.endswith(".") and not hint.title.endswith(".") for hint in told)
@@ -70,7 +74,7 @@ def test_hints_are_sentences_and_the_most_severe_come_first(name: str) -> None:
 
 def test_an_image_for_other_machines_is_an_error() -> None:
     hint = only("platform_mismatch", facts={"platforms": ("linux/arm64", "linux/riscv64")}, platforms=["linux/amd64"])
-    assert hint.severity is Severity.ERROR
+    assert hint.severity is WarningSeverity.ERROR
     assert hint.text == "No variant for linux/amd64, only for linux/arm64 and linux/riscv64. Try another tag."
 
 
@@ -84,7 +88,7 @@ def test_an_image_without_the_hubs_server_may_not_start() -> None:
         only("no_hub_server", name=name)
         for name in ("docker.io/library/nginx:1.27", "nvcr.io/nvidia/pytorch:26.01-py3")
     )
-    assert web.severity is Severity.WARNING
+    assert web.severity is WarningSeverity.WARNING
     assert web.text.startswith("This image may not contain JupyterHub's server; the session could fail to start.")
     assert "jupyter standaloneproxy" in web.text
     assert "Python package jupyterhub" in jupyter.text
@@ -101,14 +105,14 @@ def test_an_image_without_the_hubs_server_may_not_start() -> None:
 def test_the_images_user_matters_until_a_number_is_given(user: str, uid: int | None, code: str | None) -> None:
     told = [hint for hint in found(run=RunConfiguration(uid=uid), facts={"user": user}) if hint.field == "uid"]
     assert [hint.code for hint in told] == ([code] if code else [])
-    assert all(hint.severity is Severity.WARNING for hint in told)
+    assert all(hint.severity is WarningSeverity.WARNING for hint in told)
 
 
 @pytest.mark.parametrize(("user", "codes"), [("", ["root_user"]), ("jovyan", ["named_user"]), ("1001:5", [])])
 def test_who_wants_the_images_own_user_reads_whether_that_can_be(user: str, codes: list[str]) -> None:
     told = found(run=RunConfiguration(image_user=True), facts={"user": user})
     about = [hint for hint in told if hint.code in ("root_user", "named_user")]
-    assert [(h.code, h.severity, h.field) for h in about] == [(c, Severity.ERROR, "image_user") for c in codes]
+    assert [(h.code, h.severity, h.field) for h in about] == [(c, WarningSeverity.ERROR, "image_user") for c in codes]
 
 
 @pytest.mark.parametrize(
@@ -155,7 +159,9 @@ def test_what_the_sessions_disk_hides_is_told(folder: str, code: str | None) -> 
 )
 def test_a_tag_that_moves_is_named(typed: str, told: str | None) -> None:
     facts, _ = known("docker.io/library/nginx:1.27")
-    all_hints = hints(facts, parse(typed), run=RunConfiguration(), platforms=["linux/amd64"], now=NOW)
+    all_hints = find_image_warnings(
+        facts, parse_image_reference(typed), run=RunConfiguration(), platforms=["linux/amd64"], now=NOW
+    )
     assert [hint.text for hint in all_hints if hint.code == "floating_tag"] == ([told] if told else [])
 
 
@@ -167,7 +173,7 @@ def test_size_and_age_are_told_beyond_their_thresholds() -> None:
     young = datetime(2024, 12, 1, tzinfo=UTC)
     for facts in ({"size": 3_000_000_000}, {"size": None}, {"created": young}, {"created": None}):
         assert [hint.code for hint in found(facts=facts)] == ["other_folder"]
-    assert only("big", big=1_000_000_000).severity is Severity.HINT
+    assert only("big", big=1_000_000_000).severity is WarningSeverity.HINT
 
 
 def test_the_date_of_a_reproducible_build_is_no_age() -> None:
@@ -180,7 +186,7 @@ def test_gpu_libraries_are_missed_only_where_a_gpu_is_asked_for() -> None:
 
 
 def test_an_image_that_brings_its_list_of_packages_is_not_silent() -> None:
-    assert only("silent", name="docker.io/alice/analysis:1.0").severity is Severity.INFO
+    assert only("silent", name="docker.io/alice/analysis:1.0").severity is WarningSeverity.INFO
     assert not [hint for hint in found("docker.io/alice/analysis:1.0", facts={"sbom": True}) if hint.code == "silent"]
 
 
@@ -209,7 +215,7 @@ def test_commands_are_told_to_be_no_shell(
 
 def test_an_image_that_runs_nothing_needs_a_command() -> None:
     nothing = {"entrypoint": (), "command": ()}
-    assert only("no_command", facts=nothing, run=RunConfiguration()).severity is Severity.WARNING
+    assert only("no_command", facts=nothing, run=RunConfiguration()).severity is WarningSeverity.WARNING
     told = found(facts=nothing, run=RunConfiguration(command=("app",)))
     assert not [hint for hint in told if hint.field == "command"]
 
@@ -223,8 +229,8 @@ def test_an_image_without_a_shell_is_told(command: tuple[str, ...], missing: boo
 
 
 def test_while_the_registry_does_not_answer_only_the_name_tells_something() -> None:
-    image, run = parse("nginx"), RunConfiguration(arguments=("x",))
-    told = hints(None, image, run=run, platforms=["linux/amd64"], now=NOW, gpu=1)
+    image, run = parse_image_reference("nginx"), RunConfiguration(arguments=("x",))
+    told = find_image_warnings(None, image, run=run, platforms=["linux/amd64"], now=NOW, gpu=1)
     assert [hint.code for hint in told] == ["unverified", "floating_tag"]
     assert told[0].text == "We could not check this image now; it may still work. It is checked again later."
     assert told[1].text.endswith("It is pinned as soon as it can be checked.")

@@ -7,47 +7,58 @@ from typing import Any
 
 import pytest
 
-from renku_spawner.domain import image, names, quantity, repository, resources, text, variables
-from renku_spawner.domain.errors import Invalid, NotFound, not_found
-from renku_spawner.domain.resources import Requirements
+from renku_spawner.domain.errors import InvalidInputError, NotFoundError, build_not_found_error
+from renku_spawner.domain.ids import (
+    check_directory,
+    is_valid_id,
+    make_unique_directory,
+    parse_project_path,
+    to_namespace,
+)
+from renku_spawner.domain.images import parse_image_reference
+from renku_spawner.domain.projects import check_git_ref, check_repository_url
+from renku_spawner.domain.quantities import parse_quantity
+from renku_spawner.domain.resource_classes import ResourceRequirements, check_resource_requirements
+from renku_spawner.domain.sessions import check_variables
+from renku_spawner.domain.text import clean_description, clean_keywords, clean_title, fold_title
 
 from .hostile import DIFFERENT_TITLES, EQUAL_TITLES, HOSTILE, Hostile
 
 
 def _id(value: str) -> str:
-    if not names.is_id(value):
-        raise not_found()
+    if not is_valid_id(value):
+        raise build_not_found_error()
     return value
 
 
 def _needs(key: str) -> Callable[[Any], Any]:
-    return lambda value: getattr(resources.check(Requirements(**{key: value})), key)
+    return lambda value: getattr(check_resource_requirements(ResourceRequirements(**{key: value})), key)
 
 
 CHECKS: dict[str, Callable[[Any], Any]] = {
-    "title": text.title,
-    "description": text.description,
-    "keyword": lambda value: text.keywords([value])[0],
+    "title": clean_title,
+    "description": clean_description,
+    "keyword": lambda value: clean_keywords([value])[0],
     "cpu": _needs("cpu"),
     "memory": _needs("memory"),
     "gpu": _needs("gpu"),
     "disk": _needs("disk"),
-    "variable": variables.check,
+    "variable": check_variables,
     "id": _id,
-    "repository_url": repository.check_url,
-    "repository_ref": repository.check_ref,
-    "directory": names.directory,
-    "path": lambda value: "/".join(names.project_path(value)),
+    "repository_url": check_repository_url,
+    "repository_ref": check_git_ref,
+    "directory": check_directory,
+    "path": lambda value: "/".join(parse_project_path(value)),
 }
-# Validators take time that grows with the text at most, and refuse what is too long first (T18).
+# Validators take time that grows with the text at most, and refuse what is too long first.
 QUICK = {
     **{kind: check for kind, check in CHECKS.items() if kind not in ("gpu", "variable")},
-    "variable name": lambda value: variables.check({value: "x"}),
-    "variable value": lambda value: variables.check({"A": value}),
-    "namespace": names.namespace,
-    "directory for a URL": lambda value: names.directory_for(value, ()),
-    "image": image.parse,
-    "quantity": quantity.parse,
+    "variable name": lambda value: check_variables({value: "x"}),
+    "variable value": lambda value: check_variables({"A": value}),
+    "namespace": to_namespace,
+    "directory for a URL": lambda value: make_unique_directory(value, ()),
+    "image": parse_image_reference,
+    "quantity": parse_quantity,
 }
 MEGABYTE = {
     "letters": "a" * 1_000_000,
@@ -75,7 +86,7 @@ def test_what_is_odd_but_harmless_is_stored(row: Hostile) -> None:
 
 @pytest.mark.parametrize("row", [row for row in HOSTILE if not row.accepted], ids=lambda row: row.id)
 def test_what_is_hostile_is_refused_with_a_sentence_at_its_field(row: Hostile) -> None:
-    with pytest.raises(NotFound if row.kind == "id" else Invalid) as refusal:
+    with pytest.raises(NotFoundError if row.kind == "id" else InvalidInputError) as refusal:
         CHECKS[row.kind](row.value)
     sentence = refusal.value.fields[row.field] if row.field else refusal.value.message
     assert row.says in sentence
@@ -91,16 +102,16 @@ def test_every_row_has_a_name_of_its_own_and_every_kind_has_rows() -> None:
 
 @pytest.mark.parametrize(("first", "second"), EQUAL_TITLES)
 def test_titles_that_look_or_sound_the_same_are_equal_h58(first: str, second: str) -> None:
-    assert text.folded(text.title(first)) == text.folded(text.title(second))
+    assert fold_title(clean_title(first)) == fold_title(clean_title(second))
 
 
 @pytest.mark.parametrize(("first", "second"), DIFFERENT_TITLES)
 def test_titles_that_differ_to_a_reader_are_not_equal_h58(first: str, second: str) -> None:
-    assert text.folded(text.title(first)) != text.folded(text.title(second))
+    assert fold_title(clean_title(first)) != fold_title(clean_title(second))
 
 
 def test_directories_equal_but_for_case_are_kept_apart_h88() -> None:
-    assert names.directory_for("https://github.com/b/DATA", ["data"]) == "DATA-2"
+    assert make_unique_directory("https://github.com/b/DATA", ["data"]) == "DATA-2"
 
 
 def _seconds(check: Callable[[str], Any], value: str) -> float:
@@ -108,7 +119,7 @@ def _seconds(check: Callable[[str], Any], value: str) -> float:
     taken = []
     for _ in range(3):
         begin = time.process_time()
-        with contextlib.suppress(Invalid, NotFound, ValueError):
+        with contextlib.suppress(InvalidInputError, NotFoundError, ValueError):
             check(value)
         taken.append(time.process_time() - begin)
         if taken[-1] < 0.05:

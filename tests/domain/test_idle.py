@@ -5,13 +5,21 @@ from typing import Any
 
 import pytest
 
-from renku_spawner.domain import idle, spans
-from renku_spawner.domain import instance as steps
-from renku_spawner.domain.idle import Heard, Outlook
-from renku_spawner.domain.idle_rules import IdleRules
-from renku_spawner.domain.instance import Instance, Observed
-from renku_spawner.domain.policy import Policy
-from renku_spawner.domain.resources import ResourceClass
+from renku_spawner.domain import instances
+from renku_spawner.domain.idle import ActivitySourceStatus, PlannedPause, list_activity_signals, plan_pause
+from renku_spawner.domain.instances import (
+    Instance,
+    ObservedState,
+    mark_failed,
+    mark_ready,
+    mark_stage_reached,
+    mark_starting,
+    mark_stopped,
+    mark_stopping,
+)
+from renku_spawner.domain.policy import HubPolicy, IdleRules
+from renku_spawner.domain.resource_classes import ResourceClass
+from renku_spawner.domain.text import format_duration
 
 from .values import NOON, instance
 
@@ -26,19 +34,19 @@ def minutes(count: float) -> datetime:
 
 def running(**more: Any) -> Instance:
     """Ready at noon, and not used since."""
-    begun = steps.begun(instance(), run="run", claim="claim", now=NOON, one_active=True, resource_class="small")
-    return steps.replace(steps.ready(begun, url="http://x", now=NOON), **more)
+    begun = mark_starting(instance(), run="run", claim="claim", now=NOON, one_active=True, resource_class="small")
+    return instances.replace(mark_ready(begun, url="http://x", now=NOON), **more)
 
 
-def policy(*, small: int | None = None, **rules: Any) -> Policy:
+def policy(*, small: int | None = None, **rules: Any) -> HubPolicy:
     classes = (ResourceClass(name="small", cpu="1", memory="1Gi", idle_pause=small),)
-    return Policy(classes=classes, idle=IdleRules(**{**vars(RULES), **rules}))
+    return HubPolicy(classes=classes, idle=IdleRules(**{**vars(RULES), **rules}))
 
 
 def seen(
     found: Instance, now: datetime = NOON, *, since: datetime | None = LONG_AGO, small: int | None = None, **rules: Any
-) -> Outlook | None:
-    return idle.outlook(found, policy(small=small, **rules), Heard(since=since), now)
+) -> PlannedPause | None:
+    return plan_pause(found, policy(small=small, **rules), ActivitySourceStatus(since=since), now)
 
 
 @pytest.mark.parametrize(
@@ -90,11 +98,11 @@ def test_nothing_pauses_before_all_was_heard_for_as_long_as_a_warning_takes(sinc
 @pytest.mark.parametrize(
     "step",
     [
-        lambda i: steps.staged(i, Observed.UNKNOWN, now=NOON),
-        lambda i: steps.stopping(i, ended_reason="stopped_by_user", now=NOON),
-        lambda i: steps.stopped(i, now=NOON),
-        lambda i: steps.begun(i, run="next", claim="", now=NOON, one_active=True),
-        lambda i: steps.failed(i, reason="evicted", message="", advice="", now=NOON),
+        lambda i: mark_stage_reached(i, ObservedState.UNKNOWN, now=NOON),
+        lambda i: mark_stopping(i, ended_reason="stopped_by_user", now=NOON),
+        lambda i: mark_stopped(i, now=NOON),
+        lambda i: mark_starting(i, run="next", claim="", now=NOON, one_active=True),
+        lambda i: mark_failed(i, reason="evicted", message="", advice="", now=NOON),
     ],
     ids=["unknown", "stopping", "paused", "launching", "failed"],
 )
@@ -118,14 +126,14 @@ def test_keeping_it_awake_does_not_move_the_end_of_its_time() -> None:
 @pytest.mark.parametrize(("now", "warned", "due"), [(49, False, False), (50, True, False), (60, True, True)])
 def test_it_is_warned_of_and_then_due(now: float, *, warned: bool, due: bool) -> None:
     found = seen(running())
-    assert found and (found.is_warned(minutes(now)), found.is_due(minutes(now))) == (warned, due)
+    assert found and (found.is_warning_due(minutes(now)), found.is_due(minutes(now))) == (warned, due)
 
 
 def test_the_reason_names_what_would_have_told_of_use() -> None:
-    heard = Heard(since=NOON, signals=("traffic", "processor"))
-    assert idle.signals(running(), heard) == ("traffic", "processor")
-    assert idle.signals(running(reported_at=NOON), heard) == ("traffic", "processor", "kernels and terminals")
-    assert idle.signals(running(), Heard(since=NOON)) == ("what its server tells",)
+    heard = ActivitySourceStatus(since=NOON, signals=("traffic", "processor"))
+    assert list_activity_signals(running(), heard) == ("traffic", "processor")
+    assert list_activity_signals(running(reported_at=NOON), heard) == ("traffic", "processor", "kernels and terminals")
+    assert list_activity_signals(running(), ActivitySourceStatus(since=NOON)) == ("reports of its server",)
 
 
 @pytest.mark.parametrize(
@@ -134,4 +142,4 @@ def test_the_reason_names_what_would_have_told_of_use() -> None:
      (259200, "3 days")],
 )  # fmt: skip
 def test_a_length_of_time_reads_as_an_admin_would_have_said_it(seconds: int, words: str) -> None:
-    assert spans.words(timedelta(seconds=seconds)) == words
+    assert format_duration(timedelta(seconds=seconds)) == words

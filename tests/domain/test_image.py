@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from renku_spawner.domain import image
-from renku_spawner.domain.errors import Invalid
-from renku_spawner.domain.image import Image
+from renku_spawner.domain.errors import InvalidInputError
+from renku_spawner.domain.images import ImageReference, parse_image_reference
 from tests.fixtures.fair import least_processor_seconds
 
 HEX = "0123456789abcdef" * 4
@@ -20,8 +19,8 @@ FOREIGN = "is not allowed in image names"
 
 
 def refusal(typed: str) -> str:
-    with pytest.raises(Invalid) as refused:
-        image.parse(typed)
+    with pytest.raises(InvalidInputError) as refused:
+        parse_image_reference(typed)
     assert refused.value.fields == {"image": refused.value.message}
     return refused.value.message
 
@@ -70,18 +69,22 @@ REFUSED = [
     ("H30", "a/" * 500_000, "This is too long for the name of an image: at most 500 characters, this has 1000000."),
 ]
 ACCEPTED = [
-    ("H46", "nginx", Image(repository="docker.io/library/nginx", tag="latest")),
+    ("H46", "nginx", ImageReference(repository="docker.io/library/nginx", tag="latest")),
     (
         "H47",
         f"quay.io/jupyter/base-notebook:x@{DIGEST}",
-        Image(repository="quay.io/jupyter/base-notebook", tag="x", digest=DIGEST),
+        ImageReference(repository="quay.io/jupyter/base-notebook", tag="x", digest=DIGEST),
     ),
-    ("H48", "localhost:5000/x", Image(repository="localhost:5000/x", tag="latest")),
-    ("H49", "registry.k8s.io/pause:3.9", Image(repository="registry.k8s.io/pause", tag="3.9")),
-    ("H50", "xn--n3h.com/img", Image(repository="xn--n3h.com/img", tag="latest")),
-    ("H51", "docker-rules/docker", Image(repository="docker.io/docker-rules/docker", tag="latest")),
-    ("H51 underscores", "dock__er/docker", Image(repository="docker.io/dock__er/docker", tag="latest")),
-    ("H52", f"[2001:db8::1]:5000/r:tag@{DIGEST}", Image(repository="[2001:db8::1]:5000/r", tag="tag", digest=DIGEST)),
+    ("H48", "localhost:5000/x", ImageReference(repository="localhost:5000/x", tag="latest")),
+    ("H49", "registry.k8s.io/pause:3.9", ImageReference(repository="registry.k8s.io/pause", tag="3.9")),
+    ("H50", "xn--n3h.com/img", ImageReference(repository="xn--n3h.com/img", tag="latest")),
+    ("H51", "docker-rules/docker", ImageReference(repository="docker.io/docker-rules/docker", tag="latest")),
+    ("H51 underscores", "dock__er/docker", ImageReference(repository="docker.io/dock__er/docker", tag="latest")),
+    (
+        "H52",
+        f"[2001:db8::1]:5000/r:tag@{DIGEST}",
+        ImageReference(repository="[2001:db8::1]:5000/r", tag="tag", digest=DIGEST),
+    ),
 ]
 
 
@@ -95,8 +98,8 @@ def test_what_docker_would_not_pull_is_refused_with_what_is_wrong_with_it(row: s
 
 
 @pytest.mark.parametrize(("row", "typed", "meant"), ACCEPTED, ids=[row for row, *_ in ACCEPTED])
-def test_what_docker_would_pull_is_accepted(row: str, typed: str, meant: Image) -> None:
-    assert image.parse(typed) == meant
+def test_what_docker_would_pull_is_accepted(row: str, typed: str, meant: ImageReference) -> None:
+    assert parse_image_reference(typed) == meant
 
 
 @pytest.mark.parametrize(
@@ -174,7 +177,7 @@ INVALID = [
 
 @pytest.mark.parametrize("typed", VALID)
 def test_the_grammars_valid_names_are_accepted(typed: str) -> None:
-    parsed = image.parse(typed)
+    parsed = parse_image_reference(typed)
     assert parsed.repository.endswith(typed.partition("@")[0].rpartition("/")[2].partition(":")[0])
 
 
@@ -200,7 +203,7 @@ def test_the_grammars_invalid_names_are_refused_with_a_reason(typed: str) -> Non
     ],
 )
 def test_spellings_of_one_image_are_equal(spellings: tuple[str, ...]) -> None:
-    assert len({image.parse(typed) for typed in spellings}) == 1
+    assert len({parse_image_reference(typed) for typed in spellings}) == 1
 
 
 @pytest.mark.parametrize(
@@ -213,8 +216,8 @@ def test_spellings_of_one_image_are_equal(spellings: tuple[str, ...]) -> None:
     ],
 )
 def test_an_image_has_one_canonical_form_and_runs_by_its_digest(typed: str, canonical: str, pinned: str | None) -> None:
-    parsed = image.parse(typed)
-    assert (parsed.canonical, parsed.pinned) == (canonical, pinned)
+    parsed = parse_image_reference(typed)
+    assert (parsed.canonical_reference, parsed.pinned_reference) == (canonical, pinned)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +231,7 @@ def test_an_image_has_one_canonical_form_and_runs_by_its_digest(typed: str, cano
     ],
 )
 def test_a_name_is_the_host_of_a_registry_and_a_path_in_it(typed: str, host: str, path: str) -> None:
-    parsed = image.parse(typed)
+    parsed = parse_image_reference(typed)
     assert (parsed.host, parsed.path) == (host, path)
 
 
@@ -244,7 +247,7 @@ def test_a_name_is_the_host_of_a_registry_and_a_path_in_it(typed: str, host: str
     ],
 )
 def test_a_tag_that_usually_moves_is_known(typed: str, floating: bool) -> None:
-    assert image.parse(typed).floating is floating
+    assert parse_image_reference(typed).has_floating_tag is floating
 
 
 HOSTS = st.sampled_from(["", "quay.io/", "localhost:5000/", "[::1]:5000/", "Ghcr.IO:443/", "10.0.0.1/"])
@@ -259,10 +262,12 @@ GRAMMATICAL = st.builds("{}{}/{}{}{}".format, HOSTS, SPACES, PARTS, TAGS, DIGEST
 
 @given(GRAMMATICAL)
 def test_what_the_grammar_makes_is_accepted_and_its_canonical_form_stays_itself(typed: str) -> None:
-    parsed = image.parse(typed)
-    again = image.parse(f"{parsed.canonical}@{parsed.digest}" if parsed.digest else parsed.canonical)
+    parsed = parse_image_reference(typed)
+    again = parse_image_reference(
+        f"{parsed.canonical_reference}@{parsed.digest}" if parsed.digest else parsed.canonical_reference
+    )
     assert again == parsed
-    assert image.parse(parsed.pinned or parsed.canonical).repository == parsed.repository
+    assert parse_image_reference(parsed.pinned_reference or parsed.canonical_reference).repository == parsed.repository
     assert parsed.tag or parsed.digest
     assert "/" in parsed.repository
 
@@ -272,12 +277,14 @@ def test_what_the_grammar_makes_is_accepted_and_its_canonical_form_stays_itself(
 )
 def test_nothing_but_the_one_error_is_raised(typed: str) -> None:
     try:
-        parsed = image.parse(typed)
-    except Invalid as refused:
+        parsed = parse_image_reference(typed)
+    except InvalidInputError as refused:
         assert list(refused.fields) == ["image"]
         assert refused.message.isprintable()
     else:
-        assert image.parse(parsed.pinned or parsed.canonical).repository == parsed.repository
+        assert (
+            parse_image_reference(parsed.pinned_reference or parsed.canonical_reference).repository == parsed.repository
+        )
         assert len(parsed.repository) < 520
         assert parsed.repository.isascii()
 
@@ -290,6 +297,6 @@ def test_the_longest_name_that_is_looked_at_takes_no_time(piece: str) -> None:
 
 def parsed_or_refused(typed: str) -> None:
     try:
-        image.parse(typed)
-    except Invalid as refused:
+        parse_image_reference(typed)
+    except InvalidInputError as refused:
         assert refused.fields

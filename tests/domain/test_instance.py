@@ -10,21 +10,35 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from renku_spawner.domain import instance as steps
-from renku_spawner.domain.instance import ACTIVE, STAGES, Desired, Instance, Observed, Status
-from renku_spawner.domain.launch import Launch
+from renku_spawner.domain.instances import (
+    ACTIVE_STATUSES,
+    STAGE_LABELS,
+    DesiredState,
+    Instance,
+    InstanceStatus,
+    Launch,
+    ObservedState,
+    count_stage_seconds,
+    mark_data_deleted,
+    mark_failed,
+    mark_ready,
+    mark_stage_reached,
+    mark_starting,
+    mark_stopped,
+    mark_stopping,
+)
 
 from .values import NOON, instance
 
 STEPS: dict[str, Callable[[Instance], Instance]] = {
-    "begun": lambda i: steps.begun(i, run="run", claim="claim", now=NOON, one_active=True),
-    "staged": lambda i: steps.staged(i, Observed.PULLING, now=NOON),
-    "unseen": lambda i: steps.staged(i, Observed.UNKNOWN, now=NOON),
-    "ready": lambda i: steps.ready(i, url="http://127.0.0.1:1/", now=NOON),
-    "stopping": lambda i: steps.stopping(i, ended_reason="stopped_by_user", now=NOON),
-    "stopped": lambda i: steps.stopped(i, now=NOON),
-    "failed": lambda i: steps.failed(i, reason="crash_exit", message="It ended.", advice="See the log.", now=NOON),
-    "forgotten": lambda i: steps.forgotten(i, now=NOON),
+    "begun": lambda i: mark_starting(i, run="run", claim="claim", now=NOON, one_active=True),
+    "staged": lambda i: mark_stage_reached(i, ObservedState.PULLING, now=NOON),
+    "unseen": lambda i: mark_stage_reached(i, ObservedState.UNKNOWN, now=NOON),
+    "ready": lambda i: mark_ready(i, url="http://127.0.0.1:1/", now=NOON),
+    "stopping": lambda i: mark_stopping(i, ended_reason="stopped_by_user", now=NOON),
+    "stopped": lambda i: mark_stopped(i, now=NOON),
+    "failed": lambda i: mark_failed(i, reason="crash_exit", message="It ended.", advice="See the log.", now=NOON),
+    "forgotten": lambda i: mark_data_deleted(i, now=NOON),
 }
 # How each status is reached, for the table below.
 REACHED = {
@@ -114,14 +128,14 @@ def test_every_step_from_every_state_leads_to_one_status(state: str, results: st
 
 
 def test_an_end_does_not_call_off_a_deletion_that_its_owner_has_confirmed() -> None:
-    doomed = replace(after("begun ready stopping"), desired=Desired.DELETED)
-    assert steps.stopped(doomed, now=NOON).desired is Desired.DELETED
-    assert steps.forgotten(steps.stopped(doomed, now=NOON), now=NOON).desired is Desired.STOPPED
-    assert steps.stopped(after("begun ready stopping"), now=NOON).desired is Desired.STOPPED
+    doomed = replace(after("begun ready stopping"), desired=DesiredState.DELETED)
+    assert mark_stopped(doomed, now=NOON).desired is DesiredState.DELETED
+    assert mark_data_deleted(mark_stopped(doomed, now=NOON), now=NOON).desired is DesiredState.STOPPED
+    assert mark_stopped(after("begun ready stopping"), now=NOON).desired is DesiredState.STOPPED
 
 
 def test_the_table_of_states_has_every_status() -> None:
-    assert {after(sequence).status for sequence in REACHED.values()} == set(Status)
+    assert {after(sequence).status for sequence in REACHED.values()} == set(InstanceStatus)
 
 
 def test_seconds_in_each_stage_add_up_also_when_it_comes_back_to_one() -> None:
@@ -129,15 +143,19 @@ def test_seconds_in_each_stage_add_up_also_when_it_comes_back_to_one() -> None:
         return NOON + timedelta(seconds=seconds)
 
     queued = after("begun")
-    assert (queued.spent, steps.stages(queued, at(2))) == (None, {"creating": 2.0})
-    pulled = steps.staged(steps.staged(queued, Observed.PULLING, now=at(2)), Observed.SCHEDULING, now=at(7))
-    again = steps.staged(pulled, Observed.PULLING, now=at(8))
-    assert steps.stages(again, at(10.5)) == {"creating": 2.0, "pulling": 7.5, "scheduling": 1.0}
-    assert steps.stages(steps.staged(again, Observed.PULLING, now=at(9)), at(10.5)) == steps.stages(again, at(10.5))
-    cancelled = steps.stopping(again, ended_reason="cancelled", now=at(10.5))
-    assert steps.stages(cancelled, at(99)) == {"creating": 2.0, "pulling": 7.5, "scheduling": 1.0}
-    for over in (steps.ready(again, url="http://x/", now=at(11)), steps.stopped(cancelled, now=at(12))):
-        assert steps.stages(over, at(99)) is None
+    assert (queued.spent, count_stage_seconds(queued, at(2))) == (None, {"creating": 2.0})
+    pulled = mark_stage_reached(
+        mark_stage_reached(queued, ObservedState.PULLING, now=at(2)), ObservedState.SCHEDULING, now=at(7)
+    )
+    again = mark_stage_reached(pulled, ObservedState.PULLING, now=at(8))
+    assert count_stage_seconds(again, at(10.5)) == {"creating": 2.0, "pulling": 7.5, "scheduling": 1.0}
+    assert count_stage_seconds(
+        mark_stage_reached(again, ObservedState.PULLING, now=at(9)), at(10.5)
+    ) == count_stage_seconds(again, at(10.5))
+    cancelled = mark_stopping(again, ended_reason="cancelled", now=at(10.5))
+    assert count_stage_seconds(cancelled, at(99)) == {"creating": 2.0, "pulling": 7.5, "scheduling": 1.0}
+    for over in (mark_ready(again, url="http://x/", now=at(11)), mark_stopped(cancelled, now=at(12))):
+        assert count_stage_seconds(over, at(99)) is None
 
 
 @pytest.mark.parametrize("state", ["inactive", "paused", "failed"])
@@ -150,7 +168,7 @@ def test_what_is_seen_of_an_instance_that_has_ended_changes_nothing(state: str, 
 def test_a_start_forgets_how_the_last_one_ended_but_keeps_the_volume() -> None:
     failed = after("begun failed")
     later = NOON + timedelta(hours=1)
-    begun = steps.begun(failed, run="second", claim="other", now=later, one_active=True, revision="r", deadline=later)
+    begun = mark_starting(failed, run="second", claim="other", now=later, one_active=True, revision="r", deadline=later)
     assert (begun.reason, begun.message, begun.advice, begun.ended_reason, begun.notices) == (
         None,
         None,
@@ -164,12 +182,12 @@ def test_a_start_forgets_how_the_last_one_ended_but_keeps_the_volume() -> None:
 
 
 def test_without_the_rule_of_one_active_there_is_no_slot() -> None:
-    assert steps.begun(instance(), run="r", claim="c", now=NOON, one_active=False).slot is None
+    assert mark_starting(instance(), run="r", claim="c", now=NOON, one_active=False).slot is None
 
 
 def test_a_stage_brings_what_is_known_with_it() -> None:
     notice = {"code": "clone_failed", "title": "data", "text": "could not be cloned"}
-    staged = steps.staged(after("begun"), Observed.PREPARING, now=NOON, url="http://x/", notices=(notice,))
+    staged = mark_stage_reached(after("begun"), ObservedState.PREPARING, now=NOON, url="http://x/", notices=(notice,))
     assert (staged.url, staged.notices, staged.stage) == ("http://x/", (notice,), "Preparing files")
 
 
@@ -187,32 +205,32 @@ def test_what_has_ended_has_no_address_and_no_deadline(sequence: str) -> None:
     assert ended.url is ended.deadline is ended.slot is None
 
 
-@pytest.mark.parametrize("observed", list(Observed))
-def test_a_start_under_way_has_words_for_its_stage(observed: Observed) -> None:
+@pytest.mark.parametrize("observed", list(ObservedState))
+def test_a_start_under_way_has_words_for_its_stage(observed: ObservedState) -> None:
     launching = replace(after("begun"), observed=observed)
-    assert launching.stage == STAGES.get(observed)
-    assert replace(launching, desired=Desired.STOPPED).stage is None
+    assert launching.stage == STAGE_LABELS.get(observed)
+    assert replace(launching, desired=DesiredState.STOPPED).stage is None
 
 
 def test_every_step_of_a_start_has_words() -> None:
-    assert list(STAGES) == list(Observed)[1:8]
+    assert list(STAGE_LABELS) == list(ObservedState)[1:8]
 
 
-@pytest.mark.parametrize("observed", list(Observed))
-@pytest.mark.parametrize("desired", list(Desired))
-def test_whatever_is_stored_has_one_of_the_seven_statuses(desired: Desired, observed: Observed) -> None:
+@pytest.mark.parametrize("observed", list(ObservedState))
+@pytest.mark.parametrize("desired", list(DesiredState))
+def test_whatever_is_stored_has_one_of_the_seven_statuses(desired: DesiredState, observed: ObservedState) -> None:
     stored = instance(desired=desired, observed=observed)
-    assert stored.status in Status
-    assert stored.active == (stored.status in ACTIVE)
+    assert stored.status in InstanceStatus
+    assert stored.is_active == (stored.status in ACTIVE_STATUSES)
 
 
 def test_elapsed_counts_from_the_request_and_then_from_ready() -> None:
     launching = after("begun")
-    running = steps.ready(launching, url="http://x/", now=NOON + timedelta(seconds=10))
-    assert instance().elapsed(NOON) is None
-    assert launching.elapsed(NOON + timedelta(seconds=61.9)) == 61
-    assert launching.elapsed(NOON - timedelta(seconds=5)) == 0
-    assert running.elapsed(NOON + timedelta(seconds=15)) == 5
+    running = mark_ready(launching, url="http://x/", now=NOON + timedelta(seconds=10))
+    assert instance().get_elapsed_seconds(NOON) is None
+    assert launching.get_elapsed_seconds(NOON + timedelta(seconds=61.9)) == 61
+    assert launching.get_elapsed_seconds(NOON - timedelta(seconds=5)) == 0
+    assert running.get_elapsed_seconds(NOON + timedelta(seconds=15)) == 5
 
 
 def test_a_launch_is_recorded_as_under_way() -> None:
@@ -244,45 +262,45 @@ class AnyLife(RuleBasedStateMachine):
 
     @rule(run=st.text(max_size=3), claim=st.sampled_from(["a", "b"]))
     def begun(self, run: str, claim: str) -> None:
-        self._take(steps.begun, run=run, claim=claim, one_active=True)
+        self._take(mark_starting, run=run, claim=claim, one_active=True)
         self.claim = self.claim or claim
         self.failed = False
 
-    @rule(observed=st.sampled_from([*STAGES, Observed.UNKNOWN]))
-    def staged(self, observed: Observed) -> None:
-        self._take(steps.staged, observed)
+    @rule(observed=st.sampled_from([*STAGE_LABELS, ObservedState.UNKNOWN]))
+    def staged(self, observed: ObservedState) -> None:
+        self._take(mark_stage_reached, observed)
 
     @rule()
     def ready(self) -> None:
-        self._take(steps.ready, url="http://127.0.0.1:1/")
+        self._take(mark_ready, url="http://127.0.0.1:1/")
 
     @rule(why=st.sampled_from(["stopped_by_user", "stopped_by_hub"]))
     def stopping(self, why: str) -> None:
-        self._take(steps.stopping, ended_reason=why)
+        self._take(mark_stopping, ended_reason=why)
 
     @rule()
     def stopped(self) -> None:
-        self._take(steps.stopped)
+        self._take(mark_stopped)
 
-    @precondition(lambda self: self.instance.active)
+    @precondition(lambda self: self.instance.is_active)
     @rule(reason=st.sampled_from(["crash_exit", "lost"]))
     def failed_by_itself(self, reason: str) -> None:
-        self._take(steps.failed, reason=reason, message="m", advice="a")
+        self._take(mark_failed, reason=reason, message="m", advice="a")
         self.failed = True
 
     @rule()
     def forgotten(self) -> None:
-        self._take(steps.forgotten)
+        self._take(mark_data_deleted)
         self.claim = None
         self.failed = False
 
     @invariant()
     def one_of_seven(self) -> None:
-        assert self.instance.status in Status
+        assert self.instance.status in InstanceStatus
 
     @invariant()
     def in_its_slot_exactly_while_active(self) -> None:
-        slot = "projectaaaaa/environmenta" if self.instance.active else None
+        slot = "projectaaaaa/environmenta" if self.instance.is_active else None
         assert self.instance.slot == slot
 
     @invariant()
@@ -291,11 +309,11 @@ class AnyLife(RuleBasedStateMachine):
 
     @invariant()
     def failed_until_somebody_acts(self) -> None:
-        assert (self.instance.status is Status.FAILED) == self.failed
+        assert (self.instance.status is InstanceStatus.FAILED) == self.failed
 
     @invariant()
     def an_address_only_while_active(self) -> None:
-        assert self.instance.active or self.instance.url is None
+        assert self.instance.is_active or self.instance.url is None
 
 
 TestAnyLife = AnyLife.TestCase

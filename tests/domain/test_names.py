@@ -7,21 +7,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jupyterhub.slugs import is_valid_safe_slug
 
-from renku_spawner.domain import names
-from renku_spawner.domain.errors import Invalid
+from renku_spawner.domain.errors import InvalidInputError
+from renku_spawner.domain.ids import (
+    check_directory,
+    create_id,
+    is_path_part,
+    is_project_path,
+    is_valid_id,
+    make_unique_directory,
+    parse_project_path,
+    to_namespace,
+)
 
 TYPED = st.text(max_size=120) | st.text(alphabet="aA0._-+@/~ §.git.lock", max_size=120)
 
 
 def test_ids_are_names_of_servers_for_the_hub_and_do_not_repeat() -> None:
-    made = [names.new_id() for _ in range(10_000)]
+    made = [create_id() for _ in range(10_000)]
     assert len(set(made)) == len(made)
-    assert all(names.is_id(each) and is_valid_safe_slug(each, max_length=30) for each in made)
+    assert all(is_valid_id(each) and is_valid_safe_slug(each, max_length=30) for each in made)
 
 
 @given(TYPED)
 def test_what_is_no_id_is_told_without_an_exception(typed: str) -> None:
-    assert names.is_id(typed) in (True, False)
+    assert is_valid_id(typed) in (True, False)
 
 
 @given(TYPED | st.text(alphabet="aZ0_.-+@~", max_size=70))
@@ -31,12 +40,12 @@ def test_the_sentence_about_paths_says_what_is_accepted(typed: str) -> None:
     allowed = len(typed) == len(plain) + sum(typed.count(each) for each in ".-+@")
     ends = bool(typed) and typed[0] in plain and typed[-1] in plain
     rest = ".." not in typed and not typed.endswith((".git", ".atom"))
-    assert names.is_part(typed) == (len(typed) <= 64 and allowed and ends and rest)
+    assert is_path_part(typed) == (len(typed) <= 64 and allowed and ends and rest)
 
 
 @pytest.mark.parametrize("name", ["ada", "ada.lovelace", "ada@example.org", "a_b", "1", "_x", "a" * 64])
 def test_a_clean_name_is_its_own_namespace(name: str) -> None:
-    assert names.namespace(name) == name
+    assert to_namespace(name) == name
 
 
 @pytest.mark.parametrize(
@@ -55,13 +64,13 @@ def test_a_clean_name_is_its_own_namespace(name: str) -> None:
     ],
 )
 def test_any_other_name_gets_a_readable_namespace_with_a_hash(name: str, start: str) -> None:
-    assert names.namespace(name).startswith(start)
-    assert len(names.namespace(name)) == len(start) + 16
+    assert to_namespace(name).startswith(start)
+    assert len(to_namespace(name)) == len(start) + 16
 
 
 def test_nobody_can_take_the_name_that_is_anothers_namespace() -> None:
-    hashed = names.namespace("ada lovelace")
-    assert names.namespace(hashed) != hashed
+    hashed = to_namespace("ada lovelace")
+    assert to_namespace(hashed) != hashed
 
 
 def _random_name(dice: random.Random) -> str:
@@ -76,30 +85,30 @@ def test_no_two_of_two_hundred_thousand_names_share_a_namespace() -> None:
         first = _random_name(dice)
         second = first.swapcase() if dice.random() < 0.5 else first[:-1] + dice.choice("aA._- ")
         for name in (first, second):
-            assert owners.setdefault(names.namespace(name).casefold(), name) == name
+            assert owners.setdefault(to_namespace(name).casefold(), name) == name
 
 
 @given(TYPED)
 def test_projects_can_be_made_below_any_namespace(name: str) -> None:
-    made = names.namespace(name)
-    assert names.project_path(f"{made}/slug") == (made, "slug")
+    made = to_namespace(name)
+    assert parse_project_path(f"{made}/slug") == (made, "slug")
 
 
 @given(TYPED)
 def test_a_path_is_two_parts_or_refused_at_its_field(typed: str) -> None:
     try:
-        first, second = names.project_path(typed)
-    except Invalid as refusal:
+        first, second = parse_project_path(typed)
+    except InvalidInputError as refusal:
         assert list(refusal.fields) == ["path"]
         return
     assert f"{first}/{second}" == typed
-    assert names.is_part(first) and names.is_part(second)
+    assert is_path_part(first) and is_path_part(second)
 
 
 @given(TYPED, st.lists(TYPED, max_size=6))
 def test_a_made_directory_is_valid_and_differs_from_those_taken_also_but_for_case(url: str, taken: list[str]) -> None:
-    made = names.directory_for(url, taken)
-    assert names.directory(made) == made
+    made = make_unique_directory(url, taken)
+    assert check_directory(made) == made
     assert made.casefold() not in {name.casefold() for name in taken}
 
 
@@ -113,7 +122,7 @@ def test_a_made_directory_is_valid_and_differs_from_those_taken_also_but_for_cas
 def test_directories_made_one_after_another_never_meet(urls: list[str]) -> None:
     taken: list[str] = []
     for url in urls:
-        taken.append(names.directory_for(url, taken))
+        taken.append(make_unique_directory(url, taken))
     assert len({name.casefold() for name in taken}) == len(urls)
 
 
@@ -132,14 +141,14 @@ def test_directories_made_one_after_another_never_meet(urls: list[str]) -> None:
     ],
 )
 def test_a_directory_is_made_from_the_last_part_of_the_url(url: str, taken: tuple[str, ...], made: str) -> None:
-    assert names.directory_for(url, taken) == made
+    assert make_unique_directory(url, taken) == made
 
 
 @given(TYPED)
 def test_a_directory_is_one_name_or_refused_at_its_field(typed: str) -> None:
     try:
-        made = names.directory(typed)
-    except Invalid as refusal:
+        made = check_directory(typed)
+    except InvalidInputError as refusal:
         assert list(refusal.fields) == ["directory"]
         return
     assert made == typed
@@ -150,7 +159,7 @@ def test_a_directory_is_one_name_or_refused_at_its_field(typed: str) -> None:
     "path", ["ada/climate", "a/b/c", "Group.x/sub_y/-z-", ".a/b.", "a/" * 20 + "b", "x" * 255 + "/" + "y" * 255]
 )
 def test_whatever_gitlab_calls_a_path_is_one(path: str) -> None:
-    assert names.is_path(path)
+    assert is_project_path(path)
 
 
 @pytest.mark.parametrize(
@@ -159,4 +168,4 @@ def test_whatever_gitlab_calls_a_path_is_one(path: str) -> None:
      "x" * 256 + "/y", "a/\u00e9", "a/<b>"],
 )  # fmt: skip
 def test_what_can_be_no_path_is_none(path: str) -> None:
-    assert not names.is_path(path)
+    assert not is_project_path(path)

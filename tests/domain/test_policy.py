@@ -4,11 +4,11 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from renku_spawner.domain.policy import Policy
+from renku_spawner.domain.policy import HubPolicy
 
 
 def test_there_is_no_limit_until_an_admin_sets_one_but_one_active_session_per_environment() -> None:
-    policy = Policy()
+    policy = HubPolicy()
     assert policy.running_per_user is policy.kept_per_user is policy.sessions_per_project is None
     assert policy.writes_per_minute is policy.projects_per_user is None
     assert policy.one_active_per_environment
@@ -18,4 +18,4 @@ def test_there_is_no_limit_until_an_admin_sets_one_but_one_active_session_per_en
 
 def test_a_policy_cannot_be_changed_behind_the_admins_back() -> None:
     with pytest.raises(FrozenInstanceError):
-        Policy().local = True  # type: ignore[misc]
+        HubPolicy().local = True  # type: ignore[misc]

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from renku_spawner.domain.repository import Repository
+from renku_spawner.domain.projects import Repository
 
 from .values import project
 
@@ -12,5 +12,5 @@ OWN = replace(EXTRA, directory="climate", url="https://gitlab.example.org/ada/cl
 
 def test_a_project_of_gitlab_is_its_own_first_repository_and_one_of_the_hub_has_none() -> None:
     there, here = project(source="gitlab", repositories=(OWN, EXTRA)), project(source="hub", repositories=(EXTRA,))
-    assert (there.own, here.own) == (OWN, None)
-    assert (there.ours, here.ours) == (False, True)
+    assert (there.own_repository, here.own_repository) == (OWN, None)
+    assert (there.is_hub_project, here.is_hub_project) == (False, True)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from renku_spawner.domain import quantity
+from renku_spawner.domain.quantities import format_cpu_quantity, format_size, format_size_quantity, parse_quantity
 
 # The suffixes of https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/ ("n" and "u" are
 # in the parser of apimachinery and in its later documentation).
@@ -45,7 +45,7 @@ def _exponent(suffix: str) -> tuple[int, int] | None:
 
 def parsed(text: str) -> Fraction | None:
     try:
-        return Fraction(quantity.parse(text))
+        return Fraction(parse_quantity(text))
     except ValueError:
         return None
 
@@ -92,7 +92,7 @@ def test_exactly_the_quantities_of_kubernetes_are_read_and_exactly(text: str) ->
     ],
 )
 def test_cpu_reads_as_a_number_of_cores(text: str, cores: str) -> None:
-    assert quantity.cores(text) == cores
+    assert format_cpu_quantity(text) == cores
 
 
 @pytest.mark.parametrize(
@@ -104,12 +104,12 @@ def test_cpu_reads_as_a_number_of_cores(text: str, cores: str) -> None:
     ],
 )  # fmt: skip
 def test_bytes_read_with_a_binary_unit(text: str, words: str) -> None:
-    assert quantity.size(text) == words
+    assert format_size_quantity(text) == words
 
 
 @given(st.integers(0, 2**80))
 def test_the_words_for_bytes_are_right_to_one_decimal(count: int) -> None:
-    value, unit = quantity.size_of(count).split(" ")
+    value, unit = format_size(count).split(" ")
     factor = 1024 ** ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"].index(unit)
     assert abs(Fraction(value) * factor - count) <= Fraction(factor, 20)
     assert Fraction(value) < 1024 or unit == "EiB"

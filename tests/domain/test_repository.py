@@ -8,8 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from renku_spawner.domain.errors import Invalid
-from renku_spawner.domain.repository import NewRepository, Repository, check_ref, check_url, without_credentials
+from renku_spawner.domain.errors import InvalidInputError
+from renku_spawner.domain.projects import (
+    NewRepository,
+    Repository,
+    check_git_ref,
+    check_repository_url,
+    remove_url_credentials,
+)
 
 from .hostile import HOSTILE
 
@@ -24,8 +30,8 @@ URLS = (
 
 def accepted(url: str) -> bool:
     try:
-        assert check_url(url) == url
-    except Invalid as refusal:
+        assert check_repository_url(url) == url
+    except InvalidInputError as refusal:
         assert list(refusal.fields) == ["url"]
         return False
     return True
@@ -56,7 +62,7 @@ def test_no_other_spelling_of_an_address_is_a_public_host(address: ipaddress.IPv
 @pytest.mark.parametrize("url", ["http://git.internal/a/b", "https://git.internal/a", "https://git.internal:8443/a",
                                  "http://127.0.0.1:3000/a/b.git", "http://gitea:3000/a"])  # fmt: skip
 def test_a_host_that_the_admin_lists_may_be_anything(url: str) -> None:
-    assert check_url(url, hosts=HOSTS) == url
+    assert check_repository_url(url, hosts=HOSTS) == url
 
 
 @pytest.mark.parametrize(
@@ -73,8 +79,8 @@ def test_a_host_that_the_admin_lists_may_be_anything(url: str) -> None:
     ],
 )
 def test_a_listed_host_opens_no_other_port_host_or_form(url: str, said: str) -> None:
-    with pytest.raises(Invalid, match=said):
-        check_url(url, hosts=HOSTS)
+    with pytest.raises(InvalidInputError, match=said):
+        check_repository_url(url, hosts=HOSTS)
 
 
 def _git_would_take(ref: str) -> bool:
@@ -93,8 +99,8 @@ def _git_would_take(ref: str) -> bool:
 @given(st.text() | st.text(alphabet="aZ0._/+#@{}~^:-lock", max_size=40))
 def test_a_ref_is_accepted_only_if_git_would_take_it(ref: str) -> None:
     try:
-        assert check_ref(ref) == ref
-    except Invalid as refusal:
+        assert check_git_ref(ref) == ref
+    except InvalidInputError as refusal:
         assert list(refusal.fields) == ["ref"]
     else:
         assert _git_would_take(ref)
@@ -103,7 +109,7 @@ def test_a_ref_is_accepted_only_if_git_would_take_it(ref: str) -> None:
 @given(st.text(alphabet="aZ0._/+#@-lock", min_size=1, max_size=40))
 def test_a_ref_of_the_usual_characters_is_refused_only_if_git_would_or_it_starts_oddly(ref: str) -> None:
     if _git_would_take(ref) and ref[0] not in "+#@":
-        assert check_ref(ref) == ref
+        assert check_git_ref(ref) == ref
 
 
 @pytest.mark.parametrize("ref", [row.value for row in HOSTILE if row.kind == "repository_ref" and row.accepted])
@@ -132,4 +138,4 @@ def test_a_repository_gets_no_large_files_and_no_submodules_unless_asked() -> No
     ],
 )
 def test_what_stands_before_the_host_of_an_address_is_not_shown_again(typed, shown):
-    assert without_credentials(typed) == shown
+    assert remove_url_credentials(typed) == shown

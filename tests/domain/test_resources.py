@@ -7,10 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from renku_spawner.domain import resources
 from renku_spawner.domain.access import Person
-from renku_spawner.domain.errors import Invalid
-from renku_spawner.domain.resources import Requirements, ResourceClass
+from renku_spawner.domain.errors import InvalidInputError
+from renku_spawner.domain.resource_classes import (
+    ResourceClass,
+    ResourceRequirements,
+    build_no_fitting_class_message,
+    check_resource_requirements,
+    find_unmet_requirements,
+    list_fitting_classes,
+    sort_resource_classes,
+)
 
 SMALL = ResourceClass(name="small", cpu="1", memory="2Gi", disk="10Gi")
 MEDIUM = ResourceClass(name="medium", cpu="4", memory="8Gi", disk="50Gi")
@@ -22,38 +29,38 @@ ADA, BOB = Person(name="ada"), Person(name="bob", groups=frozenset({"ai"}))
 
 def test_the_widest_range_includes_its_ends() -> None:
     for needs in (
-        Requirements(cpu="10m", memory="16Mi", disk="16Mi"),
-        Requirements(cpu="1024", memory="64Ti", gpu=64, disk="1Pi"),
+        ResourceRequirements(cpu="10m", memory="16Mi", disk="16Mi"),
+        ResourceRequirements(cpu="1024", memory="64Ti", gpu=64, disk="1Pi"),
     ):
-        assert resources.check(needs) is needs
+        assert check_resource_requirements(needs) is needs
 
 
 def test_everything_that_is_wrong_is_said_at_once() -> None:
-    with pytest.raises(Invalid) as refusal:
-        resources.check(Requirements(cpu="0", memory="x", gpu=-1, disk="2Pi"))
+    with pytest.raises(InvalidInputError) as refusal:
+        check_resource_requirements(ResourceRequirements(cpu="0", memory="x", gpu=-1, disk="2Pi"))
     assert list(refusal.value.fields) == ["cpu", "memory", "disk", "gpu"]
 
 
 def test_requirements_count_in_cores_bytes_and_devices() -> None:
-    needs = Requirements(cpu="500m", memory="1Gi", gpu=2, disk="1k")
-    assert needs.numbers() == {"cpu": Decimal("0.5"), "memory": 1024**3, "gpu": 2, "disk": 1000}
+    needs = ResourceRequirements(cpu="500m", memory="1Gi", gpu=2, disk="1k")
+    assert needs.get_amounts() == {"cpu": Decimal("0.5"), "memory": 1024**3, "gpu": 2, "disk": 1000}
 
 
 @pytest.mark.parametrize(
     ("needs", "words"),
     [
-        (Requirements(), "0.5 CPU, 1 GiB memory, 1 GiB disk"),
-        (Requirements(cpu="2", memory="1500Mi", gpu=1, disk="1Ti"), "2 CPU, 1.5 GiB memory, 1 GPU, 1 TiB disk"),
+        (ResourceRequirements(), "0.5 CPU, 1 GiB memory, 1 GiB disk"),
+        (ResourceRequirements(cpu="2", memory="1500Mi", gpu=1, disk="1Ti"), "2 CPU, 1.5 GiB memory, 1 GPU, 1 TiB disk"),
     ],
 )
-def test_requirements_read_as_words(needs: Requirements, words: str) -> None:
-    assert needs.words == words
-    assert resources.lacking(needs) == f"None of your classes has {words}; ask an admin."
+def test_requirements_read_as_words(needs: ResourceRequirements, words: str) -> None:
+    assert needs.summary == words
+    assert build_no_fitting_class_message(needs) == f"None of your classes has {words}; ask an admin."
 
 
 @pytest.mark.parametrize(("size", "words"), [(SMALL, "1 CPU, 2 GiB"), (GPU, "4 CPU, 16 GiB, 1 GPU")])
 def test_a_class_shows_its_size(size: ResourceClass, words: str) -> None:
-    assert size.size == words
+    assert size.size_label == words
 
 
 @pytest.mark.parametrize(
@@ -71,62 +78,68 @@ def test_a_class_is_for_its_users_and_groups(
     users: frozenset[str] | None, groups: frozenset[str] | None, ada: bool, bob: bool
 ) -> None:
     size = ResourceClass(name="x", cpu="1", memory="1Gi", users=users, groups=groups)
-    assert (size.usable(ADA), size.usable(BOB)) == (ada, bob)
+    assert (size.is_usable_by(ADA), size.is_usable_by(BOB)) == (ada, bob)
 
 
 @pytest.mark.parametrize(
     ("person", "needs", "names"),
     [
-        (ADA, Requirements(), ["small", "medium", "wide"]),
-        (BOB, Requirements(), ["small", "medium", "gpu"]),
-        (ADA, Requirements(cpu="5"), ["wide"]),
-        (BOB, Requirements(cpu="5"), []),
-        (BOB, Requirements(gpu=1), ["gpu"]),
-        (ADA, Requirements(disk="11Gi"), ["medium", "wide"]),
-        (ADA, Requirements(memory="8Gi"), ["medium", "wide"]),
-        (ADA, Requirements(memory="8193Mi"), []),
+        (ADA, ResourceRequirements(), ["small", "medium", "wide"]),
+        (BOB, ResourceRequirements(), ["small", "medium", "gpu"]),
+        (ADA, ResourceRequirements(cpu="5"), ["wide"]),
+        (BOB, ResourceRequirements(cpu="5"), []),
+        (BOB, ResourceRequirements(gpu=1), ["gpu"]),
+        (ADA, ResourceRequirements(disk="11Gi"), ["medium", "wide"]),
+        (ADA, ResourceRequirements(memory="8Gi"), ["medium", "wide"]),
+        (ADA, ResourceRequirements(memory="8193Mi"), []),
     ],
 )
 def test_somebody_gets_the_classes_that_are_theirs_and_large_enough(
-    person: Person, needs: Requirements, names: list[str]
+    person: Person, needs: ResourceRequirements, names: list[str]
 ) -> None:
-    assert [c.name for c in resources.fitting(CLASSES, person, needs)] == names
+    assert [c.name for c in list_fitting_classes(CLASSES, person, needs)] == names
 
 
 def test_smallest_first_means_gpu_then_memory_then_cpu_then_disk_in_whatever_order_they_come() -> None:
     for classes in permutations(CLASSES):
-        assert [c.name for c in resources.ordered(classes)] == ["small", "medium", "wide", "gpu"]
+        assert [c.name for c in sort_resource_classes(classes)] == ["small", "medium", "wide", "gpu"]
 
 
 @pytest.mark.parametrize(
     ("classes", "needs", "wrong"),
     [
-        (CLASSES, Requirements(), {}),
-        ([], Requirements(), {"cpu": "There is no resource class that you may use; ask an admin."}),
-        (CLASSES, Requirements(cpu="64"), {"cpu": "No class has 64 CPU; the largest, wide, has 32 CPU."}),
-        (CLASSES, Requirements(gpu=2), {"gpu": "No class has 2 GPU; the largest, gpu, has 1 GPU."}),
-        (CLASSES, Requirements(disk="1Ti"), {"disk": "No class has 1 TiB disk; the largest, gpu, has 200 GiB disk."}),
+        (CLASSES, ResourceRequirements(), {}),
+        ([], ResourceRequirements(), {"cpu": "There is no resource class that you may use; ask an admin."}),
+        (CLASSES, ResourceRequirements(cpu="64"), {"cpu": "No class has 64 CPU; the largest, wide, has 32 CPU."}),
+        (CLASSES, ResourceRequirements(gpu=2), {"gpu": "No class has 2 GPU; the largest, gpu, has 1 GPU."}),
         (
-            [SMALL], Requirements(cpu="2", memory="4Gi"),
+            CLASSES,
+            ResourceRequirements(disk="1Ti"),
+            {"disk": "No class has 1 TiB disk; the largest, gpu, has 200 GiB disk."},
+        ),
+        (
+            [SMALL],
+            ResourceRequirements(cpu="2", memory="4Gi"),
             {
                 "cpu": "No class has 2 CPU; the largest, small, has 1 CPU.",
                 "memory": "No class has 4 GiB memory; the largest, small, has 2 GiB memory.",
             },
         ),
         (
-            CLASSES, Requirements(cpu="32", memory="16Gi"),
+            CLASSES,
+            ResourceRequirements(cpu="32", memory="16Gi"),
             {"memory": "No single class has all of this together; please lower one requirement."},
         ),
     ],
-)  # fmt: skip
+)
 def test_what_no_class_has_is_said_with_the_largest(
-    classes: list[ResourceClass], needs: Requirements, wrong: dict[str, str]
+    classes: list[ResourceClass], needs: ResourceRequirements, wrong: dict[str, str]
 ) -> None:
-    assert resources.unmet(classes, needs) == wrong
+    assert find_unmet_requirements(classes, needs) == wrong
 
 
 NEEDS = st.builds(
-    Requirements,
+    ResourceRequirements,
     cpu=st.integers(10, 40_000).map("{}m".format),
     memory=st.integers(16, 20_000).map("{}Mi".format),
     gpu=st.integers(0, 2),
@@ -135,9 +148,9 @@ NEEDS = st.builds(
 
 
 @given(NEEDS)
-def test_a_requirement_is_unmet_exactly_if_nothing_fits(needs: Requirements) -> None:
+def test_a_requirement_is_unmet_exactly_if_nothing_fits(needs: ResourceRequirements) -> None:
     everybody = [SMALL, MEDIUM]
-    fits = resources.fitting(everybody, ADA, needs)
-    assert bool(resources.unmet(everybody, needs)) == (not fits)
-    if SMALL.meets(needs):
+    fits = list_fitting_classes(everybody, ADA, needs)
+    assert bool(find_unmet_requirements(everybody, needs)) == (not fits)
+    if SMALL.meets_requirements(needs):
         assert fits == [SMALL, MEDIUM]

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from renku_spawner.domain.repository import Repository
-from renku_spawner.domain.resources import Requirements
-from renku_spawner.domain.session import Configuration, NewSession, SessionChange
+from renku_spawner.domain.projects import Repository
+from renku_spawner.domain.resource_classes import ResourceRequirements
+from renku_spawner.domain.sessions import NewSession, SessionChange, SessionConfiguration
 
 from .values import NOON, environment, revision, session
 
@@ -20,11 +20,11 @@ A, B = (Repository(directory=name, url=f"https://h.example/{name}") for name in 
 def test_a_session_gets_all_repositories_or_those_chosen_in_the_projects_order(
     asked: tuple[str, ...] | None, chosen: tuple[Repository, ...]
 ) -> None:
-    assert Configuration(repositories=asked).chosen((A, B)) == chosen
+    assert SessionConfiguration(repositories=asked).select_repositories((A, B)) == chosen
 
 
 def configured(**fields: Any) -> str:
-    return session(configuration=Configuration(**fields)).fingerprint
+    return session(configuration=SessionConfiguration(**fields)).fingerprint
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_everything_that_takes_effect_at_the_next_start_changes_the_fingerprint(
         session().fingerprint,
         session(revision=revision(id="revisionbbbb")).fingerprint,
         *(
-            configured(needs=Requirements(**needs))
+            configured(needs=ResourceRequirements(**needs))
             for needs in ({"cpu": "2"}, {"memory": "2Gi"}, {"gpu": 1}, {"disk": "2Gi"})
         ),
         *(configured(repositories=chosen) for chosen in ((), ("a",), ("b",), ("a", "b"))),
@@ -68,6 +68,6 @@ def test_a_fingerprint_is_the_same_in_every_process() -> None:
 def test_a_new_session_needs_an_environment_only_and_an_edit_leaves_what_it_does_not_name() -> None:
     new = NewSession(environment="environmenta")
     assert (new.title, new.description, new.default) == (None, "", False)
-    assert new.configuration == Configuration(needs=Requirements(), repositories=None, variables={})
+    assert new.configuration == SessionConfiguration(needs=ResourceRequirements(), repositories=None, variables={})
     change = SessionChange(version=1)
     assert change.title is change.description is change.configuration is None

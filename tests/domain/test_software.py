@@ -8,8 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from renku_spawner.domain import software
-from renku_spawner.domain.software import Kind, Origin, Package, Software
+from renku_spawner.domain.software import (
+    ImageSoftware,
+    PackageKind,
+    SoftwareOrigin,
+    SoftwarePackage,
+    compare_software,
+    parse_software_json,
+    search_packages,
+    to_software_json,
+)
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 JSON = st.recursive(
@@ -18,26 +26,31 @@ JSON = st.recursive(
     max_leaves=20,
 )
 NEARLY = st.fixed_dictionaries(
-    {"packages": st.dictionaries(st.sampled_from([*map(str, Kind), "npm"]), JSON, max_size=4)},
+    {"packages": st.dictionaries(st.sampled_from([*map(str, PackageKind), "npm"]), JSON, max_size=4)},
     optional={"interpreters": JSON, "cuda": JSON, "more": JSON},
 )
 
 
-def made(*packages: tuple[str, str] | tuple[str, str, Kind], origin: Origin = Origin.IMAGE) -> Software:
-    found = [Package(name=name, version=version, kind=(*kind, Kind.PYTHON)[0]) for name, version, *kind in packages]
-    return Software(packages=tuple(found), origin=origin, found_at=NOW)
+def made(
+    *packages: tuple[str, str] | tuple[str, str, PackageKind], origin: SoftwareOrigin = SoftwareOrigin.IMAGE
+) -> ImageSoftware:
+    found = [
+        SoftwarePackage(name=name, version=version, kind=(*kind, PackageKind.PYTHON)[0])
+        for name, version, *kind in packages
+    ]
+    return ImageSoftware(packages=tuple(found), origin=origin, found_at=NOW)
 
 
-def read(data: object) -> Software | None:
-    return software.from_json(data, origin=Origin.IMAGE, found_at=NOW)
+def read(data: object) -> ImageSoftware | None:
+    return parse_software_json(data, origin=SoftwareOrigin.IMAGE, found_at=NOW)
 
 
 def test_what_was_written_is_read_again() -> None:
     before = replace(
-        made(("numpy", "2.1"), ("numpy", "2.2"), ("libc6", "2.36-9", Kind.DEBIAN)),
+        made(("numpy", "2.1"), ("numpy", "2.2"), ("libc6", "2.36-9", PackageKind.DEBIAN)),
         interpreters={"Python": "3.12.4, 3.11.2"}, cuda="12.4.1", more=3,
     )  # fmt: skip
-    after = read(json.loads(json.dumps(software.as_json(before))))
+    after = read(json.loads(json.dumps(to_software_json(before))))
     assert after is not None
     assert set(after.packages) == set(before.packages)
     assert replace(after, packages=before.packages) == before
@@ -50,7 +63,7 @@ def test_whatever_a_stranger_wrote_is_read_or_refused(data: object) -> None:
         assert all(one.name and one.name.isprintable() and one.version.isprintable() for one in found.packages)
         assert all(map(str.isprintable, [*found.interpreters, *found.interpreters.values(), found.cuda or ""]))
         assert found.more >= 0
-        assert read(json.loads(json.dumps(software.as_json(found)))) == found
+        assert read(json.loads(json.dumps(to_software_json(found)))) == found
 
 
 def test_texts_are_cut_and_cleaned() -> None:
@@ -71,7 +84,7 @@ def test_no_more_than_5000_packages_are_listed_and_the_others_are_counted() -> N
 def test_what_is_listed_twice_is_there_once() -> None:
     found = read({"packages": {"r": [["dplyr", "1.1"]] * 3, "conda": [["dplyr", "1.1"]]}})
     assert found is not None
-    assert [one.kind for one in found.packages] == [Kind.CONDA, Kind.R]
+    assert [one.kind for one in found.packages] == [PackageKind.CONDA, PackageKind.R]
 
 
 @pytest.mark.parametrize(
@@ -82,35 +95,35 @@ def test_what_is_listed_twice_is_there_once() -> None:
     ],
 )  # fmt: skip
 def test_a_search_finds_the_packages_that_have_every_word(text: str, names: list[str]) -> None:
-    where = made(("NumPy", "2.1"), ("libc6", "1.0", Kind.DEBIAN), ("numba", "0.61"))
-    assert [one.name for one in software.search(where, text)] == names
+    where = made(("NumPy", "2.1"), ("libc6", "1.0", PackageKind.DEBIAN), ("numba", "0.61"))
+    assert [one.name for one in search_packages(where, text)] == names
 
 
 def test_what_changed_is_told_by_name() -> None:
     old = made(("numpy", "2.1"), ("Jinja_2", "3.1"), ("gone", "1"), ("same", "1"), ("two", "1"), ("two", "2"))
     new = made(("numpy", "2.2"), ("jinja-2", "3.1"), ("came", "1"), ("same", "1"), ("two", "2"), ("two", "3"))
-    found = software.changes(old, new)
+    found = compare_software(old, new)
     assert [one.name for one in found.added] == ["came"]
     assert [one.name for one in found.removed] == ["gone"]
     assert [(one.name, one.old, one.new) for one in found.changed] == [("numpy", "2.1", "2.2"), ("two", "1, 2", "2, 3")]
-    assert not software.changes(old, old)
-    assert software.changes(old, new)
+    assert not compare_software(old, old)
+    assert compare_software(old, new)
 
 
 def test_a_package_of_another_kind_is_another_package() -> None:
-    found = software.changes(made(("xml", "1", Kind.R)), made(("xml", "2", Kind.DEBIAN)))
+    found = compare_software(made(("xml", "1", PackageKind.R)), made(("xml", "2", PackageKind.DEBIAN)))
     assert (len(found.added), len(found.removed), found.changed) == (1, 1, ())
 
 
 def test_what_only_one_way_of_looking_sees_is_no_change() -> None:
-    old = made(("numpy", "2.1"), ("libc6", "1", Kind.DEBIAN), origin=Origin.IMAGE)
-    new = made(("numpy", "2.2"), ("left-pad", "1", Kind.OTHER), origin=Origin.SBOM)
-    found = software.changes(old, new)
+    old = made(("numpy", "2.1"), ("libc6", "1", PackageKind.DEBIAN), origin=SoftwareOrigin.IMAGE)
+    new = made(("numpy", "2.2"), ("left-pad", "1", PackageKind.OTHER), origin=SoftwareOrigin.SBOM)
+    found = compare_software(old, new)
     assert [(one.name, one.new) for one in found.changed] == [("numpy", "2.2")]
     assert (found.added, found.removed) == ((), ())
 
 
 def test_an_attestation_is_trusted_more_than_what_the_image_says_of_itself() -> None:
-    assert sorted(Origin, key=lambda origin: origin.trust)[::-1] == [
-        Origin.SBOM, Origin.PROBE, Origin.IMAGE, Origin.HUB
+    assert sorted(SoftwareOrigin, key=lambda origin: origin.trust_rank)[::-1] == [
+        SoftwareOrigin.SBOM, SoftwareOrigin.PROBE, SoftwareOrigin.IMAGE, SoftwareOrigin.HUB
     ]  # fmt: skip

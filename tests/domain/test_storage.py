@@ -4,11 +4,20 @@ from typing import Any
 
 import pytest
 
-from renku_spawner.domain.errors import Invalid
-from renku_spawner.domain.session import Configuration
-from renku_spawner.domain.storage import Credentials, Mounted, NewStorage, Outcome, Storage
-from renku_spawner.domain.storage_checks import check, secrets
-from renku_spawner.domain.storage_kinds import KINDS, USUAL, Form
+from renku_spawner.domain.errors import InvalidInputError
+from renku_spawner.domain.sessions import SessionConfiguration
+from renku_spawner.domain.storages import (
+    DEFAULT_STORAGE_KINDS,
+    STORAGE_KINDS_BY_NAME,
+    MountedStorage,
+    NewStorage,
+    OptionFormat,
+    Storage,
+    StorageCredentials,
+    StorageProbeOutcome,
+    check_storage,
+    check_storage_secrets,
+)
 
 from .values import NOON, session
 
@@ -19,12 +28,12 @@ SAID: dict[str, dict[str, Any]] = {
     "webdav": {"settings": {"url": "https://cloud.example.org/remote.php/dav/files/ada"}},
     "sftp": {
         "settings": {"host": "sftp.example.org"},
-        "credentials": Credentials.PROJECT,
+        "credentials": StorageCredentials.PROJECT,
         "secrets": {"user": "ada", "pass": "p w"},
     },
     "volume": {"settings": {"volume": "gauges"}},
-    "azureblob": {"settings": {"account": "ourdata"}, "path": "c", "credentials": Credentials.USER},
-    "b2": {"path": "bucket", "credentials": Credentials.USER},
+    "azureblob": {"settings": {"account": "ourdata"}, "path": "c", "credentials": StorageCredentials.USER},
+    "b2": {"path": "bucket", "credentials": StorageCredentials.USER},
 }
 
 
@@ -32,24 +41,26 @@ def said(kind: str, **more: Any) -> NewStorage:
     return NewStorage(**{"kind": kind, "directory": "era5"} | SAID[kind] | more)
 
 
-def refused(new: NewStorage, *, taken: tuple[str, ...] = (), kinds: tuple[str, ...] = tuple(KINDS)) -> dict[str, str]:
-    with pytest.raises(Invalid) as problem:
-        check(new, kinds, taken)
+def refused(
+    new: NewStorage, *, taken: tuple[str, ...] = (), kinds: tuple[str, ...] = tuple(STORAGE_KINDS_BY_NAME)
+) -> dict[str, str]:
+    with pytest.raises(InvalidInputError) as problem:
+        check_storage(new, kinds, taken)
     for secret in new.secrets.values():
         assert secret not in str(problem.value.fields) + problem.value.message
     return problem.value.fields
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", STORAGE_KINDS_BY_NAME)
 def test_every_kind_can_be_added(kind: str) -> None:
-    found = check(said(kind), tuple(KINDS), ())
-    assert check(found, tuple(KINDS), ()) == found
+    found = check_storage(said(kind), tuple(STORAGE_KINDS_BY_NAME), ())
+    assert check_storage(found, tuple(STORAGE_KINDS_BY_NAME), ()) == found
     assert found.read_only
     assert found.path in ("era5/alps", "bucket", "c", "")
 
 
 def test_a_kind_that_no_admin_allows_is_refused() -> None:
-    assert list(refused(said("b2"), kinds=USUAL)) == ["kind"]
+    assert list(refused(said("b2"), kinds=DEFAULT_STORAGE_KINDS)) == ["kind"]
     assert list(refused(NewStorage(kind="alias", directory="x"))) == ["kind"]
 
 
@@ -62,9 +73,9 @@ FORBIDDEN = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", STORAGE_KINDS_BY_NAME)
 def test_no_option_beyond_the_table_can_be_set(kind: str) -> None:
-    known = {option.name for option in KINDS[kind].options}
+    known = {option.name for option in STORAGE_KINDS_BY_NAME[kind].options}
     assert not known & set(FORBIDDEN)
     for name in FORBIDDEN:
         assert f"settings.{name}" in refused(said(kind, settings={**said(kind).settings, name: "s3cret+"}))
@@ -88,10 +99,10 @@ HOSTILE: list[tuple[dict[str, Any], str]] = [
     ({"settings": {}}, "settings.provider"),
     ({"settings": {"provider": "AWS", "region": "eu\nenv_auth = true"}}, "settings.region"),
     ({"settings": {"provider": "AWS", "region": "-x"}}, "settings.region"),
-    ({"credentials": Credentials.PROJECT}, "secrets.access_key_id"),
-    ({"credentials": Credentials.PROJECT, "secrets": {"access_key_id": "AKIA"}}, "secrets.secret_access_key"),
+    ({"credentials": StorageCredentials.PROJECT}, "secrets.access_key_id"),
+    ({"credentials": StorageCredentials.PROJECT, "secrets": {"access_key_id": "AKIA"}}, "secrets.secret_access_key"),
     ({"secrets": {**KEYS, "secret_access_key": "s3c\nret"}}, "secrets.secret_access_key"),
-    ({"credentials": Credentials.USER, "secrets": KEYS}, "secrets"),
+    ({"credentials": StorageCredentials.USER, "secrets": KEYS}, "secrets"),
     ({"secrets": KEYS}, "credentials"),
 ]  # fmt: skip
 
@@ -114,7 +125,7 @@ def test_what_is_impossible_is_said_at_its_field(more: dict[str, Any], field: st
         ({"secrets": {"user": "ada", "key_pem": "/etc/ssh/key"}}, "secrets.key_pem"),
         ({"secrets": {"user": "ada", "key_pem": PEM.replace("=", '"\\n')}}, "secrets.key_pem"),
         ({"secrets": {"user": "ada"}}, "secrets.pass"),
-        ({"credentials": Credentials.NONE, "secrets": {}}, "credentials"),
+        ({"credentials": StorageCredentials.NONE, "secrets": {}}, "credentials"),
     ],
 )
 def test_sftp_takes_a_host_and_a_key_as_text(more: dict[str, Any], field: str) -> None:
@@ -122,52 +133,63 @@ def test_sftp_takes_a_host_and_a_key_as_text(more: dict[str, Any], field: str) -
 
 
 def test_sftp_opens_with_a_key_and_from_the_root() -> None:
-    found = check(said("sftp", secrets={"user": "ada", "key_pem": PEM}, path="/srv//data/"), USUAL, ())
+    found = check_storage(
+        said("sftp", secrets={"user": "ada", "key_pem": PEM}, path="/srv//data/"), DEFAULT_STORAGE_KINDS, ()
+    )
     assert found.path == "/srv/data"
     assert found.secrets["key_pem"] == PEM.replace("\r\n", "\n") + "\n"
 
 
 def test_what_people_enter_for_themselves_is_checked_alike() -> None:
-    assert secrets(KINDS["s3"], KEYS | {"access_key_id": " AKIA "}) == KEYS
-    with pytest.raises(Invalid) as problem:
-        secrets(KINDS["webdav"], {"user": "ada", "url": "x"})
+    assert check_storage_secrets(STORAGE_KINDS_BY_NAME["s3"], KEYS | {"access_key_id": " AKIA "}) == KEYS
+    with pytest.raises(InvalidInputError) as problem:
+        check_storage_secrets(STORAGE_KINDS_BY_NAME["webdav"], {"user": "ada", "url": "x"})
     assert set(problem.value.fields) == {"secrets.url", "secrets.pass"}
 
 
 def storage(**more: Any) -> Storage:
     usual = {"id": "storageaaaaa", "project": "projectaaaaa", "position": 0, "directory": "era5", "kind": "s3"}
-    rest = {"settings": {"provider": "AWS"}, "path": "era5", "credentials": Credentials.PROJECT, "read_only": True}
+    rest = {
+        "settings": {"provider": "AWS"},
+        "path": "era5",
+        "credentials": StorageCredentials.PROJECT,
+        "read_only": True,
+    }
     return Storage(**usual | rest | {"created_by": "ada", "created_at": NOON} | more)
 
 
 def test_neither_what_is_typed_nor_what_is_mounted_shows_its_credentials() -> None:
-    shown = repr(said("s3", credentials=Credentials.PROJECT, secrets=KEYS)) + repr(
-        Mounted(storage=storage(), options={"type": "s3", **KEYS})
+    shown = repr(said("s3", credentials=StorageCredentials.PROJECT, secrets=KEYS)) + repr(
+        MountedStorage(storage=storage(), options={"type": "s3", **KEYS})
     )
     assert not any(secret in shown for secret in KEYS.values())
 
 
 def test_every_password_and_key_is_a_credential() -> None:
-    hidden = {Form.SECRET, Form.KEY, Form.USER}
-    for kind in KINDS.values():
+    hidden = {OptionFormat.SECRET, OptionFormat.KEY, OptionFormat.USER}
+    for kind in STORAGE_KINDS_BY_NAME.values():
         assert {option.form in hidden for option in kind.credentials} <= {True}
         assert not {option.form for option in kind.settings} & hidden
         assert {name for need in kind.needs for name in need} <= {option.name for option in kind.credentials}
 
 
 def test_a_storage_says_what_it_is_and_what_was_found() -> None:
-    assert storage().words == "S3, read only"
-    assert storage(kind="volume", read_only=False).words == "Shared volume, read and write"
-    assert all(outcome.words.endswith(".") for outcome in Outcome)
-    assert [outcome for outcome in Outcome if outcome.refuses] == [
-        Outcome.DENIED, Outcome.NOT_FOUND, Outcome.NOT_ALLOWED, Outcome.UNKNOWN_HOST, Outcome.OTHER_PROTOCOL,
-        Outcome.HOST_KEY,
-    ]  # fmt: skip
+    assert storage().summary == "S3, read only"
+    assert storage(kind="volume", read_only=False).summary == "Shared volume, read and write"
+    assert all(outcome.description.endswith(".") for outcome in StorageProbeOutcome)
+    assert [outcome for outcome in StorageProbeOutcome if outcome.is_blocking] == [
+        StorageProbeOutcome.DENIED,
+        StorageProbeOutcome.NOT_FOUND,
+        StorageProbeOutcome.NOT_ALLOWED,
+        StorageProbeOutcome.UNKNOWN_HOST,
+        StorageProbeOutcome.OTHER_PROTOCOL,
+        StorageProbeOutcome.HOST_KEY,
+    ]
 
 
 def test_a_session_gets_all_storages_or_those_chosen_and_an_old_one_keeps_its_fingerprint() -> None:
     both = (storage(), storage(id="b", directory="gauges"))
-    assert Configuration().mounts(both) == both
-    assert Configuration(storages=("gauges", "gone")).mounts(both) == both[1:]
-    prints = {session(configuration=Configuration(storages=s)).fingerprint for s in (None, (), ("era5",))}
+    assert SessionConfiguration().select_storages(both) == both
+    assert SessionConfiguration(storages=("gauges", "gone")).select_storages(both) == both[1:]
+    prints = {session(configuration=SessionConfiguration(storages=s)).fingerprint for s in (None, (), ("era5",))}
     assert len(prints) == 3

@@ -7,8 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jupyterhub.slugs import is_valid_display_name
 
-from renku_spawner.domain import text
-from renku_spawner.domain.errors import Invalid
+from renku_spawner.domain.errors import InvalidInputError
+from renku_spawner.domain.text import (
+    build_display_name,
+    clean_description,
+    clean_keywords,
+    clean_text,
+    clean_title,
+    fold_title,
+    to_single_line,
+)
 
 # Texts of all characters, and texts that are mostly made of the difficult ones.
 BLANK = "\x00\x07\t\n\r \xa0\u200b\u200d\u202e\u2028\ufe0f\ufeff\uffff\ud800\U000e0041"
@@ -26,8 +34,8 @@ INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn"}
 
 def _cleaned(given_text: str) -> str | None:
     try:
-        return text.title(given_text)
-    except Invalid as refusal:
+        return clean_title(given_text)
+    except InvalidInputError as refusal:
         assert list(refusal.fields) == ["title"]
         return None
 
@@ -50,26 +58,26 @@ def test_a_title_is_one_line_in_nfc_without_control_or_bidirectional_characters(
 @given(ANY)
 def test_a_description_is_in_nfc_without_control_or_bidirectional_characters(typed: str) -> None:
     try:
-        cleaned = text.description(typed)
-    except Invalid as refusal:
+        cleaned = clean_description(typed)
+    except InvalidInputError as refusal:
         assert list(refusal.fields) == ["description"]
         return
     assert unicodedata.is_normalized("NFC", cleaned)
     assert _fit(cleaned, "\u200d\n")
-    assert text.description(cleaned) == cleaned
+    assert clean_description(cleaned) == cleaned
 
 
 @given(ANY)
 def test_cleaning_twice_is_cleaning_once(typed: str) -> None:
     cleaned = _cleaned(typed)
     if cleaned is not None:
-        assert text.title(cleaned) == cleaned
+        assert clean_title(cleaned) == cleaned
 
 
 @given(ANY, st.booleans(), st.integers(1, 300))
 def test_cleaning_raises_nothing_but_its_own_error(typed: str, lines: bool, limit: int) -> None:
     try:
-        assert len(text.clean(typed, limit=limit, lines=lines)) <= limit
+        assert len(clean_text(typed, limit=limit, lines=lines)) <= limit
     except ValueError as problem:
         assert "NUL" in str(problem) or f"at most {limit}" in str(problem)
 
@@ -77,8 +85,8 @@ def test_cleaning_raises_nothing_but_its_own_error(typed: str, lines: bool, limi
 @given(st.lists(ANY, max_size=30))
 def test_keywords_are_few_short_and_each_once(typed: list[str]) -> None:
     try:
-        cleaned = text.keywords(typed)
-    except Invalid as refusal:
+        cleaned = clean_keywords(typed)
+    except InvalidInputError as refusal:
         assert list(refusal.fields) == ["keywords"]
         return
     assert len(cleaned) == len(set(cleaned)) <= 20
@@ -89,40 +97,40 @@ def test_keywords_are_few_short_and_each_once(typed: list[str]) -> None:
 def test_folding_twice_is_folding_once_and_case_makes_no_difference(typed: str) -> None:
     cleaned = _cleaned(typed)
     if cleaned is not None:
-        folded = text.folded(cleaned)
-        assert text.folded(folded) == folded
+        folded = fold_title(cleaned)
+        assert fold_title(folded) == folded
         seen = unicodedata.normalize("NFD", "".join(c for c in cleaned if c not in IGNORED))
-        assert text.folded(seen.casefold()) == folded
-        assert text.folded(unicodedata.normalize("NFKC", seen)) == folded
+        assert fold_title(seen.casefold()) == folded
+        assert fold_title(unicodedata.normalize("NFKC", seen)) == folded
 
 
 @given(ANY, ANY)
 def test_the_hub_takes_the_display_name_of_any_two_titles(first: str, second: str) -> None:
     project, session = _cleaned(first), _cleaned(second)
     if project and session:
-        name = text.display_name(project, session)
+        name = build_display_name(project, session)
         assert is_valid_display_name(name)
         assert unicodedata.is_normalized("NFC", name)
 
 
 def test_a_display_name_reads_project_and_session() -> None:
-    assert text.display_name("Climate", "JupyterLab 👩\u200d🔬") == "Climate: JupyterLab 👩🔬"
+    assert build_display_name("Climate", "JupyterLab 👩\u200d🔬") == "Climate: JupyterLab 👩🔬"
 
 
 def test_a_display_name_of_texts_that_nobody_cleaned_is_cut_to_the_hubs_limit() -> None:
-    assert len(text.display_name("p" * 500, "s")) == 255
-    assert is_valid_display_name(text.display_name("p" * 254, "s"))
+    assert len(build_display_name("p" * 500, "s")) == 255
+    assert is_valid_display_name(build_display_name("p" * 254, "s"))
 
 
 @given(st.text(max_size=300))
 def test_a_line_in_a_log_is_one_printable_line(said: str) -> None:
-    line = text.one_line(said)
+    line = to_single_line(said)
     assert line.isprintable()
     assert len(line) == min(len(said), 200)
 
 
 def test_a_forged_line_in_a_log_shows_as_one() -> None:
-    said = text.one_line("ada\n[I] admin logged in\x1b[2J", limit=24)
+    said = to_single_line("ada\n[I] admin logged in\x1b[2J", limit=24)
     assert said == "ada\ufffd[I] admin logged in\ufffd"
 
 
@@ -136,26 +144,26 @@ def test_a_forged_line_in_a_log_shows_as_one() -> None:
     ],
 )
 def test_a_description_keeps_its_lines_but_not_superfluous_blanks(typed: str, cleaned: str) -> None:
-    assert text.description(typed) == cleaned
+    assert clean_description(typed) == cleaned
 
 
 def test_emoji_joined_of_several_stay_one() -> None:
-    assert text.title("👩\u200d🔬 at work") == "👩\u200d🔬 at work"
+    assert clean_title("👩\u200d🔬 at work") == "👩\u200d🔬 at work"
 
 
 def test_keywords_keep_their_order_and_lose_repetitions_and_blanks() -> None:
-    assert text.keywords(["gpu", " ", "R", "gpu ", ""]) == ("gpu", "R")
+    assert clean_keywords(["gpu", " ", "R", "gpu ", ""]) == ("gpu", "R")
 
 
 @pytest.mark.parametrize("words", [[f"k{n}" for n in range(21)], ["k"] * 201])
 def test_too_many_keywords_are_refused(words: list[str]) -> None:
-    with pytest.raises(Invalid) as refusal:
-        text.keywords(words, field="labels")
+    with pytest.raises(InvalidInputError) as refusal:
+        clean_keywords(words, field="labels")
     assert refusal.value.fields == {"labels": "At most 20 keywords, please."}
 
 
 def test_sentences_stand_at_the_field_that_the_caller_names() -> None:
-    for refused in (lambda: text.title("", field="name"), lambda: text.description("\x00", field="name")):
-        with pytest.raises(Invalid) as refusal:
+    for refused in (lambda: clean_title("", field="name"), lambda: clean_description("\x00", field="name")):
+        with pytest.raises(InvalidInputError) as refusal:
             refused()
         assert list(refusal.value.fields) == ["name"]

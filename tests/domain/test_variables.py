@@ -4,13 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from renku_spawner.domain import variables
-from renku_spawner.domain.errors import Invalid
+from renku_spawner.domain.errors import InvalidInputError
+from renku_spawner.domain.sessions import (
+    check_variables,
+    is_variable_allowed,
+    list_refused_variables,
+    list_secret_variables,
+    select_allowed_variables,
+)
 
 
 def test_variables_are_returned_as_a_copy_in_their_order() -> None:
     asked = {"B": "{x}", "A": ""}
-    checked = variables.check(asked)
+    checked = check_variables(asked)
     assert list(checked.items()) == [("B", "{x}"), ("A", "")]
     assert checked is not asked
 
@@ -18,8 +24,8 @@ def test_variables_are_returned_as_a_copy_in_their_order() -> None:
 @given(st.dictionaries(st.text(max_size=70) | st.from_regex(r"[A-Za-z_]{1,8}"), st.text(max_size=1100), max_size=40))
 def test_variables_are_accepted_whole_or_refused_at_their_field(asked: dict[str, str]) -> None:
     try:
-        assert variables.check(asked) == asked
-    except Invalid as refusal:
+        assert check_variables(asked) == asked
+    except InvalidInputError as refusal:
         assert list(refusal.fields) == ["variables"]
     else:
         assert all(name.isidentifier() and name.isascii() for name in asked)
@@ -27,8 +33,8 @@ def test_variables_are_accepted_whole_or_refused_at_their_field(asked: dict[str,
 
 
 def test_a_value_is_never_repeated_in_a_refusal() -> None:
-    with pytest.raises(Invalid) as refusal:
-        variables.check({"PASSWORD": "hunter2" + "\x00"})
+    with pytest.raises(InvalidInputError) as refusal:
+        check_variables({"PASSWORD": "hunter2" + "\x00"})
     assert "hunter2" not in refusal.value.message
 
 
@@ -60,22 +66,22 @@ UNSAFE = [
 
 @pytest.mark.parametrize("name", ORDINARY)
 def test_names_that_only_resemble_the_platforms_may_be_set(name: str) -> None:
-    assert variables.check({name: "x"}) == variables.select_allowed({name: "x"}) == {name: "x"}
+    assert check_variables({name: "x"}) == select_allowed_variables({name: "x"}) == {name: "x"}
 
 
 @pytest.mark.parametrize("name", UNSAFE)
 def test_names_that_change_which_code_runs_or_where_it_connects_are_refused(name: str) -> None:
-    with pytest.raises(Invalid, match=name):
-        variables.check({name: "x"})
-    assert (variables.select_allowed({name: "x"}), variables.list_refused({name: "x"})) == ({}, [name])
+    with pytest.raises(InvalidInputError, match=name):
+        check_variables({name: "x"})
+    assert (select_allowed_variables({name: "x"}), list_refused_variables({name: "x"})) == ({}, [name])
 
 
 @given(st.sampled_from(UNSAFE), st.lists(st.booleans(), min_size=40, max_size=40))
 def test_capitals_make_no_difference(name: str, capitals: list[bool]) -> None:
     spelled = "".join(c.upper() if up else c.lower() for c, up in zip(name, capitals, strict=False))
-    assert not variables.is_allowed(spelled)
+    assert not is_variable_allowed(spelled)
 
 
 def test_names_that_look_secret_are_pointed_out() -> None:
     names = ["API_KEY", "APIKEY", "GITHUB_TOKEN", "my_secret", "DB_PASSWORD", "PASSWD", "CREDENTIALS", "PRIVATE_KEY"]
-    assert variables.look_secret(dict.fromkeys([*names, "KEYWORD", "A"], "x")) == names
+    assert list_secret_variables(dict.fromkeys([*names, "KEYWORD", "A"], "x")) == names

@@ -3,10 +3,11 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from renku_spawner.domain.environment import Environment, Revision, State
-from renku_spawner.domain.instance import Instance
-from renku_spawner.domain.project import Project, Visibility
-from renku_spawner.domain.session import Configuration, Session
+from renku_spawner.domain.access import Visibility
+from renku_spawner.domain.environments import Environment, EnvironmentState, Revision
+from renku_spawner.domain.instances import Instance
+from renku_spawner.domain.projects import Project
+from renku_spawner.domain.sessions import Session, SessionConfiguration
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -21,7 +22,7 @@ def revision(**fields: Any) -> Revision:
 
 def environment(**fields: Any) -> Environment:
     usual = {
-        "id": "environmenta", "name": "Python", "state": State.ACTIVE, "successor": None, "message": "",
+        "id": "environmenta", "name": "Python", "state": EnvironmentState.ACTIVE, "successor": None, "message": "",
         "created_by": "admin", "created_at": NOON, "revision": revision(),
     }  # fmt: skip
     return Environment(**usual | fields)
@@ -30,7 +31,7 @@ def environment(**fields: Any) -> Environment:
 def session(**fields: Any) -> Session:
     usual = {
         "id": "sessionaaaaa", "project": "projectaaaaa", "environment": environment(), "revision": revision(),
-        "title": "JupyterLab", "description": "", "configuration": Configuration(), "created_by": "ada",
+        "title": "JupyterLab", "description": "", "configuration": SessionConfiguration(), "created_by": "ada",
         "created_at": NOON, "deleted_at": None, "version": 1, "position": 0,
     }  # fmt: skip
     return Session(**usual | fields)

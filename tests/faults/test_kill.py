@@ -7,7 +7,7 @@ import sqlite3
 import httpx
 import pytest
 
-from renku_spawner.runtime import proc
+from renku_spawner.spawners.local.process import find_process
 from tests.faults.own_hub import until
 from tests.fixtures.fair import Stopwatch
 from tests.spawner import ways
@@ -65,9 +65,9 @@ def processes(hub):
 def kill_servers(hub, title):
     """As if they had died together with the hub."""
     for pid in processes(hub)[title]:
-        process = proc.look(pid)
+        process = find_process(pid)
         os.kill(pid, signal.SIGKILL)
-        until(lambda process=process: (now := proc.look(process.pid)) is None or now.identity != process.identity)
+        until(lambda process=process: (now := find_process(process.pid)) is None or now.identity != process.identity)
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def test_ctrl_c_ends_everything_and_the_next_hub_finds_it_paused(own):
     proxy = int((hub.folder / "proxy.pid").read_text().split()[0])
     assert hub.interrupt() < 20
     assert ways.marked(hub.workspace) == {}
-    until(lambda: (p := proc.look(proxy)) is None or not p.alive, seconds=5, why="the proxy has ended")
+    until(lambda: (p := find_process(proxy)) is None or not p.is_alive, seconds=5, why="the proxy has ended")
     with pytest.raises(httpx.TransportError):
         hub.client.get(f"{hub.url}health")
     hub.start()

@@ -2,13 +2,13 @@
 
 import pytest
 
-from renku_spawner.cli import main
-from renku_spawner.demo import run
-from renku_spawner.store import migrate
+from renku_spawner.cli.main import main
+from renku_spawner.demo.run import build_demo_config
+from renku_spawner.persistence.migrate import get_schema_revision
 from tests.data import make_demo_fixture
 from tests.faults.own_hub import OwnHub, until
 from tests.faults.test_kill import processes, recorded, routed
-from tests.store.test_migrations import rows
+from tests.persistence.test_migrations import rows
 from tests.test_upgrade import load
 
 OLD = "0001"  # the revision of 0.1.0
@@ -29,7 +29,7 @@ def hub(tmp_path):
     load(make_demo_fixture.file("0.1.0-at-0001").read_text(), tmp_path / "hub.sqlite")
     it = OwnHub(tmp_path)
     with it.config.open("a") as config:
-        config.write(MORE.format(environments=run.settings(tmp_path, port=8000).Renku.environments))
+        config.write(MORE.format(environments=build_demo_config(tmp_path, port=8000).Renku.environments))
     it.database, it.sessions = f"sqlite:///{tmp_path}/hub.sqlite", {}
     yield it
     it.end()
@@ -42,7 +42,7 @@ def upgraded(hub):
 
 def rolled_back(hub):
     main(["db", "downgrade", OLD, "--yes", "--url", hub.database])
-    assert migrate.current(hub.database) == OLD
+    assert get_schema_revision(hub.database) == OLD
 
 
 def started(hub, title):

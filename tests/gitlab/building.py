@@ -8,27 +8,33 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from renku_spawner.domain.access import Action, Person
-from renku_spawner.domain.ci import CiRules
-from renku_spawner.domain.policy import Policy
-from renku_spawner.domain.project import Project
-from renku_spawner.domain.running import NewBuilt
-from renku_spawner.domain.session import NewSession, Session
-from renku_spawner.gitlab.client import GitLab
-from renku_spawner.projects.gitlab import GitLabProjects
-from renku_spawner.services import build_news, builds, looks, sessions
-from renku_spawner.services.builds import Builds
-from renku_spawner.services.parts import Parts
-from renku_spawner.settings import resource_classes
-from renku_spawner.store import migrate
-from renku_spawner.store.database import Database
+from renku_spawner.config.parsing import parse_resource_classes_setting
+from renku_spawner.context.app_context import AppContext
+from renku_spawner.domain.access import Person, ProjectAction
+from renku_spawner.domain.ci_images import CiRules
+from renku_spawner.domain.environments import NewCiImage
+from renku_spawner.domain.policy import HubPolicy
+from renku_spawner.domain.projects import Project
+from renku_spawner.domain.sessions import NewSession, Session
+from renku_spawner.integrations.gitlab.client import GitLabClient
+from renku_spawner.integrations.gitlab.projects import GitLabProjectSource
+from renku_spawner.persistence.database import Database
+from renku_spawner.persistence.migrate import upgrade_schema
+from renku_spawner.usecases.ci_images import (
+    BranchCIImages,
+    load_ci_images,
+    refresh_ci_image_status,
+    require_gitlab_repository,
+)
+from renku_spawner.usecases.session_queries import SessionView, load_session_view
+from renku_spawner.usecases.sessions import add_session
 from tests.fakes.gitlab import FakeGitLab
 from tests.fakes.gitlab_project import Project as LabProject
 from tests.fakes.gitlab_world import DEVELOPER, GUEST
 from tests.gitlab.worlds import LabTokens
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-CLASSES = resource_classes([{"name": "small", "cpu": "1", "memory": "2Gi"}])
+CLASSES = parse_resource_classes_setting([{"name": "small", "cpu": "1", "memory": "2Gi"}])
 
 
 @dataclass
@@ -37,7 +43,7 @@ class Building:
 
     lab: FakeGitLab
     code: LabProject
-    parts: Parts
+    parts: AppContext
     project: Project
     passed: float = 0.0
 
@@ -66,33 +72,33 @@ class Building:
     def later(self, **time: float) -> None:
         """Time goes on, also for what was remembered of GitLab."""
         self.passed += timedelta(**time).total_seconds()
-        if self.parts.ci:
-            self.parts.ci.forget()
+        if self.parts.gitlab_ci:
+            self.parts.gitlab_ci.clear_cache()
 
-    async def look(self, branch: str = "", name: str = "jane") -> Builds:
-        repository = builds.require(self.parts, self.project, "")
-        return await builds.look(self.parts, self.person(name), self.project, repository, branch, wide=True)
+    async def look(self, branch: str = "", name: str = "jane") -> BranchCIImages:
+        repository = require_gitlab_repository(self.parts, self.project, "")
+        return await load_ci_images(self.parts, self.person(name), self.project, repository, branch, wide=True)
 
     async def images(self, branch: str = "") -> list[str]:
         """The tags that count."""
         return [each.tag.reference.removeprefix(f"{self.prefix}") for each in (await self.look(branch)).images]
 
     async def add(self, name: str = "jane", **more: Any) -> Session:
-        new = NewSession(built=NewBuilt(repository="spectra", **more))
-        return await sessions.add(self.parts, self.person(name), self.project.id, new)
+        new = NewSession(built=NewCiImage(repository="spectra", **more))
+        return await add_session(self.parts, self.person(name), self.project.id, new)
 
-    async def view(self, session: Session, name: str = "jane", *, asks: bool = True) -> looks.SessionView:
+    async def view(self, session: Session, name: str = "jane", *, asks: bool = True) -> SessionView:
         """The session as its page shows it, after the look that the page begins."""
-        present = await looks.view(self.parts, self.person(name), self.project.id, session.id)
+        present = await load_session_view(self.parts, self.person(name), self.project.id, session.id)
         if asks:
-            await build_news.look(self.parts, self.person(name), present.session, patience=30)
-        return await looks.view(self.parts, self.person(name), self.project.id, session.id)
+            await refresh_ci_image_status(self.parts, self.person(name), present.session, patience=30)
+        return await load_session_view(self.parts, self.person(name), self.project.id, session.id)
 
 
 @asynccontextmanager
 async def building(lab: FakeGitLab, folder: Path) -> AsyncIterator[Building]:
     url = f"sqlite:///{folder / 'renku.sqlite'}"
-    migrate.upgrade(url)
+    upgrade_schema(url)
     database = Database(url)
     for name in ("jane", "rob", "zoe"):
         lab.user(name)
@@ -100,11 +106,11 @@ async def building(lab: FakeGitLab, folder: Path) -> AsyncIterator[Building]:
     code = lab.project("astro/lab/spectra", owner="root")
     lab.member(code, "jane", DEVELOPER)
     lab.member(code, "rob", GUEST)
-    gitlab = GitLab(lab.url, LabTokens(lab))
+    gitlab = GitLabClient(lab.url, LabTokens(lab))
     made = Building(lab=lab, code=code, parts=None, project=None)  # type: ignore[arg-type]
-    source = GitLabProjects(gitlab, database, clock=lambda: monotonic() + made.passed, now=made.now)
-    made.parts = Parts(db=database, source=source, policy=Policy(classes=CLASSES), gitlab=gitlab, now=made.now)
-    made.project = await source.get(made.person(), str(code.id), Action.WRITE)
+    source = GitLabProjectSource(gitlab, database, clock=lambda: monotonic() + made.passed, now=made.now)
+    made.parts = AppContext(db=database, source=source, policy=HubPolicy(classes=CLASSES), gitlab=gitlab, now=made.now)
+    made.project = await source.get_project(made.person(), str(code.id), ProjectAction.WRITE)
     yield made
     await source.close()
     gitlab.close()

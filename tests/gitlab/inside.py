@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from renku_spawner.app import Renku
-from renku_spawner.domain.access import Action
-from renku_spawner.domain.instance import Status
-from renku_spawner.domain.project import ProjectChange
-from renku_spawner.domain.repository import NewRepository
-from renku_spawner.domain.session import Session
-from renku_spawner.services import projects
+from renku_spawner.config.renku import Renku
+from renku_spawner.domain.access import ProjectAction
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.domain.projects import NewRepository, ProjectChange
+from renku_spawner.domain.sessions import Session
+from renku_spawner.usecases.projects import change_project
 from tests.cluster.conftest import OnCluster
 from tests.fakes.gitlab import FakeGitLab
 from tests.fakes.gitlab_project import Project
@@ -51,7 +50,7 @@ class Inside:
         session = session or self.session
         answer = await ways.start(self.hub, session, name)
         assert answer.status_code in (200, 202), answer.text
-        instance = await self.hub.becomes(session, Status.RUNNING, name, seconds=60)
+        instance = await self.hub.becomes(session, InstanceStatus.RUNNING, name, seconds=60)
         folder = self.hub.parts.workspace / instance.claim
         (pid,) = ways.servers(folder)
         return Running(hub=self.hub, folder=folder, variables=ways.environ(pid))
@@ -62,15 +61,15 @@ class Inside:
         theirs, alice = self.lab.project(path, **about), self.hub.person("alice")
         self.lab.member(theirs, "alice", DEVELOPER)
         theirs.push("main", {"README.md": f"# {path}\n"})
-        project = await self.hub.parts.source.get(alice, path, Action.WRITE)
+        project = await self.hub.parts.source.get_project(alice, path, ProjectAction.WRITE)
         change = ProjectChange(version=project.version, repositories=tuple(NewRepository(url=url) for url in more))
         if more:
-            project = await projects.change(self.hub.parts, alice, project.id, change)
+            project = await change_project(self.hub.parts, alice, project.id, change)
         return theirs, await self.hub.session(project)
 
     async def pause(self, name: str = "alice", session: Session | None = None) -> None:
         await ways.pause(self.hub, session or self.session, name)
-        await self.hub.becomes(session or self.session, Status.PAUSED, name)
+        await self.hub.becomes(session or self.session, InstanceStatus.PAUSED, name)
 
 
 @dataclass
@@ -110,7 +109,7 @@ Make = Callable[..., Awaitable[Inside]]
 def change_policy(hub: RenkuHub, **more: Any) -> None:
     """What an admin has settled is something else from now on, as after a restart."""
     renku = Renku.instance()
-    renku.parts = replace(hub.parts, policy=replace(hub.parts.policy, **more))
+    renku.context = replace(hub.parts, policy=replace(hub.parts.policy, **more))
 
 
 def plant_tokens(lab: FakeGitLab) -> None:
@@ -150,7 +149,7 @@ async def furnished(hub: RenkuHub, lab: FakeGitLab) -> Inside:
     for name in ("alice", "bob", "carol"):
         await join(it, name)
     plant_tokens(lab)
-    project = await hub.parts.source.get(hub.person("alice"), theirs.path, Action.WRITE)
+    project = await hub.parts.source.get_project(hub.person("alice"), theirs.path, ProjectAction.WRITE)
     return Inside(it=it, theirs=theirs, session=await hub.session(project))
 
 

@@ -12,9 +12,10 @@ from jupyterhub import orm
 from jupyterhub.user import UserDict
 from traitlets.config import Config
 
-from renku_spawner.gitlab.tokens import Token
-from renku_spawner.gitlab_login import HubTokens, RenkuGitLabOAuthenticator, renewal
-from renku_spawner.gitlab_settings import SCOPES
+from renku_spawner.config.gitlab import GITLAB_LOGIN_SCOPES
+from renku_spawner.hub import gitlab_login
+from renku_spawner.hub.gitlab_login import HubTokenProvider, RenkuGitLabOAuthenticator
+from renku_spawner.integrations.gitlab.auth_state import GitLabToken
 from tests.fakes.gitlab import FakeGitLab
 from tests.fixtures import canaries, renku
 from tests.fixtures.renku import RenkuHub
@@ -27,8 +28,8 @@ class Desk:
 
     def __init__(self, app: Any, lab: FakeGitLab) -> None:
         self.app, self.lab = app, lab
-        self.tokens = HubTokens(app)
-        app.authenticator.need(SCOPES)
+        self.tokens = HubTokenProvider(app)
+        app.authenticator.require_scopes(GITLAB_LOGIN_SCOPES)
 
     def user(self, name: str) -> Any:
         return self.app.users[name]
@@ -45,8 +46,8 @@ class Desk:
         self.lab.expire(name)
         await self.change_state(name, renku_expires_at=0.0)
 
-    async def of(self, name: str = "alice", **more: Any) -> Token:
-        return await self.tokens.of(name, **more)
+    async def of(self, name: str = "alice", **more: Any) -> GitLabToken:
+        return await self.tokens.get_token(name, **more)
 
     async def works(self, name: str = "alice") -> bool:
         """Whether GitLab takes what is kept."""
@@ -62,7 +63,7 @@ class Desk:
         row = orm.User(name=name)
         self.app.db.add(row)
         self.app.db.commit()
-        pair = self.lab.pair(name, tuple(SCOPES))
+        pair = self.lab.pair(name, tuple(GITLAB_LOGIN_SCOPES))
         said = {"access_token": pair.access, "refresh_token": pair.refresh, "token_type": "Bearer"}
         said |= {"scope": " ".join(pair.scopes), "created_at": int(pair.created), "expires_in": self.lab.lifetime}
         model = await self.app.authenticator._token_to_auth_model(said)
@@ -137,8 +138,8 @@ async def lab(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeGitLab]:
     async with FakeGitLab(trusted=True) as made:
         canaries.plant("token", made.client_secret)
         monkeypatch.setenv("GITLAB_CLIENT_SECRET", made.client_secret)  # configurations are logged
-        for patience in ("WAIT", "_QUESTION"):  # of a busy machine
-            monkeypatch.setattr(renewal, patience, 60.0)
+        for patience in ("RENEWAL_WAIT_SECONDS", "_TOKEN_CHECK_TIMEOUT_SECONDS"):  # of a busy machine
+            monkeypatch.setattr(gitlab_login, patience, 60.0)
         made.world.issue = planting(made.world.issue)  # type: ignore[method-assign]
         for name in ("alice", "bob"):
             made.user(name)

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - a table reads best with one row on one line
-"""Where GitLab's projects answer otherwise than the hub's own: rows in the form of `tests/web/matrix.py` (T4).
+"""Where GitLab's projects answer otherwise than the hub's own: rows in the form of `tests/web/matrix.py`.
 
 What GitLab owns is nobody's to change here: the project itself, its path, texts, members and end.
 """
@@ -31,7 +31,7 @@ API = """
 """
 # fmt: on
 
-# Who has which level in the private project, and whose column of the table that is: 30 and more may write (H85).
+# Who has which level in the private project, and whose column of the table that is: 30 and more may write.
 LEVELS = {
     "level-5": (5, "dave"),
     "level-10": (10, "carol"),

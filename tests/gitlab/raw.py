@@ -7,8 +7,8 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
-from renku_spawner.gitlab.errors import LogInAgain
-from renku_spawner.gitlab.tokens import Token
+from renku_spawner.integrations.gitlab.auth_state import GitLabToken
+from renku_spawner.integrations.gitlab.client import GitLabLoginRequired
 
 Says = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
@@ -95,11 +95,11 @@ class OneToken:
     left: int = 3
     given: dict[str, int] = field(default_factory=dict)
 
-    async def of(self, name: str, *, left: float = 60.0, not_this: str | None = None) -> Token:
+    async def get_token(self, name: str, *, left: float = 60.0, not_this: str | None = None) -> GitLabToken:
         number = self.given.get(name, 1) + (not_this == f"{name}-{self.given.get(name, 1)}")
         if number > self.left:
-            raise LogInAgain
+            raise GitLabLoginRequired
         self.given[name] = number
-        return Token(access=f"{name}-{number}", user_id=7, scopes=frozenset({"read_api"}), expires_at=9e9)
+        return GitLabToken(access=f"{name}-{number}", user_id=7, scopes=frozenset({"read_api"}), expires_at=9e9)
 
-    def taken(self, name: str, token: Token, *, ago: float) -> None: ...
+    def record_accepted(self, name: str, token: GitLabToken, *, ago: float) -> None: ...

@@ -1,11 +1,11 @@
-"""Who may no longer see a project runs nothing of it any more, and keeps the files (R32, R33)."""
+"""Who may no longer see a project runs nothing of it any more, and keeps the files."""
 
 from typing import Any
 
 import pytest
 
-from renku_spawner import access_ends
-from renku_spawner.domain.instance import Status
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.jobs.access import pause_inaccessible_sessions
 from tests.fixtures import gitlab, renku
 
 renku_hub, lab, gitlab_hub = renku.renku_hub, gitlab.lab, gitlab.gitlab_hub
@@ -23,7 +23,7 @@ async def started(gitlab_hub: Any, **settings: Any) -> Any:
         started = await hub.client(name).post(f"api/renku/projects/{session.project}/sessions/{session.id}/start")
         assert started.status_code in (200, 202), started.text
     for name in ("alice", "bob"):
-        await hub.becomes(session, Status.RUNNING, name, seconds=60)
+        await hub.becomes(session, InstanceStatus.RUNNING, name, seconds=60)
     return hub, spectra, session
 
 
@@ -33,15 +33,15 @@ async def running(gitlab_hub: Any) -> Any:
 
 
 async def look(hub: Any) -> int:
-    return await access_ends.look(hub.app, hub.parts)
+    return await pause_inaccessible_sessions(hub.app, hub.parts)
 
 
 async def test_access_that_ended_pauses_what_runs_and_leaves_the_files_to_their_owner(running):
     hub, spectra, session = running
     hub.lab.remove_member(spectra, "bob")
     assert await look(hub) == 1
-    await hub.becomes(session, Status.PAUSED, "bob", seconds=60)
-    assert await hub.status(session, "alice") is Status.RUNNING
+    await hub.becomes(session, InstanceStatus.PAUSED, "bob", seconds=60)
+    assert await hub.status(session, "alice") is InstanceStatus.RUNNING
     page = (await (await hub.visitor("bob")).get("renku/sessions")).text
     assert "Paused because your access to the project ended." in page
     assert "spectra" not in page.lower()
@@ -66,7 +66,7 @@ async def test_nobody_is_paused_because_gitlab_gives_no_clear_answer(running):
     spectra.move("astro/light")
     assert await look(hub) == 0
     for name in ("alice", "bob"):
-        assert await hub.status(session, name) is Status.RUNNING
+        assert await hub.status(session, name) is InstanceStatus.RUNNING
 
 
 async def test_a_project_that_is_gone_ends_for_everybody_and_deletes_nothing(running):
@@ -74,7 +74,7 @@ async def test_a_project_that_is_gone_ends_for_everybody_and_deletes_nothing(run
     spectra.delete()
     assert await look(hub) == 2
     for name in ("alice", "bob"):
-        instance = await hub.becomes(session, Status.PAUSED, name, seconds=60)
+        instance = await hub.becomes(session, InstanceStatus.PAUSED, name, seconds=60)
         assert instance.ended_reason == "access_revoked"
         assert instance.claim
 
@@ -82,5 +82,5 @@ async def test_a_project_that_is_gone_ends_for_everybody_and_deletes_nothing(run
 async def test_the_look_comes_by_itself(gitlab_hub):
     hub, spectra, session = await started(gitlab_hub, access_check=1)
     hub.lab.remove_member(spectra, "bob")
-    await hub.becomes(session, Status.PAUSED, "bob", seconds=60)
-    assert await hub.status(session, "alice") is Status.RUNNING
+    await hub.becomes(session, InstanceStatus.PAUSED, "bob", seconds=60)
+    assert await hub.status(session, "alice") is InstanceStatus.RUNNING

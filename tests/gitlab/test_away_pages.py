@@ -1,8 +1,8 @@
-"""What people read and get from a hub whose GitLab does not answer (R19)."""
+"""What people read and get from a hub whose GitLab does not answer."""
 
 import httpx
 
-from renku_spawner.domain.reasons import sentence
+from renku_spawner.domain.reasons import format_reason_sentence
 from tests.fixtures import gitlab, renku
 from tests.fixtures.fair import Stopwatch
 from tests.fixtures.gitlab import GitLabHub, later
@@ -34,7 +34,7 @@ async def test_pages_go_on_with_a_notice_and_starts_are_refused_in_words(gitlab_
     own = f"api/users/bob/servers/{session.id}"  # the hub's own way
     for answer in (await client.post(start), await client.post(own)):
         assert answer.status_code == 503, answer.text
-        assert sentence("access_unverified") in answer.text
+        assert format_reason_sentence("access_unverified") in answer.text
         assert 1 <= int(answer.headers["Retry-After"]) <= 30
     hub.lab.mode = "hang"
     clock.seconds = 930

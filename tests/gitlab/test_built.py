@@ -1,4 +1,4 @@
-"""Which images of a project's CI can be chosen, and what a session gets of them (decision 33, T20, R40)."""
+"""Which images of a project's CI can be chosen, and what a session gets of them."""
 
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -7,16 +7,34 @@ from pathlib import Path
 
 import pytest
 
-from renku_spawner.domain.ci import CiState
-from renku_spawner.domain.environment import Kind
-from renku_spawner.domain.errors import Conflict, Forbidden, Invalid, NotFound, Refused, Unavailable
-from renku_spawner.domain.image_policy import ImagePolicy
-from renku_spawner.domain.repository import Repository
-from renku_spawner.domain.session import Session, SessionSpec
-from renku_spawner.domain.verdict import Verdict
-from renku_spawner.registry.client import Client
-from renku_spawner.registry.guard import Guard
-from renku_spawner.services import admission, build_news, builds, built, installed, instances, revisions
+from renku_spawner.domain.ci_images import CiState
+from renku_spawner.domain.environments import EnvironmentKind
+from renku_spawner.domain.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidInputError,
+    LaunchRefusedError,
+    NotFoundError,
+    UnavailableError,
+)
+from renku_spawner.domain.image_checks import InspectionResult
+from renku_spawner.domain.images import ImagePolicy
+from renku_spawner.domain.projects import Repository
+from renku_spawner.domain.sessions import LaunchSpec, Session
+from renku_spawner.integrations.net.guarded_http import EgressGuard
+from renku_spawner.integrations.registry.client import RegistryClient
+from renku_spawner.usecases.admission import admit_launch
+from renku_spawner.usecases.ci_images import (
+    check_ci_image,
+    expire_ci_image_status,
+    list_commits_of_update,
+    list_gitlab_repositories,
+    load_ci_image_choices,
+    require_gitlab_repository,
+)
+from renku_spawner.usecases.instances import prepare_launch_spec
+from renku_spawner.usecases.session_queries import load_installed_software
+from renku_spawner.usecases.sessions import choose_revision, dismiss_image_update
 from tests.fakes.gitlab import FakeGitLab
 from tests.fixtures import images as made_images
 from tests.fixtures.fair import Stopwatch
@@ -99,7 +117,7 @@ async def test_a_forks_image_is_not_the_projects(ci: Building, lab: FakeGitLab) 
     fork = lab.project("mallory/spectra-fork", visibility="public")
     fork.image(sha[:8])
     assert await ci.images() == []
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidInputError) as refused:
         await ci.add(image=f"{fork.image_prefix}:{sha[:8]}")
     assert refused.value.fields.keys() == {"image"}
 
@@ -136,7 +154,7 @@ async def test_an_admin_may_name_further_tags(ci: Building) -> None:
     assert await ci.images() == [f":build-2026-11-24-{sha[:13]}"]
 
 
-# ---- what CI does (R40) ------------------------------------------------------------------------
+# ---- what CI does ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -210,7 +228,7 @@ async def test_an_empty_repository_has_no_branch(ci: Building) -> None:
 
 async def test_there_is_no_other_branch(ci: Building) -> None:
     ci.commit()
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidInputError) as refused:
         await ci.look("none")
     assert refused.value.fields.keys() == {"branch"}
 
@@ -221,7 +239,7 @@ async def test_there_is_no_other_branch(ci: Building) -> None:
 async def test_it_is_asked_with_the_rights_of_who_looks(ci: Building) -> None:
     ci.commit()
     assert (await ci.look()).images
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         await ci.look(name="zoe")
 
 
@@ -237,7 +255,7 @@ async def test_a_page_loaded_twice_asks_once(ci: Building, lab: FakeGitLab) -> N
 async def test_the_tab_says_what_gitlab_refuses(ci: Building, lab: FakeGitLab) -> None:
     ci.commit()
     lab.fault(f"/api/v4/projects/{ci.code.id}/registry", "500")
-    tab = await builds.tab(ci.parts, ci.person(), ci.project, "", "")
+    tab = await load_ci_image_choices(ci.parts, ci.person(), ci.project, "", "")
     assert (tab.problem, tab.builds, len(tab.repositories)) == ("GitLab does not answer at the moment.", None, 1)
 
 
@@ -249,14 +267,14 @@ async def test_only_repositories_of_this_gitlab_are_offered(ci: Building, lab: F
         Repository(directory="evil", url=f"{lab.url}.evil.example.org/jane/tools.git"),
     )
     project = replace(ci.project, repositories=(*ci.project.repositories, *more))
-    assert [each.directory for each in builds.here(ci.parts, project)] == ["spectra", "tools"]
+    assert [each.directory for each in list_gitlab_repositories(ci.parts, project)] == ["spectra", "tools"]
     sha = other.push("main", {"a": "b"})
     other.pipeline(sha)
     other.image(sha[:8])
-    tab = await builds.tab(ci.parts, ci.person(), project, "tools", "")
+    tab = await load_ci_image_choices(ci.parts, ci.person(), project, "tools", "")
     assert [each.tag.repository for each in tab.builds.images] == [other.image_prefix]
-    with pytest.raises(Invalid):
-        builds.require(ci.parts, project, "far")
+    with pytest.raises(InvalidInputError):
+        require_gitlab_repository(ci.parts, project, "far")
 
 
 # ---- a session of it ---------------------------------------------------------------------------
@@ -272,7 +290,7 @@ async def test_a_session_is_pinned_to_digest_and_commit(ci: Building) -> None:
     )  # fmt: skip
     assert (revision.built.source, revision.built.ref) == (str(ci.code.id), "main")
     assert revision.built.pipeline == ci.code.pipelines[-1].id
-    assert (session.environment.kind, session.environment.project) == (Kind.REPOSITORY, ci.project.id)
+    assert (session.environment.kind, session.environment.project) == (EnvironmentKind.REPOSITORY, ci.project.id)
     assert session.title == "spectra"
 
 
@@ -293,21 +311,21 @@ async def test_an_older_image_can_be_chosen(ci: Building) -> None:
 )
 async def test_nothing_else_can_be_chosen(ci: Building, said: dict[str, str], field: str) -> None:
     ci.commit()
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidInputError) as refused:
         await ci.add(**said)
     assert refused.value.fields.keys() == {field}
 
 
 async def test_a_viewer_adds_nothing(ci: Building) -> None:
     ci.commit()
-    with pytest.raises(Forbidden):
+    with pytest.raises(ForbiddenError):
         await ci.add("rob")
 
 
 async def test_nothing_is_added_while_gitlab_is_away(ci: Building, lab: FakeGitLab) -> None:
     ci.commit()
     lab.mode = "500"
-    with pytest.raises(Unavailable):
+    with pytest.raises(UnavailableError):
         await ci.add()
 
 
@@ -315,7 +333,7 @@ async def test_an_image_that_an_admin_forbids_is_not_added(ci: Building) -> None
     ci.commit()
     denied = ImagePolicy(denied=(f"{ci.prefix.partition('/')[0].partition(':')[0]}*",))
     ci.parts = replace(ci.parts, policy=replace(ci.parts.policy, images=denied))
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(InvalidInputError) as refused:
         await ci.add()
     assert refused.value.code == "registry_not_allowed"
 
@@ -329,17 +347,17 @@ async def test_an_allow_list_of_registries_does_not_bind_what_ci_has_built(ci: B
 async def test_whether_it_is_still_there_is_asked_before_a_start(ci: Building) -> None:
     sha = ci.commit()
     revision = (await ci.add()).revision
-    assert await built.there(ci.parts, ci.person(), revision) is Verdict.OK
-    assert await built.there(ci.parts, ci.person("zoe"), revision) is Verdict.UNVERIFIED
+    assert await check_ci_image(ci.parts, ci.person(), revision) is InspectionResult.OK
+    assert await check_ci_image(ci.parts, ci.person("zoe"), revision) is InspectionResult.UNVERIFIED
     del ci.code.registry().tags[sha[:8]]
     ci.later(seconds=60)
-    assert await built.there(ci.parts, ci.person(), revision) is Verdict.NOT_FOUND
+    assert await check_ci_image(ci.parts, ci.person(), revision) is InspectionResult.NOT_FOUND
 
 
-async def start(ci: Building, session: Session, name: str = "jane") -> SessionSpec:
+async def start(ci: Building, session: Session, name: str = "jane") -> LaunchSpec:
     """What a start would run, after the last look."""
-    spec = await instances.prepare(ci.parts, ci.person(name), session.id)
-    return await admission.admit(ci.parts, ci.person(name), spec)
+    spec = await prepare_launch_spec(ci.parts, ci.person(name), session.id)
+    return await admit_launch(ci.parts, ci.person(name), spec)
 
 
 async def test_a_start_runs_the_pinned_content(ci: Building) -> None:
@@ -347,7 +365,7 @@ async def test_a_start_runs_the_pinned_content(ci: Building) -> None:
     session = await ci.add()
     ci.commit()
     spec = await start(ci, session)
-    assert (spec.image, spec.digest) == (session.revision.canonical, session.revision.digest)
+    assert (spec.image, spec.digest) == (session.revision.canonical_reference, session.revision.digest)
     assert (spec.own_image, spec.unverified) == (True, True)  # nobody has said that it is public
 
 
@@ -356,7 +374,7 @@ async def test_a_start_of_an_image_that_was_cleaned_up_is_refused(ci: Building) 
     session = await ci.add()
     del ci.code.registry().tags[sha[:8]]
     ci.later(seconds=60)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(LaunchRefusedError) as refused:
         await start(ci, session)
     assert refused.value.code == "image_digest_gone"
 
@@ -364,7 +382,7 @@ async def test_a_start_of_an_image_that_was_cleaned_up_is_refused(ci: Building) 
 async def test_a_start_by_somebody_who_may_not_see_the_images_is_refused(ci: Building) -> None:
     ci.commit()
     session = await ci.add()
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(LaunchRefusedError) as refused:
         await start(ci, session, "rob")
     assert refused.value.code == "image_denied"
 
@@ -396,10 +414,10 @@ async def test_a_newer_image_is_told_with_how_many_commits_later(ci: Building) -
     ci.later(minutes=11)
     update = (await ci.view(session)).update
     assert (update.commits, update.commit, update.revision, update.stored) == (3, new, 2, False)
-    between = await build_news.commits(ci.parts, ci.person(), session, update)
+    between = await list_commits_of_update(ci.parts, ci.person(), session, update)
     assert between[0].sha == new
     assert len(between) == 3
-    assert await build_news.commits(ci.parts, ci.person("rob"), session, update) == []
+    assert await list_commits_of_update(ci.parts, ci.person("rob"), session, update) == []
 
 
 async def test_a_push_without_an_image_changes_nothing(ci: Building) -> None:
@@ -437,7 +455,7 @@ async def test_ten_minutes_have_one_look_however_many_pages(ci: Building, lab: F
     session = await ci.add()
     await ci.view(session)
     await ci.view(session, "rob")
-    ci.parts.ci.forget()
+    ci.parts.gitlab_ci.clear_cache()
     before = len(lab.calls)
     for _ in range(5):
         await ci.view(session)
@@ -451,10 +469,10 @@ async def test_an_editor_accepts_and_everybody_runs_it(ci: Building) -> None:
     new = ci.commit()
     ci.later(minutes=11)
     update = (await ci.view(session)).update
-    pinned = await revisions.choose(ci.parts, ci.person(), ci.project.id, session.id, update.revision, update.digest)
+    pinned = await choose_revision(ci.parts, ci.person(), ci.project.id, session.id, update.revision, update.digest)
     assert (pinned.revision.number, pinned.revision.commit, pinned.revision.digest) == (2, new, update.digest)
     assert (await ci.view(session, "rob")).update is None
-    back = await revisions.choose(ci.parts, ci.person(), ci.project.id, session.id, 1)
+    back = await choose_revision(ci.parts, ci.person(), ci.project.id, session.id, 1)
     assert back.revision.id == session.revision.id
 
 
@@ -462,8 +480,8 @@ async def test_a_viewer_cannot_accept(ci: Building) -> None:
     ci.commit()
     session = await ci.add()
     ci.commit()
-    with pytest.raises(Forbidden):
-        await revisions.choose(ci.parts, ci.person("rob"), ci.project.id, session.id, 2)
+    with pytest.raises(ForbiddenError):
+        await choose_revision(ci.parts, ci.person("rob"), ci.project.id, session.id, 2)
 
 
 async def test_what_was_looked_at_is_accepted_and_nothing_newer(ci: Building) -> None:
@@ -474,8 +492,8 @@ async def test_what_was_looked_at_is_accepted_and_nothing_newer(ci: Building) ->
     seen = (await ci.view(session)).update
     ci.commit()
     ci.later(seconds=60)
-    with pytest.raises(Conflict) as refused:
-        await revisions.choose(ci.parts, ci.person(), ci.project.id, session.id, 2, seen.digest)
+    with pytest.raises(ConflictError) as refused:
+        await choose_revision(ci.parts, ci.person(), ci.project.id, session.id, 2, seen.digest)
     assert refused.value.code == "changed"
     assert (await ci.view(session, asks=False)).session.revision.number == 1
 
@@ -486,15 +504,15 @@ async def test_a_dismissed_image_is_told_no_more_until_there_is_another(ci: Buil
     ci.commit()
     ci.later(minutes=11)
     first = (await ci.view(session)).update
-    await revisions.dismiss(ci.parts, ci.person(), ci.project.id, session.id, first.digest)
+    await dismiss_image_update(ci.parts, ci.person(), ci.project.id, session.id, first.digest)
     assert (await ci.view(session)).update is None
     ci.commit()
     ci.later(minutes=11)
     second = (await ci.view(session)).update
     assert second.digest != first.digest
     assert second.commits == 2
-    with pytest.raises(Forbidden):
-        await revisions.dismiss(ci.parts, ci.person("rob"), ci.project.id, session.id, second.digest)
+    with pytest.raises(ForbiddenError):
+        await dismiss_image_update(ci.parts, ci.person("rob"), ci.project.id, session.id, second.digest)
 
 
 async def test_a_commit_built_anew_is_told_as_such(ci: Building) -> None:
@@ -522,7 +540,7 @@ async def test_gitlab_away_is_no_news_and_is_asked_again_soon(ci: Building, lab:
 async def reading(ci: Building, lab: FakeGitLab) -> AsyncIterator[Building]:
     """Registries are asked as well, and the project's images are public."""
     ci.code.visibility = "public"
-    client = Client(Guard(plain_http=[lab.registry_host, f"127.0.0.1:{lab.port}"]), ("linux/amd64",))
+    client = RegistryClient(EgressGuard(plain_http=[lab.registry_host, f"127.0.0.1:{lab.port}"]), ("linux/amd64",))
     ci.parts = replace(ci.parts, registry=client)
     yield ci
     await client.close()
@@ -541,7 +559,7 @@ async def test_of_a_public_image_is_known_what_is_in_it_and_what_a_newer_one_cha
     ci.later(minutes=11)
     view = await ci.view(session)
     assert view.update.facts["user"] == "1001"
-    known = await installed.look(ci.parts, view.session, view.update)
+    known = await load_installed_software(ci.parts, view.session, view.update)
     assert [(each.name, each.old, each.new) for each in known.changes.changed] == [("numpy", "2.4.1", "2.4.3")]
 
 
@@ -560,7 +578,7 @@ async def test_a_webhook_makes_the_next_look_immediate(ci: Building) -> None:
     session = await ci.add()
     await ci.view(session)
     ci.commit()
-    await build_news.expire(ci.parts, "999999")
+    await expire_ci_image_status(ci.parts, "999999")
     assert (await ci.view(session)).update is None
-    await build_news.expire(ci.parts, str(ci.code.id))
+    await expire_ci_image_status(ci.parts, str(ci.code.id))
     assert (await ci.view(session)).update is not None

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from renku_spawner.services import build_news
+from renku_spawner.usecases.ci_images import expire_ci_image_status
 from tests.browser.test_every_page import TAGS, tab_to
 from tests.fixtures.browser import AXE
 from tests.gitlab import test_built_pages as own
@@ -55,7 +55,7 @@ async def test_a_session_is_added_by_keyboard_and_its_newer_image_accepted(it: B
     card = page.get_by_role("article", name="Spectra")
     await expect(card).to_contain_text(f":{old[:8]}")
 
-    await build_news.expire(it.hub.parts, str(it.code.id))
+    await expire_ci_image_status(it.hub.parts, str(it.code.id))
     await card.get_by_role("link", name="Spectra").first.click()
     await expect(page.get_by_text("A newer image is there")).to_be_visible()
     await expect(page.locator("#difference")).to_contain_text("1 commit later")

@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from renku_spawner.app import Renku
-from renku_spawner.domain.project import Project
-from renku_spawner.services import build_news
-from renku_spawner.services.parts import read
+from renku_spawner.config.renku import Renku
+from renku_spawner.context.app_context import read_transaction
+from renku_spawner.domain.projects import Project
+from renku_spawner.usecases.ci_images import expire_ci_image_status
 from tests.fakes.gitlab_project import Project as Code
 from tests.fixtures import gitlab, renku
 from tests.fixtures.gitlab import GitLabHub
@@ -33,7 +33,7 @@ class Built:
         self.code.pipeline(sha, status, ref=branch)
         if built:
             self.code.image(sha[:8])
-        self.hub.parts.ci.forget()
+        self.hub.parts.gitlab_ci.clear_cache()
         return sha
 
     async def api(self, method: str, path: str, name: str = "alice", **more: Any) -> httpx.Response:
@@ -45,7 +45,7 @@ class Built:
 async def it(gitlab_hub) -> Built:
     hub = await gitlab_hub(Renku={"webhook_secret": "a secret of some length"})
     made = Renku.instance()
-    made.parts = replace(made.parts, policy=replace(made.parts.policy, local=False))
+    made.context = replace(made.context, policy=replace(made.context.policy, local=False))
     project = await hub.project()
     return Built(hub, project, hub.lab.world.projects[int(project.source_id)])
 
@@ -95,7 +95,7 @@ async def test_who_adds_one_may_say_how_it_is_run(it: Built) -> None:
         assert kept in refused.text
     assert (await alice.post(address, data=form | {"port": "8866"})).status_code == 303
     [session] = (await it.api("GET", "sessions")).json()["items"]
-    environment = (await read(it.hub.parts, lambda tx: tx.sessions.get(session["id"]))).environment
+    environment = (await read_transaction(it.hub.parts, lambda tx: tx.sessions.get(session["id"]))).environment
     run = environment.revision.run
     assert (environment.name, run.port, run.default_url, run.command) == (
         "Dashboard", 8866, "/app/", ("voila", "My notes.ipynb"),
@@ -110,7 +110,7 @@ async def test_a_session_says_where_its_image_comes_from(it: Built) -> None:
     assert f"branch main Commit {sha[:8]} , built by pipeline {it.code.pipelines[0].id}" in shown
     assert "User the image's own. It is not known yet: until then the usual one." in shown
     it.commit("Break it", built=False, status="failed")
-    await build_news.expire(it.hub.parts, str(it.code.id))
+    await expire_ci_image_status(it.hub.parts, str(it.code.id))
 
     async def told() -> str:
         found = text(await alice.get(address))
@@ -223,7 +223,7 @@ async def test_a_form_without_a_choice_is_shown_again(it: Built) -> None:
 
 async def test_without_ci_the_tab_leads_to_the_guide(it: Built) -> None:
     it.code.push("main", {"README.md": "x"})
-    it.hub.parts.ci.forget()
+    it.hub.parts.gitlab_ci.clear_cache()
     alice = await it.hub.visitor("alice")
     page = await alice.get(f"renku/projects/{it.project.path}/-/sessions/new?kind=repository")
     assert "No CI has ever run on this branch." in text(page)
@@ -246,7 +246,7 @@ async def test_gitlab_away_is_said_within_the_tab(it: Built) -> None:
 async def test_on_one_machine_there_is_no_such_tab(it: Built) -> None:
     it.commit("Begin")
     made = Renku.instance()
-    made.parts = replace(made.parts, policy=replace(made.parts.policy, local=True))
+    made.context = replace(made.context, policy=replace(made.context.policy, local=True))
     alice = await it.hub.visitor("alice")
     page = await alice.get(f"renku/projects/{it.project.path}/-/sessions/new?kind=repository")
     assert "Built from a repository" not in page.text
@@ -263,15 +263,17 @@ async def test_the_look_for_news_is_one_for_all_who_see_the_session(it: Built) -
     await alice.get(address)
 
     async def seen() -> Any:
-        return await read(it.hub.parts, lambda tx: tx.builds.get((str(it.code.id), "main", it.code.image_prefix)))
+        return await read_transaction(
+            it.hub.parts, lambda tx: tx.ci_images.get((str(it.code.id), "main", it.code.image_prefix))
+        )
 
     await until(seen, seconds=30)
     asked = it.hub.lab.counted(f"/api/v4/projects/{it.code.id}/registry")
-    it.hub.parts.ci.forget()
+    it.hub.parts.gitlab_ci.clear_cache()
     bob = await it.hub.visitor("bob")
     for client in (alice, bob, alice):
         assert (await client.get(address)).status_code == 200
     assert it.hub.lab.counted(f"/api/v4/projects/{it.code.id}/registry") == asked
-    await build_news.expire(it.hub.parts, str(it.code.id))
+    await expire_ci_image_status(it.hub.parts, str(it.code.id))
     await bob.get(address)
     await until(lambda: it.hub.lab.counted(f"/api/v4/projects/{it.code.id}/registry") > asked, seconds=30)

@@ -6,10 +6,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from renku_spawner.gitlab import wire
-from renku_spawner.gitlab.client import GitLab
-from renku_spawner.gitlab.errors import Away, Denied, LogInAgain, Missing
-from renku_spawner.gitlab.waiting import retry_after
+from renku_spawner.integrations.gitlab import client
+from renku_spawner.integrations.gitlab.client import (
+    GitLabClient,
+    GitLabForbidden,
+    GitLabLoginRequired,
+    GitLabNotFound,
+    GitLabUnavailable,
+    parse_retry_after,
+)
 from tests.fixtures.fair import Stopwatch
 from tests.gitlab.raw import OneToken, Raw, answer, drip, hang, raw
 
@@ -35,7 +40,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def gitlab(server: Raw, clock: Clock):
-    made = GitLab(server.url, OneToken(), clock=clock)
+    made = GitLabClient(server.url, OneToken(), clock=clock)
     yield made
     made.close()
 
@@ -53,9 +58,12 @@ async def test_the_certificate_is_of_an_authority_that_an_admin_has_named(author
     async with raw(authority.server("localhost")) as server:
         server.says = answer(body={"id": 42})
         url = f"https://localhost:{server.port}"
-        trusting, usual = GitLab(url, OneToken(), clock=clock, ca=str(authority.file)), GitLab(url, OneToken())
+        trusting, usual = (
+            GitLabClient(url, OneToken(), clock=clock, ca=str(authority.file)),
+            GitLabClient(url, OneToken()),
+        )
         assert await trusting.get("alice", "/projects/1") == {"id": 42}
-        with pytest.raises(Away):
+        with pytest.raises(GitLabUnavailable):
             await usual.get("alice", "/projects/1")
         trusting.close()
         usual.close()
@@ -79,15 +87,15 @@ async def test_a_cookie_of_one_user_is_never_sent_for_another(server, gitlab):
 @pytest.mark.parametrize(
     ("status", "body", "expected"),
     [
-        (403, {"message": "403 Forbidden"}, Denied),
-        (404, {"message": "404 Project Not Found"}, Missing),
-        (429, b"Retry later\n", Away),
-        (400, {"error": "x is invalid"}, Away),
-        (500, {"message": "500 Internal Server Error"}, Away),
-        (502, b"<html>", Away),
-        (200, b"<html>sign in</html>", Away),
-        (200, b'{"broken', Away),
-        (200, b"", Away),
+        (403, {"message": "403 Forbidden"}, GitLabForbidden),
+        (404, {"message": "404 Project Not Found"}, GitLabNotFound),
+        (429, b"Retry later\n", GitLabUnavailable),
+        (400, {"error": "x is invalid"}, GitLabUnavailable),
+        (500, {"message": "500 Internal Server Error"}, GitLabUnavailable),
+        (502, b"<html>", GitLabUnavailable),
+        (200, b"<html>sign in</html>", GitLabUnavailable),
+        (200, b'{"broken', GitLabUnavailable),
+        (200, b"", GitLabUnavailable),
     ],
 )
 async def test_every_answer_has_one_meaning(status, body, expected, server, gitlab):
@@ -101,11 +109,11 @@ async def test_every_answer_has_one_meaning(status, body, expected, server, gitl
 
 async def test_a_scope_that_is_missing_is_told_from_a_role(server, gitlab):
     server.says = answer(403, {"error": "insufficient_scope", "error_description": "…", "scope": "api read_api"})
-    with pytest.raises(Denied) as caught:
+    with pytest.raises(GitLabForbidden) as caught:
         await gitlab.get("alice", "/projects/1")
     assert caught.value.scope == "api read_api"
     server.says = answer(403, {"message": "403 Forbidden"})
-    with pytest.raises(Denied) as caught:
+    with pytest.raises(GitLabForbidden) as caught:
         await gitlab.get("alice", "/projects/1")
     assert caught.value.scope is None
 
@@ -118,7 +126,7 @@ async def test_a_token_that_is_refused_is_replaced_once(server, gitlab):
 
 async def test_a_user_whose_every_token_is_refused_is_to_log_in_again(server, gitlab):
     server.says = answer(401, {"error": "invalid_token"})
-    with pytest.raises(LogInAgain):
+    with pytest.raises(GitLabLoginRequired):
         await gitlab.get("alice", "/projects/1")
     assert len(server.requests) == 2
 
@@ -129,7 +137,7 @@ async def test_a_user_whose_every_token_is_refused_is_to_log_in_again(server, gi
 async def test_a_server_that_hangs_or_drips_holds_neither_caller_nor_thread(says, server, gitlab):
     server.says = says
     took = Stopwatch()
-    with pytest.raises(Away):
+    with pytest.raises(GitLabUnavailable):
         await gitlab.get("alice", "/projects/1", within=0.3)
     assert took() < 15
     async with asyncio.timeout(30):  # seconds; far below an hour
@@ -139,19 +147,19 @@ async def test_a_server_that_hangs_or_drips_holds_neither_caller_nor_thread(says
 
 async def test_calls_beyond_threads_and_queue_are_away_at_once(server):
     server.says = hang
-    gitlab = GitLab(server.url, OneToken(), threads=2, queue=3)
+    gitlab = GitLabClient(server.url, OneToken(), threads=2, queue=3)
     calls = [asyncio.create_task(gitlab.get("alice", "/projects/1", within=1.0)) for _ in range(5)]
     await asyncio.sleep(0)
     took = Stopwatch()
-    with pytest.raises(Away):
+    with pytest.raises(GitLabUnavailable):
         await gitlab.get("bob", "/projects/1", within=30)
     assert took() < 10
-    assert all(isinstance(done, Away) for done in await asyncio.gather(*calls, return_exceptions=True))
+    assert all(isinstance(done, GitLabUnavailable) for done in await asyncio.gather(*calls, return_exceptions=True))
     gitlab.close()
 
 
 async def test_an_answer_without_end_is_not_read_to_the_end(server, gitlab, monkeypatch):
-    monkeypatch.setattr(wire, "LARGEST", 1 << 20)
+    monkeypatch.setattr(client, "GITLAB_MAX_RESPONSE_BYTES", 1 << 20)
     sent = 0
 
     async def endless(writer: asyncio.StreamWriter) -> None:
@@ -163,7 +171,7 @@ async def test_an_answer_without_end_is_not_read_to_the_end(server, gitlab, monk
             sent += 65536
 
     server.says = endless
-    with pytest.raises(Away):
+    with pytest.raises(GitLabUnavailable):
         await gitlab.get("alice", "/projects/1", within=30)
     assert sent < 1 << 26
 
@@ -187,7 +195,7 @@ async def test_a_redirect_stays_at_gitlab(server, gitlab):
 async def test_a_redirect_to_another_host_is_not_followed(server, gitlab):
     async with raw() as other:
         server.says = answer(302, b"", Location=f"{other.url}/api/v4/projects/42")
-        with pytest.raises(Away):
+        with pytest.raises(GitLabUnavailable):
             await gitlab.get("alice", "/projects/1")
         assert other.requests == []
 
@@ -198,17 +206,22 @@ async def test_a_list_is_read_by_pages_and_no_further_than_asked(server, gitlab)
         return answer(body=[{"id": 3}, {"id": 4}] if "id_after=2" in head else [{"id": 1}, {"id": 2}], Link=link)
 
     server.says = says
-    assert [row["id"] for row in await gitlab.listed("alice", "/projects", {"per_page": 2})] == [1, 2]
+    assert [row["id"] for row in await gitlab.list_objects("alice", "/projects", {"per_page": 2})] == [1, 2]
     assert len(server.requests) == 1
-    assert [row["id"] for row in await gitlab.listed("alice", "/projects", {"per_page": 2}, pages=2)] == [1, 2, 3, 4]
+    assert [row["id"] for row in await gitlab.list_objects("alice", "/projects", {"per_page": 2}, pages=2)] == [
+        1,
+        2,
+        3,
+        4,
+    ]
     assert len(server.requests) == 3
 
 
 @pytest.mark.parametrize("body", [None, {"id": 1}, "text", 7])
 async def test_a_list_that_is_none_is_no_answer(body, server, gitlab):
     server.says = answer(body=body)
-    with pytest.raises(Away):
-        await gitlab.listed("alice", "/projects")
+    with pytest.raises(GitLabUnavailable):
+        await gitlab.list_objects("alice", "/projects")
 
 
 async def test_a_broken_connection_is_tried_once_more(server, gitlab):
@@ -225,10 +238,10 @@ async def test_a_broken_connection_is_tried_once_more(server, gitlab):
 async def test_after_five_failures_gitlab_is_left_alone_and_tried_again(server, gitlab, clock):
     server.says = answer(500, {})
     for _ in range(5):
-        with pytest.raises(Away):
+        with pytest.raises(GitLabUnavailable):
             await gitlab.get("alice", "/projects/1")
     server.says = answer(body={"id": 1})
-    with pytest.raises(Away):
+    with pytest.raises(GitLabUnavailable):
         await gitlab.get("bob", "/projects/1")
     assert len(server.requests) == 5
     clock.ahead += 16
@@ -237,11 +250,11 @@ async def test_after_five_failures_gitlab_is_left_alone_and_tried_again(server, 
 
 async def test_whom_gitlab_tells_to_wait_waits_and_nobody_else_does(server, gitlab, clock):
     server.says = answer(429, b"Retry later\n", type_="text/plain", Retry_After="86400")
-    with pytest.raises(Away) as caught:
+    with pytest.raises(GitLabUnavailable) as caught:
         await gitlab.get("alice", "/projects/1")
     assert caught.value.retry_after == 30
     server.says = answer(body={"id": 1})
-    with pytest.raises(Away):
+    with pytest.raises(GitLabUnavailable):
         await gitlab.get("alice", "/projects/1")
     assert await gitlab.get("bob", "/projects/1") == {"id": 1}
     clock.ahead += 31
@@ -258,9 +271,9 @@ async def test_whom_gitlab_tells_to_wait_waits_and_nobody_else_does(server, gitl
     ],
 )  # fmt: skip
 def test_how_long_to_wait_is_read_from_whatever_is_said(value, seconds):
-    assert retry_after(value, lambda: datetime(2026, 11, 24, 10, tzinfo=UTC)) == seconds
+    assert parse_retry_after(value, lambda: datetime(2026, 11, 24, 10, tzinfo=UTC)) == seconds
 
 
 def test_a_token_does_not_show_itself():
-    token = asyncio.run(OneToken().of("alice"))
+    token = asyncio.run(OneToken().get_token("alice"))
     assert "alice-1" not in repr(token)

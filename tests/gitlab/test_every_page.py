@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from renku_spawner.domain.instance import Status
+from renku_spawner.domain.instances import InstanceStatus
 from tests.browser.test_every_page import TAGS
 from tests.fakes.gitlab import FakeGitLab
 from tests.fixtures.browser import AXE
@@ -121,4 +121,4 @@ async def test_a_repository_is_added_by_keyboard_and_a_start_waits_for_gitlab(
     await page.locator("#away").get_by_role("link", name="Try again").click()
     await expect(page.locator("#away")).to_have_count(0)
     await start.press("Enter")
-    await site.hub.becomes(session, Status.RUNNING, seconds=60)
+    await site.hub.becomes(session, InstanceStatus.RUNNING, seconds=60)

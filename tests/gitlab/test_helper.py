@@ -6,8 +6,13 @@ import subprocess
 
 import pytest
 
-from renku_spawner.domain.git_inside import GitInside, inline, settings, variables
-from renku_spawner.runtime.repositories import HELPER
+from renku_spawner.domain.git_credentials import (
+    SessionGitIdentity,
+    build_git_config_variables,
+    build_git_settings,
+    to_inline_credential_helper,
+)
+from renku_spawner.spawners.local.clone import CREDENTIAL_HELPER_PATH
 from tests.fixtures.credentials import TOKEN, hub_that_is_asked
 
 NEEDED = ("sh", "sed", "head", "cat", "git")
@@ -39,7 +44,7 @@ def run(command, stdin=QUESTION, **env):
 
 
 def helper(asked, programs, stdin=QUESTION, operation="get"):
-    return run(["/bin/sh", str(HELPER), operation], stdin, PATH=programs, **asked.environment)
+    return run(["/bin/sh", str(CREDENTIAL_HELPER_PATH), operation], stdin, PATH=programs, **asked.environment)
 
 
 def test_it_asks_with_the_servers_own_token_and_gives_the_answer_to_git(asked, programs):
@@ -82,12 +87,12 @@ def test_what_git_says_arrives_as_it_is(asked, programs, path):
 
 
 def configured(asked, programs, **beside):
-    git = GitInside(
+    git = SessionGitIdentity(
         gitlab=GITLAB, name="Ada $HOME Lovelace", email="ada@example.org", credentials=True,
         repositories=(f"{GITLAB}/astro/spectra",), ssh="ssh://git@ssh.example.org:2222/",
     )  # fmt: skip
-    script = inline(HELPER.read_text(encoding="utf-8"))
-    config = variables(settings(git, script), beside)
+    script = to_inline_credential_helper(CREDENTIAL_HELPER_PATH.read_text(encoding="utf-8"))
+    config = build_git_config_variables(build_git_settings(git, script), beside)
     usual = {"HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0"}
     return {"PATH": programs, **usual, **asked.environment, **beside, **config}
 

@@ -1,4 +1,4 @@
-"""Whatever happens in GitLab and whoever asks meanwhile: each gets what GitLab has lately said to them (T11)."""
+"""Whatever happens in GitLab and whoever asks meanwhile: each gets what GitLab has lately said to them."""
 
 import asyncio
 from bisect import bisect_right
@@ -8,14 +8,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from renku_spawner.domain import gitlab as facts
-from renku_spawner.domain.access import Action, Person
+from renku_spawner.domain.access import Person, ProjectAction
 from renku_spawner.domain.errors import RenkuError
-from renku_spawner.projects.verdicts import ACT_SECONDS, DENIED_SECONDS, NEEDS, STALE_SECONDS
+from renku_spawner.integrations.gitlab.projects import (
+    ACCESS_REQUIREMENTS,
+    ACTION_ACCESS_MAX_AGE_SECONDS,
+    DENIAL_MAX_AGE_SECONDS,
+    DEVELOPER_LEVEL,
+    OWNER_LEVEL,
+    STALE_ACCESS_MAX_AGE_SECONDS,
+    to_project_role,
+)
 
 USERS, PATHS = ("alice", "bob", "carol"), ("astro/hidden", "astro/open", "dave/notes")
 WINDOW = 300.0
-ASKED = st.tuples(st.sampled_from(USERS), st.sampled_from(PATHS), st.sampled_from(list(Action)))
+ASKED = st.tuples(st.sampled_from(USERS), st.sampled_from(PATHS), st.sampled_from(list(ProjectAction)))
 STEPS = st.one_of(
     st.tuples(st.just("later"), st.sampled_from([1.0, 16.0, 45.0, 61.0, 250.0, 301.0])),
     st.tuples(
@@ -66,10 +73,10 @@ class History:
         first = bisect_right([moment for moment, _ in known], max(begin, self.since.get(name, begin))) - 1
         return {level for moment, level in known[max(first, 0) :] if moment <= end}
 
-    async def ask(self, questions: list[tuple[str, str, Action]]) -> None:
+    async def ask(self, questions: list[tuple[str, str, ProjectAction]]) -> None:
         await asyncio.gather(*(self.ask_for(*each) for each in questions))
 
-    async def ask_for(self, name: str, path: str, action: Action) -> None:
+    async def ask_for(self, name: str, path: str, action: ProjectAction) -> None:
         begin = self.world.clock()
         try:
             project = await self.world.get(name, path, action)
@@ -77,26 +84,30 @@ class History:
             self.check_refusal(refusal.code, name, path, action, begin)
             return
         away = self.world.lab.mode != "ok"
-        most = (STALE_SECONDS if action is Action.READ else WINDOW) if away else NEEDS[action].seconds
+        most = (
+            (STALE_ACCESS_MAX_AGE_SECONDS if action is ProjectAction.READ else WINDOW)
+            if away
+            else ACCESS_REQUIREMENTS[action].seconds
+        )
         levels = self.between(name, path, begin - most, self.world.clock()) - {None}
-        roles = {facts.role(level, archived=False) for level in levels}
-        if action is Action.LAUNCH:
+        roles = {to_project_role(level, archived=False) for level in levels}
+        if action is ProjectAction.LAUNCH:
             assert roles
         elif away:
-            assert max(roles) >= project.role_of(Person(name=name))
+            assert max(roles) >= project.get_role(Person(name=name))
         else:
-            assert project.role_of(Person(name=name)) in roles
+            assert project.get_role(Person(name=name)) in roles
 
-    def check_refusal(self, code: str, name: str, path: str, action: Action, begin: float) -> None:
+    def check_refusal(self, code: str, name: str, path: str, action: ProjectAction, begin: float) -> None:
         away = self.world.lab.mode != "ok"
         if code == "log_in_again":
             self.since[name] = begin
             self.world.tokens.kept.pop(name, None)
         elif code == "not_found":
-            assert None in self.between(name, path, begin - DENIED_SECONDS, self.world.clock())
+            assert None in self.between(name, path, begin - DENIAL_MAX_AGE_SECONDS, self.world.clock())
         elif code == "permission_denied":
-            levels = self.between(name, path, begin - NEEDS[action].seconds, self.world.clock()) - {None}
-            assert min(levels) < (facts.DEVELOPER if action is Action.WRITE else facts.OWNER)
+            levels = self.between(name, path, begin - ACCESS_REQUIREMENTS[action].seconds, self.world.clock()) - {None}
+            assert min(levels) < (DEVELOPER_LEVEL if action is ProjectAction.WRITE else OWNER_LEVEL)
         else:
             assert away, code
 
@@ -105,9 +116,9 @@ class History:
         try:
             entries, _ = await self.world.listed(name)
         except RenkuError as refusal:
-            self.check_refusal(refusal.code, name, PATHS[0], Action.READ, begin)
+            self.check_refusal(refusal.code, name, PATHS[0], ProjectAction.READ, begin)
             return
-        most = STALE_SECONDS if self.world.lab.mode != "ok" else ACT_SECONDS
+        most = STALE_ACCESS_MAX_AGE_SECONDS if self.world.lab.mode != "ok" else ACTION_ACCESS_MAX_AGE_SECONDS
         for entry in entries:
             assert self.between(name, entry.path, begin - most, self.world.clock()) - {None, 0}
 

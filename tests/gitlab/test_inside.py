@@ -2,9 +2,9 @@
 
 import asyncio
 
-from renku_spawner.inside import token_scopes
-from renku_spawner.runtime import proc
-from renku_spawner.web.scopes import GIT, OWN
+from renku_spawner.hub.scopes import GIT_SCOPE, SESSION_SCOPE
+from renku_spawner.hub.tokens import build_server_token_scopes
+from renku_spawner.spawners.local.process import read_process_environment
 from tests.fixtures.gitlab import later
 from tests.gitlab import inside as own
 from tests.gitlab import logins
@@ -20,7 +20,7 @@ def secrets_of(lab):
 def places_with(folder, secrets):
     """Files below *folder*, and what its processes were given, that hold one of the secrets."""
     files = [path for path in folder.rglob("*") if path.is_file() and any(s in path.read_bytes() for s in secrets)]
-    given = {pid: repr((ways.argv(pid), proc.environment(pid))).encode() for pid in ways.marked(folder)}
+    given = {pid: repr((ways.argv(pid), read_process_environment(pid))).encode() for pid in ways.marked(folder)}
     return [*files, *(pid for pid, text in given.items() if any(s in text for s in secrets))]
 
 
@@ -82,7 +82,7 @@ async def test_who_only_passes_by_gives_no_token_away_unless_an_admin_says_so(in
     assert not [name for name, value in run.variables.items() if "renku_credential" in value]
     refused = await run.ask(url)
     assert (refused.status_code, refused.json()["code"]) == (403, "git_no_member")
-    assert refused.json()["message"].startswith("You are not a member of the project of this session")
+    assert refused.json()["message"].startswith("You are not a member of this session's project")
     await it.pause("carol", session)
     own.change_policy(it.hub, git_credentials="all")
     run = await it.start("carol", session)
@@ -129,7 +129,7 @@ async def test_nothing_but_the_projects_own_repositories_is_given_a_password(ins
     assert code != 0
     assert "renku: The hub gives git credentials for the repositories of this session's project only." in said
     with it.hub.parts.db.read() as tx:
-        events = tx.audit.recent(100)
+        events = tx.audit.list_recent(100)
     assert {(event.actor, event.action, event.subject) for event in events} == {
         ("alice", "git credentials refused", it.session.id)
     }
@@ -185,16 +185,20 @@ async def test_an_admins_own_scopes_of_servers_stay(inside):
     session, plain = it.it.user("alice").spawners[it.session.id], it.it.user("alice").spawners[""]
     mine = "users:activity!user"
     for theirs in ([mine], lambda spawner: [mine]):
-        assert await token_scopes(theirs, GIT, OWN)(session) == [mine, OWN, GIT]
-        assert await token_scopes(theirs, GIT, OWN)(plain) == [mine]
-    assert await token_scopes([], GIT, OWN)(session) == [
+        assert await build_server_token_scopes(theirs, GIT_SCOPE, SESSION_SCOPE)(session) == [
+            mine,
+            SESSION_SCOPE,
+            GIT_SCOPE,
+        ]
+        assert await build_server_token_scopes(theirs, GIT_SCOPE, SESSION_SCOPE)(plain) == [mine]
+    assert await build_server_token_scopes([], GIT_SCOPE, SESSION_SCOPE)(session) == [
         mine,
         "access:servers!server",
-        OWN,
-        GIT,
+        SESSION_SCOPE,
+        GIT_SCOPE,
     ]  # as the hub's role has them
     own.change_policy(it.hub, git_credentials="off")
-    assert await token_scopes([mine], GIT, OWN)(session) == [mine, OWN]
+    assert await build_server_token_scopes([mine], GIT_SCOPE, SESSION_SCOPE)(session) == [mine, SESSION_SCOPE]
 
 
 async def test_a_gitlab_that_is_away_is_told_and_access_that_ended_ends_it(inside):

@@ -4,7 +4,7 @@ import asyncio
 import json
 import subprocess
 
-from renku_spawner.domain.instance import Status
+from renku_spawner.domain.instances import InstanceStatus
 from tests.cluster.conftest import on_cluster
 from tests.fakes.conftest import client, cluster
 from tests.gitlab import inside as own
@@ -18,7 +18,7 @@ lab, pods, renku_hub = logins.lab, own.pods, logins.renku_hub
 async def test_a_pod_clones_and_pushes_as_its_user_and_its_spec_has_no_token(pods):
     it, on = await pods(Renku={"push": True})
     assert (await ways.start(it.hub, it.session)).status_code in (200, 202)
-    instance = await it.hub.becomes(it.session, Status.RUNNING, seconds=60)
+    instance = await it.hub.becomes(it.session, InstanceStatus.RUNNING, seconds=60)
     assert instance.notices == ()
     (pod,) = on.pods()
     work = on.kubelet.claim_of(pod) / "spectra"

@@ -6,11 +6,10 @@ from html import unescape
 from typing import Any
 from urllib.parse import urljoin
 
-from renku_spawner.gitlab_login import HubTokens
-from renku_spawner.web.base_api import RenkuAPIHandler
-from renku_spawner.web.base_page import RenkuHandler
-from renku_spawner.web.operations import Operation
-from renku_spawner.web.scopes import READ
+from renku_spawner.hub.gitlab_login import HubTokenProvider
+from renku_spawner.hub.scopes import READ_SCOPE
+from renku_spawner.web.base import RenkuAPIHandler, RenkuPageHandler
+from renku_spawner.web.operations import APIOperation
 from tests.fixtures import gitlab
 from tests.fixtures.renku import xsrf
 from tests.gitlab import logins
@@ -19,20 +18,20 @@ from tests.gitlab.logins import Start
 renku_hub, lab, start, gitlab_hub = logins.renku_hub, logins.lab, logins.start, gitlab.gitlab_hub
 
 
-class Page(RenkuHandler):
+class Page(RenkuPageHandler):
     """A page that needs GitLab."""
 
-    scope = {"get": READ}
+    scope = {"get": READ_SCOPE}
 
     async def get(self) -> None:
-        self.finish(f"{(await HubTokens(self.settings['app']).of(self.person.name)).user_id}")
+        self.finish(f"{(await HubTokenProvider(self.settings['app']).get_token(self.person.name)).user_id}")
 
 
 class Call(RenkuAPIHandler):
-    calls = {"get": Operation(summary="Ask GitLab.", scope=READ)}
+    calls = {"get": APIOperation(summary="Ask GitLab.", scope=READ_SCOPE)}
 
     async def get(self) -> None:
-        await HubTokens(self.settings["app"]).of(self.person.name)
+        await HubTokenProvider(self.settings["app"]).get_token(self.person.name)
 
 
 async def test_a_page_and_a_call_say_so_and_the_page_leads_back(start: Start) -> None:
@@ -69,7 +68,7 @@ async def test_a_start_after_the_end_of_a_log_in_says_so_and_starts_nothing(star
 
 
 async def test_pages_about_projects_outlive_a_token_and_end_with_the_log_in(gitlab_hub: Any) -> None:
-    """R20: between the hub's own looks at it."""
+    """Between the hub's own looks at it."""
     hub = await gitlab_hub()
     alice = await hub.visitor("alice")
     for name in ("first", "second"):  # about which nothing is known yet

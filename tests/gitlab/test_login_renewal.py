@@ -12,9 +12,9 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from renku_spawner.domain.errors import RenkuError
-from renku_spawner.gitlab.client import GitLab
-from renku_spawner.gitlab.errors import Away, LogInAgain
-from renku_spawner.gitlab_login import RenkuGitLabOAuthenticator, heard, renewal
+from renku_spawner.hub import gitlab_login
+from renku_spawner.hub.gitlab_login import ACCEPTED_TOKEN_SECONDS, MIN_TOKEN_LIFETIME_SECONDS, RenkuGitLabOAuthenticator
+from renku_spawner.integrations.gitlab.client import GitLabClient, GitLabLoginRequired, GitLabUnavailable
 from tests.fixtures.renku import until
 from tests.gitlab import logins
 from tests.gitlab.logins import Begin, Desk
@@ -27,8 +27,8 @@ NO_ANSWER = ["429", "429:3600", "403", "500", "502", "503", "html", "bad json"]
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """GitLab is asked again at once after it has failed."""
-    monkeypatch.setattr(renewal, "_QUIET", 0)
-    monkeypatch.setattr(renewal.waiting, "retry_after", lambda value: 0)
+    monkeypatch.setattr(gitlab_login, "_GITLAB_BACKOFF_SECONDS", 0)
+    monkeypatch.setattr(gitlab_login, "parse_retry_after", lambda value: 0)
 
 
 # ---- what the hub does every five minutes, by what GitLab answers -----------------------------------------
@@ -43,7 +43,7 @@ async def test_a_valid_token_is_looked_at_and_stays(desk: Desk) -> None:
 
 async def test_a_token_that_ends_within_the_time_of_a_start_is_renewed_before(desk: Desk) -> None:
     before = await desk.of()
-    await desk.change_state(renku_expires_at=time.time() + renewal.MARGIN - 5)
+    await desk.change_state(renku_expires_at=time.time() + MIN_TOKEN_LIFETIME_SECONDS - 5)
     assert await desk.looked_at() is True
     assert (desk.asked("user"), desk.asked("token")) == (0, 1)
     assert await desk.works()
@@ -72,7 +72,7 @@ async def test_no_answer_to_a_renewal_logs_nobody_out(desk: Desk, impatient: Non
     for mode in NO_ANSWER:
         desk.lab.fault("/oauth/token", mode, 2)
         assert await desk.looked_at() is True, mode
-        with pytest.raises(Away):
+        with pytest.raises(GitLabUnavailable):
             await desk.of()
     assert await desk.works()
 
@@ -82,7 +82,7 @@ async def test_a_log_in_that_gitlab_has_ended_is_over_and_not_asked_about_again(
     old = (await desk.state())["access_token"]
     assert await desk.looked_at() is False
     for _ in range(3):
-        with pytest.raises(LogInAgain):
+        with pytest.raises(GitLabLoginRequired):
             await desk.of(not_this=old)
     assert desk.asked("token") == 1
     assert await desk.works("bob")
@@ -98,7 +98,7 @@ async def test_a_blocked_user_is_logged_out_when_the_token_ends(desk: Desk) -> N
 async def test_without_an_auth_state_a_log_in_is_needed(desk: Desk) -> None:
     await desk.user("alice").save_auth_state(None)
     assert await desk.looked_at() is False
-    with pytest.raises(LogInAgain):
+    with pytest.raises(GitLabLoginRequired):
         await desk.of()
 
 
@@ -106,7 +106,7 @@ async def test_who_is_not_there_has_no_token(desk: Desk) -> None:
     desk.app.db.add(orm.User(name="never"))
     desk.app.db.commit()
     for name in ("nobody", "never"):
-        with pytest.raises(LogInAgain):
+        with pytest.raises(GitLabLoginRequired):
             await desk.of(name)
 
 
@@ -115,7 +115,7 @@ async def test_while_gitlab_is_away_it_is_left_alone(desk: Desk) -> None:
     for name in ("alice", "bob", "alice"):
         assert await desk.looked_at(name) is True
     await desk.expire("bob")
-    with pytest.raises(Away) as away:
+    with pytest.raises(GitLabUnavailable) as away:
         await desk.of("bob")
     assert 1 <= away.value.retry_after <= 15
     assert (desk.asked("user"), desk.asked("token")) == (1, 0)
@@ -130,7 +130,6 @@ async def test_who_asks_while_another_asks_takes_that_answer(desk: Desk) -> None
 
 
 async def test_twenty_who_want_a_token_get_the_same(desk: Desk) -> None:
-    """R20."""
     await desk.expire()
     tokens = await asyncio.gather(*[desk.of() for _ in range(20)])
     assert len({token.access for token in tokens}) == desk.asked("token") == 1
@@ -170,13 +169,13 @@ async def test_a_pair_is_stored_although_nobody_waits_for_it(desk: Desk) -> None
 
 async def test_a_renewal_that_takes_long_is_not_waited_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     await desk.expire()
-    monkeypatch.setattr(renewal, "WAIT", 0.1)
-    monkeypatch.setattr(renewal, "_QUIET", 0.2)
+    monkeypatch.setattr(gitlab_login, "RENEWAL_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(gitlab_login, "_GITLAB_BACKOFF_SECONDS", 0.2)
     desk.lab.slow_seconds = 0.5
     desk.lab.fault("/oauth/token", "slow", 1)
-    with pytest.raises(Away):
+    with pytest.raises(GitLabUnavailable):
         await desk.of()
-    monkeypatch.setattr(renewal, "WAIT", 30)
+    monkeypatch.setattr(gitlab_login, "RENEWAL_WAIT_SECONDS", 30)
     await asyncio.sleep(0.3)
     assert await desk.works()
     assert desk.asked("token") == 1
@@ -218,14 +217,14 @@ async def test_who_logs_in_while_the_old_log_in_ends_stays(desk: Desk) -> None:
 
 
 async def test_a_page_waits_once_for_a_gitlab_that_hangs(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renewal, "_QUESTION", 0.3)
-    monkeypatch.setattr(heard, "ONCE", 60.0)  # on a busy machine
+    monkeypatch.setattr(gitlab_login, "_TOKEN_CHECK_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(gitlab_login, "FAILED_WAIT_SECONDS", 60.0)  # on a busy machine
     desk.lab.fault("/api/v4/user", "hang")
     assert await desk.looked_at() is True
-    with pytest.raises(Away):
+    with pytest.raises(GitLabUnavailable):
         await desk.of()
     assert await desk.works("bob")
-    monkeypatch.setattr(heard, "ONCE", 0.0)
+    monkeypatch.setattr(gitlab_login, "FAILED_WAIT_SECONDS", 0.0)
     assert await desk.works()
 
 
@@ -233,60 +232,62 @@ async def test_a_page_waits_once_for_a_gitlab_that_hangs(desk: Desk, monkeypatch
 
 
 PATH = "/projects/alice%2Fnotes"
-LONG_AGO = heard.TAKEN + 1
+LONG_AGO = ACCEPTED_TOKEN_SECONDS + 1
 
 
 @pytest.fixture
-async def gitlab(desk: Desk) -> AsyncIterator[GitLab]:
+async def gitlab(desk: Desk) -> AsyncIterator[GitLabClient]:
     """Asks with the tokens of the desk; alice's has just been looked at."""
     desk.lab.project("alice/notes")
     assert await desk.looked_at() is True
     desk.lab.calls.clear()
-    made = GitLab(desk.lab.url, desk.tokens)
+    made = GitLabClient(desk.lab.url, desk.tokens)
     yield made
     made.close()
 
 
-async def test_a_token_that_gitlab_took_within_a_minute_is_not_asked_about(desk: Desk, gitlab: GitLab) -> None:
+async def test_a_token_that_gitlab_took_within_a_minute_is_not_asked_about(desk: Desk, gitlab: GitLabClient) -> None:
     for _ in range(3):
         assert (await desk.looked_at(), desk.asked("user")) == (True, 0)
-    desk.tokens.taken("alice", await desk.of(), ago=LONG_AGO)
+    desk.tokens.record_accepted("alice", await desk.of(), ago=LONG_AGO)
     assert (await desk.looked_at(), desk.asked("user")) == (True, 1)
-    desk.tokens.taken("alice", await desk.of(), ago=LONG_AGO)
+    desk.tokens.record_accepted("alice", await desk.of(), ago=LONG_AGO)
     await gitlab.get("alice", PATH)
     assert (await desk.looked_at(), desk.asked("user")) == (True, 1)
 
 
-async def test_nothing_but_what_was_asked_for_says_that_a_token_is_good(desk: Desk, gitlab: GitLab) -> None:
+async def test_nothing_but_what_was_asked_for_says_that_a_token_is_good(desk: Desk, gitlab: GitLabClient) -> None:
     for number, mode in enumerate(["403", "404", "500", "html", "bad json"], 1):
-        desk.tokens.taken("alice", await desk.of(), ago=LONG_AGO)
+        desk.tokens.record_accepted("alice", await desk.of(), ago=LONG_AGO)
         desk.lab.fault("/api/v4/projects", mode, 1)
         with pytest.raises(RenkuError):
             await gitlab.get("alice", PATH)
         assert (await desk.looked_at(), desk.asked("user")) == (True, number), mode
 
 
-async def test_a_log_in_that_gitlab_has_ended_is_not_thought_good_for_a_minute(desk: Desk, gitlab: GitLab) -> None:
+async def test_a_log_in_that_gitlab_has_ended_is_not_thought_good_for_a_minute(
+    desk: Desk, gitlab: GitLabClient
+) -> None:
     desk.lab.revoke("alice")
-    with pytest.raises(LogInAgain):
+    with pytest.raises(GitLabLoginRequired):
         await gitlab.get("alice", PATH)
     assert await desk.looked_at() is False
 
 
-async def test_what_gitlab_took_of_one_says_nothing_of_another(desk: Desk, gitlab: GitLab) -> None:
+async def test_what_gitlab_took_of_one_says_nothing_of_another(desk: Desk, gitlab: GitLabClient) -> None:
     await desk.looked_at("bob")
     desk.lab.revoke("bob")
-    desk.tokens.taken("bob", await desk.of("alice"), ago=0.0)
+    desk.tokens.record_accepted("bob", await desk.of("alice"), ago=0.0)
     assert await desk.looked_at("bob") is False
     assert await desk.looked_at("alice") is True
 
 
 async def test_who_somebody_is_is_asked_every_five_minutes_all_the_same(desk: Desk) -> None:
-    desk.tokens.taken("alice", await desk.of(), ago=0.0)
+    desk.tokens.record_accepted("alice", await desk.of(), ago=0.0)
     assert (await desk.looked_at(), desk.asked("user")) == (True, 1)
 
 
-async def test_a_token_that_was_made_just_now_is_not_asked_about(desk: Desk, gitlab: GitLab) -> None:
+async def test_a_token_that_was_made_just_now_is_not_asked_about(desk: Desk, gitlab: GitLabClient) -> None:
     await desk.expire()
     await desk.of()
     assert (await desk.looked_at(), desk.asked("user"), desk.asked("token")) == (True, 0, 1)
@@ -321,7 +322,6 @@ async def test_short_lives_are_not_renewed_for_ever(lab: Any, begin: Begin) -> N
 
 
 async def test_a_gitlab_with_another_idea_of_the_time_is_asked_no_more_often(desk: Desk) -> None:
-    """R23."""
     response = (await desk.state())["token_response"]
     await desk.change_state(token_response={**response, "created_at": 0})
     await desk.of(left=900)

@@ -9,9 +9,13 @@ from oauthenticator.gitlab import GitLabOAuthenticator
 from traitlets import TraitError
 from traitlets.config import Config, Configurable
 
-from renku_spawner.gitlab_login import RenkuGitLabOAuthenticator, setup
-from renku_spawner.gitlab_settings import GitLabSettings
-from renku_spawner.settings import SettingError
+from renku_spawner.config.gitlab import GitLabSettings
+from renku_spawner.domain.errors import SettingError
+from renku_spawner.hub.gitlab_login import (
+    RenkuGitLabOAuthenticator,
+    check_gitlab_authenticator,
+    use_gitlab_authenticator,
+)
 from tests.fixtures.network import Authority
 from tests.gitlab.raw import answer, raw
 
@@ -32,7 +36,7 @@ class Own(RenkuGitLabOAuthenticator):
 
 def chosen(projects: str = "gitlab", **hub: Any) -> Any:
     c = Config({"Renku": {"projects": projects}, "JupyterHub": hub})
-    setup.use(c)
+    use_gitlab_authenticator(c)
     return c.JupyterHub.get("authenticator_class")
 
 
@@ -41,7 +45,7 @@ def checked(*, login: type = RenkuGitLabOAuthenticator, renku: Any = None, **key
     c = Config({"GitLabOAuthenticator": {**GOOD, **keys}, "Renku": renku or {}})
     hub = Hub(config=c)
     hub.authenticator = login(config=c)
-    setup.check(hub, Settings(parent=hub, config=Config({"Settings": renku or {}})))
+    check_gitlab_authenticator(hub, Settings(parent=hub, config=Config({"Settings": renku or {}})))
     return hub.authenticator
 
 
@@ -90,7 +94,7 @@ def test_people_log_in_where_their_projects_are() -> None:
 
 @pytest.mark.parametrize("address", ["", "git.a.org", "ftp://git.a.org", "https://a b", "https://git.a.org/?x"])
 def test_what_is_no_address_is_refused(address: str) -> None:
-    with pytest.raises(TraitError, match=r"Renku\.gitlab_url: .* is no address"):
+    with pytest.raises(TraitError, match=r"Renku\.gitlab_url: .* is not an address"):
         GitLabSettings().gitlab_url = address
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from playwright.async_api import Browser, Locator, Page, expect
 
-from renku_spawner.app import Renku
+from renku_spawner.config.renku import Renku
 from tests.browser import lab as jupyterlab
 from tests.fakes.gitlab_project import Project
 from tests.fixtures import gitlab, renku
@@ -54,7 +54,7 @@ async def begin(gitlab_hub: Any) -> tuple[GitLabHub, Project]:
         RenkuLocalSpawner={"cmd": [sys.executable, "-m", "jupyterhub.singleuser"]},
     )
     made = Renku.instance()
-    made.parts = replace(made.parts, policy=replace(made.parts.policy, local=False))  # images are offered
+    made.context = replace(made.context, policy=replace(made.context.policy, local=False))  # images are offered
     code = hub.lab.project("ada/climate", description="Rain and snow")
     hub.lab.member(code, "alice", 30)
     code.hook(f"{hub.url}api/renku/gitlab-hook", SECRET)
@@ -75,7 +75,7 @@ async def add(page: Page) -> Locator:
 def working_directory(hub: GitLabHub) -> Path:
     """That of the only instance."""
     with hub.parts.db.read() as tx:
-        [instance] = tx.instances.active()
+        [instance] = tx.instances.list_active()
     return hub.parts.workspace / str(instance.claim) / "work"
 
 

@@ -1,16 +1,16 @@
-"""Every route and method about a project of GitLab, for people of every level, against a literal table (T4, H85)."""
+"""Every route and method about a project of GitLab, for people of every level, against a literal table."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from renku_spawner.domain import names
-from renku_spawner.domain.project import Project, ProjectChange
-from renku_spawner.domain.repository import NewRepository
-from renku_spawner.domain.session import Session
-from renku_spawner.services import environments, projects
-from renku_spawner.services.parts import write
+from renku_spawner.context.app_context import write_transaction
+from renku_spawner.domain.ids import create_id
+from renku_spawner.domain.projects import NewRepository, Project, ProjectChange
+from renku_spawner.domain.sessions import Session
+from renku_spawner.usecases.environments import list_offered_environments
+from renku_spawner.usecases.projects import change_project
 from tests.fixtures import gitlab, renku
 from tests.gitlab.matrix import ALL, CUSTOM, LEVELS
 from tests.web.matrix import TOKENS, Row
@@ -40,7 +40,7 @@ class GitLabWalk(Walk):
             calls[scope] = hub.client("alice", scopes=[f"custom:renku:{scope}"])
         calls["server"] = self._server()
         self.clients = {"form": pages, "json": calls}
-        offered, _ = await environments.offered(hub.parts, hub.person("alice"))
+        offered, _ = await list_offered_environments(hub.parts, hub.person("alice"))
         self.environment = offered[0].id
         for kind in ("private", "public"):
             self.shared[kind] = await self.place(kind)
@@ -53,10 +53,10 @@ class GitLabWalk(Walk):
         shown = await hub.shown(made)
         data = NewRepository(url="https://git.example.org/x/data", directory="data")
         change = ProjectChange(version=shown.version, repositories=(data,))
-        project = await projects.change(parts, hub.person("alice"), shown.id, change)
+        project = await change_project(parts, hub.person("alice"), shown.id, change)
         session = await hub.session(project)
         self.storages[session.id] = await hub.storage(project)
-        await write(parts, lambda tx: tx.instances.ensure(session, "alice", now=parts.now()))
+        await write_transaction(parts, lambda tx: tx.instances.get_or_create(session, "alice", now=parts.now()))
         return project, session
 
     async def faults(self, row: Row, who: str, kind: str) -> list[Any]:
@@ -70,7 +70,7 @@ class GitLabWalk(Walk):
         if before is not None and await self.stored(project, session) != before:
             found.append("something was changed")
         if expected == 404:
-            absent = await self.request(row, who, project, names.new_id(), path="ada/never-was", ref=names.new_id())
+            absent = await self.request(row, who, project, create_id(), path="ada/never-was", ref=create_id())
             found += [] if told(answer) == told(absent) else [(told(answer), told(absent))]
         return [(row.method, row.address, who, kind, fault) for fault in found]
 

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 import httpx
 import pytest
 
-from renku_spawner.domain.instance import Status
-from renku_spawner.domain.project import Project
-from renku_spawner.domain.session import Session
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.domain.projects import Project
+from renku_spawner.domain.sessions import Session
 from tests.fakes.gitlab import FakeGitLab
 from tests.fakes.gitlab_world import DEVELOPER, GUEST
 from tests.fixtures.gitlab import GitLabHub, gitlab_hub, lab
@@ -89,7 +89,7 @@ async def test_projects_are_made_in_gitlab(site: Site) -> None:
 
 async def test_a_project_says_where_it_is_and_who_sees_it(site: Site) -> None:
     page = (await (await site.hub.visitor("bob")).get(PAGE)).text
-    assert "everybody who is logged in at GitLab, except external users" in words(page)
+    assert "all users who are logged in to GitLab, except external users" in words(page)
     assert "you are viewer" in words(page)
     assert f'href="{site.lab.url}/{PATH}"' in page
     assert f"{site.lab.url}/{PATH}/-/project_members" in page
@@ -179,11 +179,11 @@ async def test_while_gitlab_is_away_pages_are_of_earlier_and_starts_wait_for_it(
     assert "We cannot check your access because GitLab does not answer. Try again in a moment." in words(refused.text)
     assert f'/hub/{start}"' in refused.text
     assert 'name="resource_class" value="small"' in refused.text
-    assert await site.hub.status(session) is Status.INACTIVE
+    assert await site.hub.status(session) is InstanceStatus.INACTIVE
     site.lab.mode = "ok"
     site.later(30)
     assert (await site.post(alice, start)).status_code == 303
-    await site.hub.becomes(session, Status.RUNNING)
+    await site.hub.becomes(session, InstanceStatus.RUNNING)
 
 
 async def test_the_api_says_of_when_it_speaks_and_what_was_typed_is_kept(site: Site) -> None:
@@ -214,7 +214,7 @@ async def test_what_runs_goes_on_without_gitlab(site: Site) -> None:
         assert acts in words((await alice.get(address)).text)
         assert acts not in words((await carol.get(address)).text)  # who only passes by
     await site.post(alice, f"{PAGE}/-/sessions/{session.id}/start")
-    await site.hub.becomes(session, Status.RUNNING)
+    await site.hub.becomes(session, InstanceStatus.RUNNING)
     site.lab.mode = "500"
     site.later(400)
     page = (await alice.get(PAGE)).text
@@ -225,11 +225,11 @@ async def test_what_runs_goes_on_without_gitlab(site: Site) -> None:
     page = (await alice.get("renku/sessions")).text
     assert f"/user/alice/{session.id}/" in page
     assert (await site.post(alice, f"renku/sessions/{session.id}/pause")).status_code == 303
-    await site.hub.becomes(session, Status.PAUSED)
+    await site.hub.becomes(session, InstanceStatus.PAUSED)
     doomed = f"renku/sessions/{session.id}/data"
     assert (await alice.get(doomed)).status_code == 200
     assert (await site.post(alice, doomed, confirm=session.title)).status_code == 303
-    assert await site.hub.status(session) is Status.INACTIVE
+    assert await site.hub.status(session) is InstanceStatus.INACTIVE
 
 
 async def test_who_lost_access_reads_why_and_keeps_what_is_theirs(
@@ -240,11 +240,11 @@ async def test_who_lost_access_reads_why_and_keeps_what_is_theirs(
     alice = await site.hub.visitor("alice")
     session = await site.session()
     await site.post(alice, f"{PAGE}/-/sessions/{session.id}/start")
-    await site.hub.becomes(session, Status.RUNNING)
+    await site.hub.becomes(session, InstanceStatus.RUNNING)
     site.there.visibility = "private"
     lab.remove_member(site.there, "alice")
     site.later(400)
-    await site.hub.becomes(session, Status.PAUSED, seconds=60)
+    await site.hub.becomes(session, InstanceStatus.PAUSED, seconds=60)
     page = (await alice.get("renku/sessions")).text
     assert session.title in words(page)
     assert "Paused because your access to the project ended. Your files are kept" in words(page)
@@ -259,7 +259,7 @@ async def test_who_lost_access_reads_why_and_keeps_what_is_theirs(
     assert PATH not in page
     assert "Resume instead" not in page
     assert (await site.post(alice, doomed, confirm=session.title)).status_code == 303
-    assert await site.hub.status(session) is Status.INACTIVE
+    assert await site.hub.status(session) is InstanceStatus.INACTIVE
 
 
 async def test_sessions_that_the_projects_own_repository_describes_are_offered_to_who_may_add_them(site: Site) -> None:

@@ -7,15 +7,16 @@ import re
 import httpx
 import pytest
 
-from renku_spawner.domain.built import Built
-from renku_spawner.domain.environment import Kind, NewEnvironment, NewRevision
-from renku_spawner.domain.instance import Status
-from renku_spawner.domain.names import new_id
-from renku_spawner.domain.session import Configuration
-from renku_spawner.failures import LaunchFailed
-from renku_spawner.kube.calls import Calls
-from renku_spawner.pod_pull import PullLogin
-from renku_spawner.services import instances, pulls
+from renku_spawner.domain.ci_images import CiImageOrigin
+from renku_spawner.domain.environments import EnvironmentKind, NewEnvironment, NewRevision
+from renku_spawner.domain.ids import create_id
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.domain.sessions import SessionConfiguration
+from renku_spawner.spawners.errors import LaunchFailed
+from renku_spawner.spawners.kubernetes.api import KubernetesAPI
+from renku_spawner.spawners.kubernetes.secrets import PodPullSecret
+from renku_spawner.usecases.image_pull_credentials import resolve_pull_registry
+from renku_spawner.usecases.instances import prepare_launch_spec
 from tests.cluster.conftest import on_cluster
 from tests.cluster.test_rights import FOR_PRIVATE_IMAGES, asked, refused, with_the_role
 from tests.fakes.conftest import client, cluster
@@ -35,16 +36,22 @@ def built(it, *, project=None, registry=None, repositories=None):
     image = NewRevision(
         image=f"{it.theirs.image_prefix}:abcdef12", repository=registry or it.theirs.image_prefix, tag="abcdef12",
         digest=digest, commit="abcdef12" * 5,
-        built=Built(url=it.url, source=str(it.theirs.id), ref="main", pipeline=1),
+        built=CiImageOrigin(url=it.url, source=str(it.theirs.id), ref="main", pipeline=1),
     )  # fmt: skip
-    said = NewEnvironment(name="Spectra", kind=Kind.REPOSITORY, project=project or it.session.project)
+    said = NewEnvironment(name="Spectra", kind=EnvironmentKind.REPOSITORY, project=project or it.session.project)
     with it.hub.parts.db.write() as tx:
         environment = tx.environments.add(said, image, by="alice", now=it.hub.parts.now())
         return tx.sessions.add(
-            id=new_id(), project=said.project, environment=environment, revision=environment.revision,
-            title=new_id(), description="", configuration=Configuration(repositories=repositories), by="alice",
+            id=create_id(),
+            project=said.project,
+            environment=environment,
+            revision=environment.revision,
+            title=create_id(),
+            description="",
+            configuration=SessionConfiguration(repositories=repositories),
+            by="alice",
             now=it.hub.parts.now(),
-        )  # fmt: skip
+        )
 
 
 def secrets(on):
@@ -76,7 +83,7 @@ async def download(image, auths):
 async def started(it, session, name="alice"):
     answer = await ways.start(it.hub, session, name)
     assert answer.status_code in (200, 202), answer.text
-    return await it.hub.becomes(session, Status.RUNNING, name, seconds=60)
+    return await it.hub.becomes(session, InstanceStatus.RUNNING, name, seconds=60)
 
 
 @pytest.mark.parametrize("repositories", [None, ()])
@@ -97,7 +104,7 @@ async def test_the_pod_downloads_it_with_its_users_own_token_and_the_secret_goes
     mounted = [volume["secret"]["secretName"] for volume in spec["volumes"] if "secret" in volume]
     assert set(mounted) == {secret["metadata"]["name"].removesuffix("-pull")}, "it waits for what is made last"
     await ways.pause(it.hub, session)
-    await it.hub.becomes(session, Status.PAUSED)
+    await it.hub.becomes(session, InstanceStatus.PAUSED)
     assert secrets(on) == []
 
 
@@ -111,11 +118,11 @@ async def test_what_is_given_lasts_and_is_renewed_while_the_image_comes(pods):
     assert told(secret)[it.lab.registry_host]["password"] == it.lab.tokens("alice")[-1].access
     assert len(it.lab.tokens("alice")) == 2, "less than fifteen minutes are too few"
     spawner = it.it.user("alice").spawners[session.id]
-    pull = PullLogin(
-        parts=it.hub.parts, calls=Calls(spawner.api, "sessions"), spec=spawner.spec,
+    pull = PodPullSecret(
+        context=it.hub.parts, calls=KubernetesAPI(spawner.api, "sessions"), spec=spawner.spec,
         secret=secret["metadata"]["name"].removesuffix("-pull"), given="whatever an earlier hub gave",
     )  # fmt: skip
-    async with pull.kept_good():
+    async with pull.keep_refreshed():
         await until(lambda: pull.given != "whatever an earlier hub gave", seconds=30)
         await it.it.expire("alice")
 
@@ -131,7 +138,7 @@ async def test_what_is_given_lasts_and_is_renewed_while_the_image_comes(pods):
     it.lab.revoke("alice")
     await it.it.change_state("alice", renku_expires_at=0.0)
     with pytest.raises(LaunchFailed, match="image_denied"):
-        await pull.fetch()
+        await pull.fetch_login()
 
 
 async def test_who_may_not_reads_why_and_no_other_registry_gets_a_token(pods):
@@ -144,8 +151,8 @@ async def test_who_may_not_reads_why_and_no_other_registry_gets_a_token(pods):
     elsewhere = built(it, registry=f"evil.example.org/{it.theirs.path}")
     beside = built(it, registry=f"{it.theirs.image_prefix}2")
     for other in (elsewhere, beside, it.session):
-        spec = await instances.prepare(it.hub.parts, alice, other.id)
-        assert await pulls.registry_of(it.hub.parts, alice, spec) is None
+        spec = await prepare_launch_spec(it.hub.parts, alice, other.id)
+        assert await resolve_pull_registry(it.hub.parts, alice, spec) is None
     own.change_policy(it.hub, private_images=False)
     await started(it, session)
     (pod,) = on.pods()

@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from renku_spawner.domain.access import Action, Person, Role, Visibility
-from renku_spawner.domain.errors import Invalid, NotFound
-from renku_spawner.domain.policy import Policy
-from renku_spawner.domain.repository import NewRepository, Repository
-from renku_spawner.projects.hub import HubProjects
-from renku_spawner.services.repositories import placed
-from renku_spawner.store.search import cursor
+from renku_spawner.domain.access import Person, ProjectAction, Role, Visibility
+from renku_spawner.domain.errors import InvalidInputError, NotFoundError
+from renku_spawner.domain.policy import HubPolicy
+from renku_spawner.domain.projects import NewRepository, Repository
+from renku_spawner.integrations.project_source import HubProjectSource
+from renku_spawner.persistence.search import encode_cursor
+from renku_spawner.usecases.projects import assign_repository_directories
 
-READ, LAUNCH, WRITE, MANAGE = Action
-POLICY = Policy(classes=())
+READ, LAUNCH, WRITE, MANAGE = ProjectAction
+POLICY = HubPolicy(classes=())
 LEVELS = {5: None, 10: Role.VIEWER, 15: Role.VIEWER, 20: Role.VIEWER, 25: Role.VIEWER, 29: Role.VIEWER, 30: Role.EDITOR}
 LEVELS |= {31: Role.EDITOR, 40: Role.EDITOR, 50: Role.OWNER, 60: Role.OWNER}
 
@@ -111,9 +111,11 @@ async def test_nothing_else_takes_the_directory_of_a_project_that_has_no_reposit
     world.lab.project("astro/words", owner="alice", repository_access_level="disabled")
     project = await world.get("alice", "astro/words")
     other = "https://github.com/stars/words.git"
-    assert [r.directory for r in placed(POLICY, [NewRepository(url=other)], kept=project.directory)] == ["words-2"]
-    with pytest.raises(Invalid, match="has this directory already"):
-        placed(POLICY, [NewRepository(url=other, directory="Words")], kept=project.directory)
+    assert [
+        r.directory for r in assign_repository_directories(POLICY, [NewRepository(url=other)], kept=project.directory)
+    ] == ["words-2"]
+    with pytest.raises(InvalidInputError, match="has this directory already"):
+        assign_repository_directories(POLICY, [NewRepository(url=other, directory="Words")], kept=project.directory)
 
 
 async def test_a_path_that_another_project_takes_is_another_project(world):
@@ -241,9 +243,11 @@ async def test_the_list_is_searched_by_gitlab(world):
         assert (await world.listed("alice", search=nothing))[0] == []
 
 
-@pytest.mark.parametrize("after", ["", "x", "42", "' or 1", cursor("title", "id"), cursor(2**40), cursor(1, 2), "é"])
+@pytest.mark.parametrize(
+    "after", ["", "x", "42", "' or 1", encode_cursor("title", "id"), encode_cursor(2**40), encode_cursor(1, 2), "é"]
+)
 async def test_a_page_that_was_never_offered_is_none(after, world):
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidInputError):
         await world.listed("alice", after=after)
     assert world.calls() == 0
 
@@ -366,19 +370,19 @@ async def test_a_name_that_somebody_else_takes_up_inherits_nothing(world):
 async def test_an_instance_whose_project_cannot_be_asked_for_is_not_called_absent(world):
     project = world.lab.project("astro/spectra", owner="alice")
     ours = (await world.get("alice", project.id)).id
-    assert set(await world.source.heads(Person(name="alice"), [ours, "a" * 12])) == {ours}
-    assert await world.source.heads(Person(name="bob"), [ours]) == {}
+    assert set(await world.source.get_visible_projects(Person(name="alice"), [ours, "a" * 12])) == {ours}
+    assert await world.source.get_visible_projects(Person(name="bob"), [ours]) == {}
     world.again()
     world.lab.mode = "500"
-    assert await world.source.heads(Person(name="alice"), [ours]) == {}
-    assert not await world.source.lost(Person(name="alice"), ours)
+    assert await world.source.get_visible_projects(Person(name="alice"), [ours]) == {}
+    assert not await world.source.has_lost_access(Person(name="alice"), ours)
 
 
 async def test_a_hub_that_has_left_gitlab_shows_nothing_of_it(world):
     made = world.lab.project("astro/spectra", visibility="public", owner="alice")
     project = await world.get("alice", made.id)
-    hub, bob = HubProjects(world.db), Person(name="bob")
-    with pytest.raises(NotFound):
-        await hub.get(bob, project.id, READ)
-    assert await hub.heads(bob, [project.id]) == {}
-    assert (await hub.listed(bob))[0] == []
+    hub, bob = HubProjectSource(world.db), Person(name="bob")
+    with pytest.raises(NotFoundError):
+        await hub.get_project(bob, project.id, READ)
+    assert await hub.get_visible_projects(bob, [project.id]) == {}
+    assert (await hub.list_projects(bob))[0] == []

@@ -1,18 +1,18 @@
-"""The cache of verdicts, whatever order GitLab's answers come in (T11)."""
+"""The cache of verdicts, whatever order GitLab's answers come in."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from renku_spawner.domain.access import Action
-from renku_spawner.projects.verdicts import (
-    DENIED_SECONDS,
-    NEEDS,
-    STALE_SECONDS,
-    VIEW_SECONDS,
-    Need,
-    Sight,
-    Verdicts,
+from renku_spawner.domain.access import ProjectAction
+from renku_spawner.integrations.gitlab.projects import (
+    ACCESS_REQUIREMENTS,
+    DENIAL_MAX_AGE_SECONDS,
+    STALE_ACCESS_MAX_AGE_SECONDS,
+    VIEW_ACCESS_MAX_AGE_SECONDS,
+    AccessRequirement,
+    GitLabAccessCache,
+    VisibleProject,
 )
 
 Answer = tuple[float, int | None]
@@ -21,8 +21,8 @@ USERS, PROJECTS = (7, 8), (42, 43)
 ENOUGH = 30
 
 
-def sight(least: int = 0) -> Sight:
-    return Sight(archived=False, repository=True, least=least)
+def sight(least: int = 0) -> VisibleProject:
+    return VisibleProject(archived=False, repository=True, least=least)
 
 
 class Cache(RuleBasedStateMachine):
@@ -37,7 +37,7 @@ class Cache(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.now = 1000.0
-        self.cache = Verdicts(lambda: self.now)
+        self.cache = GitLabAccessCache(lambda: self.now)
         self.truth: dict[tuple[int, int], int | None] = {(u, p): None for u in USERS for p in PROJECTS}
         self.sights: dict[tuple[int, int], list[Answer]] = {key: [] for key in self.truth}
         self.levels: dict[tuple[int, int], list[Answer]] = {key: [] for key in self.truth}
@@ -68,25 +68,29 @@ class Cache(RuleBasedStateMachine):
         if self.now - begun > 10:  # calls end in 5 s
             return
         if level is None:
-            self.cache.deny(key, begun=begun)
+            self.cache.record_denial(key, begun=begun)
             self.sights[key].append((begun, None))
             self.levels[key].append((begun, None))
         elif told is None:
-            self.cache.has(key, level, begun=begun)
+            self.cache.record_level(key, level, begun=begun)
             self.levels[key].append((begun, level))
         else:
-            self.cache.sees(key, sight(min(told, level)), begun=begun)
+            self.cache.record_visible(key, sight(min(told, level)), begun=begun)
             self.sights[key].append((begun, min(told, level)))
 
     @rule(user=st.sampled_from(USERS))
     def a_token_is_refused(self, user: int) -> None:
-        self.cache.purge(user)
+        self.cache.invalidate_user(user)
         self.purged[user] = self.now
 
     @invariant()
     def nothing_is_allowed_that_gitlab_has_not_last_said(self) -> None:
         for key in getattr(self, "sights", {}):
-            for need in (*NEEDS.values(), Need(seconds=VIEW_SECONDS, enough=10), Need(seconds=STALE_SECONDS, enough=0)):
+            for need in (
+                *ACCESS_REQUIREMENTS.values(),
+                AccessRequirement(seconds=VIEW_ACCESS_MAX_AGE_SECONDS, enough=10),
+                AccessRequirement(seconds=STALE_ACCESS_MAX_AGE_SECONDS, enough=0),
+            ):
                 self.check(key, need)
 
     def last(self, key: tuple[int, int], answers: list[Answer], seconds: float) -> Answer | None:
@@ -95,8 +99,8 @@ class Cache(RuleBasedStateMachine):
         last = max(counting, key=lambda answer: (answer[0], answer[1] is None), default=None)
         return last if last is not None and self.now - last[0] <= seconds else None
 
-    def check(self, key: tuple[int, int], need: Need) -> None:
-        found = self.cache.access(key, need)
+    def check(self, key: tuple[int, int], need: AccessRequirement) -> None:
+        found = self.cache.get_access(key, need)
         seen = self.last(key, self.sights[key], need.seconds)
         level = self.last(key, self.levels[key], need.seconds)
         if seen is None or seen[1] is None:
@@ -108,28 +112,30 @@ class Cache(RuleBasedStateMachine):
             assert (found is not None) == (seen[1] >= need.enough)
             assert found is None or found.level == seen[1]
         assert found is None or 0 <= found.age <= need.seconds
-        no = self.last(key, self.sights[key], DENIED_SECONDS)
-        assert self.cache.denied(key) == (no is not None and no[1] is None)
+        no = self.last(key, self.sights[key], DENIAL_MAX_AGE_SECONDS)
+        assert self.cache.is_denied(key) == (no is not None and no[1] is None)
 
 
 TestCache = Cache.TestCase
 TestCache.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
 
 
-@given(seconds=st.floats(0, 1000), action=st.sampled_from(Action))
+@given(seconds=st.floats(0, 1000), action=st.sampled_from(ProjectAction))
 def test_a_verdict_is_no_older_than_its_action_allows(seconds, action):
     now = 0.0
-    cache = Verdicts(lambda: now)
-    cache.sees((7, 42), sight(ENOUGH), begun=0.0)
+    cache = GitLabAccessCache(lambda: now)
+    cache.record_visible((7, 42), sight(ENOUGH), begun=0.0)
     now = seconds
-    assert (cache.access((7, 42), NEEDS[action]) is not None) == (seconds <= (300 if action is Action.READ else 60))
+    assert (cache.get_access((7, 42), ACCESS_REQUIREMENTS[action]) is not None) == (
+        seconds <= (300 if action is ProjectAction.READ else 60)
+    )
 
 
 def test_the_verdict_of_one_is_not_anothers():
-    cache = Verdicts(lambda: 0.0)
-    cache.sees((7, 42), sight(), begun=0.0)
-    cache.has((7, 42), 50, begun=0.0)
-    cache.purge(8)
-    assert cache.access((7, 42), NEEDS[Action.LAUNCH]) is not None
-    assert cache.access((8, 42), NEEDS[Action.LAUNCH]) is None
-    assert cache.access((7, 43), NEEDS[Action.LAUNCH]) is None
+    cache = GitLabAccessCache(lambda: 0.0)
+    cache.record_visible((7, 42), sight(), begun=0.0)
+    cache.record_level((7, 42), 50, begun=0.0)
+    cache.invalidate_user(8)
+    assert cache.get_access((7, 42), ACCESS_REQUIREMENTS[ProjectAction.LAUNCH]) is not None
+    assert cache.get_access((8, 42), ACCESS_REQUIREMENTS[ProjectAction.LAUNCH]) is None
+    assert cache.get_access((7, 43), ACCESS_REQUIREMENTS[ProjectAction.LAUNCH]) is None

@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from renku_spawner.domain.access import Action, Person, Role
+from renku_spawner.domain.access import Person, ProjectAction, Role
 from renku_spawner.domain.errors import RenkuError
-from renku_spawner.domain.project import Project, ProjectEntry
-from renku_spawner.gitlab.client import GitLab
-from renku_spawner.gitlab.errors import Away, LogInAgain
-from renku_spawner.gitlab.tokens import Token
-from renku_spawner.projects.gitlab import GitLabProjects
-from renku_spawner.store import migrate
-from renku_spawner.store.database import Database
+from renku_spawner.domain.projects import Project, ProjectEntry
+from renku_spawner.integrations.gitlab.auth_state import GitLabToken
+from renku_spawner.integrations.gitlab.client import GitLabClient, GitLabLoginRequired, GitLabUnavailable
+from renku_spawner.integrations.gitlab.projects import GitLabProjectSource
+from renku_spawner.persistence.database import Database
+from renku_spawner.persistence.migrate import upgrade_schema
 from tests.fakes.gitlab import FakeGitLab
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -30,19 +29,19 @@ class LabTokens:
     gone: set[str] = field(default_factory=set)
     kept: dict[str, str] = field(default_factory=dict)
 
-    async def of(self, name: str, *, left: float = 60.0, not_this: str | None = None) -> Token:
+    async def get_token(self, name: str, *, left: float = 60.0, not_this: str | None = None) -> GitLabToken:
         if name in self.gone or name not in self.lab.world.users:
-            raise LogInAgain
+            raise GitLabLoginRequired
         if self.away:
-            raise Away
+            raise GitLabUnavailable
         if name not in self.kept:
             self.kept[name] = self.lab.token(name)
         if self.kept[name] == not_this:
-            raise LogInAgain
+            raise GitLabLoginRequired
         user = self.lab.world.users[name]
-        return Token(access=self.kept[name], user_id=user.id, scopes=frozenset({"read_api"}), expires_at=9e9)
+        return GitLabToken(access=self.kept[name], user_id=user.id, scopes=frozenset({"read_api"}), expires_at=9e9)
 
-    def taken(self, name: str, token: Token, *, ago: float) -> None: ...
+    def record_accepted(self, name: str, token: GitLabToken, *, ago: float) -> None: ...
 
 
 @dataclass
@@ -51,11 +50,11 @@ class Place:
 
     lab: FakeGitLab
     tokens: LabTokens
-    gitlab: GitLab
+    gitlab: GitLabClient
     db: Database
     ahead: float = 0.0
     wall: float = 0.0  # by how much the clock on the wall is set forward
-    source: GitLabProjects = None  # type: ignore[assignment]
+    source: GitLabProjectSource = None  # type: ignore[assignment]
 
     def clock(self) -> float:
         return time.monotonic() + self.ahead
@@ -65,20 +64,20 @@ class Place:
 
     def again(self, **more: float) -> None:
         """A source that remembers nothing, as after a restart of the hub."""
-        self.source = GitLabProjects(self.gitlab, self.db, clock=self.clock, now=self.now, **more)
+        self.source = GitLabProjectSource(self.gitlab, self.db, clock=self.clock, now=self.now, **more)
 
-    async def get(self, name: str, ref: object, action: Action = Action.READ) -> Project:
-        return await self.source.get(Person(name=name), str(ref), action)
+    async def get(self, name: str, ref: object, action: ProjectAction = ProjectAction.READ) -> Project:
+        return await self.source.get_project(Person(name=name), str(ref), action)
 
     async def role(self, name: str, ref: object) -> Role | None:
         """As a page shows it; None where nothing is to be seen."""
         try:
-            return (await self.get(name, ref)).role_of(Person(name=name))
+            return (await self.get(name, ref)).get_role(Person(name=name))
         except RenkuError as problem:
             assert problem.code == "not_found", problem
             return None
 
-    async def may(self, name: str, ref: object, action: Action) -> bool | str:
+    async def may(self, name: str, ref: object, action: ProjectAction) -> bool | str:
         """Whether they may; else the code of the refusal."""
         try:
             await self.get(name, ref, action)
@@ -86,11 +85,11 @@ class Place:
             return problem.code
         return True
 
-    async def member(self, name: str, project: Project, action: Action = Action.LAUNCH) -> bool:
+    async def member(self, name: str, project: Project, action: ProjectAction = ProjectAction.LAUNCH) -> bool:
         return await self.source.is_member(Person(name=name), project, action)
 
     async def listed(self, name: str, **more: object) -> tuple[list[ProjectEntry], str | None]:
-        return await self.source.listed(Person(name=name), **more)  # type: ignore[arg-type]
+        return await self.source.list_projects(Person(name=name), **more)  # type: ignore[arg-type]
 
     def calls(self) -> int:
         """How many calls of the API there were since the last time."""
@@ -105,7 +104,7 @@ _EMPTY: list[bytes] = []
 def _empty(file: str) -> bytes:
     """A database with its tables and nothing in them, made once."""
     if not _EMPTY:
-        migrate.upgrade(f"sqlite:///{file}")
+        upgrade_schema(f"sqlite:///{file}")
         _EMPTY.append(Path(file).read_bytes())
     return _EMPTY[0]
 
@@ -120,7 +119,7 @@ async def place(folder: Path) -> AsyncIterator[Place]:
             lab.user(name)
         tokens = LabTokens(lab)
         made = Place(lab=lab, tokens=tokens, gitlab=None, db=db)  # type: ignore[arg-type]
-        made.gitlab = GitLab(lab.url, tokens, clock=made.clock)
+        made.gitlab = GitLabClient(lab.url, tokens, clock=made.clock)
         made.again()
         yield made
         await made.source.close()

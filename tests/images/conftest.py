@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import pytest
 
-from renku_spawner.app import Renku
-from renku_spawner.domain.project import Project
-from renku_spawner.registry.client import Client
-from renku_spawner.registry.guard import Guard
-from renku_spawner.services.parts import utcnow
+from renku_spawner.config.renku import Renku
+from renku_spawner.context.app_context import utcnow
+from renku_spawner.domain.projects import Project
+from renku_spawner.integrations.net.guarded_http import EgressGuard
+from renku_spawner.integrations.registry.client import RegistryClient
 from tests.cluster.conftest import OnCluster, on_cluster, upstream
 from tests.fixtures.ports import free_port
 from tests.fixtures.registry import Registry, registry
@@ -45,8 +45,10 @@ class WithImages:
     def listen_to(self, *hosts: str) -> None:
         """Ask registries there, and nobody else; what was known of them is forgotten."""
         renku = Renku.instance()
-        client = Client(Guard(plain_http=hosts), ("linux/amd64",), clock=lambda: monotonic() + self.passed)
-        renku.parts = replace(renku.parts, registry=client, now=lambda: utcnow() + timedelta(seconds=self.passed))
+        client = RegistryClient(
+            EgressGuard(plain_http=hosts), ("linux/amd64",), clock=lambda: monotonic() + self.passed
+        )
+        renku.context = replace(renku.context, registry=client, now=lambda: utcnow() + timedelta(seconds=self.passed))
 
     def running(self) -> list[str]:
         """The images that sessions run."""
@@ -90,7 +92,7 @@ async def with_images(
     on_cluster: Callable[..., Awaitable[OnCluster]], registry: Registry
 ) -> AsyncIterator[Callable[..., Awaitable[WithImages]]]:
     """A function that starts the hub; its arguments change `c.Renku`."""
-    clients: list[Client] = []
+    clients: list[RegistryClient] = []
 
     async def make(*hosts: str, **settings: Any) -> WithImages:
         made = WithImages(it=await on_cluster(Renku=settings), registry=registry)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
-from renku_spawner.app import Renku
+from renku_spawner.config.renku import Renku
 from tests.browser.test_every_page import TAGS, tab_to
 from tests.fixtures import images
 from tests.fixtures.browser import AXE
@@ -210,13 +210,13 @@ async def test_what_could_not_be_checked_says_so_until_the_registry_answers(with
     it: WithImages = await with_images()
     project = await it.hub.project()
     renku = Renku.instance()
-    heard, renku.parts = renku.parts, replace(renku.parts, registry=None)
+    heard, renku.context = renku.context, replace(renku.context, registry=None)
     added = await it.add(project, f"{it.registry.host}/browser/later")
     page = await enter(it)
     await page.goto(f"renku/projects/alice/climate/-/sessions/{added['id']}")
     about = page.locator("section[aria-labelledby=environment]")
     await expect(about).to_contain_text("not checked yet · the hub pins it as soon as the registry answers")
-    renku.parts = heard
+    renku.context = heard
     digest = it.registry.push("browser/later", config=STACKS)
     await page.reload()
     await expect(about).to_contain_text(digest)

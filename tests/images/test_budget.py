@@ -1,8 +1,8 @@
-"""How rarely a registry is asked for what users do (B10): counted at a real one, by hub and cluster."""
+"""How rarely a registry is asked for what users do: counted at a real one, by hub and cluster."""
 
 import asyncio
 
-from renku_spawner.domain.instance import Status
+from renku_spawner.domain.instances import InstanceStatus
 from tests.images.conftest import STACKS, WithImages, address
 
 FIRST = ["GET tag", "GET config"]
@@ -63,11 +63,11 @@ async def test_a_warm_start_asks_nothing(with_images):
     await it.start(added)
     with it.hub.parts.db.read() as tx:
         session = tx.sessions.get(added["id"])
-    await it.hub.becomes(session, Status.RUNNING)
+    await it.hub.becomes(session, InstanceStatus.RUNNING)
     cold = asked(it, "budget/warm", before)
     assert cold == FIRST
     await it.hub.client("alice").post(f"{address(added)}/pause")
-    await it.hub.becomes(session, Status.PAUSED)
+    await it.hub.becomes(session, InstanceStatus.PAUSED)
     await it.start(added)
-    await it.hub.becomes(session, Status.RUNNING)
+    await it.hub.becomes(session, InstanceStatus.RUNNING)
     assert asked(it, "budget/warm", before) == cold

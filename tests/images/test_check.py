@@ -23,7 +23,7 @@ async def test_a_look_at_an_image_says_what_it_is_and_saves_nothing(with_images)
     assert (said["suggested"]["port"], said["suggested"]["working_directory"]) == (8888, "/work")
     assert said["facts"]["size"] > 0
     with it.hub.parts.db.read() as tx:
-        assert tx.images.some([image]) == {}
+        assert tx.images.get_many([image]) == {}
 
 
 async def test_what_cannot_be_pulled_or_run_is_told_with_a_code(with_images):
@@ -104,7 +104,7 @@ async def test_a_hub_that_runs_no_images_says_so(renku_hub):
     hub = await renku_hub()
     answer = await hub.client("alice").post(CHECK, json={"image": "nginx"})
     assert answer.status_code == 422
-    assert "no images" in answer.json()["fields"]["image"]
+    assert "does not support images" in answer.json()["fields"]["image"]
     project = await hub.project()
     page = await (await hub.visitor("alice")).get(f"renku/projects/{project.path}/-/sessions/new?kind=external")
     assert page.status_code == 200

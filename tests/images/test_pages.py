@@ -44,7 +44,7 @@ async def test_an_image_is_read_about_and_added_without_a_script(with_images):
     assert "The session “Mine” already uses this image" in again.text
     assert "GPU libraries" in again.text
     with it.hub.parts.db.read() as tx:
-        (stored,) = tx.sessions.of_project(project.id)[0]
+        (stored,) = tx.sessions.list_for_project(project.id)[0]
     page = (await bob.get(f"{sessions(project)}/{stored.id}")).text
     for said in (
         digest,
@@ -75,7 +75,7 @@ async def test_what_is_wrong_stands_at_the_image_and_nothing_is_added(with_image
             assert f'value="{image}"' in answer.text
             assert 'value="Mine"' in answer.text
     with it.hub.parts.db.read() as tx:
-        assert tx.sessions.of_project(project.id)[0] == []
+        assert tx.sessions.list_for_project(project.id)[0] == []
 
 
 async def test_how_it_is_run_is_kept_and_what_is_wrong_there_stands_at_its_field(with_images):
@@ -93,7 +93,7 @@ async def test_how_it_is_run_is_kept_and_what_is_wrong_there_stands_at_its_field
     said = {"command": "streamlit run 'my app.py'", "uid": "2000", "working_directory": "/work/app"}
     assert (await bob.post(sessions(project), data=form(bob, image=image, **said))).status_code == 303
     with it.hub.parts.db.read() as tx:
-        (session,) = tx.sessions.of_project(project.id)[0]
+        (session,) = tx.sessions.list_for_project(project.id)[0]
     run = session.revision.run
     assert (run.command, run.port, run.uid) == (("streamlit", "run", "my app.py"), 8501, 2000)
     assert (run.working_directory, run.default_url) == ("/work/app", "/")
@@ -132,7 +132,7 @@ async def test_what_a_stranger_wrote_into_an_image_is_text(with_images):
     pages = [await bob.post(f"{sessions(project)}/check", data=form(bob, image=image))]
     assert (await bob.post(sessions(project), data=form(bob, image=image))).status_code == 303
     with it.hub.parts.db.read() as tx:
-        (session,) = tx.sessions.of_project(project.id)[0]
+        (session,) = tx.sessions.list_for_project(project.id)[0]
     pages += [await bob.get(f"renku/projects/{project.path}"), await bob.get(f"{sessions(project)}/{session.id}")]
     for page in pages:
         assert page.status_code == 200

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from sqlalchemy import text
 
-from renku_spawner.app import Renku
-from renku_spawner.domain.image_policy import ImagePolicy
-from renku_spawner.domain.instance import Status
+from renku_spawner.config.renku import Renku
+from renku_spawner.domain.images import ImagePolicy
+from renku_spawner.domain.instances import InstanceStatus
 from tests.images.conftest import STACKS, address, silent
 
 
@@ -22,7 +22,7 @@ async def test_the_pod_runs_the_content_that_was_pinned_whatever_its_tag_is_now(
     assert (added["environment"]["digest"], added["title"], added["update"]) == (digest, "stays", None)
     it.registry.push("pin/stays", "1", config=STACKS | {"User": "1001"})
     await it.start(added)
-    await it.hub.becomes(session := await stored(it, added), Status.RUNNING)
+    await it.hub.becomes(session := await stored(it, added), InstanceStatus.RUNNING)
     assert it.running() == [f"{it.registry.host}/pin/stays@{digest}"]
     assert session.revision.facts["user"] == "1000"
 
@@ -64,7 +64,7 @@ async def test_an_accepted_image_runs_from_the_next_start_on_and_the_old_one_is_
     old = it.registry.push("pin/accepted", "latest", config=STACKS)
     added = await it.add(await it.hub.project(), f"{it.registry.host}/pin/accepted")
     await it.start(added)
-    await it.hub.becomes(await stored(it, added), Status.RUNNING)
+    await it.hub.becomes(await stored(it, added), InstanceStatus.RUNNING)
     new = it.registry.push("pin/accepted", "latest", config=STACKS | {"User": "1001"})
     it.later(minutes=16)
     await it.page(added)
@@ -77,10 +77,10 @@ async def test_an_accepted_image_runs_from_the_next_start_on_and_the_old_one_is_
     assert [(each["revision"], each["created_by"]) for each in history] == [(2, "bob"), (1, "alice")]
 
     await it.hub.client("alice").post(f"{address(added)}/pause")
-    await it.hub.becomes(await stored(it, added), Status.PAUSED)
+    await it.hub.becomes(await stored(it, added), InstanceStatus.PAUSED)
     assert "revision 2 of the image" in (await it.page(added)).text, "said before the click"
     await it.start(added)
-    await it.hub.becomes(await stored(it, added), Status.RUNNING)
+    await it.hub.becomes(await stored(it, added), InstanceStatus.RUNNING)
     assert it.running()[0].endswith(new)
 
     assert "Roll back to revision 1" in (await it.page(added)).text
@@ -109,7 +109,7 @@ async def test_what_could_not_be_checked_runs_by_its_tag_and_is_pinned_by_the_fi
     added = await it.add(project, f"{host}/pin/later:1")
     assert (added["environment"]["digest"], added["environment"]["image"]) == (None, f"{host}/pin/later:1")
     await it.start(added)
-    instance = await it.hub.becomes(await stored(it, added), Status.RUNNING)
+    instance = await it.hub.becomes(await stored(it, added), InstanceStatus.RUNNING)
     assert [notice["code"] for notice in instance.notices] == ["image_unverified"]
     (pod,) = it.it.pods()
     assert it.running() == [f"{host}/pin/later:1"]
@@ -121,9 +121,9 @@ async def test_the_first_answer_is_said_on_the_page_and_taken_by_the_next_start(
     it = await with_images()
     image = f"{it.registry.host}/pin/first:1"
     renku = Renku.instance()
-    heard = renku.parts
+    heard = renku.context
     added = await add_unchecked(it, image)
-    renku.parts = heard
+    renku.context = heard
     digest = it.registry.push("pin/first", "1", config=STACKS)
     page = (await it.page(added)).text
     assert digest in page
@@ -134,14 +134,14 @@ async def test_the_first_answer_is_said_on_the_page_and_taken_by_the_next_start(
     assert (back.status_code, back.json()["code"]) == (422, "revision_superseded")
     assert "revision 2 pins it" in back.json()["fields"]["revision"]
     await it.start(added)
-    await it.hub.becomes(await stored(it, added), Status.RUNNING)
+    await it.hub.becomes(await stored(it, added), InstanceStatus.RUNNING)
     assert it.running()[0].endswith(digest)
 
 
 async def add_unchecked(it, image):
     """Add an image while the hub asks nobody."""
     renku = Renku.instance()
-    renku.parts = replace(renku.parts, registry=None)
+    renku.context = replace(renku.context, registry=None)
     return await it.add(await it.hub.project(), image)
 
 
@@ -161,7 +161,7 @@ async def test_a_content_that_the_registry_has_dropped_is_told_before_the_start(
     assert (await choose(it, added, revision=2, digest=new)).status_code == 200
     assert (await choose(it, added, revision=1)).json()["code"] == "image_digest_gone"
     assert (await it.start(added)).status_code in (200, 202)
-    await it.hub.becomes(await stored(it, added), Status.RUNNING)
+    await it.hub.becomes(await stored(it, added), InstanceStatus.RUNNING)
 
 
 async def test_an_image_that_is_gone_altogether_is_told_before_the_start(with_images):
@@ -183,7 +183,7 @@ async def test_a_registry_that_is_down_keeps_nobody_from_starting(with_images):
     moved(it, session, silent())
     answer = await it.start(added)
     assert answer.status_code in (200, 202)
-    await it.hub.becomes(await stored(it, added), Status.RUNNING)
+    await it.hub.becomes(await stored(it, added), InstanceStatus.RUNNING)
 
 
 def moved(it, session, host):
@@ -200,8 +200,8 @@ async def test_a_policy_that_has_changed_holds_for_the_next_start(with_images):
     it.registry.push("pin/policy", "1", config=STACKS)
     added = await it.add(await it.hub.project(), f"{it.registry.host}/pin/policy:1")
     renku = Renku.instance()
-    policy = replace(renku.parts.policy, images=ImagePolicy(allowed=("quay.io",)))
-    renku.parts = replace(renku.parts, policy=policy)
+    policy = replace(renku.context.policy, images=ImagePolicy(allowed=("quay.io",)))
+    renku.context = replace(renku.context, policy=policy)
     answer = await it.start(added)
     assert (answer.status_code, answer.json()["code"]) == (409, "registry_not_allowed")
 

@@ -2,7 +2,7 @@
 
 from html import unescape
 
-from renku_spawner.domain.instance import Status
+from renku_spawner.domain.instances import InstanceStatus
 from tests.fixtures.renku import xsrf
 from tests.images.conftest import STACKS, address
 
@@ -49,7 +49,7 @@ async def test_another_image_is_a_new_revision_that_the_next_start_runs(with_ima
     run = (await stored(it, added)).revision.run
     assert (run.port, run.default_url) == (8501, "/")
     await it.start(added)
-    await it.hub.becomes(await stored(it, added), Status.RUNNING)
+    await it.hub.becomes(await stored(it, added), InstanceStatus.RUNNING)
     assert it.running() == [f"{host}/replace/new@{digest}"]
     assert "Roll back to revision 1" in (await it.page(added)).text
 
@@ -115,7 +115,7 @@ async def test_a_session_runs_as_the_images_own_user_where_that_is_a_number(with
     edit = (await bob.get(f"{page}/{added['id']}/edit")).text
     assert 'name="image_user" aria-describedby="image_user-help" value="yes" checked' in edit
     await it.start(added)
-    await it.hub.becomes(await stored(it, added), Status.RUNNING)
+    await it.hub.becomes(await stored(it, added), InstanceStatus.RUNNING)
     (pod,) = it.it.pods()
     security = pod["spec"]["securityContext"]
     assert [security[key] for key in ("runAsUser", "runAsGroup", "fsGroup")] == [1001, 0, 100]

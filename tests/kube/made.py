@@ -6,13 +6,13 @@ from typing import Any
 from kubernetes_asyncio.client import V1Pod
 from kubespawner.objects import make_pod
 
-from renku_spawner.domain.environment import RunConfiguration
-from renku_spawner.domain.repository import Repository
-from renku_spawner.domain.resources import Requirements, ResourceClass
-from renku_spawner.domain.session import SessionSpec
-from renku_spawner.kube.manifest import session_pod
-from renku_spawner.kube.secret import session_secret
-from renku_spawner.kube.settings import PodSettings
+from renku_spawner.domain.environments import RunConfiguration
+from renku_spawner.domain.projects import Repository
+from renku_spawner.domain.resource_classes import ResourceClass, ResourceRequirements
+from renku_spawner.domain.sessions import LaunchSpec
+from renku_spawner.spawners.kubernetes.pod import build_session_pod
+from renku_spawner.spawners.kubernetes.secrets import build_session_secret
+from renku_spawner.spawners.kubernetes.settings import PodSettings
 
 TOKEN = "canary-of-the-token"
 DIGEST = "sha256:" + "ab" * 32
@@ -55,28 +55,28 @@ def hub_pod(env: dict[str, str] = HUB, **changed: Any) -> V1Pod:
     return make_pod(**usual | changed)
 
 
-def spec(**changed: Any) -> SessionSpec:
+def spec(**changed: Any) -> LaunchSpec:
     usual: dict[str, Any] = {
         "session": "sessionaaaaa", "project": "projectaaaaa", "project_path": "ada/climate",
         "environment": "environmenta", "title": "Ada's notebook", "display_name": "Climate: Ada's notebook",
         "username": "ada", "image": "quay.io/jupyter/scipy-notebook:2026-11-02", "digest": DIGEST,
         "revision": "revisionaaaa", "fingerprint": "0123456789abcdef", "resource_class": SIZE,
-        "needs": Requirements(disk="10Gi"), "repositories": REPOSITORIES, "variables": {"LEVEL": "3"},
+        "needs": ResourceRequirements(disk="10Gi"), "repositories": REPOSITORIES, "variables": {"LEVEL": "3"},
         "run": RunConfiguration(),
     }  # fmt: skip
-    return SessionSpec(**usual | changed)
+    return LaunchSpec(**usual | changed)
 
 
-def pod(said: SessionSpec, raw: V1Pod | None = None, *, run: str = RUN, **options: Any) -> dict[str, Any]:
+def pod(said: LaunchSpec, raw: V1Pod | None = None, *, run: str = RUN, **options: Any) -> dict[str, Any]:
     """The session's pod as it is sent."""
-    made = session_pod(
+    made = build_session_pod(
         raw or hub_pod(), said, run=run, claim="claim-ada", secret=f"renku-{run}", settings=SETTINGS, **options
     )
     return sent(made)
 
 
-def secret(said: SessionSpec, raw: V1Pod | None = None) -> dict[str, Any]:
-    return sent(session_secret(raw or hub_pod(), said, run=RUN, name=f"renku-{RUN}", settings=SETTINGS))
+def secret(said: LaunchSpec, raw: V1Pod | None = None) -> dict[str, Any]:
+    return sent(build_session_secret(raw or hub_pod(), said, run=RUN, name=f"renku-{RUN}", settings=SETTINGS))
 
 
 def sent(model: Any) -> dict[str, Any]:

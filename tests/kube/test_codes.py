@@ -8,14 +8,17 @@ from typing import Any
 
 import pytest
 
-from renku_spawner.domain.instance import Instance, Observed
-from renku_spawner.domain.reasons import REASONS
-from renku_spawner.failures import too_late
-from renku_spawner.kube.asked import Asked
-from renku_spawner.kube.crashes import with_log
-from renku_spawner.kube.refusal import refusal
-from renku_spawner.kube.status import read
-from renku_spawner.kube.verdict import Verdict, judge
+from renku_spawner.domain.instances import Instance, ObservedState
+from renku_spawner.domain.reasons import REASONS_BY_CODE
+from renku_spawner.spawners.errors import build_start_timeout_failure
+from renku_spawner.spawners.kubernetes.diagnosis import (
+    FailureAssessment,
+    PodExpectations,
+    assess_failure,
+    read_pod_status,
+    refine_failure_with_log,
+)
+from renku_spawner.spawners.kubernetes.errors import classify_error_response
 
 from .stages import STAGES
 from .test_status import ASKED, NOON, ended, event, failure, last, pod, waits
@@ -24,7 +27,7 @@ REFUSALS = json.loads((Path(__file__).parent / "data" / "refusals.json").read_te
 
 
 def told(found: Any, *events: Any) -> str:
-    return failure(read(found, events, ASKED))[0]
+    return failure(read_pod_status(found, events, ASKED))[0]
 
 
 def recorded(name: str) -> str:
@@ -35,28 +38,28 @@ def recorded(name: str) -> str:
 
 def refused(name: str) -> str:
     case = REFUSALS[name]
-    return refusal(case["status"], case["body"], case["headers"]).code
+    return classify_error_response(case["status"], case["body"], case["headers"]).code
 
 
 def logged(exit_code: int, log: str) -> str:
-    found = read(ended(exit_code, restartCount=2), [], ASKED).failure
+    found = read_pod_status(ended(exit_code, restartCount=2), [], ASKED).failure
     assert found is not None
-    return with_log(found, log, ASKED).code
+    return refine_failure_with_log(found, log, ASKED).code
 
 
 def noticed(found: Any, *events: Any) -> str:
-    return read(found, events, ASKED).notices[0].code
+    return read_pod_status(found, events, ASKED).notices[0].code
 
 
 def pulling_too_long() -> str:
-    at = Instance(id="i", session="s", username="ada", project="p", environment="e", observed=Observed.PULLING)
-    return too_late(at, limit=3600, image="quay.io/ada/image:1").reason
+    at = Instance(id="i", session="s", username="ada", project="p", environment="e", observed=ObservedState.PULLING)
+    return build_start_timeout_failure(at, limit=3600, image="quay.io/ada/image:1").reason
 
 
 def healing(found: Any, *events: Any, **about: Any) -> str:
     """Return the words of progress that the first look at it has."""
-    seen = read(found, events, Asked(**{**vars(ASKED), **about}))
-    notice = judge(seen.failure, Verdict(), 0).notice
+    seen = read_pod_status(found, events, PodExpectations(**{**vars(ASKED), **about}))
+    notice = assess_failure(seen.failure, FailureAssessment(), 0).notice
     assert notice is not None
     return notice.code
 
@@ -68,8 +71,8 @@ def unplaced(message: str, **status: Any) -> Any:
 
 def stuck() -> str:
     """Asked to end at noon, and still there a minute later."""
-    asked = Asked(image="quay.io/ada/image:1", now=NOON + timedelta(minutes=1))
-    return read(pod(metadata={"deletionTimestamp": "2026-11-24T12:00:00Z"}), [], asked).notices[0].code
+    asked = PodExpectations(image="quay.io/ada/image:1", now=NOON + timedelta(minutes=1))
+    return read_pod_status(pod(metadata={"deletionTimestamp": "2026-11-24T12:00:00Z"}), [], asked).notices[0].code
 
 
 STARTING = waits("ContainerCreating")
@@ -167,7 +170,7 @@ ELSEWHERE = {
 
 @pytest.mark.parametrize("code", sorted(READ))
 def test_each_code_of_a_cluster_is_read_from_what_a_cluster_says(code: str) -> None:
-    assert code in REASONS
+    assert code in REASONS_BY_CODE
     assert READ[code]() == code
 
 
@@ -177,13 +180,13 @@ def after_the_start(codes: list[str]) -> set[str]:
 
 
 def test_no_code_of_the_table_is_without_its_source() -> None:
-    assert after_the_start(list(REASONS)) - ELSEWHERE - READ.keys() == set()
+    assert after_the_start(list(REASONS_BY_CODE)) - ELSEWHERE - READ.keys() == set()
 
 
 @pytest.mark.parametrize("name", sorted(STAGES))
 def test_a_recorded_life_comes_to_one_code_or_runs(name: str) -> None:
     codes = {word.partition("@")[0] for step in STAGES[name] for word in step.split() if "@" in word}
-    assert codes <= REASONS.keys()
+    assert codes <= REASONS_BY_CODE.keys()
     waited = {"volume_lost", "volume_pending"} if any("waiting+" in step for step in STAGES[name]) else set()
     assert len(codes - waited - {"pod_removed"}) <= 1
 
@@ -227,6 +230,6 @@ def test_each_word_of_a_kubelet_has_its_code(word: str) -> None:
 def test_a_pod_that_is_gone_is_told_as_it_was_last_seen() -> None:
     condition = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "message": "drained"}
     evicted = pod(metadata={"deletionTimestamp": "2026-11-24T12:00:00Z"}, phase="Running", conditions=[condition])
-    assert failure(read(None, [], ASKED, last=evicted)) == ("node_drained", 0)
-    assert failure(read(None, [], ASKED, last=pod(phase="Running"))) == ("pod_removed", 0)
-    assert failure(read(None, [event("Preempted")], ASKED, last=pod(phase="Running"))) == ("preempted", 0)
+    assert failure(read_pod_status(None, [], ASKED, last=evicted)) == ("node_drained", 0)
+    assert failure(read_pod_status(None, [], ASKED, last=pod(phase="Running"))) == ("pod_removed", 0)
+    assert failure(read_pod_status(None, [event("Preempted")], ASKED, last=pod(phase="Running"))) == ("preempted", 0)

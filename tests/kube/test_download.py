@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from renku_spawner.domain.environment import RunConfiguration
-from renku_spawner.kube import download, helper
-from renku_spawner.runtime import packed
+from renku_spawner.domain.environments import RunConfiguration
+from renku_spawner.spawners.in_pod import packed
+from renku_spawner.spawners.kubernetes.helper_pods import PodPlacement, read_pod_placement
+from renku_spawner.spawners.kubernetes.pvc_download import build_download_pod
 
 from ..fakes import kube_defaults, kube_validation
 from . import made, pss
@@ -19,15 +20,15 @@ PROGRAM = partial(packed.command, "handing")
 DIGEST = sha256(b"secret").hexdigest()
 
 
-def pod(place: helper.Place = AT_REST, **run: Any) -> dict[str, Any]:
+def pod(place: PodPlacement = AT_REST, **run: Any) -> dict[str, Any]:
     wanted = RunConfiguration(**run)
     return made.sent(
-        download.pod("renku-download-a", CLAIM, wanted, place, made.SETTINGS, program=PROGRAM, secret=DIGEST)
+        build_download_pod("renku-download-a", CLAIM, wanted, place, made.SETTINGS, program=PROGRAM, secret=DIGEST)
     )
 
 
-@pytest.mark.parametrize("place", [AT_REST, helper.beside(SESSION)], ids=["at rest", "beside"])
-def test_it_keeps_to_the_standard_restricted_and_the_api_server_has_nothing_against_it(place: helper.Place) -> None:
+@pytest.mark.parametrize("place", [AT_REST, read_pod_placement(SESSION)], ids=["at rest", "beside"])
+def test_it_keeps_to_the_standard_restricted_and_the_api_server_has_nothing_against_it(place: PodPlacement) -> None:
     assert pss.offences(pod(place, uid=0)) == []
     found = kube_defaults.apply("pods", pod(place), "")
     kube_validation.check("pods", "Pod", found)

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from renku_spawner.domain.environment import RunConfiguration
-from renku_spawner.kube import helper, look
-from renku_spawner.kube.helper import Place
+from renku_spawner.domain.environments import RunConfiguration
+from renku_spawner.spawners.kubernetes.helper_pods import PodPlacement, read_pod_placement
+from renku_spawner.spawners.kubernetes.pvc_inspection import apply_pod_user, build_inspection_pod, is_pvc_readable
 from tests.runtime.test_contents import command as by_python
 
 from ..fakes import kube_defaults, kube_validation
@@ -22,15 +22,17 @@ CLAIM = {
     "status": {"phase": "Bound"},
 }  # fmt: skip
 USUAL = RunConfiguration()
-AT_REST = Place(selector={"pool": "users"}, tolerations=[{"key": "user"}], pull_secrets=[{"name": "pull"}])
+AT_REST = PodPlacement(selector={"pool": "users"}, tolerations=[{"key": "user"}], pull_secrets=[{"name": "pull"}])
 
 
-def pod(place: Place = AT_REST, run: RunConfiguration = USUAL) -> dict[str, Any]:
-    return made.sent(look.pod("renku-look-claimaaaaaaa-lookaaaaaaaa", CLAIM, run, place, made.SETTINGS))
+def pod(place: PodPlacement = AT_REST, run: RunConfiguration = USUAL) -> dict[str, Any]:
+    return made.sent(build_inspection_pod("renku-look-claimaaaaaaa-lookaaaaaaaa", CLAIM, run, place, made.SETTINGS))
 
 
-@pytest.mark.parametrize(("name", "place"), [("look", AT_REST), ("look-beside", helper.beside(SESSION))])
-def test_the_pod_is_the_one_that_is_written_down(name: str, place: Place, golden: Callable[[str, Any], None]) -> None:
+@pytest.mark.parametrize(("name", "place"), [("look", AT_REST), ("look-beside", read_pod_placement(SESSION))])
+def test_the_pod_is_the_one_that_is_written_down(
+    name: str, place: PodPlacement, golden: Callable[[str, Any], None]
+) -> None:
     found = pod(place)
     command = found["spec"]["containers"][0]["command"]
     assert [made.expanded(word, {}) for word in command] == ["python3", *by_python("/work")]
@@ -61,9 +63,9 @@ def test_the_watch_of_sessions_does_not_take_it_for_one() -> None:
 def test_it_has_the_user_and_the_group_that_the_session_has_whoever_gave_them() -> None:
     session = {"spec": {"securityContext": {"runAsUser": 4321, "fsGroup": 4444}}}
     for run in (USUAL, RunConfiguration(uid=1234, gid=0)):
-        context = pod(run=look.as_in(session, run))["spec"]["securityContext"]
+        context = pod(run=apply_pod_user(session, run))["spec"]["securityContext"]
         assert (context["runAsUser"], context["fsGroup"]) == (4321, 4444)
-        assert look.as_in({"spec": {}}, run) == run
+        assert apply_pod_user({"spec": {}}, run) == run
 
 
 @pytest.mark.parametrize(
@@ -79,4 +81,4 @@ def test_it_has_the_user_and_the_group_that_the_session_has_whoever_gave_them() 
 def test_a_claim_that_is_not_the_sessions_or_holds_nothing_is_left_alone(
     change: dict[str, Any], readable: bool
 ) -> None:
-    assert look.readable(CLAIM | change, "sessionaaaaa") is readable
+    assert is_pvc_readable(CLAIM | change, "sessionaaaaa") is readable

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from kubernetes_asyncio.client import V1SecurityContext
 from kubespawner.objects import make_pod
 
-from renku_spawner.domain import variables as rules
-from renku_spawner.domain.environment import RunConfiguration
-from renku_spawner.domain.resources import Requirements, ResourceClass
-from renku_spawner.kube import clone
-from renku_spawner.kube import environment as env
-from renku_spawner.kube.manifest import session_pod
-from renku_spawner.runtime.repositories import SCRIPT
+from renku_spawner.domain.environments import RunConfiguration
+from renku_spawner.domain.resource_classes import ResourceClass, ResourceRequirements
+from renku_spawner.domain.sessions import is_variable_allowed
+from renku_spawner.spawners.kubernetes.clone import parse_clone_log
+from renku_spawner.spawners.kubernetes.environment import DEFAULT_EXECUTABLE_PATH, escape_kubelet_expansion
+from renku_spawner.spawners.kubernetes.pod import build_session_pod
+from renku_spawner.spawners.local.clone import CLONE_SCRIPT_PATH
 
 from ..fakes import kube_defaults, kube_validation
 from . import made, pss
@@ -36,7 +36,7 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
     "known-path": (spec(), {}, {"image_path": "/opt/conda/bin:/usr/bin"}),
     "no-digest": (spec(digest=None), {}, {}),
     "no-repositories": (spec(repositories=()), {}, {}),
-    "gpu": (spec(resource_class=GPU, needs=Requirements(cpu="4", memory="16Gi", gpu=1)), {}, {}),
+    "gpu": (spec(resource_class=GPU, needs=ResourceRequirements(cpu="4", memory="16Gi", gpu=1)), {}, {}),
     "own-command": (
         spec(
             run=RunConfiguration(
@@ -59,7 +59,7 @@ def test_the_pod_is_the_one_that_is_written_down(name: str, golden: Callable[[st
 def test_the_secret_is_the_one_that_is_written_down(golden: Callable[[str, Any], None]) -> None:
     found = made.secret(spec(variables={"LEVEL": "3", "S3_SECRET": "canary-2"}))
     scripts = {name: found["stringData"].pop(name) for name in list(found["stringData"]) if name.endswith(".py")}
-    assert scripts == {path.name: path.read_text() for path in SCRIPT.glob("*.py")}
+    assert scripts == {path.name: path.read_text() for path in CLONE_SCRIPT_PATH.glob("*.py")}
     golden("secret", found)
 
 
@@ -75,19 +75,18 @@ def test_the_input_is_unchanged_and_two_starts_are_equal(name: str) -> None:
 
 def test_a_pod_that_is_a_sessions_already_gets_nothing_twice() -> None:
     options: dict[str, Any] = {"run": RUN, "claim": "c", "secret": "s", "settings": SETTINGS, "image_path": "/bin"}
-    once = session_pod(hub_pod(), spec(), **options)
-    assert made.sent(session_pod(once, spec(), **options)) == made.sent(once)
+    once = build_session_pod(hub_pod(), spec(), **options)
+    assert made.sent(build_session_pod(once, spec(), **options)) == made.sent(once)
 
 
 @given(st.text(alphabet="abcdefghijklmnopqrstuvwxyz234567", min_size=12, max_size=12))
 def test_a_resumed_pod_differs_by_the_launch_alone(run: str) -> None:
-    """R17."""
     first, second = json.dumps(pod(spec())), json.dumps(pod(spec(), run=run))
     assert first.replace(RUN, run) == second
 
 
 def test_requests_and_limits_follow_the_minimum_and_the_class() -> None:
-    found = pod(spec(resource_class=GPU, needs=Requirements(cpu="4", memory="16Gi", gpu=1)))["spec"]
+    found = pod(spec(resource_class=GPU, needs=ResourceRequirements(cpu="4", memory="16Gi", gpu=1)))["spec"]
     assert found["containers"][0]["resources"] == {
         "requests": {"cpu": "4", "memory": "32Gi", "ephemeral-storage": "1Gi", "amd.com/gpu": "1"},
         "limits": {"cpu": "8", "memory": "32Gi", "ephemeral-storage": "10Gi", "amd.com/gpu": "1"},
@@ -134,7 +133,6 @@ def test_every_init_container_has_limits() -> None:
 
 
 def test_what_runs_is_the_digest_and_the_tag_is_told() -> None:
-    """R10."""
     found = pod(spec())
     assert found["spec"]["containers"][0]["image"] == f"quay.io/jupyter/scipy-notebook@{DIGEST}"
     assert found["metadata"]["annotations"]["renku.io/image"] == "quay.io/jupyter/scipy-notebook:2026-11-02"
@@ -177,7 +175,7 @@ def test_with_nothing_to_run_but_the_image_the_path_stays_as_it_is() -> None:
 def test_arguments_alone_go_to_what_would_run_anyway() -> None:
     said = spec(run=RunConfiguration(arguments=("--debug",)))
     assert pod(said, image_path="")["spec"]["containers"][0]["args"] == ["jupyterhub-singleuser", "--debug"]
-    assert made.environment(pod(said, image_path=""))["PATH"] == f"/work/.local/bin:{env.DEFAULT_PATH}"
+    assert made.environment(pod(said, image_path=""))["PATH"] == f"/work/.local/bin:{DEFAULT_EXECUTABLE_PATH}"
 
 
 def test_an_admins_references_between_variables_are_kept() -> None:
@@ -193,7 +191,7 @@ HOSTILE = st.sampled_from(
     ]
 )  # fmt: skip
 TEXT = st.lists(HOSTILE | st.text(max_size=20), max_size=4).map("".join)
-NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True).filter(rules.is_allowed)
+NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True).filter(is_variable_allowed)
 SPECS = st.builds(
     spec,
     title=TEXT,
@@ -221,12 +219,11 @@ LABEL = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?")
 
 @given(TEXT)
 def test_a_literal_comes_out_of_the_kubelet_as_it_went_in(text: str) -> None:
-    assert expanded(env.literal(text), {"RENKU_USERNAME": "x", "JUPYTERHUB_API_TOKEN": TOKEN}) == text
+    assert expanded(escape_kubelet_expansion(text), {"RENKU_USERNAME": "x", "JUPYTERHUB_API_TOKEN": TOKEN}) == text
 
 
 @given(SPECS, OPTIONS)
 def test_what_people_type_reaches_the_session_as_it_is(said: Any, options: dict[str, Any]) -> None:
-    """V10."""
     found = pod(said, **options)
     container = found["spec"]["containers"][0]
     values = made.environment(found)
@@ -303,7 +300,7 @@ def test_the_clone_containers_command_runs_with_what_the_secret_holds(tmp_path: 
     here = {"/opt/renku": "opt", "/work": "work", "/tmp": "."}
     line = re.sub("(?<= )(/opt/renku|/work|/tmp)(?=[/ ])", lambda folder: str(tmp_path / here[folder[0]]), line)
     log = subprocess.run([shell, option, line], capture_output=True, text=True, check=True, cwd="/").stdout
-    (row,) = clone.report(log)
+    (row,) = parse_clone_log(log)
     assert (row["directory"], row["outcome"], row["code"]) == ("code", "failed", "clone_failed")
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from renku_spawner.domain.environment import RunConfiguration
-from renku_spawner.kube import probe
+from renku_spawner.domain.environments import RunConfiguration
+from renku_spawner.spawners.kubernetes.image_probe import build_session_probe_pod
 from tests.runtime.test_probe import PYTHON, SHELL
 
 from ..fakes import kube_defaults, kube_validation
@@ -23,7 +23,7 @@ SESSION = {
 
 
 def pod(**changed: Any) -> dict[str, Any]:
-    return made.sent(probe.pod(SESSION, made.spec(**changed), made.SETTINGS))
+    return made.sent(build_session_probe_pod(SESSION, made.spec(**changed), made.SETTINGS))
 
 
 def test_the_pod_is_the_one_that_is_written_down(golden: Callable[[str, Any], None]) -> None:

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from renku_spawner.domain.reasons import REASONS, words
-from renku_spawner.kube import quota
-from renku_spawner.kube.refusal import Refusal, refusal
+from renku_spawner.domain.reasons import REASONS_BY_CODE, format_reason
+from renku_spawner.spawners.kubernetes.errors import KubernetesRefusal, classify_error_response, format_quota_message
 
 RECORDED = json.loads((Path(__file__).parent / "data" / "refusals.json").read_text())
 RULES, RIGHT, QUOTA, BUSY = "rejected_by_policy", "cluster_forbidden", "quota_pool", "cluster_unavailable"
@@ -91,9 +90,9 @@ CODES = {
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
-def recorded(name: str) -> Refusal:
+def recorded(name: str) -> KubernetesRefusal:
     said = RECORDED[name]
-    return refusal(said["status"], said["body"], said["headers"], image="quay.io/ada/image")
+    return classify_error_response(said["status"], said["body"], said["headers"], image="quay.io/ada/image")
 
 
 @pytest.mark.parametrize("name", sorted(RECORDED.keys() | CODES.keys()))
@@ -101,7 +100,7 @@ def test_a_recorded_refusal_is_told_for_what_it_is(name: str) -> None:
     found = recorded(name)
     assert found.code == CODES[name]
     assert found.again == (found.code in (RIGHT, BUSY))
-    assert "…" not in words(found.code, **found.values)[0] or len(str(found.values["message"])) == 300
+    assert "…" not in format_reason(found.code, **found.values)[0] or len(str(found.values["message"])) == 300
 
 
 @pytest.mark.parametrize(
@@ -142,7 +141,7 @@ def test_a_quota_is_named_with_what_is_used_of_it_and_what_is_asked_for(name: st
     ],
 )  # fmt: skip
 def test_what_a_quota_says_otherwise_stays_as_it_is(message: str, said: str) -> None:
-    assert quota.told(message) == said
+    assert format_quota_message(message) == said
 
 
 def test_an_object_that_is_not_there_is_told_from_a_namespace_that_is_not() -> None:
@@ -172,7 +171,7 @@ def test_what_is_in_the_way_is_told_apart(name: str, exists: bool, leaving: bool
     ],
 )  # fmt: skip
 def test_trouble_of_the_server_itself_is_worth_another_try(status: Any, body: Any, again: bool) -> None:
-    found = refusal(status, body)
+    found = classify_error_response(status, body)
     assert (found.again, found.code) == (again, BUSY if again else RULES)
 
 
@@ -185,11 +184,11 @@ def test_trouble_of_the_server_itself_is_worth_another_try(status: Any, body: An
 )  # fmt: skip
 def test_the_server_says_how_long_to_wait_within_reason(header: str | None, wait: float | None) -> None:
     headers = {} if header is None else {"Retry-After": header}
-    assert refusal(429, "Too many requests", headers, now=NOW).wait == wait
+    assert classify_error_response(429, "Too many requests", headers, now=NOW).wait == wait
 
 
 def test_the_body_may_say_how_long_to_wait_too() -> None:
-    assert refusal(504, {"details": {"retryAfterSeconds": 2}}).wait == 2
+    assert classify_error_response(504, {"details": {"retryAfterSeconds": 2}}).wait == 2
 
 
 KEYS = st.sampled_from(["message", "reason", "details", "causes", "field", "retryAfterSeconds"])
@@ -199,6 +198,6 @@ JSON = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(KEYS
 
 @given(st.none() | st.integers(0, 599), st.text() | st.binary() | st.none() | JSON.map(json.dumps), st.text())
 def test_no_answer_is_too_odd_to_be_told(status: Any, body: Any, header: str) -> None:
-    found = refusal(status, body, {"Retry-After": header})
-    assert found.code in REASONS
+    found = classify_error_response(status, body, {"Retry-After": header})
+    assert found.code in REASONS_BY_CODE
     assert found.wait is None or 0 <= found.wait <= 30

@@ -11,13 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from renku_spawner.domain.environment import RunConfiguration
-from renku_spawner.domain.instance import Observed
-from renku_spawner.domain.reasons import REASONS, words
-from renku_spawner.kube.asked import Asked, asked
-from renku_spawner.kube.crashes import with_log
-from renku_spawner.kube.status import Seen, read
-from renku_spawner.kube.verdict import Failure, Verdict, judge
+from renku_spawner.domain.environments import RunConfiguration
+from renku_spawner.domain.instances import ObservedState
+from renku_spawner.domain.reasons import REASONS_BY_CODE, format_reason
+from renku_spawner.spawners.kubernetes.diagnosis import (
+    FailureAssessment,
+    PodExpectations,
+    PodFailure,
+    PodStatus,
+    assess_failure,
+    build_pod_expectations,
+    read_pod_status,
+    refine_failure_with_log,
+)
 
 from . import made
 from .stages import STAGES
@@ -28,11 +34,11 @@ STEPS = [
     for case in RECORDED.values()
     for step in case["steps"]
 ]
-ASKED = Asked(image="quay.io/ada/image:1", limit="2 GiB", program="start-me")
+ASKED = PodExpectations(image="quay.io/ada/image:1", limit="2 GiB", program="start-me")
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
-def shown(seen: Seen) -> str:
+def shown(seen: PodStatus) -> str:
     parts = [f"{seen.stage}{'+' if seen.running else ''}"]
     if failure := seen.failure:
         parts.append(f"{failure.code}@{'later' if failure.after is None else format(failure.after, 'g')}")
@@ -44,17 +50,18 @@ def shown(seen: Seen) -> str:
 def test_every_recorded_life_is_told_step_by_step(name: str) -> None:
     case = RECORDED[name]
     steps = [
-        shown(read(step["pod"], [case["events"][number] for number in step["events"]], ASKED)) for step in case["steps"]
+        shown(read_pod_status(step["pod"], [case["events"][number] for number in step["events"]], ASKED))
+        for step in case["steps"]
     ]
     assert [step for number, step in enumerate(steps) if number == 0 or step != steps[number - 1]] == STAGES[name]
 
 
-def last(name: str, **about: Any) -> Seen:
+def last(name: str, **about: Any) -> PodStatus:
     case = RECORDED[name]
-    return read(case["steps"][-1]["pod"], case["events"], Asked(**{**vars(ASKED), **about}))
+    return read_pod_status(case["steps"][-1]["pod"], case["events"], PodExpectations(**{**vars(ASKED), **about}))
 
 
-def failure(seen: Seen) -> tuple[str, float | None]:
+def failure(seen: PodStatus) -> tuple[str, float | None]:
     assert seen.failure is not None
     return seen.failure.code, seen.failure.after
 
@@ -62,10 +69,10 @@ def failure(seen: Seen) -> tuple[str, float | None]:
 @pytest.mark.parametrize("step", STEPS, ids=lambda _: "")
 @pytest.mark.parametrize("was_ready", [False, True])
 def test_all_that_is_told_has_words(step: tuple[Any, Any], was_ready: bool) -> None:
-    seen = read(*step, Asked(**{**vars(ASKED), "was_ready": was_ready}))
+    seen = read_pod_status(*step, PodExpectations(**{**vars(ASKED), "was_ready": was_ready}))
     for told in [*seen.notices, *([seen.failure] if seen.failure else [])]:
-        assert told.code in REASONS
-        assert "…" not in words(told.code, **told.values)[0] or len(str(told.values["message"])) == 300
+        assert told.code in REASONS_BY_CODE
+        assert "…" not in format_reason(told.code, **told.values)[0] or len(str(told.values["message"])) == 300
 
 
 # ---- single reasons that no recording has ----------------------------------------------------------------
@@ -129,14 +136,14 @@ def ended(exit_code: int, reason: str = "Error", message: str = "", **more: Any)
     ],
 )
 def test_each_reason_of_a_kubelet_is_one_of_ours(found: Any, code: str, after: float | None) -> None:
-    assert failure(read(found, [], ASKED)) == (code, after)
+    assert failure(read_pod_status(found, [], ASKED)) == (code, after)
 
 
 def test_a_reason_that_nobody_knows_is_shown_as_it_is() -> None:
     for found in (waits("SomethingNew"), pod(phase="Failed", reason="SomethingNew")):
-        told = read(found, [], ASKED).failure
+        told = read_pod_status(found, [], ASKED).failure
         assert told is not None
-        assert "SomethingNew" in words(told.code, **told.values)[0]
+        assert "SomethingNew" in format_reason(told.code, **told.values)[0]
 
 
 def event(reason: str, message: str = "m", **more: Any) -> dict[str, Any]:
@@ -154,9 +161,9 @@ def event(reason: str, message: str = "m", **more: Any) -> dict[str, Any]:
     ],
 )
 def test_a_disk_that_does_not_come_is_told_by_events(events: Any, code: str, after: float) -> None:
-    assert failure(read(waits("ContainerCreating"), events, ASKED)) == (code, after)
+    assert failure(read_pod_status(waits("ContainerCreating"), events, ASKED)) == (code, after)
     running = pod({"state": {"running": {}}, "ready": True}, phase="Running", podIP="10.0.0.1")
-    assert read(running, events, ASKED).failure is None
+    assert read_pod_status(running, events, ASKED).failure is None
 
 
 @pytest.mark.parametrize(
@@ -170,8 +177,8 @@ def test_a_disk_that_does_not_come_is_told_by_events(events: Any, code: str, aft
     ],
 )
 def test_what_happened_while_nobody_looked_is_read_from_events(events: Any, code: str) -> None:
-    seen = read(None, events, ASKED)
-    assert (seen.stage, seen.running, failure(seen)) == (Observed.ABSENT, False, (code, 0))
+    seen = read_pod_status(None, events, ASKED)
+    assert (seen.stage, seen.running, failure(seen)) == (ObservedState.ABSENT, False, (code, 0))
 
 
 @pytest.mark.parametrize(
@@ -184,9 +191,9 @@ def test_what_happened_while_nobody_looked_is_read_from_events(events: Any, code
     ],
 )
 def test_a_session_that_filled_its_nodes_disk_reads_how_much_it_may_write(message: str, limit: str) -> None:
-    told = read(pod(phase="Failed", reason="Evicted", message=message), [], ASKED).failure
+    told = read_pod_status(pod(phase="Failed", reason="Evicted", message=message), [], ASKED).failure
     assert told is not None
-    text, advice = words(told.code, **told.values)
+    text, advice = format_reason(told.code, **told.values)
     assert text == f"The session wrote more than {limit} outside of its working directory."
     assert "keep large files, packages and caches in /work" in advice
 
@@ -194,17 +201,17 @@ def test_a_session_that_filled_its_nodes_disk_reads_how_much_it_may_write(messag
 def test_an_object_of_ours_that_is_still_made_is_no_failure() -> None:
     late = waits("CreateContainerConfigError", 'secret "renku-x" not found')
     mount = [event("FailedMount", 'secret "renku-x" not found')]
-    ours = Asked(**{**vars(ASKED), "ours": frozenset({"renku-x"})})
-    making = Asked(**{**vars(ours), "making": frozenset({"renku-x"})})
+    ours = PodExpectations(**{**vars(ASKED), "ours": frozenset({"renku-x"})})
+    making = PodExpectations(**{**vars(ours), "making": frozenset({"renku-x"})})
     for found, events in ((late, []), (waits("PodInitializing"), mount)):
-        assert read(found, events, making).failure is None
-        assert failure(read(found, events, ours)) == ("config_error", 30)
+        assert read_pod_status(found, events, making).failure is None
+        assert failure(read_pod_status(found, events, ours)) == ("config_error", 30)
 
 
 def test_a_step_before_the_session_that_lacks_its_secret_is_no_broken_step() -> None:
     state = {"name": "clone", "state": {"waiting": {"reason": "CreateContainerConfigError", "message": "no key"}}}
     found = pod({"state": {"waiting": {"reason": "PodInitializing"}}}, initContainerStatuses=[state])
-    assert failure(read(found, [], ASKED)) == ("config_error", 3)
+    assert failure(read_pod_status(found, [], ASKED)) == ("config_error", 3)
 
 
 def test_a_session_that_was_restarted_for_memory_runs_and_says_so() -> None:
@@ -212,30 +219,32 @@ def test_a_session_that_was_restarted_for_memory_runs_and_says_so() -> None:
         "state": {"running": {}}, "ready": True, "restartCount": 1,
         "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}},
     }  # fmt: skip
-    seen = read(pod(state, phase="Running", podIP="10.0.0.1"), [], Asked(**{**vars(ASKED), "was_ready": True}))
-    assert (seen.stage, seen.running, seen.failure, seen.restarts) == (Observed.WAITING, True, None, 1)
+    seen = read_pod_status(
+        pod(state, phase="Running", podIP="10.0.0.1"), [], PodExpectations(**{**vars(ASKED), "was_ready": True})
+    )
+    assert (seen.stage, seen.running, seen.failure, seen.restarts) == (ObservedState.WAITING, True, None, 1)
     (notice,) = seen.notices
-    assert words(notice.code, **notice.values)[0] == "Restarted: out of memory, limit 2 GiB."
+    assert format_reason(notice.code, **notice.values)[0] == "Restarted: out of memory, limit 2 GiB."
 
 
 def test_a_session_that_worked_fails_only_in_a_loop() -> None:
-    ready = Asked(**{**vars(ASKED), "was_ready": True})
+    ready = PodExpectations(**{**vars(ASKED), "was_ready": True})
     often = {"restartCount": 9, "lastState": {"terminated": {"exitCode": 1}}}
     loop = pod({"state": {"waiting": {"reason": "CrashLoopBackOff"}}, **often}, phase="Running")
-    assert failure(read(loop, [], ready)) == ("crash_exit", 0)
-    assert failure(read(ended(1, restartCount=9), [], ready)) == ("crash_exit", None)
-    assert failure(read(ended(0), [], ready)) == ("server_exited", 0)
+    assert failure(read_pod_status(loop, [], ready)) == ("crash_exit", 0)
+    assert failure(read_pod_status(ended(1, restartCount=9), [], ready)) == ("crash_exit", None)
+    assert failure(read_pod_status(ended(0), [], ready)) == ("server_exited", 0)
 
 
 def test_the_log_tells_more_than_the_exit_code() -> None:
-    """R16: a full disk among others."""
-    found = read(ended(1, restartCount=2), [], ASKED).failure
+    """A full disk among others."""
+    found = read_pod_status(ended(1, restartCount=2), [], ASKED).failure
     assert found is not None
-    assert with_log(found, "OSError: No space left on device", ASKED).code == "crash_disk_full"
-    assert with_log(found, "PermissionError: Permission denied", ASKED).code == "crash_permission"
-    assert with_log(found, "", ASKED) == found
-    other = Failure(code="evicted")
-    assert with_log(other, "No space left on device", ASKED) is other
+    assert refine_failure_with_log(found, "OSError: No space left on device", ASKED).code == "crash_disk_full"
+    assert refine_failure_with_log(found, "PermissionError: Permission denied", ASKED).code == "crash_permission"
+    assert refine_failure_with_log(found, "", ASKED) == found
+    other = PodFailure(code="evicted")
+    assert refine_failure_with_log(other, "No space left on device", ASKED) is other
 
 
 @pytest.mark.parametrize(
@@ -253,35 +262,35 @@ def test_the_log_tells_more_than_the_exit_code() -> None:
     ],
 )  # fmt: skip
 def test_what_changes_no_status_is_told_beside(found: Any, events: Any, notice: str) -> None:
-    seen = read(found, events, Asked(**{**vars(ASKED), "now": NOON}))
+    seen = read_pod_status(found, events, PodExpectations(**{**vars(ASKED), "now": NOON}))
     assert [told.code for told in seen.notices] == [notice]
 
 
 def test_stopping_in_time_is_not_told_as_slow() -> None:
     found = pod(metadata={"deletionTimestamp": "2026-11-24T11:59:31Z"})
-    assert read(found, [], Asked(**{**vars(ASKED), "now": NOON})).notices == ()
+    assert read_pod_status(found, [], PodExpectations(**{**vars(ASKED), "now": NOON})).notices == ()
 
 
 def test_a_download_is_told_with_its_image_and_when_it_began() -> None:
     pulling = event(
         "Pulling", lastTimestamp="2026-11-24T11:59:00Z", involvedObject={"fieldPath": "spec.containers{notebook}"}
     )
-    seen = read(waits("ContainerCreating"), [pulling], ASKED)
-    assert seen.stage is Observed.PULLING
+    seen = read_pod_status(waits("ContainerCreating"), [pulling], ASKED)
+    assert seen.stage is ObservedState.PULLING
     (notice,) = seen.notices
     assert notice.values == {"image": ASKED.image, "since": NOON - timedelta(minutes=1)}
     pulled = event("Pulled", 'Successfully pulled image "x"', involvedObject={"fieldPath": "spec.containers{notebook}"})
-    assert read(waits("ContainerCreating"), [pulling, pulled], ASKED).stage is Observed.STARTING
+    assert read_pod_status(waits("ContainerCreating"), [pulling, pulled], ASKED).stage is ObservedState.STARTING
 
 
 def test_the_download_of_another_container_is_not_the_sessions() -> None:
     of_clone = event("Pulling", involvedObject={"fieldPath": "spec.initContainers{clone}"})
-    assert read(waits("PodInitializing"), [of_clone], ASKED).stage is Observed.STARTING
+    assert read_pod_status(waits("PodInitializing"), [of_clone], ASKED).stage is ObservedState.STARTING
 
 
 def test_words_about_a_session_come_from_its_specification() -> None:
-    assert asked(made.spec(run=RunConfiguration(command=("rstudio", "x")))).program == "rstudio"
-    about = asked(made.spec(), was_ready=True)
+    assert build_pod_expectations(made.spec(run=RunConfiguration(command=("rstudio", "x")))).program == "rstudio"
+    about = build_pod_expectations(made.spec(), was_ready=True)
     assert (about.image, about.limit, about.gpu, about.was_ready) == (
         made.spec().image,
         "4 GiB",
@@ -314,33 +323,33 @@ def test_nothing_that_is_missing_or_odd_ever_raises(step: Any, data: st.DataObje
         else:
             parent[spot[-1]] = copy.deepcopy(data.draw(ODD))
     events = broken[1] if isinstance(broken[1], list) else []
-    seen = read(broken[0], events, Asked(**{**vars(ASKED), "now": NOON}))
-    assert seen.failure is None or seen.failure.code in REASONS
+    seen = read_pod_status(broken[0], events, PodExpectations(**{**vars(ASKED), "now": NOON}))
+    assert seen.failure is None or seen.failure.code in REASONS_BY_CODE
 
 
 # ---- when it is final ---------------------------------------------------------------------------------------
 
 
 def test_a_failure_is_final_once_it_has_lasted() -> None:
-    found = Failure(code="config_error", after=3)
-    first = judge(found, Verdict(), 10)
+    found = PodFailure(code="config_error", after=3)
+    first = assess_failure(found, FailureAssessment(), 10)
     assert (first.final, first.since) == (False, 10)
-    assert not judge(found, first, 12.9).final
-    assert judge(found, first, 13).final
+    assert not assess_failure(found, first, 12.9).final
+    assert assess_failure(found, first, 13).final
 
 
 def test_a_failure_that_goes_or_changes_begins_anew() -> None:
-    found = Failure(code="config_error", after=3)
-    first = judge(found, Verdict(), 10)
-    assert judge(None, first, 12) == Verdict(since=12)
-    assert not judge(found, judge(None, first, 12), 14).final
-    assert not judge(Failure(code="image_root", after=3), first, 14).final
+    found = PodFailure(code="config_error", after=3)
+    first = assess_failure(found, FailureAssessment(), 10)
+    assert assess_failure(None, first, 12) == FailureAssessment(since=12)
+    assert not assess_failure(found, assess_failure(None, first, 12), 14).final
+    assert not assess_failure(PodFailure(code="image_root", after=3), first, 14).final
 
 
 def test_what_cannot_heal_is_final_at_once_and_what_is_seen_later_never_by_lasting() -> None:
-    assert judge(Failure(code="image_invalid"), Verdict(), 0).final
-    waiting = judge(Failure(code="crash_exit", after=None), Verdict(), 0)
-    assert not judge(Failure(code="crash_exit", after=None), waiting, 10_000).final
+    assert assess_failure(PodFailure(code="image_invalid"), FailureAssessment(), 0).final
+    waiting = assess_failure(PodFailure(code="crash_exit", after=None), FailureAssessment(), 0)
+    assert not assess_failure(PodFailure(code="crash_exit", after=None), waiting, 10_000).final
 
 
 def test_recorded_verdicts_are_final_when_they_should() -> None:
@@ -354,10 +363,10 @@ def test_a_pod_that_is_over_is_not_expected_to_start_its_container_again() -> No
     pod = next(
         pod for pod in steps if "terminated" in pod["status"].get("containerStatuses", [{"state": {}}])[0]["state"]
     )
-    about = Asked(**{**vars(ASKED), "was_ready": True})
-    assert failure(read(pod, [], about)) == ("crash_oom", None)
+    about = PodExpectations(**{**vars(ASKED), "was_ready": True})
+    assert failure(read_pod_status(pod, [], about)) == ("crash_oom", None)
     pod["status"]["phase"] = "Failed"
-    assert failure(read(pod, [], about)) == ("crash_oom", 0)
+    assert failure(read_pod_status(pod, [], about)) == ("crash_oom", 0)
 
 
 @pytest.mark.parametrize(("began", "final"), [("before", False), ("after", True)])
@@ -374,7 +383,7 @@ def test_a_program_that_began_while_there_was_no_hub_is_tried_again_before_it_ha
         "spec": {"nodeName": "n", "restartPolicy": "OnFailure"},
         "status": {"phase": "Running", "podIP": "10.1.1.1", "containerStatuses": [{"name": "notebook", **waits}]},
     }
-    seen = read(crashing, [], replace(ASKED, was_ready=was_ready, hub_since=since))
+    seen = read_pod_status(crashing, [], replace(ASKED, was_ready=was_ready, hub_since=since))
     assert seen.failure is not None
-    assert judge(seen.failure, Verdict(), 0.0).final is final
+    assert assess_failure(seen.failure, FailureAssessment(), 0.0).final is final
     assert [notice.code for notice in seen.notices] == (["restarts_soon"] if was_ready else [])

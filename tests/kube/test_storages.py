@@ -12,18 +12,29 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from renku_spawner import pod_storages
-from renku_spawner.domain import storage_checks
-from renku_spawner.domain.errors import Invalid
-from renku_spawner.domain.policy import Policy
-from renku_spawner.domain.storage import Credentials, Mounted, NewStorage, Storage
-from renku_spawner.domain.volume import Nfs, Volume
-from renku_spawner.kube import status, storages
-from renku_spawner.kube.asked import Asked
-from renku_spawner.kube.manifest import session_pod
-from renku_spawner.kube.secret import owned
-from renku_spawner.kube.settings import PodSettings
-from renku_spawner.runtime import rclone
+from renku_spawner.domain.errors import InvalidInputError
+from renku_spawner.domain.policy import HubPolicy
+from renku_spawner.domain.storages import (
+    MountedStorage,
+    NewStorage,
+    NfsExport,
+    SharedVolume,
+    Storage,
+    StorageCredentials,
+    check_storage,
+)
+from renku_spawner.integrations.rclone import build_remote_options, reveal_options
+from renku_spawner.spawners.kubernetes.diagnosis import PodExpectations, read_pod_status
+from renku_spawner.spawners.kubernetes.pod import build_session_pod
+from renku_spawner.spawners.kubernetes.secrets import copy_with_owner_pod
+from renku_spawner.spawners.kubernetes.settings import PodSettings
+from renku_spawner.spawners.kubernetes.storages import (
+    STORAGE_VOLUME_PREFIX,
+    build_remote_storage_objects,
+    format_csi_rclone_config,
+    get_storage_directories_by_name,
+    list_unavailable_storage_notices,
+)
 
 from ..fakes import kube_defaults, kube_validation
 from . import made, pss
@@ -33,10 +44,10 @@ SETTINGS = replace(
     made.SETTINGS,
     rclone_storage_class="csi-rclone-secret-annotation",
     volumes=(
-        Volume(name="reference", claim="reference-data"),
-        Volume(name="scratch", claim="scratch", read_only=False),
-        Volume(name="archive", nfs=Nfs(server="nfs.example.org", path="/export")),
-        Volume(name="folder", directory="/data"),
+        SharedVolume(name="reference", claim="reference-data"),
+        SharedVolume(name="scratch", claim="scratch", read_only=False),
+        SharedVolume(name="archive", nfs=NfsExport(server="nfs.example.org", path="/export")),
+        SharedVolume(name="folder", directory="/data"),
     ),
 )
 KEYS = {"user": "ada", "pass": "canary word; #1"}
@@ -46,18 +57,18 @@ def storage(directory: str, kind: str = "volume", **more: Any) -> Storage:
     usual: dict[str, Any] = {"settings": {"volume": directory}, "path": "", "read_only": True}
     return Storage(
         id=f"storage{directory[:5]:a<5}", project="projectaaaaa", position=0, directory=directory, kind=kind,
-        credentials=Credentials.NONE, created_by="ada", created_at=datetime.now(UTC), **usual | more,
+        credentials=StorageCredentials.NONE, created_by="ada", created_at=datetime.now(UTC), **usual | more,
     )  # fmt: skip
 
 
-def volume(directory: str, **more: Any) -> Mounted:
-    return Mounted(storage=storage(directory, **more))
+def volume(directory: str, **more: Any) -> MountedStorage:
+    return MountedStorage(storage=storage(directory, **more))
 
 
-def remote(directory: str = "era5", **more: Any) -> Mounted:
+def remote(directory: str = "era5", **more: Any) -> MountedStorage:
     usual = {"kind": "webdav", "settings": {"url": "https://dav.example.org/"}, "path": "climate/era5"}
     found = storage(directory, **usual | more)
-    return Mounted(storage=found, options=rclone.options(found, KEYS))
+    return MountedStorage(storage=found, options=build_remote_options(found, KEYS))
 
 
 ALL = (
@@ -66,17 +77,17 @@ ALL = (
 )  # fmt: skip
 
 
-def pod(*mounted: Mounted, settings: PodSettings = SETTINGS) -> dict[str, Any]:
+def pod(*mounted: MountedStorage, settings: PodSettings = SETTINGS) -> dict[str, Any]:
     said = spec(storages=mounted)
-    return sent(session_pod(hub_pod(), said, run=RUN, claim="work-a", secret=f"renku-{RUN}", settings=settings))
+    return sent(build_session_pod(hub_pod(), said, run=RUN, claim="work-a", secret=f"renku-{RUN}", settings=settings))
 
 
-def beside(*mounted: Mounted) -> list[dict[str, Any]]:
+def beside(*mounted: MountedStorage) -> list[dict[str, Any]]:
     said = spec(storages=mounted)
-    options = {each.storage.directory: rclone.plain(each.storage, each.options) for each in mounted}
-    pairs = storages.objects(said, SETTINGS, run=RUN, secret=f"renku-{RUN}", options=options)
+    options = {each.storage.directory: reveal_options(each.storage, each.options) for each in mounted}
+    pairs = build_remote_storage_objects(said, SETTINGS, run=RUN, secret=f"renku-{RUN}", options=options)
     owner = {"metadata": {"name": "a", "uid": "u"}}
-    return [sent(owned(each, owner)) for pair in pairs for each in pair]
+    return [sent(copy_with_owner_pod(each, owner)) for pair in pairs for each in pair]
 
 
 def test_the_pod_with_storages_is_the_one_that_is_written_down(golden: Callable[[str, Any], None]) -> None:
@@ -92,7 +103,7 @@ def test_no_credential_stands_in_a_pod_and_no_helper_gets_a_storage() -> None:
     assert "canary" not in json.dumps(found)
     assert KEYS["pass"] not in repr(ALL)
     for container in found["spec"]["initContainers"]:
-        assert not [mount for mount in container["volumeMounts"] if mount["name"].startswith(storages.VOLUME)]
+        assert not [mount for mount in container["volumeMounts"] if mount["name"].startswith(STORAGE_VOLUME_PREFIX)]
 
 
 def test_a_pod_with_storages_is_valid_and_restricted() -> None:
@@ -121,17 +132,17 @@ def test_what_this_cluster_cannot_have_is_left_out_and_told() -> None:
     mounted = (volume("folder"), volume("gone"), remote())
     settings = replace(SETTINGS, rclone_storage_class="")
     assert pod(*mounted, settings=settings) == pod()
-    policy = Policy(volumes=SETTINGS.volumes)
-    told = [notice["title"] for notice in pod_storages.notices(spec(storages=mounted), policy)]
+    policy = HubPolicy(volumes=SETTINGS.volumes)
+    told = [notice["title"] for notice in list_unavailable_storage_notices(spec(storages=mounted), policy)]
     assert [title.partition(":")[0] for title in told] == [
         f"The storage {name} is not available here" for name in ("folder", "gone", "era5")
     ]  # fmt: skip
     everything = replace(policy, rclone_storage_class="x")
-    assert pod_storages.notices(spec(storages=ALL), everything) == []
+    assert list_unavailable_storage_notices(spec(storages=ALL), everything) == []
 
 
 def test_what_the_cluster_calls_a_storage_leads_to_its_directory() -> None:
-    names = storages.names(spec(storages=ALL), SETTINGS, "s")
+    names = get_storage_directories_by_name(spec(storages=ALL), SETTINGS, "s")
     assert names == {
         "renku-storage-0": "era5", "s-0": "era5", "renku-storage-1": "out", "s-1": "out", "reference-data": "reference",
         "renku-storage-2": "reference", "renku-storage-3": "again", "scratch": "again",
@@ -146,7 +157,7 @@ LINES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=30) | s
 
 @given(st.dictionaries(st.sampled_from(["user", "pass", "url"]), LINES))
 def test_the_driver_reads_each_option_as_it_was_typed(options: dict[str, str]) -> None:
-    first, *lines, last = storages.config({"type": "webdav", **options}).split("\n")
+    first, *lines, last = format_csi_rclone_config({"type": "webdav", **options}).split("\n")
     assert (first, last) == ("[storage]", "")
     assert {name: go_ini(value) for name, value in (line.split(" =", 1) for line in lines)} == {
         "type": "webdav", **options
@@ -186,19 +197,19 @@ def test_the_driver_puts_no_option_into_another(endpoint: str, password: str) ->
     typed = {"access_key_id": "AKIA", "secret_access_key": password}
     new = NewStorage(
         kind="s3", directory="era5", path="bucket", settings={"provider": "Minio", "endpoint": endpoint},
-        credentials=Credentials.PROJECT, secrets=typed,
+        credentials=StorageCredentials.PROJECT, secrets=typed,
     )  # fmt: skip
     raw = {"type": "s3", **new.settings, **typed}
     try:
-        checked = storage_checks.check(new, ["s3"], (), driver=True)
-    except Invalid as problem:
+        checked = check_storage(new, ["s3"], (), driver=True)
+    except InvalidInputError as problem:
         assert problem.fields.keys() <= {"settings.endpoint", "secrets.secret_access_key"}
         if any(expand(raw, name) != value for name, value in raw.items()):
-            with pytest.raises(ValueError, match="reference"):
-                storages.config(raw)
+            with pytest.raises(ValueError, match="refers to another option"):
+                format_csi_rclone_config(raw)
         return
     options = {"type": "s3", **checked.settings, **checked.secrets}
-    lines = [line.partition("=") for line in storages.config(options).splitlines()[1:]]
+    lines = [line.partition("=") for line in format_csi_rclone_config(options).splitlines()[1:]]
     values = {name.strip(): go_ini(value) for name, _, value in lines}
     assert {name: expand(values, name) for name in values} == options
 
@@ -224,7 +235,7 @@ def test_a_hostile_path_is_only_a_path(path: str) -> None:
 
 
 NAMES = {"renku-storage-0": "era5", "s-0": "era5", "pvc-1": "era5", "reference-data": "genomes"}
-ASKED = Asked(image="a", storages=NAMES)
+ASKED = PodExpectations(image="a", storages=NAMES)
 WAITS = {"metadata": {"name": "a"}, "spec": {"nodeName": "n"}, "status": {
     "phase": "Pending",
     "containerStatuses": [{"name": "notebook", "state": {"waiting": {"reason": "ContainerCreating"}}}],
@@ -252,7 +263,7 @@ def event(reason: str, message: str, about: str = "a") -> dict[str, Any]:
 def test_what_the_cluster_says_of_a_storage_is_told_by_its_directory(
     told: dict[str, Any], directory: str | None
 ) -> None:
-    found = status.read(WAITS, [told], ASKED).failure
+    found = read_pod_status(WAITS, [told], ASKED).failure
     assert found is not None
     assert (found.code == "data_mount_failed") is (directory is not None)
     assert found.values.get("storages") == directory
@@ -262,6 +273,6 @@ def test_a_declared_claim_that_is_not_there_is_told_by_its_directory_and_not_as_
     message = '0/1 nodes are available: persistentvolumeclaim "reference-data" not found.'
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
     unplaced = {"metadata": {"name": "a"}, "spec": {}, "status": {"phase": "Pending", "conditions": [condition]}}
-    found = status.read(unplaced, [], ASKED).failure
+    found = read_pod_status(unplaced, [], ASKED).failure
     assert found is not None
     assert (found.code, found.values["storages"]) == ("data_mount_failed", "genomes")

@@ -5,10 +5,10 @@ import json
 import logging
 from typing import Any
 
-from renku_spawner import events
-from renku_spawner.domain.curation import NewReadyMade
-from renku_spawner.domain.instance import Status
-from renku_spawner.services import curation
+from renku_spawner.domain.environments import NewManagedEnvironment
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.observability.events import EVENT_SCHEMA_BASE_URL, EVENT_SCHEMAS_DIR, create_event_emitter
+from renku_spawner.usecases.environments import add_managed_environment
 from tests.fixtures.renku import RenkuHub
 
 KINDS = {"audit", "launch"}
@@ -25,22 +25,22 @@ def heard(hub: RenkuHub) -> io.StringIO:
 async def test_launches_and_the_audit_are_told_as_their_schemas_say(renku_hub):
     """The hub validates each event before it writes it; an event that does not fit would be missing here."""
     hub = await renku_hub()
-    assert {file.stem for file in events.SCHEMAS.iterdir()} == KINDS
-    assert {events.BASE + kind for kind in KINDS} <= set(hub.app.eventlog.schemas.schema_ids)
-    events.emitter(hub.app)  # trap 22: a second registration of the same would be an error
+    assert {file.stem for file in EVENT_SCHEMAS_DIR.iterdir()} == KINDS
+    assert {EVENT_SCHEMA_BASE_URL + kind for kind in KINDS} <= set(hub.app.eventlog.schemas.schema_ids)
+    create_event_emitter(hub.app)  # A second registration of the same would be an error
     written = heard(hub)
     session = await hub.session(await hub.project())
     alice, address = hub.client("alice"), f"api/users/alice/servers/{session.id}"
     assert (await alice.post(address, json={"cmd": "sh"})).status_code == 400
     hub.user("root", admin=True)
     await hub.client("root").post(address)
-    mine = NewReadyMade(name="Mine", image="quay.io/jupyter/minimal-notebook:2026-11-02")
-    await curation.add(hub.parts, hub.person("root"), mine)
-    run = (await hub.becomes(session, Status.RUNNING)).run
+    mine = NewManagedEnvironment(name="Mine", image="quay.io/jupyter/minimal-notebook:2026-11-02")
+    await add_managed_environment(hub.parts, hub.person("root"), mine)
+    run = (await hub.becomes(session, InstanceStatus.RUNNING)).run
     await alice.delete(address)
-    await hub.becomes(session, Status.PAUSED)
+    await hub.becomes(session, InstanceStatus.PAUSED)
     told = [json.loads(line) for line in written.getvalue().splitlines()]
-    ours = [event for event in told if event["__schema__"].startswith(events.BASE)]
+    ours = [event for event in told if event["__schema__"].startswith(EVENT_SCHEMA_BASE_URL)]
     launches = [event for event in ours if event["__schema__"].endswith("launch")]
     assert [event["action"] for event in launches] == ["started", "ready", "ended"]
     assert {(event["launch"], event["username"], event["session"]) for event in launches} == {
@@ -50,7 +50,7 @@ async def test_launches_and_the_audit_are_told_as_their_schemas_say(renku_hub):
     assert (launches[2]["outcome"], launches[2]["group"]) == ("ended", "ended")
     audit: list[dict[str, Any]] = [event for event in ours if event["__schema__"].endswith("audit")]
     with hub.parts.db.read() as tx:
-        rows = tx.audit.recent(10)
+        rows = tx.audit.list_recent(10)
     assert [(event["actor"], event["action"], event["subject"]) for event in audit] == [
         (row.actor, row.action, row.subject) for row in reversed(rows)
     ]
@@ -67,4 +67,4 @@ async def test_an_event_log_that_fails_ends_no_start(renku_hub):
     hub.app.eventlog.register_handler(Full())
     session = await hub.session(await hub.project())
     await hub.client("alice").post(f"api/users/alice/servers/{session.id}")
-    await hub.becomes(session, Status.RUNNING)
+    await hub.becomes(session, InstanceStatus.RUNNING)

@@ -2,7 +2,7 @@
 
 import httpx
 
-from renku_spawner.services import pulse
+from renku_spawner.context import database_health
 from tests.fixtures.renku import RenkuHub, until
 
 from .scraping import scraped
@@ -18,8 +18,8 @@ async def health(hub: RenkuHub, name: str | None = None) -> httpx.Response:
 
 
 async def test_a_database_that_is_gone_is_noticed_by_nobodys_request_and_told_to_all(renku_hub, monkeypatch, tmp_path):
-    monkeypatch.setattr(pulse, "PAUSE", 0.1)
-    monkeypatch.setattr(pulse, "SHARE", 1)
+    monkeypatch.setattr(database_health, "DATABASE_CHECK_INTERVAL_SECONDS", 0.1)
+    monkeypatch.setattr(database_health, "DATABASE_CHECK_PAUSE_FACTOR", 1)
     file = tmp_path / "renku.sqlite"
     hub = await renku_hub(Renku={"db_url": f"sqlite:///{file}"}, Authenticator={"admin_users": {"root"}})
     hub.user("root", admin=True)

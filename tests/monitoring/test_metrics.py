@@ -7,9 +7,9 @@ import pytest
 from prometheus_client import REGISTRY
 
 import renku_spawner
-from renku_spawner import metrics
-from renku_spawner.domain.instance import Status
-from renku_spawner.services import pulse
+from renku_spawner.context import database_health
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.observability.metrics import RENKU_REGISTRY, TASK_NAMES, _RenkuCollector
 from tests.docs import dashboard, monitoring
 from tests.fixtures.renku import until
 
@@ -30,7 +30,7 @@ def named() -> set[str]:
 
 def test_a_second_registration_is_refused_and_changes_nothing():
     with pytest.raises(ValueError, match="Duplicated"):
-        REGISTRY.register(metrics._Scrape())
+        REGISTRY.register(_RenkuCollector())
 
 
 def test_the_table_of_metrics_is_up_to_date():
@@ -42,34 +42,34 @@ def test_the_table_of_metrics_is_up_to_date():
 def test_each_piece_of_work_beside_the_requests_is_counted_from_the_first():
     """A name that is not in the list would be a new series at its first failure."""
     code = "\n".join(file.read_text() for file in Path(renku_spawner.__file__).parent.rglob("*.py"))
-    named = set(re.findall(r'metrics\.(?:done|failed)\("(\w+)"\)', code))
+    named = set(re.findall(r'record_task_(?:success|failure)\("(\w+)"\)', code))
     assert len(named) > 3
-    assert named <= set(metrics.TASKS)
+    assert named <= set(TASK_NAMES)
 
 
 def test_each_metric_says_what_it_is():
-    for family in metrics.OURS.collect():
+    for family in RENKU_REGISTRY.collect():
         assert family.name.startswith("renku_")
         assert len(family.documentation) > 20
 
 
 async def test_the_life_of_sessions_is_counted_in_series_that_are_there_from_the_first(renku_hub, monkeypatch):
-    monkeypatch.setattr(pulse, "PAUSE", 0.1)
-    monkeypatch.setattr(pulse, "SHARE", 1)
+    monkeypatch.setattr(database_health, "DATABASE_CHECK_INTERVAL_SECONDS", 0.1)
+    monkeypatch.setattr(database_health, "DATABASE_CHECK_PAUSE_FACTOR", 1)
     hub = await renku_hub()
     session = await hub.session(await hub.project())
     alice, start = hub.client("alice"), f"api/renku/projects/{session.project}/sessions/{session.id}/start"
     before = await scraped(hub)
     assert (await alice.post(start, json={"resource_class": "none"})).status_code == 409
     assert (await alice.post(start, json={})).status_code in (200, 202)
-    await hub.becomes(session, Status.RUNNING)
+    await hub.becomes(session, InstanceStatus.RUNNING)
 
     async def counted() -> bool:
         return (await scraped(hub))["renku_instances", "running"] == 1
 
     await until(counted, why="the running one is counted")
     await alice.post(f"api/renku/sessions/{session.id}/pause")
-    await hub.becomes(session, Status.PAUSED)
+    await hub.becomes(session, InstanceStatus.PAUSED)
     after = await scraped(hub)
     more = {key: value - before[key] for key, value in after.items()}
     assert (more["renku_launches_total", "", "ready"], more["renku_launches_total", "policy", "refused"]) == (1, 1)

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from renku_spawner.domain.letter import Undelivered
-from renku_spawner.post.webhook import PAUSES, Webhook
+from renku_spawner.domain.notifications import NotificationNotDeliveredError
+from renku_spawner.integrations.notifications import WEBHOOK_RETRY_DELAYS_SECONDS, WebhookNotifier
 from tests.fixtures import sessions
 from tests.fixtures.ports import free_port
 
@@ -19,11 +19,14 @@ SECRET = "s" * 16
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("renku_spawner.post.webhook.PAUSES", tuple(0 for _ in PAUSES))
+    monkeypatch.setattr(
+        "renku_spawner.integrations.notifications.WEBHOOK_RETRY_DELAYS_SECONDS",
+        tuple(0 for _ in WEBHOOK_RETRY_DELAYS_SECONDS),
+    )
 
 
 async def test_what_is_posted_is_signed_and_says_all(receiver: Receiver) -> None:
-    hook = Webhook(receiver.url, SECRET)
+    hook = WebhookNotifier(receiver.url, SECRET)
     await hook.send(LETTER)
     await hook.close()
     ((headers, body),) = receiver.requests
@@ -38,7 +41,7 @@ async def test_what_is_posted_is_signed_and_says_all(receiver: Receiver) -> None
 @pytest.mark.parametrize(("answers", "asked"), [([503, 500], 3), ([503], 2), ([200], 1)])
 async def test_it_is_tried_three_times(receiver: Receiver, at_once: None, answers: list[int], asked: int) -> None:
     receiver.answers = list(answers)
-    hook = Webhook(receiver.url, SECRET)
+    hook = WebhookNotifier(receiver.url, SECRET)
     await hook.send(LETTER)
     await hook.close()
     assert len(receiver.requests) == asked
@@ -48,23 +51,23 @@ async def test_it_is_tried_three_times(receiver: Receiver, at_once: None, answer
 @pytest.mark.parametrize("status", [500, 404, 302])
 async def test_what_is_not_taken_is_not_delivered(receiver: Receiver, at_once: None, status: int) -> None:
     receiver.answers = [status] * 9
-    hook = Webhook(receiver.url, SECRET)
-    with pytest.raises(Undelivered, match=str(status)):
+    hook = WebhookNotifier(receiver.url, SECRET)
+    with pytest.raises(NotificationNotDeliveredError, match=str(status)):
         await hook.send(LETTER)
     await hook.close()
     assert len(receiver.requests) == 3
 
 
 async def test_a_program_that_is_away_is_no_delivery(at_once: None) -> None:
-    hook = Webhook(f"http://127.0.0.1:{free_port()}/hook", SECRET)
-    with pytest.raises(Undelivered):
+    hook = WebhookNotifier(f"http://127.0.0.1:{free_port()}/hook", SECRET)
+    with pytest.raises(NotificationNotDeliveredError):
         await hook.send(LETTER)
     await hook.close()
 
 
 async def test_what_is_sent_while_the_hub_ends_leaves_no_session_open(receiver: Receiver, at_once: None) -> None:
-    hook = Webhook(receiver.url, SECRET)
+    hook = WebhookNotifier(receiver.url, SECRET)
     await hook.close()
-    with pytest.raises(Undelivered):
+    with pytest.raises(NotificationNotDeliveredError):
         await hook.send(LETTER)
     assert sessions.left_open() == []

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from renku_spawner.registry.client import Client
-from renku_spawner.registry.git import GitServers
-from renku_spawner.registry.guard import Guard
+from renku_spawner.integrations.git_server import GitServerClient
+from renku_spawner.integrations.net.guarded_http import EgressGuard
+from renku_spawner.integrations.registry.client import RegistryClient
 from tests.fakes.registry import FakeRegistry
 from tests.fixtures.network import Authority, Network
 from tests.fixtures.registry import Registry
@@ -32,9 +32,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def client(registry: Registry, clock: Clock) -> AsyncIterator[Client]:
+async def client(registry: Registry, clock: Clock) -> AsyncIterator[RegistryClient]:
     """Asks the real registry, which an admin has listed."""
-    made = Client(Guard(plain_http=[registry.host]), PLATFORMS, clock=clock)
+    made = RegistryClient(EgressGuard(plain_http=[registry.host]), PLATFORMS, clock=clock)
     yield made
     await made.close()
 
@@ -61,13 +61,13 @@ def fake(fakes: dict[str, FakeRegistry]) -> FakeRegistry:
 
 
 @pytest.fixture
-async def asking(network: Network, authority: Authority, clock: Clock) -> AsyncIterator[Callable[..., Client]]:
+async def asking(network: Network, authority: Authority, clock: Clock) -> AsyncIterator[Callable[..., RegistryClient]]:
     """Makes clients that know the tests' names and authority, with any hosts listed and any credentials."""
     async with contextlib.AsyncExitStack() as stack:
 
-        def make(*, credentials: Mapping[str, tuple[str, str]] | None = None, **listed: Any) -> Client:
-            guard = Guard(resolve=network.resolve, **listed)
-            client = Client(guard, PLATFORMS, credentials=credentials, ssl=authority.trust, clock=clock)
+        def make(*, credentials: Mapping[str, tuple[str, str]] | None = None, **listed: Any) -> RegistryClient:
+            guard = EgressGuard(resolve=network.resolve, **listed)
+            client = RegistryClient(guard, PLATFORMS, credentials=credentials, ssl=authority.trust, clock=clock)
             stack.push_async_callback(client.close)
             return client
 
@@ -75,17 +75,17 @@ async def asking(network: Network, authority: Authority, clock: Clock) -> AsyncI
 
 
 @pytest.fixture
-async def loopback(upstream: Upstream) -> AsyncIterator[GitServers]:
+async def loopback(upstream: Upstream) -> AsyncIterator[GitServerClient]:
     """May connect to the real git server of the test, as to one that an admin has listed."""
     host = upstream.server.url.removeprefix("http://")
-    servers = GitServers(Guard(hosts=[host], plain_http=[host]))
+    servers = GitServerClient(EgressGuard(hosts=[host], plain_http=[host]))
     yield servers
     await servers.close()
 
 
 @pytest.fixture
-async def servers(network: Network, authority: Authority) -> AsyncIterator[GitServers]:
+async def servers(network: Network, authority: Authority) -> AsyncIterator[GitServerClient]:
     """May connect to the internet of the tests."""
-    made = GitServers(Guard(resolve=network.resolve), ssl=authority.trust)
+    made = GitServerClient(EgressGuard(resolve=network.resolve), ssl=authority.trust)
     yield made
     await made.close()

@@ -6,9 +6,8 @@ from contextlib import suppress
 
 import pytest
 
-from renku_spawner.registry import git_file
-from renku_spawner.registry.errors import NotAllowed, Unreachable
-from renku_spawner.registry.git import GitServers, NoRepository
+from renku_spawner.integrations.git_server import _TREE_MODES, GitServerClient, RepositoryNotFound, _find_tree_entry
+from renku_spawner.integrations.net.errors import ConnectionNotAllowed, RemoteUnreachable
 from tests.fakes.registry import FakeRegistry, Reply, Request
 from tests.registry.conftest import PUBLIC
 from tests.runtime.conftest import Upstream, git, upstream
@@ -29,23 +28,23 @@ def begin(upstream: Upstream) -> None:
     git(upstream.folder / "code.git", "config", "uploadpack.allowFilter", "true")
 
 
-async def test_a_file_of_a_real_repository_is_found_where_it_is(loopback: GitServers, upstream: Upstream) -> None:
+async def test_a_file_of_a_real_repository_is_found_where_it_is(loopback: GitServerClient, upstream: Upstream) -> None:
     begin(upstream)
     url, commit = upstream.url("code"), git(upstream.folder / "code.git", "rev-parse", "main")
     for ref, found in ((None, b"version: 1\n"), ("main", b"version: 1\n"), ("v1", b"version: 1\n"),
                        (commit, b"version: 1\n"), ("other", b"other"), ("none", None)):  # fmt: skip
-        assert await loopback.file(url, ref, FILE, 64 * 1024) == found
+        assert await loopback.read_file(url, ref, FILE, 64 * 1024) == found
     for path in ((".renku", "absent"), ("absent", "x"), (".renku",), ("README", "x"), (".renku", "link.yaml")):
-        assert await loopback.file(url, None, path, 64 * 1024) is None
-    with pytest.raises(Unreachable):
-        await loopback.file(url, None, (".renku", "large.yaml"), 64 * 1024)
+        assert await loopback.read_file(url, None, path, 64 * 1024) is None
+    with pytest.raises(RemoteUnreachable):
+        await loopback.read_file(url, None, (".renku", "large.yaml"), 64 * 1024)
     git(upstream.folder / "code.git", "config", "uploadpack.allowFilter", "false")
-    with pytest.raises(Unreachable, match="whole repositories"):
-        await loopback.file(url, None, FILE, 64 * 1024)
-    with pytest.raises(NoRepository):
-        await loopback.file(upstream.url("absent"), None, FILE, 64 * 1024)
-    with pytest.raises(NotAllowed):
-        await loopback.file("https://169.254.169.254/x.git", None, FILE, 64 * 1024)
+    with pytest.raises(RemoteUnreachable, match="whole repositories"):
+        await loopback.read_file(url, None, FILE, 64 * 1024)
+    with pytest.raises(RepositoryNotFound):
+        await loopback.read_file(upstream.url("absent"), None, FILE, 64 * 1024)
+    with pytest.raises(ConnectionNotAllowed):
+        await loopback.read_file("https://169.254.169.254/x.git", None, FILE, 64 * 1024)
 
 
 def packet(data: bytes) -> bytes:
@@ -97,19 +96,19 @@ KIND = "application/x-git-upload-pack-{}"
 
 
 @pytest.mark.parametrize("sent", HOSTILE.values(), ids=HOSTILE)
-async def test_what_a_server_makes_up_is_no_file(servers: GitServers, fake: FakeRegistry, sent: bytes) -> None:
+async def test_what_a_server_makes_up_is_no_file(servers: GitServerClient, fake: FakeRegistry, sent: bytes) -> None:
     def answers(request: Request) -> Reply:
         first = request.method == "GET"
         kind = KIND.format("advertisement" if first else "result")
         return Reply(headers={"Content-Type": kind}, body=SAID if first else sent)
 
     fake.answer = answers
-    with pytest.raises(Unreachable):
-        await servers.file(f"https://{PUBLIC}/ada/code.git", ASKED, FILE, 64 * 1024)
+    with pytest.raises(RemoteUnreachable):
+        await servers.read_file(f"https://{PUBLIC}/ada/code.git", ASKED, FILE, 64 * 1024)
     assert [asked.method for asked in fake.requests] == ["GET", "POST"]
 
 
 @pytest.mark.parametrize("folder", [b"40000 .renku", b"40000 .renku\0short", b"\0", b"40000\0" + b"\0" * 20])
 def test_a_folder_that_is_cut_off_leads_nowhere(folder: bytes) -> None:
-    with suppress(Unreachable):
-        assert git_file._entry(folder, "x", git_file._FOLDER) is None
+    with suppress(RemoteUnreachable):
+        assert _find_tree_entry(folder, "x", _TREE_MODES) is None

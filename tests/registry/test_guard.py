@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from renku_spawner.registry.addresses import public, public_name
-from renku_spawner.registry.errors import NotAllowed, Unreachable
-from renku_spawner.registry.guard import Guard
+from renku_spawner.integrations.net.errors import ConnectionNotAllowed, RemoteUnreachable
+from renku_spawner.integrations.net.guarded_http import EgressGuard, is_public_address, is_public_name
 from tests.fixtures.network import Network
 
 GOOD = [
@@ -52,26 +51,26 @@ BAD = [
 
 @pytest.mark.parametrize("host", GOOD)
 def test_a_public_name_is_let_through(host: str) -> None:
-    assert public_name(host)
-    Guard().check(URL(f"https://{host}/v2/"))
-    Guard().check(URL(f"https://{host.upper()}.:443/v2/"))
+    assert is_public_name(host)
+    EgressGuard().check_url(URL(f"https://{host}/v2/"))
+    EgressGuard().check_url(URL(f"https://{host.upper()}.:443/v2/"))
 
 
 @pytest.mark.parametrize("host", BAD)
 def test_a_name_of_an_office_or_a_cluster_is_not(host: str) -> None:
-    assert not public_name(host)
+    assert not is_public_name(host)
 
 
 @pytest.mark.parametrize(
     ("address", "answer"), [("93.184.215.14", True), ("2606:2800:21f:cb07::1", True), ("168.63.129.16", False)]
 )
 def test_an_address_is_public_or_not(address: str, answer: bool) -> None:
-    assert public(ipaddress.ip_address(address)) is answer
+    assert is_public_address(ipaddress.ip_address(address)) is answer
 
 
 @given(st.ip_addresses())
 def test_no_address_that_python_calls_private_is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
-    assert not public(address) or (address.is_global and not address.is_multicast and not address.is_private)
+    assert not is_public_address(address) or (address.is_global and not address.is_multicast and not address.is_private)
 
 
 @given(st.ip_addresses(v=4))
@@ -85,32 +84,35 @@ def test_no_ipv4_address_comes_in_the_clothes_of_another(address: ipaddress.IPv4
         ("2001::", 0),
         ("64:ff9b:1::", 0),
     ):
-        assert not public(ipaddress.IPv6Address(int(ipaddress.IPv6Address(start)) | number << shift))
+        assert not is_public_address(ipaddress.IPv6Address(int(ipaddress.IPv6Address(start)) | number << shift))
 
 
 @pytest.mark.parametrize("listed", ["10.0.0.5", "10.0.0.5:5000", "[fd00::1]:5000", "registry", "registry.svc:5000"])
 async def test_a_listed_host_may_be_inside(listed: str, network: Network) -> None:
     network.names = {"registry": [["10.1.1.1"]], "registry.svc": [["10.1.1.2"]]}
-    guard = Guard(hosts=[listed], resolve=network.resolve)
+    guard = EgressGuard(hosts=[listed], resolve=network.resolve)
     url = URL(f"https://{listed}/v2/")
-    guard.check(url)
-    assert all(ipaddress.ip_address(a).is_private for a in await guard.vet(url.raw_host or "", url.port or 443))
-    with pytest.raises(NotAllowed):
-        guard.check(url.with_scheme("http"))
+    guard.check_url(url)
+    assert all(
+        ipaddress.ip_address(a).is_private
+        for a in await guard.resolve_allowed_addresses(url.raw_host or "", url.port or 443)
+    )
+    with pytest.raises(ConnectionNotAllowed):
+        guard.check_url(url.with_scheme("http"))
     for other in ("https://10.0.0.6:5000/", "https://hub/", f"https://{url.raw_host}x:5000/"):
-        with pytest.raises(NotAllowed):
-            guard.check(URL(other.replace("fd00::1x", "[fd00::2]")))
+        with pytest.raises(ConnectionNotAllowed):
+            guard.check_url(URL(other.replace("fd00::1x", "[fd00::2]")))
 
 
 def test_a_listed_port_is_no_other_port() -> None:
-    guard = Guard(hosts=["registry:5000"], plain_http=["plain.example.org"])
+    guard = EgressGuard(hosts=["registry:5000"], plain_http=["plain.example.org"])
     for url in ("https://registry/", "https://registry:5001/", "http://registry:5000/", "http://other.example.org/"):
-        with pytest.raises(NotAllowed):
-            guard.check(URL(url))
-    guard.check(URL("http://plain.example.org/"))
-    guard.check(URL("http://plain.example.org:8080/"))
-    assert (guard.scheme("plain.example.org"), guard.scheme("registry:5000")) == ("http", "https")
-    assert Guard(plain_http=["r:80"]).scheme("r") == "http"
+        with pytest.raises(ConnectionNotAllowed):
+            guard.check_url(URL(url))
+    guard.check_url(URL("http://plain.example.org/"))
+    guard.check_url(URL("http://plain.example.org:8080/"))
+    assert (guard.get_scheme("plain.example.org"), guard.get_scheme("registry:5000")) == ("http", "https")
+    assert EgressGuard(plain_http=["r:80"]).get_scheme("r") == "http"
 
 
 @pytest.mark.parametrize(
@@ -118,35 +120,35 @@ def test_a_listed_port_is_no_other_port() -> None:
 )
 def test_an_entry_that_is_no_host_stops_the_hub(entry: str) -> None:
     with pytest.raises(ValueError, match="host"):
-        Guard(hosts=[entry])
+        EgressGuard(hosts=[entry])
 
 
 async def test_a_repository_host_is_vetted_like_a_registry(network: Network) -> None:
     network.names = {"git.example.org": [["93.184.215.20", "10.0.0.1"]], "inside.example.org": [["10.0.0.1"]]}
-    guard = Guard(resolve=network.resolve)
-    assert await guard.vet("git.example.org") == ("93.184.215.20",)
-    assert await guard.vet("93.184.215.20") == ("93.184.215.20",)
+    guard = EgressGuard(resolve=network.resolve)
+    assert await guard.resolve_allowed_addresses("git.example.org") == ("93.184.215.20",)
+    assert await guard.resolve_allowed_addresses("93.184.215.20") == ("93.184.215.20",)
     for host in ("inside.example.org", "gitlab", "127.0.0.1", "169.254.169.254", "::1"):
-        with pytest.raises(NotAllowed):
-            await guard.vet(host)
-    with pytest.raises(Unreachable):
-        await guard.vet("unknown.example.org")
-    with pytest.raises(NotAllowed):
-        await guard.vet("git.example.org", 22)
+        with pytest.raises(ConnectionNotAllowed):
+            await guard.resolve_allowed_addresses(host)
+    with pytest.raises(RemoteUnreachable):
+        await guard.resolve_allowed_addresses("unknown.example.org")
+    with pytest.raises(ConnectionNotAllowed):
+        await guard.resolve_allowed_addresses("git.example.org", 22)
 
 
 def test_the_wall_stops_what_came_by_another_way() -> None:
-    guard = Guard(hosts=["127.0.0.1:5000"])
+    guard = EgressGuard(hosts=["127.0.0.1:5000"])
     inside = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 5001))
     with pytest.raises(PermissionError):
-        guard.socket(inside)
+        guard.create_socket(inside)
     with pytest.raises(PermissionError):
-        guard.socket((socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::ffff:93.184.215.14", 443, 0, 0)))
-    guard.socket((*inside[:4], ("127.0.0.1", 5000))).close()
-    guard.socket((*inside[:4], ("93.184.215.14", 443))).close()
+        guard.create_socket((socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::ffff:93.184.215.14", 443, 0, 0)))
+    guard.create_socket((*inside[:4], ("127.0.0.1", 5000))).close()
+    guard.create_socket((*inside[:4], ("93.184.215.14", 443))).close()
 
 
 async def test_the_systems_resolver_is_asked_in_threads_of_our_own() -> None:
-    guard = Guard(hosts=["localhost"])
-    assert set(await guard.vet("localhost")) <= {"127.0.0.1", "::1"}
+    guard = EgressGuard(hosts=["localhost"])
+    assert set(await guard.resolve_allowed_addresses("localhost")) <= {"127.0.0.1", "::1"}
     guard.close()

@@ -1,4 +1,4 @@
-"""Hostile registries: rows H31-H45 of the security reference, seen at the socket."""
+"""Hostile registries, seen at the socket."""
 
 import asyncio
 import gzip
@@ -8,17 +8,23 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from renku_spawner.domain.image import Image
-from renku_spawner.registry.client import Client
-from renku_spawner.registry.errors import Denied, NotAllowed, NotFound, RegistryError, Unreachable
+from renku_spawner.domain.images import ImageReference
+from renku_spawner.integrations.net.errors import (
+    ConnectionNotAllowed,
+    ImageAccessDenied,
+    ImageNotFound,
+    RemoteError,
+    RemoteUnreachable,
+)
+from renku_spawner.integrations.registry.client import RegistryClient
 from tests.fakes.registry import FakeRegistry, Reply, Request
 from tests.fixtures import images
 from tests.fixtures.fair import Stopwatch
 from tests.fixtures.network import Authority, Network
 from tests.registry.conftest import ADDRESSES, AUTH, ELSEWHERE, PUBLIC, Clock
 
-Asking = Callable[..., Client]
-IMAGE = Image(repository=f"{PUBLIC}/x", tag="latest")
+Asking = Callable[..., RegistryClient]
+IMAGE = ImageReference(repository=f"{PUBLIC}/x", tag="latest")
 FORBIDDEN = {
     "H31": "127.0.0.1:8081",
     "H31 default port": "127.0.0.1",
@@ -93,8 +99,8 @@ def bearer(realm: str, **more: str) -> Reply:
 
 @pytest.mark.parametrize("host", FORBIDDEN.values(), ids=FORBIDDEN)
 async def test_no_connection_leads_inside(host: str, asking: Asking, network: Network) -> None:
-    with pytest.raises(NotAllowed):
-        await asking().inspect(Image(repository=f"{host}/x", tag="latest"))
+    with pytest.raises(ConnectionNotAllowed):
+        await asking().inspect_image(ImageReference(repository=f"{host}/x", tag="latest"))
     assert (network.connected, network.looked_up) == ([], [])
 
 
@@ -113,8 +119,8 @@ async def test_no_connection_leads_inside(host: str, asking: Asking, network: Ne
 )
 async def test_a_public_name_with_a_private_address_is_refused(address: str, asking: Asking, network: Network) -> None:
     network.names[PUBLIC] = [[address]]
-    with pytest.raises(NotAllowed):
-        await asking().inspect(IMAGE)
+    with pytest.raises(ConnectionNotAllowed):
+        await asking().inspect_image(IMAGE)
     assert network.connected == []
 
 
@@ -124,10 +130,10 @@ async def test_h40_a_name_that_changes_its_mind_gets_one_connection(
     fake.put("x", "latest", images.image())
     network.names[PUBLIC] = [[ADDRESSES[PUBLIC]], ["10.0.0.1"]]
     client = asking()
-    await client.head(IMAGE)
+    await client.resolve_manifest(IMAGE)
     assert network.looked_up == [PUBLIC]
-    with pytest.raises(NotAllowed):
-        await client.inspect(IMAGE)
+    with pytest.raises(ConnectionNotAllowed):
+        await client.inspect_image(IMAGE)
     assert network.connected == [(ADDRESSES[PUBLIC], 443)]
 
 
@@ -136,7 +142,7 @@ async def test_h40_of_several_addresses_only_public_ones_are_used(
 ) -> None:
     fake.put("x", "latest", images.image())
     network.names[PUBLIC] = [["10.0.0.1", ADDRESSES[PUBLIC], "::1"]]
-    await asking().inspect(IMAGE)
+    await asking().inspect_image(IMAGE)
     assert set(network.connected) == {(ADDRESSES[PUBLIC], 443)}
 
 
@@ -145,8 +151,8 @@ async def test_h41_a_redirect_inside_is_not_followed(
     target: str, asking: Asking, network: Network, fake: FakeRegistry
 ) -> None:
     fake.answer = lambda _: Reply(302, {"Location": target})
-    with pytest.raises((NotAllowed, Unreachable)):
-        await asking().inspect(IMAGE)
+    with pytest.raises((ConnectionNotAllowed, RemoteUnreachable)):
+        await asking().inspect_image(IMAGE)
     assert set(network.connected) == {(ADDRESSES[PUBLIC], 443)}
 
 
@@ -155,18 +161,18 @@ async def test_h42_h43_a_realm_inside_is_not_asked(
     realm: str, asking: Asking, network: Network, fake: FakeRegistry
 ) -> None:
     fake.answer = lambda _: bearer(realm)
-    with pytest.raises((NotAllowed, Unreachable)):
-        await asking().inspect(IMAGE)
+    with pytest.raises((ConnectionNotAllowed, RemoteUnreachable)):
+        await asking().inspect_image(IMAGE)
     assert network.connected == [(ADDRESSES[PUBLIC], 443)]
 
 
 async def test_h43_a_realm_cannot_smuggle_a_line(asking: Asking, network: Network, fake: FakeRegistry) -> None:
     fake.answer = lambda _: bearer("https://auth.example.net/\r\nX-Evil: 1")
-    with pytest.raises(RegistryError):
-        await asking().inspect(IMAGE)
+    with pytest.raises(RemoteError):
+        await asking().inspect_image(IMAGE)
     fake.answer = lambda _: bearer("https://auth.example.net/%0d%0aX-Evil:1", service="a%0d%0ab")
-    with pytest.raises(RegistryError):
-        await asking().inspect(Image(repository=f"{PUBLIC}/y", tag="latest"))
+    with pytest.raises(RemoteError):
+        await asking().inspect_image(ImageReference(repository=f"{PUBLIC}/y", tag="latest"))
 
 
 @pytest.mark.parametrize("trusted", [False, True])
@@ -180,7 +186,7 @@ async def test_h44_a_realm_elsewhere_gives_a_token_and_sees_no_credentials(
     )
     auth.answer = lambda _: Reply(body=b'{"access_token": "t", "expires_in": 300}')
     client = asking(credentials={PUBLIC: ("admin", "hunter2")})
-    assert (await client.inspect(IMAGE, trusted=trusted)).platform == "linux/amd64"
+    assert (await client.inspect_image(IMAGE, trusted=trusted)).platform == "linux/amd64"
     assert [asked.target for asked in auth.requests] == ["/token?a=1&scope=repository:x:pull&service=s"]
     assert "authorization" not in auth.requests[0].headers
     assert {asked.headers.get("authorization") for asked in fake.requests} == {None, "Bearer t"}
@@ -251,7 +257,7 @@ UNREADABLE = {
 }
 
 
-@pytest.mark.parametrize("first", ["head", "inspect"])
+@pytest.mark.parametrize("first", ["resolve_manifest", "inspect_image"])
 @pytest.mark.parametrize("hostile", UNREADABLE.values(), ids=UNREADABLE)
 async def test_h45_nonsense_is_no_answer_and_takes_no_memory(
     hostile: Callable[[FakeRegistry], None], first: str, asking: Asking, fake: FakeRegistry
@@ -261,9 +267,9 @@ async def test_h45_nonsense_is_no_answer_and_takes_no_memory(
     tracemalloc.start()
     try:
         before, took = tracemalloc.get_traced_memory()[0], Stopwatch()
-        with pytest.raises(Unreachable):
+        with pytest.raises(RemoteUnreachable):
             await getattr(client, first)(IMAGE)
-            await client.inspect(IMAGE)
+            await client.inspect_image(IMAGE)
         assert tracemalloc.get_traced_memory()[1] - before < 32 << 20
     finally:
         tracemalloc.stop()
@@ -273,8 +279,8 @@ async def test_h45_nonsense_is_no_answer_and_takes_no_memory(
 async def test_h45_only_three_redirects_are_followed(asking: Asking, fake: FakeRegistry) -> None:
     turns = iter(range(100))
     fake.answer = lambda _: Reply(307, {"Location": f"/v2/x/manifests/{next(turns)}"})
-    with pytest.raises(Unreachable, match="on and on"):
-        await asking().inspect(IMAGE)
+    with pytest.raises(RemoteUnreachable, match="redirected too many times"):
+        await asking().inspect_image(IMAGE)
     assert [asked.path for asked in fake.requests] == [f"/v2/x/manifests/{n}" for n in ("latest", 0, 1, 2)]
 
 
@@ -291,8 +297,8 @@ async def test_h45_a_registry_that_takes_its_time_gets_ten_seconds(
     async def seconds(host: str) -> tuple[float, float]:
         """By the clock on the wall, and fairly."""
         begun, took = time.monotonic(), Stopwatch()
-        with pytest.raises(Unreachable):
-            await asking().inspect(Image(repository=f"{host}/x", tag="latest"))
+        with pytest.raises(RemoteUnreachable):
+            await asking().inspect_image(ImageReference(repository=f"{host}/x", tag="latest"))
         return time.monotonic() - begun, took()
 
     async with FakeRegistry() as silent:  # does not answer to a greeting in TLS
@@ -312,31 +318,31 @@ async def test_h45_a_certificate_must_be_valid(
     context = issuer.server(ELSEWHERE if wrong == "another name" else PUBLIC, expired=wrong == "expired")
     async with FakeRegistry(context) as fake:
         network.add(PUBLIC, ADDRESSES[PUBLIC], fake.port)
-        with pytest.raises(Unreachable, match="certificate"):
-            await asking().inspect(IMAGE)
+        with pytest.raises(RemoteUnreachable, match="certificate"):
+            await asking().inspect_image(IMAGE)
     assert fake.requests == []
 
 
 @pytest.mark.parametrize(
     ("status", "host", "expected"),
     [
-        (401, PUBLIC, Denied),
-        (403, PUBLIC, Denied),
-        (404, PUBLIC, NotFound),
-        (401, "docker.io", NotFound),
-        (403, "docker.io", Denied),
-        (400, PUBLIC, Unreachable),
+        (401, PUBLIC, ImageAccessDenied),
+        (403, PUBLIC, ImageAccessDenied),
+        (404, PUBLIC, ImageNotFound),
+        (401, "docker.io", ImageNotFound),
+        (403, "docker.io", ImageAccessDenied),
+        (400, PUBLIC, RemoteUnreachable),
     ],
 )
 async def test_a_refusal_is_told_apart_from_an_absence(
-    status: int, host: str, expected: type[RegistryError], asking: Asking, network: Network, authority: Authority
+    status: int, host: str, expected: type[RemoteError], asking: Asking, network: Network, authority: Authority
 ) -> None:
     async with FakeRegistry(authority.server(PUBLIC, "registry-1.docker.io")) as fake:
         for name in (PUBLIC, "registry-1.docker.io"):
             network.add(name, ADDRESSES[PUBLIC], fake.port)
         fake.answer = lambda _: Reply(status)
         with pytest.raises(expected):
-            await asking().inspect(Image(repository=f"{host}/library/x", tag="latest"))
+            await asking().inspect_image(ImageReference(repository=f"{host}/library/x", tag="latest"))
         assert fake.requests[0].headers["host"] == ("registry-1.docker.io" if host == "docker.io" else PUBLIC)
 
 
@@ -346,19 +352,19 @@ async def test_a_registry_that_keeps_failing_is_left_alone_for_a_while(
     fake.answer = lambda _: Reply(503)
     client = asking()
     for _ in range(9):
-        with pytest.raises(Unreachable):
-            await client.head(IMAGE)
+        with pytest.raises(RemoteUnreachable):
+            await client.resolve_manifest(IMAGE)
     assert len(fake.requests) == 5
     clock.now += 16
-    assert client.silent() == {}, "anybody may have named that host"
+    assert client.get_host_outages() == {}, "anybody may have named that host"
     for _ in range(2):
-        with pytest.raises(Unreachable):
-            await client.head(IMAGE)
+        with pytest.raises(RemoteUnreachable):
+            await client.resolve_manifest(IMAGE)
     assert len(fake.requests) == 6, "one try"
     clock.now += 16
     fake.answer = fake.stored
     fake.put("x", "latest", images.image())
-    await client.inspect(IMAGE)
+    await client.inspect_image(IMAGE)
 
 
 async def test_a_registry_of_the_admins_is_known_to_be_away_until_it_answers(
@@ -367,12 +373,12 @@ async def test_a_registry_of_the_admins_is_known_to_be_away_until_it_answers(
     fake.answer = lambda _: Reply(503)
     client = asking()
     for seconds in (None, None, None, None, 40):
-        with pytest.raises(Unreachable):
-            await client.head(IMAGE, trusted=True)
-        assert list(client.silent().values()) == [seconds]
+        with pytest.raises(RemoteUnreachable):
+            await client.resolve_manifest(IMAGE, trusted=True)
+        assert list(client.get_host_outages().values()) == [seconds]
         clock.now += 10
     clock.now += 6
     fake.answer = fake.stored
     fake.put("x", "latest", images.image())
-    await client.head(IMAGE, trusted=True)
-    assert list(client.silent().values()) == [None]
+    await client.resolve_manifest(IMAGE, trusted=True)
+    assert list(client.get_host_outages().values()) == [None]

@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from yarl import URL
 
-from renku_spawner.domain.image import Image
-from renku_spawner.registry import credentials
-from renku_spawner.registry.client import Client
-from renku_spawner.registry.errors import Denied, NotFound, Unreachable
-from renku_spawner.registry.guard import Guard
+from renku_spawner.domain.images import ImageReference
+from renku_spawner.integrations.net.errors import ImageAccessDenied, ImageNotFound, RemoteUnreachable
+from renku_spawner.integrations.net.guarded_http import EgressGuard
+from renku_spawner.integrations.registry.client import RegistryClient
+from renku_spawner.integrations.registry.login import load_registry_credentials
 from tests.fakes.registry import FakeRegistry, Reply, Request
 from tests.fixtures import images
 from tests.fixtures.network import DAY, Authority, Network
@@ -30,15 +30,15 @@ from tests.fixtures.registry import Registry
 from tests.fixtures.registry import run as run_registry
 from tests.registry.conftest import ADDRESSES, ELSEWHERE, PLATFORMS, PUBLIC, Clock
 
-Asking = Callable[..., Client]
+Asking = Callable[..., RegistryClient]
 SECRET = ("admin", "open sesame")
 HTPASSWD = "admin:$2y$05$abcdefghijklmnopqrstuupx2xBUC4954936wVIjyyPHmUBFu0wCW\n"
 BASIC = "Basic " + base64.b64encode(b"admin:open sesame").decode()
-IMAGE = Image(repository=f"{PUBLIC}/x", tag="latest")
+IMAGE = ImageReference(repository=f"{PUBLIC}/x", tag="latest")
 
 
 @contextlib.asynccontextmanager
-async def closing(client: Client) -> AsyncIterator[None]:
+async def closing(client: RegistryClient) -> AsyncIterator[None]:
     try:
         yield
     finally:
@@ -57,21 +57,21 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 
 
 async def test_an_admins_image_is_asked_for_with_the_password(locked: Registry) -> None:
-    image = Image(repository=f"{locked.host}/private", tag="latest")
-    client = Client(Guard(plain_http=[locked.host]), PLATFORMS, credentials={locked.host: SECRET})
+    image = ImageReference(repository=f"{locked.host}/private", tag="latest")
+    client = RegistryClient(EgressGuard(plain_http=[locked.host]), PLATFORMS, credentials={locked.host: SECRET})
     async with closing(client):
-        facts = await client.inspect(image, trusted=True)
+        facts = await client.inspect_image(image, trusted=True)
         assert facts.platform == "linux/amd64"
-        assert await client.sbom(image, facts.digest, trusted=True)
+        assert await client.fetch_sbom(image, facts.digest, trusted=True)
         assert [line for line in locked.requests("private") if line.endswith("401")].count(
             "GET /v2/private/manifests/latest 401"
         ) == 1, "the password is shown at once to who has asked for it"
-        with pytest.raises(Denied):
-            await client.inspect(image)
-        with pytest.raises(Denied):
-            await client.inspect(Image(repository=image.repository, digest=facts.digest))
-        with pytest.raises(Denied):
-            await client.sbom(image, facts.digest)
+        with pytest.raises(ImageAccessDenied):
+            await client.inspect_image(image)
+        with pytest.raises(ImageAccessDenied):
+            await client.inspect_image(ImageReference(repository=image.repository, digest=facts.digest))
+        with pytest.raises(ImageAccessDenied):
+            await client.fetch_sbom(image, facts.digest)
 
 
 @pytest.mark.parametrize("challenge", ['Basic realm="x"', f'Bearer realm="https://{PUBLIC}/token"'])
@@ -82,11 +82,11 @@ async def test_no_password_leaves_for_an_image_that_somebody_has_pasted(
         Reply(401, {"WWW-Authenticate": challenge}) if asked.path != "/token" else Reply(body=b'{"token": "t"}')
     )
     client = asking(credentials={PUBLIC: SECRET})
-    with pytest.raises(Denied):
-        await client.inspect(IMAGE)
+    with pytest.raises(ImageAccessDenied):
+        await client.inspect_image(IMAGE)
     assert not any("Basic" in asked.headers.get("authorization", "") for asked in fake.requests)
-    with pytest.raises(Denied):
-        await client.inspect(IMAGE, trusted=True)
+    with pytest.raises(ImageAccessDenied):
+        await client.inspect_image(IMAGE, trusted=True)
     assert any(asked.headers.get("authorization") == BASIC for asked in fake.requests), "the test can fail"
 
 
@@ -110,7 +110,7 @@ async def test_what_opens_a_registry_does_not_follow_a_redirect(
         return fake.stored(asked)
 
     fake.answer = answer
-    await asking(credentials={PUBLIC: SECRET, ELSEWHERE: ("other", "secret")}).inspect(IMAGE, trusted=True)
+    await asking(credentials={PUBLIC: SECRET, ELSEWHERE: ("other", "secret")}).inspect_image(IMAGE, trusted=True)
     assert [asked.target.partition("?")[2] for asked in cdn.requests] == ["signed=a%2Fb%20c"]
     assert [asked.headers.get("authorization") for asked in cdn.requests] == [None]
 
@@ -135,15 +135,17 @@ async def test_docker_hub_is_several_hosts_of_one_house(
 
         hub.answer = answer
         client = asking(credentials={"docker.io": SECRET})
-        await client.inspect(Image(repository="docker.io/library/nginx", tag="latest"), trusted=trusted)
+        await client.inspect_image(ImageReference(repository="docker.io/library/nginx", tag="latest"), trusted=trusted)
         asked = [(a.headers["host"].partition(".")[0], a.method) for a in hub.requests]
         assert asked == [("registry-1", "GET"), ("auth", "GET"), *[("registry-1", "GET")] * 2]
         token = hub.requests[1]
         assert token.headers.get("authorization") == (BASIC if trusted else None)
         scope = "repository:library/nginx:pull" if trusted else "repository:a,b:pull"
         assert dict(URL(token.target).query) == {"service": "registry.docker.io", "scope": scope}
-        with pytest.raises(NotFound, match="or not for everybody"):
-            await client.head(Image(repository="docker.io/library/absent", tag="latest"), trusted=trusted)
+        with pytest.raises(ImageNotFound, match="or it is private"):
+            await client.resolve_manifest(
+                ImageReference(repository="docker.io/library/absent", tag="latest"), trusted=trusted
+            )
 
 
 async def test_a_token_is_used_until_it_ends(asking: Asking, fake: FakeRegistry, clock: Clock) -> None:
@@ -160,11 +162,11 @@ async def test_a_token_is_used_until_it_ends(asking: Asking, fake: FakeRegistry,
 
     fake.answer = answer
     client = asking()
-    await client.inspect(Image(repository=f"{PUBLIC}/x", tag="a"))
-    await client.inspect(Image(repository=f"{PUBLIC}/x", tag="b"))
+    await client.inspect_image(ImageReference(repository=f"{PUBLIC}/x", tag="a"))
+    await client.inspect_image(ImageReference(repository=f"{PUBLIC}/x", tag="b"))
     assert next(made) == 1, "one token for all"
     clock.now += 301
-    await client.head(Image(repository=f"{PUBLIC}/x", tag="a"))
+    await client.resolve_manifest(ImageReference(repository=f"{PUBLIC}/x", tag="a"))
     assert fake.requests[-1].headers["authorization"] == "Bearer t2"
 
 
@@ -175,9 +177,9 @@ async def test_the_next_repository_of_a_host_takes_four_requests_its_token_inclu
     fake.put("y", "latest", images.image(created="2025-01-01T00:00:00Z", platforms=PLATFORMS))
     want_a_token_for_each(fake)
     client = asking()
-    await client.inspect(IMAGE)
+    await client.inspect_image(IMAGE)
     fake.requests.clear()
-    await client.inspect(Image(repository=f"{PUBLIC}/y", tag="latest"))
+    await client.inspect_image(ImageReference(repository=f"{PUBLIC}/y", tag="latest"))
     assert [asked.path.split("/")[-2] for asked in fake.requests] == ["", "manifests", "manifests", "blobs"]
     assert {asked.method for asked in fake.requests} == {"GET"}
 
@@ -187,7 +189,9 @@ async def test_whoever_needs_the_same_token_at_once_gets_the_same(asking: Asking
         fake.put("x", str(number), images.image(config={"Labels": {"number": str(number)}}))
     want_a_token_for_each(fake)
     client = asking()
-    await asyncio.gather(*(client.head(Image(repository=IMAGE.repository, tag=str(n))) for n in range(5)))
+    await asyncio.gather(
+        *(client.resolve_manifest(ImageReference(repository=IMAGE.repository, tag=str(n))) for n in range(5))
+    )
     assert [asked.path for asked in fake.requests].count("/token") == 1
 
 
@@ -196,9 +200,9 @@ async def test_a_realm_that_has_moved_is_found_again(asking: Asking, fake: FakeR
         fake.put(name, "latest", images.image())
     want_a_token_for_each(fake)
     client = asking()
-    await client.head(IMAGE)
+    await client.resolve_manifest(IMAGE)
     want_a_token_for_each(fake, realm="/moved")
-    await client.head(Image(repository=f"{PUBLIC}/y", tag="latest"))
+    await client.resolve_manifest(ImageReference(repository=f"{PUBLIC}/y", tag="latest"))
     assert [asked.path for asked in fake.requests[-4:]] == [
         "/token", "/v2/y/manifests/latest", "/moved", "/v2/y/manifests/latest",
     ]  # fmt: skip
@@ -237,8 +241,8 @@ def want_a_token_for_each(fake: FakeRegistry, realm: str = "/token") -> None:
 async def test_a_token_that_cannot_be_one_is_not_used(token: bytes, asking: Asking, fake: FakeRegistry) -> None:
     challenge = {"WWW-Authenticate": f'Bearer realm="https://{PUBLIC}/token"'}
     fake.answer = lambda asked: Reply(body=token) if asked.path == "/token" else Reply(401, challenge)
-    with pytest.raises(Unreachable):
-        await asking().inspect(IMAGE)
+    with pytest.raises(RemoteUnreachable):
+        await asking().inspect_image(IMAGE)
     assert [asked.path for asked in fake.requests] == ["/v2/x/manifests/latest", "/token"]
 
 
@@ -298,13 +302,15 @@ async def test_a_real_registry_takes_the_token_that_its_realm_gives(tokens: Fake
     with run_registry(tmp_path, auth={"token": auth}, login=Pusher()) as registry:
         digest = registry.push("public", platforms=PLATFORMS)
         before = len(registry.requests("public"))
-        client = Client(Guard(plain_http=[registry.host, f"127.0.0.1:{tokens.port}"]), PLATFORMS)
+        client = RegistryClient(EgressGuard(plain_http=[registry.host, f"127.0.0.1:{tokens.port}"]), PLATFORMS)
         async with closing(client):
-            assert (await client.inspect(Image(repository=f"{registry.host}/public", tag="latest"))).digest == digest
+            assert (
+                await client.inspect_image(ImageReference(repository=f"{registry.host}/public", tag="latest"))
+            ).digest == digest
             asked = [line.rpartition(" ")[2] for line in registry.requests("public")[before:]]
             assert asked == ["401", "200", "200", "200"], "with the token's five in all; only the first time"
-            with pytest.raises(Denied):
-                await client.inspect(Image(repository=f"{registry.host}/other", tag="latest"))
+            with pytest.raises(ImageAccessDenied):
+                await client.inspect_image(ImageReference(repository=f"{registry.host}/other", tag="latest"))
     assert not any("authorization" in asked.headers for asked in tokens.requests)
 
 
@@ -317,7 +323,7 @@ def test_credentials_are_read_as_docker_and_kubernetes_write_them(tmp_path: Path
     auth = base64.b64encode(b"me:pass:word").decode()
     pair = {"username": "a", "password": "b"}
     hosts = {"https://index.docker.io/v1/": {"auth": auth}, "Ghcr.io": pair, "https://r.example.org:5050": pair}
-    assert credentials.read(config(tmp_path, **hosts)) == {
+    assert load_registry_credentials(config(tmp_path, **hosts)) == {
         "docker.io": ("me", "pass:word"),
         "ghcr.io": ("a", "b"),
         "r.example.org:5050": ("a", "b"),
@@ -338,7 +344,7 @@ def test_credentials_are_read_as_docker_and_kubernetes_write_them(tmp_path: Path
 )
 def test_credentials_that_would_be_ignored_stop_the_hub(tmp_path: Path, host: str, entry: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="Credentials for") as told:
-        credentials.read(config(tmp_path, **{host: entry}))
+        load_registry_credentials(config(tmp_path, **{host: entry}))
     assert "hunter2" not in str(told.value)
 
 
@@ -346,4 +352,4 @@ def test_credentials_that_would_be_ignored_stop_the_hub(tmp_path: Path, host: st
 def test_another_file_is_no_file_of_credentials(tmp_path: Path, text: str) -> None:
     (tmp_path / "x").write_text(text)
     with pytest.raises(ValueError, match="dockerconfigjson"):
-        credentials.read(tmp_path / "x")
+        load_registry_credentials(tmp_path / "x")

@@ -8,8 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from renku_spawner.registry import manifest
-from renku_spawner.registry.manifest import Index, Manifest, Unreadable
+from renku_spawner.integrations.registry.manifests import (
+    ImageIndex,
+    ImageManifest,
+    InvalidManifest,
+    parse_manifest,
+    parse_platform,
+    verify_digest,
+)
 from tests.fixtures import images
 
 D = "sha256:" + "a" * 64
@@ -23,8 +29,8 @@ JSON = st.recursive(
 )
 
 
-def read(**document: Any) -> Index | Manifest:
-    return manifest.read(json.dumps(document).encode())
+def read(**document: Any) -> ImageIndex | ImageManifest:
+    return parse_manifest(json.dumps(document).encode())
 
 
 @pytest.mark.parametrize(
@@ -51,40 +57,40 @@ def read(**document: Any) -> Index | Manifest:
     ],
 )
 def test_what_is_no_manifest_is_refused(body: bytes) -> None:
-    with pytest.raises(Unreadable):
-        manifest.read(body)
+    with pytest.raises(InvalidManifest):
+        parse_manifest(body)
 
 
 def test_sizes_are_added_and_nonsense_counts_nothing() -> None:
     layers = [{"digest": D, "size": size} for size in (5, 7, -1, True, "9", None)]
     one = read(config={"digest": D}, layers=layers)
-    assert isinstance(one, Manifest)
-    assert one.size == 12
+    assert isinstance(one, ImageManifest)
+    assert one.compressed_size == 12
     empty = read(config={"digest": D})
-    assert isinstance(empty, Manifest)
-    assert empty.size == 0
+    assert isinstance(empty, ImageManifest)
+    assert empty.compressed_size == 0
 
 
 def test_attestations_and_unknown_platforms_are_no_variants() -> None:
     made = images.image(platforms=["linux/arm64", "windows/amd64"], sbom=images.spdx({}))
-    index = manifest.read(made.manifests[made.top][0])
-    assert isinstance(index, Index)
+    index = parse_manifest(made.manifests[made.top][0])
+    assert isinstance(index, ImageIndex)
     assert len(index.entries) == 4
     assert index.platforms == ("linux/arm64", "windows/amd64")
-    assert index.choose(["linux/amd64"]) is None
-    chosen = index.choose(["linux/amd64", "linux/arm64"])
+    assert index.choose_entry(["linux/amd64"]) is None
+    chosen = index.choose_entry(["linux/amd64", "linux/arm64"])
     assert chosen and chosen.platform == "linux/arm64"
-    assert index.attestation(chosen.digest) is not None
-    assert index.attestation(D) is None
+    assert index.find_attestation(chosen.digest) is not None
+    assert index.find_attestation(D) is None
 
 
 def test_a_lone_entry_without_a_platform_is_looked_into() -> None:
     index = read(manifests=[{"digest": D}])
-    assert isinstance(index, Index)
-    assert index.choose(["linux/amd64"]) == index.entries[0]
+    assert isinstance(index, ImageIndex)
+    assert index.choose_entry(["linux/amd64"]) == index.entries[0]
     two = read(manifests=[{"digest": D}, {"digest": D}])
-    assert isinstance(two, Index)
-    assert two.choose(["linux/amd64"]) is None
+    assert isinstance(two, ImageIndex)
+    assert two.choose_entry(["linux/amd64"]) is None
 
 
 @pytest.mark.parametrize(
@@ -99,28 +105,28 @@ def test_a_lone_entry_without_a_platform_is_looked_into() -> None:
     ],
 )
 def test_a_platform_has_one_spelling(fields: dict[str, Any], platform: str | None) -> None:
-    assert manifest.platform_of(fields) == platform
+    assert parse_platform(fields) == platform
 
 
 def test_a_digest_names_one_content() -> None:
-    manifest.check(b"x", images.digest_of(b"x"))
-    with pytest.raises(Unreadable):
-        manifest.check(b"y", images.digest_of(b"x"))
+    verify_digest(b"x", images.digest_of(b"x"))
+    with pytest.raises(InvalidManifest):
+        verify_digest(b"y", images.digest_of(b"x"))
 
 
 @given(JSON | st.dictionaries(KEYS, JSON))
 def test_any_json_is_read_or_refused(value: Any) -> None:
     body = json.dumps(value).encode()
-    with contextlib.suppress(Unreadable):
-        found = manifest.read(body)
-        if isinstance(found, Index):
-            found.choose(["linux/amd64"])
+    with contextlib.suppress(InvalidManifest):
+        found = parse_manifest(body)
+        if isinstance(found, ImageIndex):
+            found.choose_entry(["linux/amd64"])
             assert not any("unknown" in platform for platform in found.platforms)
         else:
-            assert found.size >= 0
+            assert found.compressed_size >= 0
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
-    with contextlib.suppress(Unreadable):
-        manifest.read(body)
+    with contextlib.suppress(InvalidManifest):
+        parse_manifest(body)

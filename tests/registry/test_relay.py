@@ -7,10 +7,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from renku_spawner.domain.storage import Outcome
-from renku_spawner.registry.guard import Guard
-from renku_spawner.registry.relay import Relay
-from renku_spawner.runtime import rclone
+from renku_spawner.domain.storages import StorageProbeOutcome
+from renku_spawner.integrations.net.egress_proxy import EgressProxyFactory
+from renku_spawner.integrations.net.guarded_http import EgressGuard
+from renku_spawner.integrations.rclone import probe_remote
 from tests.fixtures.network import Authority, Network
 
 HOST, ADDRESS = "s3.example.org", "93.184.215.20"
@@ -48,8 +48,8 @@ async def store(network: Network, authority: Authority) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
-async def relay(network: Network, authority: Authority) -> AsyncIterator[Relay]:
-    made = Relay(Guard(resolve=network.resolve), ssl=authority.trust)
+async def relay(network: Network, authority: Authority) -> AsyncIterator[EgressProxyFactory]:
+    made = EgressProxyFactory(EgressGuard(resolve=network.resolve), ssl=authority.trust)
     yield made
     await made.close()
 
@@ -58,39 +58,41 @@ def remote(**more: str) -> dict[str, str]:
     return {"type": "s3", "provider": "Other", "env_auth": "false", "endpoint": f"http://{HOST}", **KEYS, **more}
 
 
-async def test_what_is_signed_for_the_host_is_asked_with_encryption(store: Store, relay: Relay) -> None:
-    async with relay.way() as way:
-        assert await rclone.look(remote(), "data", proxy=way.address) is Outcome.FINE
-        assert await rclone.look(remote(access_key_id="AKIB"), "data", proxy=way.address) is Outcome.DENIED
+async def test_what_is_signed_for_the_host_is_asked_with_encryption(store: Store, relay: EgressProxyFactory) -> None:
+    async with relay.open_proxy() as way:
+        assert await probe_remote(remote(), "data", proxy=way.proxy_url) is StorageProbeOutcome.FINE
+        assert (
+            await probe_remote(remote(access_key_id="AKIB"), "data", proxy=way.proxy_url) is StorageProbeOutcome.DENIED
+        )
     assert set(store.asked) == {(HOST, True)}
     assert not way.refused
 
 
 @pytest.mark.parametrize("target", ["http://127.0.0.1:{port}/", "http://169.254.169.254/latest/meta-data"])
-async def test_a_redirect_leads_nowhere(store: Store, relay: Relay, network: Network, target: str) -> None:
+async def test_a_redirect_leads_nowhere(store: Store, relay: EgressProxyFactory, network: Network, target: str) -> None:
     reached = Store()
     runner = web.ServerRunner(web.Server(reached.answer))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     store.moved = target.format(port=runner.addresses[0][1])
-    async with relay.way() as way:
-        assert await rclone.look(remote(), "data", proxy=way.address) is Outcome.UNREACHABLE
+    async with relay.open_proxy() as way:
+        assert await probe_remote(remote(), "data", proxy=way.proxy_url) is StorageProbeOutcome.UNREACHABLE
     await runner.cleanup()
     assert store.asked
     assert not reached.asked
     assert {address for address, _ in network.connected} <= {ADDRESS, "127.0.0.1"}
 
 
-async def test_a_host_with_a_private_address_is_not_asked(relay: Relay, network: Network) -> None:
+async def test_a_host_with_a_private_address_is_not_asked(relay: EgressProxyFactory, network: Network) -> None:
     network.names[HOST] = [["10.0.0.7"]]
-    async with relay.way() as way:
-        assert await rclone.look(remote(), "data", proxy=way.address) is Outcome.UNREACHABLE
+    async with relay.open_proxy() as way:
+        assert await probe_remote(remote(), "data", proxy=way.proxy_url) is StorageProbeOutcome.UNREACHABLE
     assert way.refused
     assert not network.connected
 
 
-async def test_nobody_else_on_the_machine_uses_it(store: Store, relay: Relay) -> None:
-    async with relay.way() as way, aiohttp.ClientSession() as session:
+async def test_nobody_else_on_the_machine_uses_it(store: Store, relay: EgressProxyFactory) -> None:
+    async with relay.open_proxy() as way, aiohttp.ClientSession() as session:
         for proxy in (f"http://127.0.0.1:{way.port}", f"http://rclone:guess@127.0.0.1:{way.port}"):
             async with session.get(f"http://{HOST}/data", proxy=proxy) as response:
                 assert response.status == 407

@@ -11,8 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from renku_spawner.domain.software import PACKAGES_LIMIT, Kind, Origin, Software
-from renku_spawner.registry import spdx
+from renku_spawner.domain.software import MAX_PACKAGES, ImageSoftware, PackageKind, SoftwareOrigin
+from renku_spawner.integrations.registry.manifests import (
+    MAX_SPDX_DOCUMENT_BYTES,
+    SPDX_PREDICATE_TYPE,
+    parse_spdx_software,
+)
 from tests.domain.test_software import JSON
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -36,8 +40,8 @@ def document(*rows: Any) -> dict[str, Any]:
     return {**head, "creationInfo": creation, "packages": list(rows), "files": [], "relationships": []}
 
 
-def read(data: Any) -> Software | None:
-    return spdx.read(json.dumps(data).encode(), found_at=NOW)
+def read(data: Any) -> ImageSoftware | None:
+    return parse_spdx_software(json.dumps(data).encode(), found_at=NOW)
 
 
 USUAL = document(
@@ -59,12 +63,18 @@ def test_packages_are_read_with_who_installed_them() -> None:
     found = read(USUAL)
     assert found
     assert {(one.name, one.kind) for one in found.packages} == {
-        ("numpy", Kind.PYTHON), ("libc6", Kind.DEBIAN), ("python3.11-minimal", Kind.DEBIAN), ("gdal", Kind.CONDA),
-        ("cuda-version", Kind.CONDA), ("dplyr", Kind.R), ("left-pad", Kind.OTHER), ("python", Kind.OTHER),
-        ("unknown", Kind.OTHER),
-    }  # fmt: skip
+        ("numpy", PackageKind.PYTHON),
+        ("libc6", PackageKind.DEBIAN),
+        ("python3.11-minimal", PackageKind.DEBIAN),
+        ("gdal", PackageKind.CONDA),
+        ("cuda-version", PackageKind.CONDA),
+        ("dplyr", PackageKind.R),
+        ("left-pad", PackageKind.OTHER),
+        ("python", PackageKind.OTHER),
+        ("unknown", PackageKind.OTHER),
+    }
     assert dict(found.interpreters) == {"Python": "3.12.4, 3.11.2"}
-    assert (found.cuda, found.origin, found.found_at, found.more) == ("12.4", Origin.SBOM, NOW, 0)
+    assert (found.cuda, found.origin, found.found_at, found.more) == ("12.4", SoftwareOrigin.SBOM, NOW, 0)
 
 
 def test_a_statement_about_the_image_reads_as_the_document_in_it() -> None:
@@ -82,13 +92,13 @@ def test_a_statement_about_the_image_reads_as_the_document_in_it() -> None:
         b"9" * 10_000, b'{"spdxVersion":"SPDX-2.3"}', b'{"spdxVersion":"SPDX-2.3","packages":{"a":1}}',
         json.dumps({**USUAL, "spdxVersion": "SPDX-3.0"}).encode(), json.dumps({"bomFormat": "CycloneDX"}).encode(),
         json.dumps(document(row(1, 2), row("a", None), row("", "1"), None, [], "a")).encode(),
-        b" " * (spdx.LIMIT + 1), json.dumps({"predicateType": spdx.PREDICATE}).encode(),
+        b" " * (MAX_SPDX_DOCUMENT_BYTES + 1), json.dumps({"predicateType": SPDX_PREDICATE_TYPE}).encode(),
         json.dumps({"predicateType": "other", "predicate": USUAL}).encode(),
     ],
     ids=range(18),
 )  # fmt: skip
 def test_what_is_no_document_has_no_packages(raw: bytes) -> None:
-    assert spdx.read(raw, found_at=NOW) is None
+    assert parse_spdx_software(raw, found_at=NOW) is None
 
 
 @given(JSON | st.lists(JSON, max_size=3).map(lambda rows: document(*rows)))
@@ -115,7 +125,7 @@ async def longest_wait(raw: bytes) -> float:
     gc.disable()
     try:
         began = last = process_time()
-        longest, reading = 0.0, asyncio.ensure_future(asyncio.to_thread(spdx.read, raw, found_at=NOW))
+        longest, reading = 0.0, asyncio.ensure_future(asyncio.to_thread(parse_spdx_software, raw, found_at=NOW))
         while not reading.done():
             await asyncio.sleep(0)
             now = process_time()
@@ -127,7 +137,7 @@ async def longest_wait(raw: bytes) -> float:
 
 
 async def test_the_hub_goes_on_while_megabytes_are_read() -> None:
-    """B8. It is nearly all parsing; the best of a few, since a machine that is busy lets nobody have a turn."""
+    """It is nearly all parsing; the best of a few, since a machine that is busy lets nobody have a turn."""
     files = [{"fileName": f"/usr/lib/{number}", "SPDXID": f"SPDXRef-{number}"} for number in range(60_000)]
     raw = json.dumps(document(row("numpy", "2")) | {"files": files}).encode()
     assert min([await longest_wait(raw) for _ in range(4)]) < 0.45
@@ -137,8 +147,10 @@ def test_far_too_many_packages_are_cut_off_in_seconds() -> None:
     raw = b'{"spdxVersion":"SPDX-2.3","packages":[%s]}'
     rows = b",".join(b'{"name":"p%d","versionInfo":"1"}' % number for number in range(200_000))
     began = process_time()
-    found = spdx.read(raw % rows, found_at=NOW)
+    found = parse_spdx_software(raw % rows, found_at=NOW)
     assert process_time() - began < 5
     assert found
-    assert (len(found.packages), found.more) == (PACKAGES_LIMIT, 95_000)
-    assert spdx.read(raw % (rows + b"," + rows * 4), found_at=NOW) is None  # a million: too long to be looked at
+    assert (len(found.packages), found.more) == (MAX_PACKAGES, 95_000)
+    assert (
+        parse_spdx_software(raw % (rows + b"," + rows * 4), found_at=NOW) is None
+    )  # a million: too long to be looked at

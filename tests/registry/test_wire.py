@@ -6,19 +6,19 @@ from collections.abc import Callable
 
 import pytest
 
-from renku_spawner.domain.image import Image
-from renku_spawner.registry import guard
-from renku_spawner.registry.client import Client
-from renku_spawner.registry.errors import NotAllowed, Unreachable
-from renku_spawner.registry.guard import Guard
-from renku_spawner.remote.cache import Cache
+from renku_spawner.domain.images import ImageReference
+from renku_spawner.integrations.net import guarded_http
+from renku_spawner.integrations.net.cache import TTLCache
+from renku_spawner.integrations.net.errors import ConnectionNotAllowed, RemoteUnreachable
+from renku_spawner.integrations.net.guarded_http import EgressGuard
+from renku_spawner.integrations.registry.client import RegistryClient
 from tests.fakes.registry import FakeRegistry, Reply, Request
 from tests.fixtures import images, sessions
 from tests.fixtures.network import Authority, Network
 from tests.registry.conftest import ADDRESSES, PLATFORMS, PUBLIC, Clock
 
-Asking = Callable[..., Client]
-IMAGE = Image(repository=f"{PUBLIC}/x", tag="latest")
+Asking = Callable[..., RegistryClient]
+IMAGE = ImageReference(repository=f"{PUBLIC}/x", tag="latest")
 
 
 async def test_an_egress_proxy_is_all_that_is_connected_to(
@@ -38,11 +38,11 @@ async def test_an_egress_proxy_is_all_that_is_connected_to(
         port = proxy.sockets[0].getsockname()[1]
         network.names = {"proxy": [["127.0.0.1"]]}
         client = asking(proxy=f"http://proxy:{port}")
-        assert (await client.inspect(IMAGE)).platform == "linux/amd64"
+        assert (await client.inspect_image(IMAGE)).platform == "linux/amd64"
         assert set(asked) == {f"CONNECT {PUBLIC}:443 HTTP/1.1".encode()}
         assert set(network.looked_up) == {"proxy"}
-        with pytest.raises(NotAllowed):
-            await client.head(Image(repository=f"proxy:{port}/x", tag="latest"))
+        with pytest.raises(ConnectionNotAllowed):
+            await client.resolve_manifest(ImageReference(repository=f"proxy:{port}/x", tag="latest"))
         await client.close()
     assert set(network.connected) == {("127.0.0.1", port), ("127.0.0.1", fake.port)}
 
@@ -58,7 +58,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 @pytest.mark.parametrize("proxy", ["https://proxy:3128", "proxy:3128", "socks5://proxy:1", "http://"])
 def test_another_kind_of_proxy_stops_the_hub(proxy: str) -> None:
     with pytest.raises(ValueError, match="proxy"):
-        Guard(proxy=proxy)
+        EgressGuard(proxy=proxy)
 
 
 async def test_the_environments_proxy_and_cookies_are_left_alone(
@@ -69,7 +69,7 @@ async def test_the_environments_proxy_and_cookies_are_left_alone(
     fake.put("x", "latest", images.image())
     for path, reply in fake.documents.items():
         fake.documents[path] = Reply(reply.status, {**reply.headers, "Set-Cookie": "a=b; Path=/"}, reply.body)
-    await asking().inspect(IMAGE)
+    await asking().inspect_image(IMAGE)
     assert set(network.connected) == {(ADDRESSES[PUBLIC], 443)}
     assert not any("cookie" in asked.headers for asked in fake.requests)
 
@@ -85,11 +85,11 @@ async def test_a_connection_that_breaks_is_tried_once_more(asking: Asking, fake:
         return fake.stored(asked)
 
     fake.answer = answer
-    await asking().head(IMAGE)
+    await asking().resolve_manifest(IMAGE)
     assert [asked.method for asked in fake.requests] == ["HEAD", "HEAD"]
     broken.extend([1, 1])
-    with pytest.raises(Unreachable):
-        await asking().head(IMAGE)
+    with pytest.raises(RemoteUnreachable):
+        await asking().resolve_manifest(IMAGE)
     assert len(fake.requests) == 4
 
 
@@ -104,7 +104,7 @@ async def test_who_leaves_takes_the_answer_from_nobody(asking: Asking, fake: Fak
 
     fake.answer = answer
     client = asking()
-    first, second = (asyncio.create_task(client.head(IMAGE)) for _ in range(2))
+    first, second = (asyncio.create_task(client.resolve_manifest(IMAGE)) for _ in range(2))
     await asyncio.wait_for(arrived.wait(), 60)
     first.cancel()
     go.set()
@@ -123,7 +123,7 @@ async def test_closing_ends_what_is_under_way(asking: Asking, fake: FakeRegistry
 
     fake.answer = answer
     client = asking()
-    waiting = asyncio.create_task(client.head(IMAGE))
+    waiting = asyncio.create_task(client.resolve_manifest(IMAGE))
     await asyncio.wait_for(arrived.wait(), 60)
     await client.close()
     with pytest.raises(asyncio.CancelledError):
@@ -135,10 +135,10 @@ async def test_a_name_server_that_hangs_is_no_answer(monkeypatch: pytest.MonkeyP
         await asyncio.sleep(60)
         return []
 
-    monkeypatch.setattr(guard, "LOOKUP_SECONDS", 0.05)
-    client = Client(Guard(resolve=hang), PLATFORMS, ssl=authority.trust)
-    with pytest.raises(Unreachable, match="looked up"):
-        await client.head(IMAGE)
+    monkeypatch.setattr(guarded_http, "DNS_LOOKUP_TIMEOUT_SECONDS", 0.05)
+    client = RegistryClient(EgressGuard(resolve=hang), PLATFORMS, ssl=authority.trust)
+    with pytest.raises(RemoteUnreachable, match="looked up"):
+        await client.resolve_manifest(IMAGE)
     await client.close()
 
 
@@ -147,13 +147,13 @@ async def test_a_registry_that_does_not_know_head_is_read(asking: Asking, fake: 
     for path, reply in fake.documents.items():
         fake.documents[path] = Reply(body=reply.body, headers={"Content-Type": reply.headers.get("Content-Type", "")})
     client = asking()
-    assert (await client.head(IMAGE)).digest == (await client.inspect(IMAGE)).digest == digest
+    assert (await client.resolve_manifest(IMAGE)).digest == (await client.inspect_image(IMAGE)).digest == digest
     assert [asked.method for asked in fake.requests] == ["HEAD", "GET", "GET"]
 
 
 def test_a_cache_forgets_the_least_used_and_the_oldest() -> None:
     clock = Clock()
-    cache: Cache[int] = Cache(2, clock)
+    cache: TTLCache[int] = TTLCache(2, clock)
     cache.put("a", 1)
     cache.put("b", 2, seconds=5)
     assert cache.get("a") == 1
@@ -167,6 +167,6 @@ def test_a_cache_forgets_the_least_used_and_the_oldest() -> None:
 async def test_who_asks_while_the_hub_ends_is_refused_and_no_session_is_left_open(asking: Asking) -> None:
     client = asking()
     await client._wire.close()
-    with pytest.raises(Unreachable, match="the hub ends"):
-        await client.inspect(IMAGE)
+    with pytest.raises(RemoteUnreachable, match="the hub shuts down"):
+        await client.inspect_image(IMAGE)
     assert sessions.left_open() == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from renku_spawner.runtime import git_http
+from renku_spawner.demo.git_http import GitHTTPServer, serve_repositories
 
 WHO = {
     "GIT_AUTHOR_NAME": "Ada",
@@ -32,7 +32,7 @@ def git(folder: Path, *arguments: str, stdin: str = "", **env: str) -> str:
 class Upstream:
     """Bare repositories in a folder, and the server that shows them."""
 
-    def __init__(self, folder: Path, server: git_http.GitServer) -> None:
+    def __init__(self, folder: Path, server: GitHTTPServer) -> None:
         self.folder, self.server = folder, server
 
     def url(self, name: str) -> str:
@@ -64,5 +64,5 @@ class Upstream:
 def upstream(tmp_path):
     folder = tmp_path / "served"
     folder.mkdir()
-    with git_http.serve(folder) as server:
+    with serve_repositories(folder) as server:
         yield Upstream(folder, server)

@@ -15,20 +15,21 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from renku_spawner.runtime import process, repositories
-from renku_spawner.runtime.folders import Folders
+from renku_spawner.spawners.local.clone import CLONE_SCRIPT_PATH, clone_repositories, read_clone_report
+from renku_spawner.spawners.local.folders import InstanceFolders
+from renku_spawner.spawners.local.process import stop_server_process
 from tests.fixtures.credentials import hub_that_is_asked
 from tests.fixtures.fair import stretched
 
 from .conftest import git
 
 ENV = {"PATH": os.environ["PATH"]}
-SCRIPT = [sys.executable, "-I", str(repositories.SCRIPT)]
+SCRIPT = [sys.executable, "-I", str(CLONE_SCRIPT_PATH)]
 
 
 @pytest.fixture
 def folder(tmp_path):
-    return Folders(tmp_path / "instances").create("abcdefghijkl")
+    return InstanceFolders(tmp_path / "instances").create_folder("abcdefghijkl")
 
 
 def row(url: str, directory: str = "code", **more):
@@ -40,7 +41,7 @@ async def anywhere(host, _port):
 
 
 async def clone(folder, *rows, **more):
-    return await repositories.clone(folder, rows, **({"env": ENV, "vet": anywhere} | more))
+    return await clone_repositories(folder, rows, **({"env": ENV, "vet": anywhere} | more))
 
 
 async def one(folder, url, **more):
@@ -49,15 +50,15 @@ async def one(folder, url, **more):
 
 
 def names(folder):
-    return sorted(path.name for path in folder.work.iterdir())
+    return sorted(path.name for path in folder.work_dir.iterdir())
 
 
 async def test_a_repository_is_cloned_and_reported(folder, upstream):
     commit = upstream.commit("code", a="1")
     result = await one(folder, upstream.url("code"))
     assert (result.outcome, result.code, result.message, result.commit) == ("cloned", None, "", commit)
-    assert (folder.work / "code" / "a").read_text() == "1"
-    assert repositories.read(folder) == [result]
+    assert (folder.work_dir / "code" / "a").read_text() == "1"
+    assert read_clone_report(folder) == [result]
     assert names(folder) == ["code"]
 
 
@@ -65,8 +66,8 @@ async def test_a_clone_can_be_pulled(folder, upstream):
     upstream.commit("code", a="1")
     await one(folder, upstream.url("code"))
     upstream.commit("code", a="2")
-    git(folder.work / "code", "pull", "--quiet")
-    assert (folder.work / "code" / "a").read_text() == "2"
+    git(folder.work_dir / "code", "pull", "--quiet")
+    assert (folder.work_dir / "code" / "a").read_text() == "2"
 
 
 @pytest.mark.parametrize("branch", ["side", "feature/x#1", "main", "abcdef1"])
@@ -74,11 +75,11 @@ async def test_a_branch_ends_on_a_local_branch_that_can_be_pulled(folder, upstre
     upstream.commit("code", a="1")
     commit = upstream.commit("code", branch, a="2")
     assert (await one(folder, upstream.url("code"), ref=branch)).commit == commit
-    assert git(folder.work / "code", "symbolic-ref", "--short", "HEAD") == branch
-    assert git(folder.work / "code", "status", "--porcelain") == ""
+    assert git(folder.work_dir / "code", "symbolic-ref", "--short", "HEAD") == branch
+    assert git(folder.work_dir / "code", "status", "--porcelain") == ""
     upstream.commit("code", branch, a="3")
-    git(folder.work / "code", "pull", "--quiet")
-    assert (folder.work / "code" / "a").read_text() == "3"
+    git(folder.work_dir / "code", "pull", "--quiet")
+    assert (folder.work_dir / "code" / "a").read_text() == "3"
 
 
 @pytest.mark.parametrize("annotated", [True, False])
@@ -88,7 +89,7 @@ async def test_a_tag_is_checked_out(folder, upstream, annotated):
     git(upstream.source("code"), "push", "--quiet", "--tags", "origin")
     upstream.commit("code", a="2")
     assert (await one(folder, upstream.url("code"), ref="v1.0")).commit == commit
-    assert (folder.work / "code" / "a").read_text() == "1"
+    assert (folder.work_dir / "code" / "a").read_text() == "1"
 
 
 @pytest.mark.parametrize("length", [7, 12, 40])
@@ -97,7 +98,7 @@ async def test_a_commit_of_another_branch_is_checked_out(folder, upstream, lengt
     commit = upstream.commit("code", "side", a="2")
     upstream.commit("code", "side", a="3")
     assert (await one(folder, upstream.url("code"), ref=commit[:length])).commit == commit
-    assert (folder.work / "code" / "a").read_text() == "2"
+    assert (folder.work_dir / "code" / "a").read_text() == "2"
 
 
 async def test_a_commit_that_no_branch_leads_to_is_fetched(folder, upstream):
@@ -120,23 +121,23 @@ async def test_an_empty_repository_is_cloned(folder, upstream):
     git(upstream.folder, "init", "--quiet", "--bare", "empty.git")
     result = await one(folder, upstream.url("empty"))
     assert (result.outcome, result.commit) == ("cloned", None)
-    assert (folder.work / "code" / ".git").is_dir()
+    assert (folder.work_dir / "code" / ".git").is_dir()
 
 
 async def test_what_is_there_is_kept(folder, upstream):
     upstream.commit("code", a="1")
     await one(folder, upstream.url("code"))
-    (folder.work / "code" / "a").write_text("mine")
+    (folder.work_dir / "code" / "a").write_text("mine")
     upstream.commit("code", a="2")
     assert (await one(folder, upstream.url("code"))).outcome == "kept"
-    assert (folder.work / "code" / "a").read_text() == "mine"
+    assert (folder.work_dir / "code" / "a").read_text() == "mine"
 
 
 @pytest.mark.parametrize("kind", ["folder", "file", "link", "dead link"])
 async def test_what_is_in_the_way_is_never_overwritten(folder, upstream, tmp_path, kind):
     upstream.commit("code", a="1")
     (tmp_path / "elsewhere").mkdir()
-    target = folder.work / "code"
+    target = folder.work_dir / "code"
     if kind == "folder":
         target.mkdir()
         (target / "a").write_text("mine")
@@ -154,13 +155,13 @@ async def test_what_is_in_the_way_is_never_overwritten(folder, upstream, tmp_pat
 
 async def test_an_empty_folder_is_filled(folder, upstream):
     upstream.commit("code", a="1")
-    (folder.work / "code").mkdir()
+    (folder.work_dir / "code").mkdir()
     assert (await one(folder, upstream.url("code"))).outcome == "cloned"
 
 
 async def test_leftovers_of_a_killed_run_are_removed(folder, upstream):
     upstream.commit("code", a="1")
-    left = folder.work / ".renku-clone-code-abc"
+    left = folder.work_dir / ".renku-clone-code-abc"
     left.mkdir()
     (left / "half").write_text("x")
     assert (await one(folder, upstream.url("code"))).outcome == "cloned"
@@ -346,7 +347,7 @@ async def test_a_server_that_complains_without_end_is_told_shortly(folder):
 
 
 def test_only_the_end_of_a_complaint_is_kept(monkeypatch):
-    monkeypatch.syspath_prepend(repositories.SCRIPT)
+    monkeypatch.syspath_prepend(CLONE_SCRIPT_PATH)
     runner = importlib.import_module("runner")
     code = "import sys; sys.stderr.write('x' * 5_000_000 + 'the end')"
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
@@ -376,7 +377,7 @@ async def test_stopping_the_instance_ends_a_clone_that_lost_its_hub(folder):
         connection, _ = await asyncio.to_thread(silent.accept)
         with connection:
             connection.settimeout(60)
-            await process.stop(folder.path, grace=2)
+            await stop_server_process(folder.path, grace=2)
             with pytest.raises(RuntimeError):
                 await task
             while await asyncio.to_thread(connection.recv, 1000):
@@ -392,7 +393,9 @@ async def test_a_second_run_waits_for_the_first(folder, upstream):
 async def test_gits_of_a_killed_run_are_waited_for(folder):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         rows = [row(f"http://127.0.0.1:{silent.getsockname()[1]}/x.git")]
-        killed = subprocess.Popen([*SCRIPT, folder.work, folder.report], stdin=subprocess.PIPE, text=True)
+        killed = subprocess.Popen(
+            [*SCRIPT, folder.work_dir, folder.clone_report_file], stdin=subprocess.PIPE, text=True
+        )
         killed.stdin.write(json.dumps(rows))
         killed.stdin.close()
         connection, _ = await asyncio.to_thread(silent.accept)
@@ -408,7 +411,7 @@ async def test_gits_of_a_killed_run_are_waited_for(folder):
 def run_limited(folder, rows, before):
     """Run the script as its user does; *before* happens in the child."""
     return subprocess.run(
-        [*SCRIPT, folder.work, folder.report],
+        [*SCRIPT, folder.work_dir, folder.clone_report_file],
         input=json.dumps(rows).encode(),
         env=ENV,
         preexec_fn=before,
@@ -435,7 +438,7 @@ def test_a_full_disk_is_called_by_its_name(folder, upstream):
 
 def test_a_report_that_cannot_be_written_is_printed(folder, upstream):
     upstream.commit("code", a="1")
-    folder.report.mkdir()
+    folder.clone_report_file.mkdir()
     ended = run_limited(folder, [row(upstream.url("code"))], None)
     assert ended.returncode == 0
     assert json.loads(ended.stdout.splitlines()[-1])[0]["outcome"] == "cloned"
@@ -444,11 +447,11 @@ def test_a_report_that_cannot_be_written_is_printed(folder, upstream):
 
 @pytest.fixture
 def tiny_disk(folder):
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder.work], check=False)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder.work_dir], check=False)
     if mounted.returncode:
         pytest.skip("only root can mount a small disk")
     yield folder
-    subprocess.run(["umount", "--lazy", folder.work], check=True)
+    subprocess.run(["umount", "--lazy", folder.work_dir], check=True)
 
 
 async def test_a_disk_of_one_mebibyte_is_full(tiny_disk, upstream):
@@ -467,8 +470,8 @@ async def test_submodules_are_fetched_only_when_the_row_says_so(folder, upstream
     git(source, "commit", "--quiet", "--all", "--message", "Add a part")
     git(source, "push", "--quiet", "origin", "main")
     await clone(folder, row(upstream.url("whole"), "without"), row(upstream.url("whole"), "with", submodules=True))
-    assert not (folder.work / "without" / "part" / "p").exists()
-    assert (folder.work / "with" / "part" / "p").read_text() == "1"
+    assert not (folder.work_dir / "without" / "part" / "p").exists()
+    assert (folder.work_dir / "with" / "part" / "p").read_text() == "1"
 
 
 async def test_a_submodule_from_the_file_system_is_refused(folder, upstream):
@@ -487,10 +490,10 @@ async def test_a_submodule_from_the_file_system_is_refused(folder, upstream):
 @pytest.mark.parametrize("rows", ["", "{", "3", '"x"', "[1]", '[{"url": "x"}]', '[{"directory": 3, "url": "x"}]'])
 def test_a_wrong_call_ends_with_2(folder, rows):
     ended = subprocess.run(
-        [*SCRIPT, folder.work, folder.report], input=rows, text=True, check=False, capture_output=True
+        [*SCRIPT, folder.work_dir, folder.clone_report_file], input=rows, text=True, check=False, capture_output=True
     )
     assert ended.returncode == 2
-    assert not folder.report.exists()
+    assert not folder.clone_report_file.exists()
 
 
 def test_no_repositories_are_no_error(folder):
@@ -502,12 +505,12 @@ def test_no_repositories_are_no_error(folder):
 @pytest.mark.parametrize("content", [None, "", "{", "[{}]", "3"])
 def test_an_unreadable_report_is_none(folder, content):
     if content is not None:
-        folder.report.write_text(content)
-    assert repositories.read(folder) == []
+        folder.clone_report_file.write_text(content)
+    assert read_clone_report(folder) == []
 
 
 def test_messages_are_without_credentials_and_short(monkeypatch):
-    monkeypatch.syspath_prepend(repositories.SCRIPT)
+    monkeypatch.syspath_prepend(CLONE_SCRIPT_PATH)
     failure = importlib.import_module("runner").failure
     complaint = "fatal: \x1b[31munable\x1b[0m to access 'https://ada:hunter2@example.org/x.git'\r\n"
     assert str(failure(128, complaint)) == "fatal: unable to access 'https://example.org/x.git'"

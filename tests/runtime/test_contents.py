@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from renku_spawner.runtime import contents
-from renku_spawner.runtime.contents import MOST, look, read
-from renku_spawner.runtime.unsaved import unsaved
+from renku_spawner.spawners.in_pod import contents
+from renku_spawner.spawners.in_pod.contents import MOST, look, read
+from renku_spawner.spawners.in_pod.unsaved import unsaved
 
 from .conftest import git
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from renku_session import size
 from renku_session.hub import Hub
 
-from renku_spawner.runtime import contents, folder_inventory
-from renku_spawner.runtime.folders import Folders
+from renku_spawner.spawners.in_pod.contents import look
+from renku_spawner.spawners.local.folders import InstanceFolders, build_folder_inventory
 
 
 def test_a_size_counts_each_file_once_and_follows_no_link(tmp_path: Path) -> None:
@@ -25,19 +25,19 @@ def test_a_size_counts_each_file_once_and_follows_no_link(tmp_path: Path) -> Non
 
 
 def test_one_folder_has_one_size_whoever_counts_it(tmp_path: Path) -> None:
-    folders = Folders(tmp_path)
-    folder = folders.create("abcdefghijkl")
+    folders = InstanceFolders(tmp_path)
+    folder = folders.create_folder("abcdefghijkl")
     for name in ("a/b/c", ".local/lib", "lost+found"):
-        (folder.work / name).mkdir(parents=True)
+        (folder.work_dir / name).mkdir(parents=True)
     for name in ("a/b/c/data", ".local/lib/package", "lost+found/rest"):
-        (folder.work / name).write_bytes(b"x" * 10**6)
-    os.link(folder.work / "a/b/c/data", folder.work / "again")
-    folder.log.write_bytes(b"x" * 10**6)
-    reported = size.of(str(folder.work))
-    (thing,) = folder_inventory.see(folders).things
-    assert contents.look(folder.work).total.bytes == reported
+        (folder.work_dir / name).write_bytes(b"x" * 10**6)
+    os.link(folder.work_dir / "a/b/c/data", folder.work_dir / "again")
+    folder.log_file.write_bytes(b"x" * 10**6)
+    reported = size.of(str(folder.work_dir))
+    (thing,) = build_folder_inventory(folders).things
+    assert look(folder.work_dir).total.bytes == reported
     assert int(thing.size) == reported
-    assert folders.used("abcdefghijkl").bytes == reported
+    assert folders.measure_usage("abcdefghijkl").bytes == reported
     assert 2 * 10**6 <= (reported or 0) < 2 * 10**6 + 16_384
 
 

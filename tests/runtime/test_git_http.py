@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from renku_spawner.runtime import git_http
+from renku_spawner.demo import git_http
 
 from .conftest import git
 
@@ -36,7 +36,11 @@ def test_repositories_in_folders_are_found(upstream, tmp_path):
 @pytest.mark.parametrize("version", ["0", "2"])
 def test_large_questions_are_read(upstream, tmp_path, version, monkeypatch):
     chunked = []
-    monkeypatch.setattr(git_http, "_chunks", lambda stream, read=git_http._chunks: chunked.append(1) or read(stream))
+    monkeypatch.setattr(
+        git_http,
+        "_read_chunked_body",
+        lambda stream, read=git_http._read_chunked_body: chunked.append(1) or read(stream),
+    )
     upstream.commit("code", a="1")
     git(tmp_path, "clone", "--quiet", upstream.url("code"), "copy")
     mine = "".join(

@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from renku_spawner.runtime import repositories
-from renku_spawner.runtime.folders import Folders
-from renku_spawner.runtime.git_http import _Handler
+from renku_spawner.demo.git_http import _GitRequestHandler
+from renku_spawner.spawners.local.clone import clone_repositories
+from renku_spawner.spawners.local.folders import InstanceFolders
 
 from .conftest import git
 
@@ -21,7 +21,7 @@ API = "/code.git/info/lfs/objects/batch"
 
 @pytest.fixture
 def folder(tmp_path):
-    return Folders(tmp_path / "instances").create("abcdefghijkl")
+    return InstanceFolders(tmp_path / "instances").create_folder("abcdefghijkl")
 
 
 class LargeFiles:
@@ -36,7 +36,7 @@ def large(upstream):
     """The server of git repositories speaks git-lfs's API too, as its specification (docs/api/batch.md) has it."""
     told = LargeFiles(upstream.server.url)
 
-    class Handler(_Handler):
+    class Handler(_GitRequestHandler):
         def do_POST(self):
             if not self.path.startswith("/code.git/info/lfs/"):
                 return super().do_POST()
@@ -74,26 +74,26 @@ async def clone(folder, url, *, env=ENV, hosts=None, **more):
         return [host]
 
     rows = [{"directory": "code", "url": url, "ref": None, "lfs": True, "submodules": False, **more}]
-    (result,) = await repositories.clone(folder, rows, env=env, vet=vet)
+    (result,) = await clone_repositories(folder, rows, env=env, vet=vet)
     return result, asked
 
 
 async def test_the_content_is_there_when_the_row_says_so_and_a_pointer_when_not(folder, upstream, large):
     result, _ = await clone(folder, upstream.url("code"), lfs=False)
     assert (result.outcome, large.asked) == ("cloned", [])
-    assert (folder.work / "code" / "data.bin").read_text() == POINTER
-    (folder.work / "code").rename(folder.work / "pointers")
+    assert (folder.work_dir / "code" / "data.bin").read_text() == POINTER
+    (folder.work_dir / "code").rename(folder.work_dir / "pointers")
     result, _ = await clone(folder, upstream.url("code"))
     assert (result.outcome, result.message) == ("cloned", "")
-    assert (folder.work / "code" / "data.bin").read_bytes() == CONTENT
-    assert git(folder.work / "code", "status", "--porcelain") == ""
+    assert (folder.work_dir / "code" / "data.bin").read_bytes() == CONTENT
+    assert git(folder.work_dir / "code", "status", "--porcelain") == ""
 
 
 async def test_what_is_pulled_later_comes_with_its_content(folder, upstream, large):
     await clone(folder, upstream.url("code"))
     upstream.commit("code", **{"again.bin": POINTER})
-    git(folder.work / "code", "pull", "--quiet")
-    assert (folder.work / "code" / "again.bin").read_bytes() == CONTENT
+    git(folder.work_dir / "code", "pull", "--quiet")
+    assert (folder.work_dir / "code" / "again.bin").read_bytes() == CONTENT
 
 
 async def test_nobodys_credentials_are_shown_to_a_server_of_large_files(folder, upstream, large, tmp_path):
@@ -104,7 +104,7 @@ async def test_nobodys_credentials_are_shown_to_a_server_of_large_files(folder, 
     assert (result.outcome, result.code) == ("failed", "clone_auth")
     assert large.asked
     assert {credentials for _, credentials in large.asked} == {None}
-    assert list(folder.work.iterdir()) == []
+    assert list(folder.work_dir.iterdir()) == []
 
 
 async def test_large_files_come_from_where_one_may_connect(folder, upstream, large):
@@ -113,8 +113,8 @@ async def test_large_files_come_from_where_one_may_connect(folder, upstream, lar
     result, asked = await clone(folder, upstream.url("code"), hosts={host})
     assert set(asked) == {host, "large.inside:1"}
     assert (result.outcome, result.code) == ("failed", "clone_failed")
-    assert result.message == "Nobody may connect to large.inside from here: it is inside, or its port is not 443."
-    assert list(folder.work.iterdir()) == []
+    assert result.message == "Connections to large.inside are not allowed: it is internal, or its port is not 443."
+    assert list(folder.work_dir.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ async def test_what_the_repository_configures_leads_to_no_file_and_no_program(fo
 
 async def test_hooks_that_git_lfs_leaves_are_its_own(folder, upstream, large):
     await clone(folder, upstream.url("code"))
-    hooks = {path.name: path.read_text() for path in (folder.work / "code" / ".git" / "hooks").iterdir()}
+    hooks = {path.name: path.read_text() for path in (folder.work_dir / "code" / ".git" / "hooks").iterdir()}
     assert set(hooks) == {"post-checkout", "post-commit", "post-merge", "pre-push"}
     assert all("git lfs" in text for text in hooks.values())
 

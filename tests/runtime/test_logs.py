@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from renku_spawner.runtime.logs import redact, tail
+from renku_spawner.spawners.logs import read_file_tail, redact_log
 
 
 @pytest.fixture
@@ -14,12 +14,12 @@ def log(tmp_path):
 
 def test_the_last_lines_are_returned(log):
     log.write_text("".join(f"line {number}\n" for number in range(1000)))
-    assert tail(log, lines=3) == "line 997\nline 998\nline 999"
+    assert read_file_tail(log, lines=3) == "line 997\nline 998\nline 999"
 
 
 def test_a_short_log_is_returned_whole(log):
     log.write_text("one\ntwo")
-    assert tail(log) == "one\ntwo"
+    assert read_file_tail(log) == "one\ntwo"
 
 
 def test_only_the_end_of_a_huge_log_is_read(log):
@@ -27,17 +27,17 @@ def test_only_the_end_of_a_huge_log_is_read(log):
         file.truncate(10 * 1024**3)
         file.seek(0, os.SEEK_END)
         file.write(b"\nthe end\n")
-    assert tail(log, lines=1) == "the end"
+    assert read_file_tail(log, lines=1) == "the end"
 
 
 def test_a_line_that_is_cut_off_is_left_out(log):
     log.write_text("secret-" + "x" * 100 + "\nwhole\n")
-    assert tail(log, limit=50) == "whole"
+    assert read_file_tail(log, limit=50) == "whole"
 
 
 def test_a_word_that_is_cut_off_is_left_out(log):
     log.write_text("secret" * 100 + " word word")
-    assert tail(log, limit=50) == "word word"
+    assert read_file_tail(log, limit=50) == "word word"
 
 
 @pytest.mark.parametrize("kind", ["nothing", "folder", "link", "fifo"])
@@ -49,12 +49,12 @@ def test_what_is_no_plain_file_is_empty(log, tmp_path, kind):
         log.symlink_to(tmp_path / "secret")
     elif kind == "fifo":
         os.mkfifo(log)
-    assert tail(log) == ""
+    assert read_file_tail(log) == ""
 
 
 def test_broken_characters_do_no_harm(log):
     log.write_bytes(b"a\xff\xfeb\n")
-    assert tail(log) == "a\ufffd\ufffdb"
+    assert read_file_tail(log) == "a\ufffd\ufffdb"
 
 
 @pytest.mark.parametrize(
@@ -105,24 +105,24 @@ def test_broken_characters_do_no_harm(log):
     ],
 )
 def test_what_must_not_be_shown_is_hidden(text, shown):
-    assert redact(text) == shown
+    assert redact_log(text) == shown
 
 
 def test_given_secrets_are_hidden_in_every_form():
     text = "s3cr3t/x and s3cr3t%2Fx and s3cr3t/x-longer"
-    assert redact(text, ["", "s3cr3t/x", "s3cr3t/x-longer"]) == "[hidden] and [hidden] and [hidden]"
+    assert redact_log(text, ["", "s3cr3t/x", "s3cr3t/x-longer"]) == "[hidden] and [hidden] and [hidden]"
 
 
 def test_a_long_line_is_cut_where_no_secret_is_halved():
     front = "x " * 2040
-    assert redact(f"{front}https://ada:{'hunter2' * 30}@example.org/\nnext") == f"{front}https:// [line cut]\nnext"
-    assert redact("y" * 5000) == "y" * 4096 + " [line cut]"
-    assert redact("z" * 4096) == "z" * 4096
+    assert redact_log(f"{front}https://ada:{'hunter2' * 30}@example.org/\nnext") == f"{front}https:// [line cut]\nnext"
+    assert redact_log("y" * 5000) == "y" * 4096 + " [line cut]"
+    assert redact_log("z" * 4096) == "z" * 4096
 
 
 def test_a_text_that_is_too_long_loses_its_front():
     lines = "".join(f"line {number} password=hunter2\n" for number in range(10_000))
-    shown = redact(lines)
+    shown = redact_log(lines)
     assert len(shown) < 80_000
     assert shown.splitlines()[0].startswith("line ")
     assert "hunter" not in shown

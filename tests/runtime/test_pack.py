@@ -14,12 +14,14 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from renku_spawner.runtime import pack, tar, zst
-from renku_spawner.runtime.packed import command
+from renku_spawner.spawners.in_pod import packed as in_pod_packed
+from renku_spawner.spawners.in_pod.pack import LEFT_OUT, pack
+from renku_spawner.spawners.in_pod.tar import NAME
+from renku_spawner.spawners.in_pod.zst import _of_library, _of_package
 
 
 def packed(work: Path, **more) -> bytes:
-    words = command("packing", str(work), python=sys.executable)
+    words = in_pod_packed.command("packing", str(work), python=sys.executable)
     return subprocess.run(words, capture_output=True, check=True, cwd="/", timeout=60, **more).stdout
 
 
@@ -38,7 +40,7 @@ def entries(archive: bytes) -> dict[str, tarfile.TarInfo]:
 
 def left_out(archive: bytes) -> list[str]:
     with tarfile.open(fileobj=io.BytesIO(plain(archive))) as opened:
-        file = opened.extractfile(pack.LEFT_OUT)
+        file = opened.extractfile(LEFT_OUT)
         assert file is not None
         return file.read().decode().splitlines()
 
@@ -93,7 +95,7 @@ def test_hostile_trees_come_back_as_they_are_and_what_cannot_is_named(work, tmp_
     archive = packed(work)
     assert len(archive) < 1_000_000, "the holes of a file are none of its bytes"
     found = entries(archive)
-    assert all(name == pack.LEFT_OUT or name.split("/")[0] == tar.NAME for name in found)
+    assert all(name == LEFT_OUT or name.split("/")[0] == NAME for name in found)
     assert (found["work/out"].linkname, found["work/etc"].linkname) == (str(outside), "/etc/passwd")
     assert not [name for name in found if "secret" in name]
     assert {info.linkname for info in found.values() if info.islnk()} <= {"work/note.txt", "work/..evil/again"}
@@ -129,10 +131,10 @@ def test_a_file_that_changes_meanwhile_keeps_its_length_and_the_archive_its_form
             os.truncate(changing, 2 << 20)
         written.extend(data)
 
-    pack.pack(str(work), write)
+    pack(str(work), write)
     with tarfile.open(fileobj=io.BytesIO(bytes(written))) as opened:
         content = opened.extractfile("work/changing").read()
-        assert "work/changing" in opened.extractfile(pack.LEFT_OUT).read().decode()
+        assert "work/changing" in opened.extractfile(LEFT_OUT).read().decode()
     assert (len(content), content.rstrip(b"\0")) == (3 << 20, b"x" * (2 << 20))
 
 
@@ -147,10 +149,10 @@ def test_a_storage_and_what_cannot_be_read_are_left_out_by_name(work, monkeypatc
 
     monkeypatch.setattr(os, "fstat", elsewhere)
     written = bytearray()
-    pack.pack(str(work), written.extend)
+    pack(str(work), written.extend)
     with tarfile.open(fileobj=io.BytesIO(bytes(written))) as opened:
         assert sorted(opened.getnames()) == ["left-out.txt", "work", "work/kept", "work/note.txt"]
-        told = opened.extractfile(pack.LEFT_OUT).read().decode()
+        told = opened.extractfile(LEFT_OUT).read().decode()
     assert told == '"work/storage": another file system, such as a storage\n'
 
 
@@ -161,11 +163,11 @@ def test_nobody_takes_what_was_cut_off_for_the_whole(work):
     for end in (len(archive) - 1, len(archive) // 2):
         with pytest.raises((zstandard.ZstdError, AssertionError)):
             plain(archive[:end])
-    words = command("packing", str(work / "gone"), python=sys.executable)
+    words = in_pod_packed.command("packing", str(work / "gone"), python=sys.executable)
     assert subprocess.run(words, check=False, capture_output=True, cwd="/", timeout=60).returncode != 0
 
 
-@pytest.mark.parametrize("make", [zst._of_package, zst._of_library])
+@pytest.mark.parametrize("make", [_of_package, _of_library])
 def test_each_way_to_compress_gives_one_frame_with_a_checksum(make):
     data = secrets.token_bytes(400_000) + bytes(3_000_000)
     made = make()
@@ -180,7 +182,7 @@ def handing(work: Path, secret: str) -> tuple[subprocess.Popen[str], int]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     given = {"work": str(work), "address": "127.0.0.1", "port": port, "secret": sha256(secret.encode()).hexdigest()}
-    words = command("handing", json.dumps(given), python=sys.executable)
+    words = in_pod_packed.command("handing", json.dumps(given), python=sys.executable)
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd="/")
     assert process.stdout is not None
     assert process.stdout.readline() == "Ready.\n"

@@ -14,11 +14,11 @@ from resource import RUSAGE_CHILDREN, getrusage
 
 import pytest
 
-from renku_spawner.domain import probed
-from renku_spawner.domain.software import PACKAGES_LIMIT, Kind, Origin, Software
+from renku_spawner.domain import software
+from renku_spawner.domain.software import MAX_PACKAGES, ImageSoftware, PackageKind, SoftwareOrigin, parse_probe_report
 
-FOLDER = Path(probed.__file__).parents[1] / "runtime" / "probe"
-PYTHON, SHELL = (FOLDER / "find.py").read_text(), (FOLDER / "find.sh").read_text()
+FOLDER = Path(software.__file__).parents[1] / "spawners" / "in_pod"
+PYTHON, SHELL = (FOLDER / "packages.py").read_text(), (FOLDER / "packages.sh").read_text()
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 
@@ -29,22 +29,22 @@ def printed(command: list[str], **variables: str) -> str:
     return done.stdout.decode()
 
 
-def read(report: str) -> Software:
-    found = probed.read(report, origin=Origin.IMAGE, found_at=NOW)
+def read(report: str) -> ImageSoftware:
+    found = parse_probe_report(report, origin=SoftwareOrigin.IMAGE, found_at=NOW)
     assert found is not None, report
     return found
 
 
-def by_python(root: Path, seconds: float = 5, **variables: str) -> Software:
+def by_python(root: Path, seconds: float = 5, **variables: str) -> ImageSoftware:
     return read(printed([sys.executable, "-I", "-S", "-c", PYTHON, str(root), str(seconds)], **variables))
 
 
-def by_shell(root: Path, **variables: str) -> Software:
+def by_shell(root: Path, **variables: str) -> ImageSoftware:
     return read(printed(["/bin/sh", "-c", SHELL, "sh", PYTHON, str(root)], RENKU_PROBE_SHELL="1", **variables))
 
 
-def names(found: Software, kind: Kind) -> dict[str, str]:
-    return {one.name: one.version for one in found.of_kind(kind)}
+def names(found: ImageSoftware, kind: PackageKind) -> dict[str, str]:
+    return {one.name: one.version for one in found.list_packages(kind)}
 
 
 def write(file: Path, text: str = "") -> None:
@@ -100,12 +100,17 @@ def image(tmp_path: Path) -> Path:
 
 def test_everything_in_an_image_is_found(image: Path) -> None:
     found = by_python(image)
-    assert names(found, Kind.PYTHON) == {"scikit-learn": "1.5.0", "six": "1.16.0", "PyYAML": "6.0", "lone": "1.0"}
-    assert names(found, Kind.CONDA) == {
+    assert names(found, PackageKind.PYTHON) == {
+        "scikit-learn": "1.5.0",
+        "six": "1.16.0",
+        "PyYAML": "6.0",
+        "lone": "1.0",
+    }
+    assert names(found, PackageKind.CONDA) == {
         "numpy": "2.1.0", "ca-certificates": "2026.2.25", "r-base": "4.4.1", "r-rlang": "1.1.4", "gdal": "3.9.0"
     }  # fmt: skip
-    assert names(found, Kind.R) == {"sf": "1.0-16", "dplyr": "1.1.4"}
-    assert names(found, Kind.DEBIAN) == {"libc6": "2.36-9", "python3.11-minimal": "3.11.2-6"}
+    assert names(found, PackageKind.R) == {"sf": "1.0-16", "dplyr": "1.1.4"}
+    assert names(found, PackageKind.DEBIAN) == {"libc6": "2.36-9", "python3.11-minimal": "3.11.2-6"}
     assert found.interpreters == {"Python": "3.12.4, 3.11.2", "R": "4.4.1", "Julia": "1.10.4"}
     assert (found.cuda, found.more, found.complete) == ("12.4.1", 0, True)
 
@@ -113,10 +118,10 @@ def test_everything_in_an_image_is_found(image: Path) -> None:
 @pytest.mark.parametrize("path", ["/usr/bin:/bin", "/nowhere"])
 def test_without_python_a_shell_finds_the_packages(image: Path, path: str) -> None:
     found = by_shell(image, PATH=path)
-    assert names(found, Kind.PYTHON) == {"scikit_learn": "1.5.0", "numpy": "2.1.0", "six": "1.16.0"}
-    assert names(found, Kind.CONDA) == names(by_python(image), Kind.CONDA)
-    assert names(found, Kind.R) == {"base": "4.4.1", "rlang": "1.1.4", "sf": "1.0-16", "dplyr": "1.1.4"}
-    assert names(found, Kind.DEBIAN) == {"libc6": "2.36-9", "python3.11-minimal": "3.11.2-6"}
+    assert names(found, PackageKind.PYTHON) == {"scikit_learn": "1.5.0", "numpy": "2.1.0", "six": "1.16.0"}
+    assert names(found, PackageKind.CONDA) == names(by_python(image), PackageKind.CONDA)
+    assert names(found, PackageKind.R) == {"base": "4.4.1", "rlang": "1.1.4", "sf": "1.0-16", "dplyr": "1.1.4"}
+    assert names(found, PackageKind.DEBIAN) == {"libc6": "2.36-9", "python3.11-minimal": "3.11.2-6"}
 
 
 def test_the_shell_hands_over_to_python_where_it_is(image: Path) -> None:
@@ -136,10 +141,12 @@ def test_this_machines_own_packages_are_found_in_time() -> None:
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.5  # whatever else runs here
     here = {(one.metadata["Name"], one.version) for one in distributions(path=site.getsitepackages())}
     assert len(here) > 50
-    assert here <= {(one.name, one.version) for one in found.of_kind(Kind.PYTHON)}
+    assert here <= {(one.name, one.version) for one in found.list_packages(PackageKind.PYTHON)}
     query = ["dpkg-query", "--show", "--showformat", "${db:Status-Status} ${Package} ${Version}\n"]
     rows = [line.split(" ") for line in printed(query).splitlines()]
-    assert {name: version for status, name, version in rows if status == "installed"} == names(found, Kind.DEBIAN)
+    assert {name: version for status, name, version in rows if status == "installed"} == names(
+        found, PackageKind.DEBIAN
+    )
     assert found.interpreters["Python"].startswith(f"{sys.version_info[0]}.{sys.version_info[1]}.")
 
 
@@ -182,15 +189,15 @@ def test_a_hostile_image_hides_only_what_it_breaks(image: Path, trap: Callable[[
     trap(image / "opt/conda/lib/python3.12/site-packages")
     found = by_python(image)
     assert found.complete
-    assert names(found, Kind.PYTHON)["scikit-learn"] == "1.5.0"
-    assert "libc6" in names(found, Kind.DEBIAN)
+    assert names(found, PackageKind.PYTHON)["scikit-learn"] == "1.5.0"
+    assert "libc6" in names(found, PackageKind.DEBIAN)
 
 
 def test_more_packages_than_are_listed_are_counted(image: Path) -> None:
-    stanzas = (f"Package: p{n}\nStatus: install ok installed\nVersion: 1\n" for n in range(PACKAGES_LIMIT + 500))
+    stanzas = (f"Package: p{n}\nStatus: install ok installed\nVersion: 1\n" for n in range(MAX_PACKAGES + 500))
     write(image / "var/lib/dpkg/status", "\n".join(stanzas))
     found = by_python(image)
-    assert (len(found.packages), found.more) == (PACKAGES_LIMIT, 511)
+    assert (len(found.packages), found.more) == (MAX_PACKAGES, 511)
 
 
 def test_when_the_time_is_up_what_was_found_is_told(image: Path) -> None:

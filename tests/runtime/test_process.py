@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from renku_spawner.runtime import launcher, process
+from renku_spawner.spawners.local import launcher, process
+from renku_spawner.spawners.local.process import (
+    ServerAlreadyRunning,
+    ServerStartFailed,
+    _list_members,
+    _server_processes,
+    find_server_pid,
+    get_server_exit_code,
+    read_server_variable,
+    start_server_process,
+    stop_server_process,
+)
 from tests.fixtures.fair import Stopwatch
 
 SLEEP = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
@@ -27,7 +38,7 @@ async def instance(tmp_path):
     folder = tmp_path / "instance"
     folder.mkdir()
     yield folder
-    await process.stop(folder, grace=0)
+    await stop_server_process(folder, grace=0)
 
 
 async def until(condition, seconds=60.0):
@@ -39,7 +50,7 @@ async def until(condition, seconds=60.0):
 
 
 async def start(folder: Path, command=SLEEP, **env):
-    return await process.start(
+    return await start_server_process(
         folder, folder / "server.log", command, env={"PATH": os.environ["PATH"], **env}, cwd=folder
     )
 
@@ -54,19 +65,19 @@ def text(path: Path) -> str:
 
 
 def gone(pid: int) -> bool:
-    found = process.proc.look(pid)
-    return not (found and found.alive)
+    found = process.find_process(pid)
+    return not (found and found.is_alive)
 
 
 def forget(folder: Path) -> subprocess.Popen:
     """Play the hub that was killed and started again: the server is nobody's child that we know of."""
-    return process._children.pop(folder.resolve())
+    return _server_processes.pop(folder.resolve())
 
 
 async def test_a_started_server_is_found_by_its_pid(instance):
     pid = await start(instance)
-    assert process.running(instance) == pid
-    assert process.exit_code(instance) is None
+    assert find_server_pid(instance) == pid
+    assert get_server_exit_code(instance) is None
 
 
 async def test_the_log_takes_both_streams_and_is_only_the_owners(instance):
@@ -79,16 +90,16 @@ async def test_the_log_takes_both_streams_and_is_only_the_owners(instance):
 async def test_a_log_is_continued(instance):
     for word in ("one", "two"):
         await start(instance, ["echo", word])
-        await until(lambda: process.exit_code(instance) is not None)
+        await until(lambda: get_server_exit_code(instance) is not None)
     assert text(instance / "server.log") == "one\ntwo\n"
 
 
 async def test_an_instance_has_one_server_at_most(instance):
     pid = await start(instance)
-    with pytest.raises(process.AlreadyRunning) as refused:
+    with pytest.raises(ServerAlreadyRunning) as refused:
         await start(instance)
     assert refused.value.pid == pid
-    assert process.running(instance) == pid
+    assert find_server_pid(instance) == pid
 
 
 async def test_of_ten_starts_at_once_one_wins_and_all_learn_its_pid(instance):
@@ -111,32 +122,32 @@ def test_the_launcher_refuses_wrong_calls(arguments, code):
 async def test_a_killed_server_frees_its_instance(instance):
     pid = await start(instance)
     os.kill(pid, 9)
-    await until(lambda: process.running(instance) is None)
-    assert process.exit_code(instance) == -9
+    await until(lambda: find_server_pid(instance) is None)
+    assert get_server_exit_code(instance) == -9
     assert await start(instance) != pid
 
 
 async def test_a_command_that_ends_at_once_tells_how(instance):
     await start(instance, ["sh", "-c", "echo no >&2; exit 3"])
-    await until(lambda: process.exit_code(instance) == 3)
-    assert process.running(instance) is None
+    await until(lambda: get_server_exit_code(instance) == 3)
+    assert find_server_pid(instance) is None
 
 
 async def test_a_command_that_does_not_exist_is_named_in_the_log(instance):
     await start(instance, ["/no/such/command"])
-    await until(lambda: process.exit_code(instance) == 127)
+    await until(lambda: get_server_exit_code(instance) == 127)
     assert "Cannot run /no/such/command: No such file or directory" in text(instance / "server.log")
 
 
 async def test_a_launcher_that_cannot_write_is_a_failed_start(instance):
     (instance / "server.log").mkdir()
-    with pytest.raises(process.StartFailed, match="cannot be written"):
+    with pytest.raises(ServerStartFailed, match="cannot be written"):
         await start(instance)
 
 
 async def test_a_link_in_place_of_the_log_is_not_followed(instance, tmp_path):
     (instance / "server.log").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(process.StartFailed):
+    with pytest.raises(ServerStartFailed):
         await start(instance)
     assert not (tmp_path / "elsewhere").exists()
 
@@ -144,49 +155,49 @@ async def test_a_link_in_place_of_the_log_is_not_followed(instance, tmp_path):
 async def test_a_new_hub_finds_the_server_and_its_token(instance):
     pid = await start(instance, JUPYTERHUB_API_TOKEN="abc=123")
     child = forget(instance)
-    assert process.running(instance) == pid
-    await until(lambda: process.environment(instance, "JUPYTERHUB_API_TOKEN") == "abc=123")
-    assert process.environment(instance, "OTHER") is None
-    await process.stop(instance)
+    assert find_server_pid(instance) == pid
+    await until(lambda: read_server_variable(instance, "JUPYTERHUB_API_TOKEN") == "abc=123")
+    assert read_server_variable(instance, "OTHER") is None
+    await stop_server_process(instance)
     assert child.wait() == -15
 
 
 async def test_nothing_runs_where_nothing_was_started(instance):
-    assert process.running(instance) is None
-    assert process.exit_code(instance) is None
-    assert process.environment(instance, "PATH") is None
-    await process.stop(instance)
+    assert find_server_pid(instance) is None
+    assert get_server_exit_code(instance) is None
+    assert read_server_variable(instance, "PATH") is None
+    await stop_server_process(instance)
 
 
 @pytest.mark.parametrize(
     "content", ["", "x", "{pid} 1 {boot}", "{pid} {started} other-boot", "999999999 1 {boot}", "\x00"]
 )
 async def test_a_pid_that_was_given_to_another_process_is_not_the_server(instance, content):
-    me = process.proc.look(os.getpid())
-    boot = process.proc.boot_id()
+    me = process.find_process(os.getpid())
+    boot = process.read_boot_id()
     (instance / "pid").write_text(content.format(pid=me.pid, started=me.started, boot=boot))
-    assert process.running(instance) is None
-    await process.stop(instance, grace=0)  # and this very test is not ended
+    assert find_server_pid(instance) is None
+    await stop_server_process(instance, grace=0)  # and this very test is not ended
 
 
 async def test_stopping_asks_before_it_kills(instance):
     polite = "trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
     await start(instance, ["sh", "-c", polite])
     await until(lambda: "ready" in text(instance / "server.log"))
-    await process.stop(instance)
+    await stop_server_process(instance)
     assert "bye" in text(instance / "server.log")
-    assert process.running(instance) is None
+    assert find_server_pid(instance) is None
 
 
 async def test_a_server_that_does_not_listen_is_killed_after_the_grace(instance):
     pid = await start(instance, STUBBORN)
     await until(lambda: "deaf" in text(instance / "server.log"))
     began, took = time.monotonic(), Stopwatch()
-    await process.stop(instance, grace=0.3)
+    await stop_server_process(instance, grace=0.3)
     assert time.monotonic() - began >= 0.3
     assert took() < 2
     assert gone(pid)
-    assert process.exit_code(instance) == -9
+    assert get_server_exit_code(instance) == -9
 
 
 # Jupyter's kernels and terminals lead sessions of their own; nohup makes orphans; env -i wipes the mark.
@@ -207,8 +218,8 @@ async def test_stopping_ends_what_the_server_started(instance, child, same_hub):
     await start(instance, ["sh", "-c", script])
     await until(lambda: "ready" in text(instance / "server.log"))
     reaper = None if same_hub else forget(instance)
-    await until(lambda: all(process.proc.look(int(pid)) for pid in text(instance / "pids").split()))
-    await process.stop(instance, grace=0.3)
+    await until(lambda: all(process.find_process(int(pid)) for pid in text(instance / "pids").split()))
+    await stop_server_process(instance, grace=0.3)
     assert all(gone(int(pid)) for pid in text(instance / "pids").split())
     assert same_hub or reaper.wait() is not None
 
@@ -217,21 +228,21 @@ async def test_what_a_crashed_server_left_behind_is_ended_too(instance):
     pid = await start(instance, ["sh", "-c", "setsid sleep 600 & echo $! > child; wait"])
     child = int(await until(lambda: text(instance / "child")))
     os.kill(pid, 9)
-    await until(lambda: process.running(instance) is None)
+    await until(lambda: find_server_pid(instance) is None)
     assert not gone(child)
-    await process.stop(instance)
+    await stop_server_process(instance)
     assert gone(child)
 
 
 async def test_a_lock_that_a_leftover_holds_is_reported_and_cleared(instance):
     pid = await start(instance, ["sh", "-c", "sleep 600 & wait"])  # a shell hands its descriptors down
-    await until(lambda: len(list(process._members(instance, set()))) == 2)
+    await until(lambda: len(list(_list_members(instance, set()))) == 2)
     os.kill(pid, 9)
     await until(lambda: gone(pid))
-    with pytest.raises(process.AlreadyRunning) as refused:
+    with pytest.raises(ServerAlreadyRunning) as refused:
         await start(instance)
     assert refused.value.pid is None
-    await process.stop(instance)
+    await stop_server_process(instance)
     assert await start(instance)
 
 
@@ -240,10 +251,10 @@ async def test_another_instance_is_left_alone(instance, tmp_path):
     other.mkdir()
     pid = await start(other)
     await start(instance)
-    await process.stop(instance, grace=0)
-    assert process.running(other) == pid
-    await process.stop(other, grace=0)
-    assert process.running(other) is None
+    await stop_server_process(instance, grace=0)
+    assert find_server_pid(other) == pid
+    await stop_server_process(other, grace=0)
+    assert find_server_pid(other) is None
 
 
 async def test_the_launcher_is_quick(instance):

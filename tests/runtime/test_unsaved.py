@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from renku_spawner.runtime.unsaved import Unsaved, loose_files, repositories, unsaved
+from renku_spawner.spawners.in_pod.unsaved import Unsaved, loose_files, repositories, unsaved
 from tests.fixtures.fair import Stopwatch
 
 from .conftest import git

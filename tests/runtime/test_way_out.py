@@ -9,21 +9,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from renku_spawner.registry.guard import Guard
-from renku_spawner.runtime import git_http, repositories
-from renku_spawner.runtime.door import door
-from renku_spawner.runtime.folders import Folders
-from renku_spawner.services import way_out
+from renku_spawner.demo.git_http import serve_repositories
+from renku_spawner.integrations.net.guarded_http import EgressGuard
+from renku_spawner.integrations.net.socks_proxy import open_git_proxy
+from renku_spawner.spawners.local.clone import clone_repositories
+from renku_spawner.spawners.local.folders import InstanceFolders
+from renku_spawner.usecases.git_credentials import build_egress_check
 
 from .conftest import Upstream, git
 
 ENV = {"PATH": os.environ["PATH"]}
-REFUSED = "Nobody may connect to {} from here: it is inside, or its port is not 443."
+REFUSED = "Connections to {} are not allowed: it is internal, or its port is not 443."
 
 
 @pytest.fixture
 def folder(tmp_path):
-    return Folders(tmp_path / "instances").create("abcdefghijkl")
+    return InstanceFolders(tmp_path / "instances").create_folder("abcdefghijkl")
 
 
 @pytest.fixture
@@ -32,9 +33,9 @@ def guarded(folder, network):
     with contextlib.ExitStack() as stack:
 
         async def clone(url, *hosts, **more):
-            guard = stack.enter_context(contextlib.closing(Guard(hosts=hosts, resolve=network.resolve)))
+            guard = stack.enter_context(contextlib.closing(EgressGuard(hosts=hosts, resolve=network.resolve)))
             rows = [{"directory": "code", "url": url, "ref": None, "lfs": False, "submodules": False, **more}]
-            (result,) = await repositories.clone(folder, rows, env=ENV, vet=way_out.through(guard))
+            (result,) = await clone_repositories(folder, rows, env=ENV, vet=build_egress_check(guard))
             return result
 
         yield clone
@@ -131,7 +132,7 @@ async def test_a_redirect_that_stays_is_followed(guarded, answering, upstream):
 
 async def test_a_submodule_leads_nowhere_else_either(guarded, upstream, tmp_path):
     (tmp_path / "elsewhere").mkdir()
-    with git_http.serve(tmp_path / "elsewhere") as server:
+    with serve_repositories(tmp_path / "elsewhere") as server:
         Upstream(server.folder, server).commit("part", p="1")
         upstream.commit("whole", a="1")
         source = upstream.source("whole")
@@ -183,7 +184,7 @@ HELLO = b"\x05\x01\x00"
     ],
 )
 async def test_what_is_no_request_to_connect_ends(spoken, answer):
-    async with door(nobody) as proxy:
+    async with open_git_proxy(nobody) as proxy:
         assert await said(proxy, spoken) == answer
 
 
@@ -202,7 +203,7 @@ async def test_every_kind_of_target_is_judged(target, expected):
         judged.append((host, port))
         raise PermissionError
 
-    async with door(judge) as proxy:
+    async with open_git_proxy(judge) as proxy:
         answer = await said(proxy, HELLO + b"\x05\x01\x00" + target + b"\x01\xbb")
     assert judged == [(expected, 443)]
     assert answer == b"\x05\x00\x05\x02\x00\x01" + bytes(6)
@@ -222,7 +223,7 @@ async def test_nothing_stays_open_behind_a_closed_door():
 
     server = await asyncio.start_server(hang, "127.0.0.1")
     port = server.sockets[0].getsockname()[1]
-    async with door(loopback) as proxy:
+    async with open_git_proxy(loopback) as proxy:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(proxy.rpartition(":")[2]))
         writer.write(HELLO + b"\x05\x01\x00\x03\x01x" + port.to_bytes(2))
         assert await reader.readexactly(12) == b"\x05\x00\x05\x00\x00\x01" + bytes(6)
@@ -243,7 +244,7 @@ async def test_a_door_that_closes_while_a_connection_ends_leaves_nothing_open():
     server = await asyncio.start_server(lambda _, writer: open_.add(writer), "127.0.0.1")
     port = server.sockets[0].getsockname()[1]
     for turns in range(12):  # as many turns of the loop between the two ends
-        async with door(loopback) as proxy:
+        async with open_git_proxy(loopback) as proxy:
             reader, writer = await asyncio.open_connection("127.0.0.1", int(proxy.rpartition(":")[2]))
             writer.write(HELLO + b"\x05\x01\x00\x03\x01x" + port.to_bytes(2))
             assert await reader.readexactly(12) == b"\x05\x00\x05\x00\x00\x01" + bytes(6)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from renku_spawner.answering import Answering
+from renku_spawner.spawners.readiness import ReadinessProbe
 from tests.fixtures.renku import until
 
 HANGING = 30
@@ -38,7 +38,7 @@ class Program:
             self.open -= 1
 
     async def waited_for(self) -> None:
-        await Answering(url=self.url, prefix="/user/ada/s/", hub="/hub/", timeout=60).wait(lives)
+        await ReadinessProbe(url=self.url, prefix="/user/ada/s/", hub="/hub/", timeout=60).wait_until_ready(lives)
 
 
 async def lives() -> None:

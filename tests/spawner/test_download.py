@@ -13,11 +13,11 @@ import httpx
 import pytest
 import zstandard
 
-from renku_spawner import metrics
-from renku_spawner.domain.instance import Status
-from renku_spawner.runtime import packed
-from renku_spawner.runtime.folders import Folders
-from renku_spawner.services import projects
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.observability.metrics import DOWNLOADS_TOTAL
+from renku_spawner.spawners.in_pod import packed
+from renku_spawner.spawners.local.folders import InstanceFolders
+from renku_spawner.usecases.projects import delete_project
 from tests.fixtures.fair import Stopwatch
 from tests.fixtures.renku import until
 from tests.spawner import ways
@@ -31,7 +31,7 @@ def read_by(pid: str) -> int:
 
 
 def counted(outcome: str) -> float:
-    return metrics.downloads.labels(outcome)._value.get()
+    return DOWNLOADS_TOTAL.labels(outcome)._value.get()
 
 
 def opened(archive: bytes) -> dict[str, bytes | None]:
@@ -50,10 +50,10 @@ async def paused(renku_hub):
         hub = await renku_hub(**changes)
         session = await hub.session(await hub.project(), title)
         assert (await ways.start(hub, session)).status_code in (200, 202)
-        await hub.becomes(session, Status.RUNNING)
+        await hub.becomes(session, InstanceStatus.RUNNING)
         await ways.pause(hub, session)
-        instance = await hub.becomes(session, Status.PAUSED)
-        work = Folders(hub.parts.workspace).of(instance.claim).work
+        instance = await hub.becomes(session, InstanceStatus.PAUSED)
+        work = InstanceFolders(hub.parts.workspace).get_folder(instance.claim).work_dir
         for name, content in files:
             (work / name).write_bytes(content)
         return hub, session, work
@@ -67,13 +67,13 @@ def address(session) -> str:
 
 async def it_must_rest(hub, session, visitor):
     await ways.start(hub, session)
-    await hub.becomes(session, Status.RUNNING)
+    await hub.becomes(session, InstanceStatus.RUNNING)
     answer = await hub.client("alice").get(address(session))
     assert (answer.status_code, answer.json()["code"]) == (409, "download_running")
     page = await visitor.get(f"renku/sessions/{session.id}/data.tar.zst")
     assert (page.status_code, "Pause it first." in page.text) == (409, True)
     await ways.pause(hub, session)
-    await hub.becomes(session, Status.PAUSED)
+    await hub.becomes(session, InstanceStatus.PAUSED)
 
 
 async def test_its_owner_gets_all_of_it_and_nobody_else_anything(paused):
@@ -92,7 +92,7 @@ async def test_its_owner_gets_all_of_it_and_nobody_else_anything(paused):
     assert (said["cache-control"], "content-length" in said) == ("no-store", False)
     assert counted("whole") == before + 1
     with hub.parts.db.read() as tx:
-        found = tx.audit.recent(5)
+        found = tx.audit.list_recent(5)
     assert [(e.actor, e.username, e.subject) for e in found if e.action == "download of data"] == [
         ("alice", "alice", session.id)
     ]
@@ -107,7 +107,7 @@ async def test_its_owner_gets_all_of_it_and_nobody_else_anything(paused):
     link = f"renku/sessions/{session.id}/data.tar.zst"
     for page in (f"renku/projects/alice/climate/-/sessions/{session.id}", "renku/sessions", link[:-8]):
         assert link in (await visitor.get(page)).text, page
-    await projects.delete(hub.parts, hub.person("alice"), session.project)
+    await delete_project(hub.parts, hub.person("alice"), session.project)
     assert (await hub.client("alice").get(address(session))).status_code == 200
 
 

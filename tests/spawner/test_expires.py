@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from renku_spawner.domain.errors import Conflict
-from renku_spawner.domain.instance import Status
-from renku_spawner.domain.session import Session
-from renku_spawner.expires import ExpiryDoor
-from renku_spawner.services.expiry import Expiring
-from renku_spawner.services.parts import read
+from renku_spawner.context.app_context import read_transaction
+from renku_spawner.domain.errors import ConflictError
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.domain.sessions import Session
+from renku_spawner.jobs.expiry import ExpiryHubAdapter, ExpiryJob
 from tests.fixtures.renku import RenkuHub, xsrf
 
 DAY = timedelta(days=1)
@@ -23,14 +22,14 @@ class Time:
     def __init__(self, hub: RenkuHub) -> None:
         self._now, self._ahead = hub.parts.now, timedelta()
         object.__setattr__(hub.parts, "now", lambda: self._now() + self._ahead)
-        self.door = ExpiryDoor(hub.app, hub.parts)
-        self._rounds = Expiring(hub.parts, self.door)
+        self.door = ExpiryHubAdapter(hub.app, hub.parts)
+        self._rounds = ExpiryJob(hub.parts, self.door)
 
     async def passes(self, days: float) -> None:
         end = self._ahead + days * DAY
         while self._ahead < end:
             self._ahead += timedelta(minutes=25)
-            await self._rounds.once()
+            await self._rounds.run_once()
 
 
 async def pauses(hub: RenkuHub, session: Session, name: str) -> Path:
@@ -38,11 +37,11 @@ async def pauses(hub: RenkuHub, session: Session, name: str) -> Path:
     api = f"api/renku/projects/{session.project}/sessions/{session.id}"
     started = await hub.client(name).post(f"{api}/start", json={})
     assert started.status_code in (200, 202), started.text
-    running = await hub.becomes(session, Status.RUNNING, name)
+    running = await hub.becomes(session, InstanceStatus.RUNNING, name)
     (folder,) = (path for path in Path(str(hub.parts.workspace)).rglob("*") if path.name == running.claim)
     (folder / "work.txt").write_text(name)
     await hub.client(name).post(f"api/renku/sessions/{session.id}/pause", json={})
-    await hub.becomes(session, Status.PAUSED, name)
+    await hub.becomes(session, InstanceStatus.PAUSED, name)
     return folder
 
 
@@ -59,7 +58,7 @@ async def trashed(hub: RenkuHub, name: str) -> bool:
 
 
 async def audited(hub: RenkuHub) -> list[tuple[str, str | None, str]]:
-    events = await read(hub.parts, lambda tx: tx.audit.recent(50))
+    events = await read_transaction(hub.parts, lambda tx: tx.audit.list_recent(50))
     return [(event.actor, event.username, event.action) for event in events]
 
 
@@ -90,8 +89,8 @@ async def test_what_nobody_comes_back_for_goes_and_nothing_else(renku_hub) -> No
     await time.passes(2.1)
     assert {name: folder.exists() for name, folder in folders.items()} == {"alice": False, "bob": True, "carol": True}
     assert (folders["bob"] / "work.txt").read_text() == "bob"
-    gone = await hub.becomes(session, Status.INACTIVE)
-    assert (gone.status, gone.claim, gone.ended_reason) == (Status.INACTIVE, None, "deleted_expired")
+    gone = await hub.becomes(session, InstanceStatus.INACTIVE)
+    assert (gone.status, gone.claim, gone.ended_reason) == (InstanceStatus.INACTIVE, None, "deleted_expired")
     assert session.id not in hub.user("alice").spawners
     done = {("hub", "alice", "deleted expired data"), ("root", "carol", "bring back for somebody")}
     assert done <= set(await audited(hub))
@@ -105,9 +104,9 @@ async def test_what_the_hub_finds_running_is_never_deleted_whatever_is_on_record
     session = await hub.session(await hub.project())
     api = f"api/renku/projects/{session.project}/sessions/{session.id}"
     await hub.client("alice").post(f"{api}/start", json={})
-    await hub.becomes(session, Status.RUNNING)
+    await hub.becomes(session, InstanceStatus.RUNNING)
     time = Time(hub)
-    with pytest.raises(Conflict):
-        await time.door.delete("alice", session.id)
+    with pytest.raises(ConflictError):
+        await time.door.delete_data("alice", session.id)
     await time.passes(30)
-    assert await hub.status(session) is Status.RUNNING
+    assert await hub.status(session) is InstanceStatus.RUNNING

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from renku_spawner.domain.instance import Status
-from renku_spawner.domain.session import Configuration, SessionChange
-from renku_spawner.services import sessions
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.domain.sessions import SessionChange, SessionConfiguration
+from renku_spawner.usecases.sessions import change_session
 from tests.fixtures.fair import Stopwatch
 from tests.fixtures.renku import until
 from tests.spawner import ways
@@ -39,15 +39,15 @@ STRICT = {"consecutive_failure_limit": 2, "poll_interval": 1}
 
 def launches(hub, session, name="alice"):
     with hub.parts.db.read() as tx:
-        return tx.launches.of(session.id, name)
+        return tx.launches.list_for_session(session.id, name)
 
 
 async def variables(hub, session, **values):
     """Edit the session, as an editor who mends it."""
     with hub.parts.db.read() as tx:
         version = tx.sessions.get(session.id).version
-    change = SessionChange(version=version, configuration=Configuration(variables=values))
-    return await sessions.change(hub.parts, hub.person("alice"), session.project, session.id, change)
+    change = SessionChange(version=version, configuration=SessionConfiguration(variables=values))
+    return await change_session(hub.parts, hub.person("alice"), session.project, session.id, change)
 
 
 async def test_a_program_that_exits_at_once_is_told_with_reason_advice_and_log(renku_hub):
@@ -57,7 +57,7 @@ async def test_a_program_that_exits_at_once_is_told_with_reason_advice_and_log(r
         session = await hub.session(project, f"Exit {code}", variables={"TINY_EXIT": code})
         answer = await ways.start(hub, session)
         assert answer.status_code == 202, answer.text
-        instance = await hub.becomes(session, Status.FAILED)
+        instance = await hub.becomes(session, InstanceStatus.FAILED)
         told = instance.message.replace(sys.executable, "python")
         assert (instance.reason, told, instance.advice) == expected
         await recorded_as_failed(hub, session, instance)
@@ -82,7 +82,7 @@ async def test_a_program_that_cannot_be_run_at_all_is_told(renku_hub):
     hub = await renku_hub(RenkuLocalSpawner={**STRICT, "cmd": ["/nonexistent/jupyter"]})
     session = await hub.session(await hub.project())
     await ways.start(hub, session)
-    instance = await hub.becomes(session, Status.FAILED)
+    instance = await hub.becomes(session, InstanceStatus.FAILED)
     assert instance.message == "The program /nonexistent/jupyter does not exist."
     assert launches(hub, session)[0].log == "Cannot run /nonexistent/jupyter: No such file or directory"
 
@@ -100,7 +100,7 @@ async def test_a_program_that_never_answers_well_is_given_up_with_its_log(renku_
     hub = await renku_hub(Renku={"start_timeout": 2}, RenkuLocalSpawner=STRICT)
     session = await hub.session(await hub.project(), variables=how)
     await ways.start(hub, session)
-    instance = await hub.becomes(session, Status.FAILED)
+    instance = await hub.becomes(session, InstanceStatus.FAILED)
     assert (instance.reason, instance.message[: len(message)]) == (reason, message)
     (launch,) = launches(hub, session)
     assert launch.log == "tiny server starts with token [hidden]"
@@ -116,7 +116,7 @@ async def test_the_longest_time_for_a_start_is_told_with_its_step(renku_hub, sta
         slow = (repository(),) if stage == "Preparing files" else ()
         session = await hub.session(await hub.project(repositories=slow), variables={"TINY_DELAY": "60"})
         await ways.start(hub, session)
-        instance = await hub.becomes(session, Status.FAILED)
+        instance = await hub.becomes(session, InstanceStatus.FAILED)
         assert (instance.reason, instance.message) == (
             "start_timeout",
             f"Starting took longer than 2 s at the step “{stage}”.",
@@ -129,13 +129,13 @@ async def test_a_program_that_dies_while_it_runs_is_told_within_ten_seconds(renk
     hub = await renku_hub()
     session = await hub.session(await hub.project(), variables={"TINY_DIE": "1"})
     await ways.start(hub, session)
-    running = await hub.becomes(session, Status.RUNNING)
+    running = await hub.becomes(session, InstanceStatus.RUNNING)
     (pid,) = ways.servers(hub.parts.workspace)
     token = ways.environ(pid)["JUPYTERHUB_API_TOKEN"]
     (hub.parts.workspace / running.claim / "work" / "die").touch()
     await until(lambda: not ways.servers(hub.parts.workspace), why="it has died")
     took = Stopwatch()
-    instance = await hub.becomes(session, Status.FAILED)
+    instance = await hub.becomes(session, InstanceStatus.FAILED)
     assert took() < 10
     assert (instance.reason, instance.message) == ("crash_exit", "The program ended with code 3.")
     (launch,) = launches(hub, session)
@@ -152,11 +152,11 @@ async def test_a_shutdown_from_inside_is_a_pause_and_no_failure(renku_hub):
     hub = await renku_hub(RenkuLocalSpawner=STRICT)
     session = await hub.session(await hub.project(), variables={"TINY_DIE": "1"})
     await ways.start(hub, session)
-    running = await hub.becomes(session, Status.RUNNING)
+    running = await hub.becomes(session, InstanceStatus.RUNNING)
     code = hub.parts.workspace / running.claim / "work" / "code"
     code.write_text("0")
     code.rename(code.with_name("die"))
-    paused = await hub.becomes(session, Status.PAUSED)
+    paused = await hub.becomes(session, InstanceStatus.PAUSED)
     assert (paused.reason, paused.message, paused.ended_reason) == (None, None, "server_exited")
     (launch,) = launches(hub, session)
     assert (launch.outcome, launch.reason) == ("ended", "server_exited")
@@ -169,17 +169,17 @@ async def test_a_shutdown_from_inside_is_a_pause_and_no_failure(renku_hub):
     code.with_name("die").unlink()
     await until(lambda: not hub.user("alice").spawners[session.id].active, why="the hub has let go")
     await ways.start(hub, session)
-    await hub.becomes(session, Status.RUNNING)
+    await hub.becomes(session, InstanceStatus.RUNNING)
 
 
 async def test_a_program_that_is_killed_is_not_said_to_lack_memory(renku_hub):
     hub = await renku_hub(RenkuLocalSpawner=STRICT)
     session = await hub.session(await hub.project())
     await ways.start(hub, session)
-    await hub.becomes(session, Status.RUNNING)
+    await hub.becomes(session, InstanceStatus.RUNNING)
     (pid,) = ways.servers(hub.parts.workspace)
     os.kill(pid, signal.SIGKILL)
-    failed = await hub.becomes(session, Status.FAILED)
+    failed = await hub.becomes(session, InstanceStatus.FAILED)
     assert (failed.reason, failed.message) == ("crash_killed", "The program was killed (SIGKILL).")
 
 
@@ -189,11 +189,11 @@ async def test_a_program_that_dies_after_its_first_answer_keeps_neither_the_hub_
     session = await hub.session(await hub.project(), variables={"TINY_ONCE": "1"})
     await ways.start(hub, session)
     took = Stopwatch()
-    failed = await hub.becomes(session, Status.FAILED)
+    failed = await hub.becomes(session, InstanceStatus.FAILED)
     assert failed.reason == "crash_exit"
     await variables(hub, session)
     assert (await ways.start(hub, session)).status_code in (200, 202)
-    await hub.becomes(session, Status.RUNNING)
+    await hub.becomes(session, InstanceStatus.RUNNING)
     assert took() < 10
     assert [launch.outcome for launch in launches(hub, session)] == ["running", "failed"]
     assert ways.failure_count(hub) == 0
@@ -204,7 +204,7 @@ async def test_a_start_just_after_the_end_is_no_start_of_what_has_ended(renku_hu
     hub = await renku_hub(RenkuLocalSpawner=STRICT)
     session = await hub.session(await hub.project(), variables={"TINY_DIE": "1"})
     await ways.start(hub, session)
-    running = await hub.becomes(session, Status.RUNNING)
+    running = await hub.becomes(session, InstanceStatus.RUNNING)
     let_go, delete_route = asyncio.Event(), hub.app.proxy.delete_route
 
     async def later(route):
@@ -213,27 +213,27 @@ async def test_a_start_just_after_the_end_is_no_start_of_what_has_ended(renku_hu
 
     monkeypatch.setattr(hub.app.proxy, "delete_route", later)
     (hub.parts.workspace / running.claim / "work" / "die").touch()
-    await hub.becomes(session, Status.FAILED)
+    await hub.becomes(session, InstanceStatus.FAILED)
     (hub.parts.workspace / running.claim / "work" / "die").unlink()
     answer = await ways.start(hub, session)
     assert (answer.status_code, answer.json()["code"]) == (409, "stopping")
     asked = asyncio.ensure_future(ways.start(hub, session))
     let_go.set()
     assert (await asked).status_code in (200, 202)
-    assert (await hub.becomes(session, Status.RUNNING)).run != running.run
+    assert (await hub.becomes(session, InstanceStatus.RUNNING)).run != running.run
 
 
 async def test_a_failed_session_stays_failed_until_somebody_tries_again(renku_hub):
     hub = await renku_hub(RenkuLocalSpawner=STRICT)
     session = await hub.session(await hub.project(), variables={"TINY_EXIT": "1"})
     await ways.start(hub, session)
-    failed = await hub.becomes(session, Status.FAILED)
+    failed = await hub.becomes(session, InstanceStatus.FAILED)
     await asyncio.sleep(2.5)  # two of the hub's own looks at its servers, which must change nothing
     assert (await ways.shown(hub, session))["status"] == "failed"
     assert await hub.instance(session) == failed
     await variables(hub, session)
     assert (await ways.start(hub, session)).status_code in (200, 202)
-    running = await hub.becomes(session, Status.RUNNING)
+    running = await hub.becomes(session, InstanceStatus.RUNNING)
     assert (running.claim, running.reason, running.message) == (failed.claim, None, None)
     assert [launch.outcome for launch in launches(hub, session)] == ["running", "failed"]
 
@@ -247,10 +247,10 @@ async def test_the_hub_outlives_twenty_failures_in_a_row(renku_hub):
         await ways.start(hub, session)
     for n in range(20):
         assert (await ways.start(hub, crashing)).status_code == 202
-        await hub.becomes(crashing, Status.FAILED)
+        await hub.becomes(crashing, InstanceStatus.FAILED)
         assert ways.failure_count(hub) == 0, n
     for session in silent:
-        await hub.becomes(session, Status.FAILED)
+        await hub.becomes(session, InstanceStatus.FAILED)
     assert len(launches(hub, crashing)) >= 10
     await asyncio.sleep(2.5)  # the hub would exit two seconds after its limit
     assert (await hub.client("alice").get("health")).status_code == 200

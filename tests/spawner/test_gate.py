@@ -1,11 +1,11 @@
-"""One gate in front of every way to start something (T1, T5): nothing but a known session and the name of a class."""
+"""One gate in front of every way to start something: nothing but a known session and the name of a class."""
 
 import json
 import re
 
 import pytest
 
-from renku_spawner.domain.instance import Status
+from renku_spawner.domain.instances import InstanceStatus
 from tests.fixtures.renku import xsrf
 from tests.spawner import ways
 
@@ -78,7 +78,6 @@ BODIES = {
 
 
 async def test_a_body_that_is_no_object_or_too_large_is_refused_and_leaves_nothing(renku_hub):
-    """V11."""
     hub = await renku_hub()
     session = await hub.session(await hub.project())
     alice, server = hub.client("alice"), f"api/users/alice/servers/{session.id}"
@@ -156,7 +155,7 @@ async def test_an_admin_starts_for_a_user_with_the_users_rights_alone(renku_hub)
     assert (await boss.post(f"api/users/dave/servers/{session.id}")).status_code == 404
     await untouched(hub, session)
     assert (await boss.post(f"api/users/carol/servers/{session.id}")).status_code in (201, 202)
-    instance = await hub.becomes(session, Status.RUNNING, "carol")
+    instance = await hub.becomes(session, InstanceStatus.RUNNING, "carol")
     (pid,) = ways.servers(hub.parts.workspace)
     assert ways.environ(pid)["RENKU_USERNAME"] == "carol"
     assert instance.username == "carol"
@@ -174,11 +173,11 @@ async def test_only_the_name_of_a_usable_class_is_taken(renku_hub):
     for chosen in ("gigantic", "", "small ", 5, ["small"], {"name": "small"}):
         answer = await alice.post(server, json={"resource_class": chosen})
         assert answer.status_code == 400, (chosen, answer.text)
-        assert await hub.status(session) is Status.INACTIVE
+        assert await hub.status(session) is InstanceStatus.INACTIVE
         assert ways.marked(hub.parts.workspace) == {}
         assert ways.rows(hub) in ({}, {("alice", session.id): {}}), "nothing of the request is kept"
     assert (await alice.post(server, json={"resource_class": None})).status_code in (201, 202)
-    assert (await hub.becomes(session, Status.RUNNING)).resource_class == "small"
+    assert (await hub.becomes(session, InstanceStatus.RUNNING)).resource_class == "small"
 
 
 async def test_a_server_is_not_renamed(renku_hub):
@@ -186,9 +185,9 @@ async def test_a_server_is_not_renamed(renku_hub):
     project = await hub.project()
     session = await hub.session(project)
     await ways.start(hub, session)
-    await hub.becomes(session, Status.RUNNING)
+    await hub.becomes(session, InstanceStatus.RUNNING)
     await ways.pause(hub, session)
-    await hub.becomes(session, Status.PAUSED)
+    await hub.becomes(session, InstanceStatus.PAUSED)
     other = await hub.session(project, "Other")
     alice = hub.client("alice")
     for source in (f"servers/{session.id}", "server", "servers/"):
@@ -219,11 +218,11 @@ async def test_stored_options_change_nothing_of_what_runs(renku_hub):
     async def run(start):
         answer = await start()
         assert answer.status_code in (200, 201, 202), answer.text
-        instance = await hub.becomes(session, Status.RUNNING)
+        instance = await hub.becomes(session, InstanceStatus.RUNNING)
         (pid,) = ways.servers(hub.parts.workspace)
         seen = normalised(hub, pid, instance)
         await ways.pause(hub, session)
-        await hub.becomes(session, Status.PAUSED)
+        await hub.becomes(session, InstanceStatus.PAUSED)
         await hub.app.users[hub.user("alice").orm_user].spawners[session.id].poll()
         return *seen, instance.revision, instance.resource_class, instance.fingerprint, instance.claim
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from renku_spawner import local
-from renku_spawner.app import Renku
-from renku_spawner.domain.instance import Status
-from renku_spawner.hub_door import Hand
-from renku_spawner.runtime.load import Meter
-from renku_spawner.services import rounds
+from renku_spawner.config.renku import Renku
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.hub.adapter import IdleJobAdapter
+from renku_spawner.jobs.idle import run_idle_check
+from renku_spawner.spawners.local import spawner
+from renku_spawner.spawners.local.process import CPUMeter
 from tests.fixtures.renku import RenkuHub, until, xsrf
 from tests.spawner import ways
 
@@ -50,7 +50,7 @@ class Time:
         for _ in range(minutes // 2):
             self.clock += timedelta(minutes=2)
             await self.hub.app.update_last_activity()
-            await rounds.once(self.hub.parts, self.clock, Hand(self.hub.app, Renku.instance()))
+            await run_idle_check(self.hub.parts, self.clock, IdleJobAdapter(self.hub.app, Renku.instance()))
 
 
 @pytest.fixture
@@ -61,13 +61,13 @@ async def hub(renku_hub: Any) -> RenkuHub:
 async def test_what_nobody_uses_ends_and_keeps_its_files(hub: RenkuHub, monkeypatch: pytest.MonkeyPatch) -> None:
     session, time = await hub.session(await hub.project()), Time(hub)
     await ways.start(hub, session)
-    instance = await hub.becomes(session, Status.RUNNING)
+    instance = await hub.becomes(session, InstanceStatus.RUNNING)
     (hub.parts.workspace / instance.claim / "work" / "note").write_text("kept")
     await is_measured(hub, session, monkeypatch)
     await time.passes(58)
     assert (await ways.shown(hub, session))["status"] == "running"
     await time.passes(6)
-    paused = await hub.becomes(session, Status.PAUSED)
+    paused = await hub.becomes(session, InstanceStatus.PAUSED)
     assert paused.ended_reason == "culled_idle"
     assert paused.message and paused.message.startswith("Paused after 1 h")
     assert "(signals: traffic)" in paused.message
@@ -75,16 +75,16 @@ async def test_what_nobody_uses_ends_and_keeps_its_files(hub: RenkuHub, monkeypa
     assert (hub.parts.workspace / instance.claim / "work" / "note").read_text() == "kept"
     assert not hub.user("alice").spawners[session.id].active
     await ways.start(hub, session)
-    assert (await hub.becomes(session, Status.RUNNING)).message is None
+    assert (await hub.becomes(session, InstanceStatus.RUNNING)).message is None
 
 
 async def is_measured(hub: RenkuHub, session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "_METER", Meter(least=0.001))
-    hand = Hand(hub.app, Renku.instance())
-    assert await hand.processors() == {}
+    monkeypatch.setattr(spawner, "_CPU_METER", CPUMeter(least=0.001))
+    hand = IdleJobAdapter(hub.app, Renku.instance())
+    assert await hand.load_processor_usage() == {}
 
     async def told() -> bool:
-        return set(await hand.processors() or {}) == {("alice", session.id)}
+        return set(await hand.load_processor_usage() or {}) == {("alice", session.id)}
 
     await until(told, why="the second look tells what its program uses")
 
@@ -106,7 +106,7 @@ async def test_its_owner_is_warned_everywhere_and_keeps_it_awake(hub: RenkuHub) 
     project = await hub.project()
     session, time = await hub.session(project), Time(hub)
     await ways.start(hub, session)
-    await hub.becomes(session, Status.RUNNING)
+    await hub.becomes(session, InstanceStatus.RUNNING)
     await time.passes(20)
     calm = await ways.shown(hub, session)
     assert datetime.fromisoformat(calm["pauses_at"]) > time.clock
@@ -125,9 +125,9 @@ async def test_its_owner_is_warned_everywhere_and_keeps_it_awake(hub: RenkuHub) 
     assert "It is kept awake until" in (await alice.get(f"renku/sessions/{session.id}/keep-awake")).text
     await asks_to_keep_it_awake(hub, session)
     await time.passes(8)
-    assert await hub.status(session) is Status.RUNNING
+    assert await hub.status(session) is InstanceStatus.RUNNING
     await time.passes(4)
-    assert await hub.status(session) is Status.PAUSED
+    assert await hub.status(session) is InstanceStatus.PAUSED
 
 
 async def asks_to_keep_it_awake(hub: RenkuHub, session: Any) -> None:
@@ -142,7 +142,7 @@ WRONG_REPORTS = [{"kernels": -1}, {"busy": 2**40}, {"disk_used": "much"}, {"disk
 async def test_a_session_says_of_itself_whether_it_works(hub: RenkuHub) -> None:
     session, time = await hub.session(await hub.project()), Time(hub)
     await ways.start(hub, session)
-    await hub.becomes(session, Status.RUNNING)
+    await hub.becomes(session, InstanceStatus.RUNNING)
     token = hub.user("alice").spawners[session.id].api_token
     own = {"Authorization": f"token {token}"}
     alice = hub.client("alice")

@@ -7,7 +7,7 @@ from typing import Any
 
 from playwright.async_api import Browser, Page, expect
 
-from renku_spawner.domain.instance import Status
+from renku_spawner.domain.instances import InstanceStatus
 from tests.browser.lab import SLOW
 from tests.browser.test_every_page import TAGS, tab_to
 from tests.fixtures.browser import AXE
@@ -23,7 +23,7 @@ async def test_jupyterlab_says_when_it_pauses_and_is_kept_awake_by_keyboard(renk
     hub = await renku_hub(Renku=RULES, RenkuLocalSpawner={"cmd": JUPYTER})
     session, time = await hub.session(await hub.project()), Time(hub)
     await ways.start(hub, session)
-    await hub.becomes(session, Status.RUNNING)
+    await hub.becomes(session, InstanceStatus.RUNNING)
 
     async def reported() -> bool:
         return (await ways.shown(hub, session))["disk_used"] is not None

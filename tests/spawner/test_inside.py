@@ -12,13 +12,13 @@ import zipfile
 
 import pytest
 
-from renku_spawner.domain.errors import Invalid
-from renku_spawner.domain.instance import Status
-from renku_spawner.domain.repository import NewRepository
-from renku_spawner.domain.resources import Requirements
-from renku_spawner.domain.session import Configuration, SessionChange
-from renku_spawner.services import sessions
-from renku_spawner.services.parts import write
+from renku_spawner.context.app_context import write_transaction
+from renku_spawner.domain.errors import InvalidInputError
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.domain.projects import NewRepository
+from renku_spawner.domain.resource_classes import ResourceRequirements
+from renku_spawner.domain.sessions import SessionChange, SessionConfiguration
+from renku_spawner.usecases.sessions import change_session
 from tests.runtime.conftest import git
 from tests.spawner import ways
 
@@ -26,15 +26,15 @@ from tests.spawner import ways
 async def changed(hub, session, **configuration):
     with hub.parts.db.read() as tx:
         version = tx.sessions.get(session.id).version
-    change = SessionChange(version=version, configuration=Configuration(**configuration))
-    return await sessions.change(hub.parts, hub.person("alice"), session.project, session.id, change)
+    change = SessionChange(version=version, configuration=SessionConfiguration(**configuration))
+    return await change_session(hub.parts, hub.person("alice"), session.project, session.id, change)
 
 
 async def running(hub, session, name="alice", **body):
     """Start it; return its working directory and its environment."""
     answer = await ways.start(hub, session, name, **body)
     assert answer.status_code in (200, 202), answer.text
-    instance = await hub.becomes(session, Status.RUNNING, name)
+    instance = await hub.becomes(session, InstanceStatus.RUNNING, name)
     folder = hub.parts.workspace / instance.claim
     (pid,) = ways.servers(folder)
     return folder / "work", ways.environ(pid)
@@ -42,7 +42,7 @@ async def running(hub, session, name="alice", **body):
 
 async def paused(hub, session):
     await ways.pause(hub, session)
-    await hub.becomes(session, Status.PAUSED)
+    await hub.becomes(session, InstanceStatus.PAUSED)
 
 
 async def with_repositories(renku_hub, upstream, *repositories, **settings):
@@ -107,13 +107,13 @@ async def test_what_the_platform_sets_is_not_overridden_however_it_was_stored(re
     _, before = await running(hub, session)
     await paused(hub, session)
     for name in PLATFORM:
-        with pytest.raises(Invalid):
+        with pytest.raises(InvalidInputError):
             await changed(hub, session, variables={name: "evil"})
     # Even a row that an older version or another hand wrote decides nothing of these.
     with hub.parts.db.write() as tx:
         stored = tx.sessions.get(session.id)
-        values = Configuration(variables={**dict.fromkeys(PLATFORM, "evil"), "OWN": "fine"})
-        tx.sessions.change(stored, SessionChange(version=stored.version, configuration=values), now=hub.parts.now())
+        values = SessionConfiguration(variables={**dict.fromkeys(PLATFORM, "evil"), "OWN": "fine"})
+        tx.sessions.update(stored, SessionChange(version=stored.version, configuration=values), now=hub.parts.now())
     _, variables = await running(hub, session)
     assert [name for name, value in variables.items() if value == "evil"] == []
     assert set(variables) == {*before, "OWN"}
@@ -230,7 +230,7 @@ async def test_a_clone_that_meets_a_full_disk_names_the_repository_and_the_sessi
     assert notice["title"] in await page(hub, session)
     assert list(work.iterdir()) == [], "the disk is free again"
     await ways.pause(hub, session)
-    await hub.becomes(session, Status.PAUSED)
+    await hub.becomes(session, InstanceStatus.PAUSED)
 
 
 async def test_a_disk_that_is_full_before_the_program_runs_is_told_and_freed_it_starts(small_disk, renku_hub):  # R16
@@ -244,7 +244,7 @@ async def test_a_disk_that_is_full_before_the_program_runs_is_told_and_freed_it_
     shutil.rmtree(home)
     fill(work / "data")
     await ways.start(hub, session)
-    instance = await hub.becomes(session, Status.FAILED)
+    instance = await hub.becomes(session, InstanceStatus.FAILED)
     assert (instance.reason, instance.message) == ("crash_disk_full", "The disk is full.")
     assert instance.advice.endswith("delete your data.")
     assert ways.marked(hub.parts.workspace) == {}
@@ -272,7 +272,7 @@ async def test_a_repository_that_leads_inside_is_told_and_the_session_starts(ren
     assert [path.name for path in work.iterdir()] == ["code"]
     (notice,) = (await ways.shown(hub, session))["notices"]
     assert notice["code"] == "clone_failed"
-    assert "Nobody may connect to 127.0.0.1 from here" in notice["title"] + notice["text"]
+    assert "Connections to 127.0.0.1 are not allowed" in notice["title"] + notice["text"]
     await paused(hub, session)
 
 
@@ -345,8 +345,8 @@ async def test_variables_that_an_older_release_accepted_are_left_out_and_named(r
     hub = await renku_hub()
     session = await hub.session(await hub.project(), variables={"SEED": "1"})
     stored = {"SEED": "1", "PROMPT_COMMAND": "id > pwned", "https_proxy": "http://evil.example.org"}
-    old = SessionChange(version=session.version, configuration=Configuration(variables=stored))
-    await write(hub.parts, lambda tx: tx.sessions.change(session, old, hub.parts.now()))
+    old = SessionChange(version=session.version, configuration=SessionConfiguration(variables=stored))
+    await write_transaction(hub.parts, lambda tx: tx.sessions.update(session, old, hub.parts.now()))
     _, variables = await running(hub, session)
     assert variables["SEED"] == "1"
     assert not {"PROMPT_COMMAND", "https_proxy"} & variables.keys()
@@ -371,7 +371,7 @@ async def test_an_edit_takes_effect_at_the_next_start_and_the_page_says_so(renku
     session = await hub.session(await hub.project(), variables={"A": "old"})
     work, variables = await running(hub, session)
     assert "edited since" not in await page(hub, session)
-    await changed(hub, session, variables={"A": "new"}, needs=Requirements(memory="4Gi"))
+    await changed(hub, session, variables={"A": "new"}, needs=ResourceRequirements(memory="4Gi"))
     (pid,) = ways.servers(work.parent)
     assert ways.environ(pid)["A"] == "old"
     assert (await hub.instance(session)).resource_class == "small"
@@ -394,7 +394,7 @@ CLASSES = [
 
 async def test_the_smallest_class_of_the_launching_user_is_taken_and_another_can_be_picked(renku_hub):
     hub = await renku_hub(Renku={"resource_classes": CLASSES})
-    session = await hub.session(await hub.project(), needs=Requirements(cpu="1", memory="2Gi"))
+    session = await hub.session(await hub.project(), needs=ResourceRequirements(cpu="1", memory="2Gi"))
     await running(hub, session, "alice")
     assert (await hub.instance(session)).resource_class == "normal"
     await running(hub, session, "bob")
@@ -406,13 +406,13 @@ async def test_the_smallest_class_of_the_launching_user_is_taken_and_another_can
     for wanted, code in (("tiny", "class_too_small"), ("theirs", "class_forbidden"), ("none", "class_gone")):
         answer = await ways.start(hub, session, resource_class=wanted)
         assert (answer.status_code, answer.json()["code"]) == (409, code)
-    assert await hub.status(session) is Status.PAUSED
+    assert await hub.status(session) is InstanceStatus.PAUSED
 
 
 async def test_who_has_no_class_that_is_large_enough_reads_what_is_missing(renku_hub):
     classes = [{**entry, "users": ["alice"]} if entry["name"] == "huge" else entry for entry in CLASSES]
     hub = await renku_hub(Renku={"resource_classes": classes})
-    session = await hub.session(await hub.project(), needs=Requirements(gpu=1))
+    session = await hub.session(await hub.project(), needs=ResourceRequirements(gpu=1))
     answer = await ways.start(hub, session, "carol")
     assert (answer.status_code, answer.json()["code"]) == (409, "class_none")
     message = answer.json()["message"]

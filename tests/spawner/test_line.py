@@ -1,15 +1,15 @@
-"""Starts above the hub's limit wait in line, fairly, and begin by themselves (R39)."""
+"""Starts above the hub's limit wait in line, fairly, and begin by themselves."""
 
 import contextlib
 import json
 
 from renku_spawner.domain.access import Role
-from renku_spawner.domain.instance import Instance, Status
-from renku_spawner.domain.project import Member, ProjectChange
-from renku_spawner.domain.reasons import sentence
-from renku_spawner.domain.session import Session
-from renku_spawner.runtime.folders import Folders
-from renku_spawner.services import projects
+from renku_spawner.domain.instances import Instance, InstanceStatus
+from renku_spawner.domain.projects import ProjectChange, ProjectMember
+from renku_spawner.domain.reasons import format_reason_sentence
+from renku_spawner.domain.sessions import Session
+from renku_spawner.spawners.local.folders import InstanceFolders
+from renku_spawner.usecases.projects import change_project, get_project
 from tests.fixtures.renku import RenkuHub, until
 from tests.spawner import ways
 
@@ -17,15 +17,15 @@ from tests.spawner import ways
 async def let_answer(hub: RenkuHub, session: Session, name: str) -> Instance:
     """Whoever comes up waits for a word of the test's; this one gets it."""
     instance = await hub.instance(session, name)
-    work = Folders(hub.parts.workspace).of(instance.claim).work
+    work = InstanceFolders(hub.parts.workspace).get_folder(instance.claim).work_dir
     await until(work.is_dir)
     (work / "go").touch()
-    return await hub.becomes(session, Status.RUNNING, name)
+    return await hub.becomes(session, InstanceStatus.RUNNING, name)
 
 
 def line(hub: RenkuHub, *who):
     """Where they stand, as the hub has it in memory."""
-    return [hub.parts.line.place(name, session.id) for session, name in who]
+    return [hub.parts.start_queue.get_position(name, session.id) for session, name in who]
 
 
 @contextlib.asynccontextmanager
@@ -47,7 +47,7 @@ async def comes_up(hub, session, name):
     async def begun():
         instance = await hub.instance(session, name)
         assert instance is None or instance.reason is None, instance.message
-        return instance is not None and instance.status is Status.LAUNCHING and instance.turn is None
+        return instance is not None and instance.status is InstanceStatus.LAUNCHING and instance.turn is None
 
     await until(begun, why=f"{name}'s start leaves the line")
 
@@ -89,14 +89,14 @@ async def test_who_asks_for_much_keeps_nobody_waiting_and_who_may_no_longer_star
     async with told(hub, "carol") as news:
         assert (await ways.pause(hub, gate, "bob")).json()["status"] == "inactive", "nothing is kept of what never was"
         assert await news(lambda each: each["queue_position"] == 2)
-    now = await projects.show(hub.parts, hub.person("alice"), project.id)
-    alone = ProjectChange(version=now.version, members=(Member(kind="user", name="alice", role=Role.OWNER),))
-    await projects.change(hub.parts, hub.person("alice"), project.id, alone)
+    now = await get_project(hub.parts, hub.person("alice"), project.id)
+    alone = ProjectChange(version=now.version, members=(ProjectMember(kind="user", name="alice", role=Role.OWNER),))
+    await change_project(hub.parts, hub.person("alice"), project.id, alone)
     await let_answer(hub, gate, "alice")
-    await hub.becomes(more[0], Status.RUNNING)
-    failed = await hub.becomes(gate, Status.FAILED, "carol")
-    assert (failed.reason, failed.message) == ("not_found", sentence("not_found"))
-    await hub.becomes(more[1], Status.RUNNING)
+    await hub.becomes(more[0], InstanceStatus.RUNNING)
+    failed = await hub.becomes(gate, InstanceStatus.FAILED, "carol")
+    assert (failed.reason, failed.message) == ("not_found", format_reason_sentence("not_found"))
+    await hub.becomes(more[1], InstanceStatus.RUNNING)
     assert ways.failure_count(hub) == 0
-    assert hub.parts.line.length == 0
+    assert hub.parts.start_queue.length == 0
     assert "Failed to cleanup" not in caplog.text

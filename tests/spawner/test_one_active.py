@@ -1,4 +1,4 @@
-"""One active session per environment, project and user (decision 1), however many ask at the same moment."""
+"""One active session per environment, project and user, however many ask at the same moment."""
 
 import asyncio
 import threading
@@ -7,17 +7,18 @@ from functools import partial
 import pytest
 from traitlets.config import Config
 
-from renku_spawner.app import Renku
+from renku_spawner.config.renku import Renku
 from renku_spawner.domain.access import Person
-from renku_spawner.domain.errors import Refused, Unavailable
-from renku_spawner.domain.instance import Status
-from renku_spawner.services import instances, queueing, runs
-from renku_spawner.store import migrate
-from renku_spawner.web.base_api import RenkuAPIHandler
+from renku_spawner.domain.errors import LaunchRefusedError, UnavailableError
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.lifecycle.runs import enqueue_start, record_stopped, request_start, request_stop
+from renku_spawner.persistence.migrate import upgrade_schema
+from renku_spawner.usecases.instances import prepare_launch_spec
+from renku_spawner.web.base import RenkuAPIHandler
 from tests.fixtures.fair import Stopwatch
 from tests.fixtures.renku import until, xsrf
+from tests.persistence import made
 from tests.spawner import ways
-from tests.store import made
 
 ROUNDS = 50
 
@@ -26,14 +27,14 @@ def house(url):
     """The parts of one hub over a database; two of them are as far apart as two processes."""
     c = Config()
     c.Renku.db_url = url
-    return Renku(config=c).parts
+    return Renku(config=c).context
 
 
 def refusal(parts, spec):
     """Begin a run; what the refusal says, None if it was begun."""
     try:
-        asyncio.run(runs.begin(parts, spec))
-    except Refused as refused:
+        asyncio.run(request_start(parts, spec))
+    except LaunchRefusedError as refused:
         return refused
     return None
 
@@ -61,10 +62,10 @@ def two_sessions(parts):
 
 
 def test_of_two_parallel_starts_of_one_environment_exactly_one_wins(database_url):
-    migrate.upgrade(database_url)
+    upgrade_schema(database_url)
     houses = house(database_url), house(database_url)
     sessions, ada = two_sessions(houses[0]), Person(name="ada")
-    specs = [asyncio.run(instances.prepare(houses[0], ada, session.id)) for session in sessions]
+    specs = [asyncio.run(prepare_launch_spec(houses[0], ada, session.id)) for session in sessions]
     winners = []
     for number in range(ROUNDS):
         order = (0, 1) if number % 2 else (1, 0)
@@ -77,10 +78,10 @@ def test_of_two_parallel_starts_of_one_environment_exactly_one_wins(database_url
         )  # fmt: skip
         assert sessions[winner].title in lost.message
         with houses[0].db.read() as tx:
-            (active,) = tx.instances.active()
+            (active,) = tx.instances.list_active()
         assert active.session == sessions[winner].id
-        asyncio.run(runs.stop(houses[0], "ada", active.session, ended_reason="stopped_by_user"))
-        asyncio.run(runs.stopped(houses[0], "ada", active.session))
+        asyncio.run(request_stop(houses[0], "ada", active.session, ended_reason="stopped_by_user"))
+        asyncio.run(record_stopped(houses[0], "ada", active.session))
         winners.append(winner)
     assert len(winners) == ROUNDS
     for each in houses:
@@ -93,7 +94,7 @@ def limited_house(url, **limits):
     c.Renku.db_url = url
     c.Renku.one_active_per_environment = False
     c.Renku.session_limits = limits
-    return Renku(config=c).parts
+    return Renku(config=c).context
 
 
 def start_stubbornly(start, parts, spec):
@@ -101,9 +102,9 @@ def start_stubbornly(start, parts, spec):
     while True:
         try:
             asyncio.run(start(parts, spec))
-        except Unavailable:
+        except UnavailableError:
             continue
-        except Refused as refused:
+        except LaunchRefusedError as refused:
             assert refused.details["limit"] == 3
             return refused.code
         return None
@@ -111,14 +112,14 @@ def start_stubbornly(start, parts, spec):
 
 @pytest.mark.parametrize("limit", ["running", "kept"])
 def test_of_fifty_parallel_starts_of_one_user_no_more_pass_than_an_admin_allows(database_url, limit):
-    migrate.upgrade(database_url)
+    upgrade_schema(database_url)
     houses = [limited_house(database_url, **{limit: 3}) for _ in range(2)]
     with houses[0].db.write() as tx:
         project, environment = made.project(tx, owner="ada"), made.environment(tx)
         sessions = [made.session(tx, project, environment, f"S{number}") for number in range(50)]
     ada = Person(name="ada")
-    specs = [asyncio.run(instances.prepare(houses[0], ada, session.id)) for session in sessions]
-    starts = [(runs.begin, queueing.wait)[number // 2 % 2] for number in range(50)]  # both on both hubs
+    specs = [asyncio.run(prepare_launch_spec(houses[0], ada, session.id)) for session in sessions]
+    starts = [(request_start, enqueue_start)[number // 2 % 2] for number in range(50)]  # both on both hubs
     works = [
         partial(start_stubbornly, start, houses[number % 2], spec)
         for number, (start, spec) in enumerate(zip(starts, specs, strict=True))
@@ -147,10 +148,10 @@ async def test_fifty_parallel_starts_over_both_apis_keep_to_the_limit(renku_hub)
     for answer in answers:  # on a busy machine some are answered before they are decided
         assert answer.status_code < 300 or "You run 3 of 3 sessions" in answer.json()["message"], answer.text
     with hub.parts.db.read() as tx:
-        running = tx.instances.running_of("alice")
-        launches = [launch for session in sessions for launch in tx.launches.of(session.id, "alice")]
+        running = tx.instances.list_running("alice")
+        launches = [launch for session in sessions for launch in tx.launches.list_for_session(session.id, "alice")]
     assert (len(running), len(launches)) == (3, 3), "no more have ever begun"
-    assert {instance.status for instance in running} == {Status.RUNNING}
+    assert {instance.status for instance in running} == {InstanceStatus.RUNNING}
     assert len(ways.servers(hub.parts.workspace)) == 3
     assert ways.failure_count(hub) == 0
 
@@ -171,10 +172,10 @@ async def test_of_two_parallel_starts_on_a_hub_one_runs_and_the_other_reads_why(
         said = answers[loser].json()
         assert (said["code"], said["session"]) == ("already_running", asked[winner].id)
         assert f"in this project: {asked[winner].title}. Open it, or pause it first." in said["message"]
-        await hub.becomes(asked[winner], Status.RUNNING)
+        await hub.becomes(asked[winner], InstanceStatus.RUNNING)
         assert len(ways.servers(hub.parts.workspace)) == 1
         await ways.pause(hub, asked[winner])
-        await hub.becomes(asked[winner], Status.PAUSED)
+        await hub.becomes(asked[winner], InstanceStatus.PAUSED)
     assert ways.failure_count(hub) == 0
 
 
@@ -183,28 +184,27 @@ async def test_the_hubs_own_api_is_no_way_around(renku_hub):
     project = await hub.project()
     first, second = [await hub.session(project, title) for title in ("First", "Second")]
     await ways.start(hub, first)
-    await hub.becomes(first, Status.RUNNING)
+    await hub.becomes(first, InstanceStatus.RUNNING)
     answer = await hub.client("alice").post(f"api/users/alice/servers/{second.id}")
     assert answer.status_code == 400
     assert "You already run a session with this environment in this project: First." in answer.json()["message"]
-    assert await hub.status(second) is Status.INACTIVE
+    assert await hub.status(second) is InstanceStatus.INACTIVE
 
 
 @pytest.mark.parametrize("delay", ["0", "1"])
 async def test_fifty_identical_starts_are_one_start_and_all_are_answered(renku_hub, delay):
-    """V4."""
     hub = await renku_hub()
     session = await hub.session(await hub.project(), variables={"TINY_DELAY": delay})
     took = Stopwatch()
     answers = await asyncio.gather(*[ways.start(hub, session) for _ in range(50)])
     assert {answer.status_code for answer in answers} <= {200, 202}, [a.text for a in answers if a.status_code > 202]
     assert took() < 20
-    instance = await hub.becomes(session, Status.RUNNING)
+    instance = await hub.becomes(session, InstanceStatus.RUNNING)
     assert len(ways.servers(hub.parts.workspace)) == 1
     assert (await ways.start(hub, session)).status_code == 200
     assert list(ways.rows(hub)) == [("alice", session.id)]
     with hub.parts.db.read() as tx:
-        assert [launch.id for launch in tx.launches.of(session.id, "alice")] == [instance.run]
+        assert [launch.id for launch in tx.launches.list_for_session(session.id, "alice")] == [instance.run]
     assert ways.failure_count(hub) == 0
 
 
@@ -215,7 +215,7 @@ async def test_both_run_where_an_admin_allows_it(renku_hub):
     answers = await asyncio.gather(*[ways.start(hub, session) for session in sessions])
     assert {answer.status_code for answer in answers} <= {200, 202}
     for session in sessions:
-        assert (await hub.becomes(session, Status.RUNNING)).slot is None
+        assert (await hub.becomes(session, InstanceStatus.RUNNING)).slot is None
     assert len(ways.servers(hub.parts.workspace)) == 2
 
 
@@ -225,7 +225,7 @@ async def test_other_people_and_other_environments_are_not_in_the_way(renku_hub)
     python, r = await hub.session(project, "Python"), await hub.session(project, "R", key="r")
     for session, name in ((python, "alice"), (python, "bob"), (r, "alice")):
         assert (await ways.start(hub, session, name)).status_code in (200, 202)
-        await hub.becomes(session, Status.RUNNING, name)
+        await hub.becomes(session, InstanceStatus.RUNNING, name)
     assert len(ways.servers(hub.parts.workspace)) == 3
 
 
@@ -235,7 +235,7 @@ async def test_an_admins_limits_say_whose_limit_it_is(renku_hub):
     first, second = await hub.session(project, "Python"), await hub.session(project, "R", key="r")
     other = await hub.session(await hub.project("ocean"), "Waves")
     await ways.start(hub, first)
-    await hub.becomes(first, Status.RUNNING)
+    await hub.becomes(first, InstanceStatus.RUNNING)
     answer = await ways.start(hub, second)
     assert (answer.status_code, answer.json()["code"]) == (409, "limit_user")
     assert answer.json()["message"] == "You run 1 of 1 sessions, the limit that an admin has set. Pause one first."
@@ -244,9 +244,9 @@ async def test_an_admins_limits_say_whose_limit_it_is(renku_hub):
     assert (await ways.start(hub, first)).status_code == 200, "what runs already counts once"
     await _makes_room_on_the_page(hub, project, first, second)
     await ways.start(hub, second)
-    await hub.becomes(second, Status.RUNNING)
+    await hub.becomes(second, InstanceStatus.RUNNING)
     await ways.pause(hub, second)
-    await hub.becomes(second, Status.PAUSED)
+    await hub.becomes(second, InstanceStatus.PAUSED)
     answer = await ways.start(hub, other)
     assert (answer.status_code, answer.json()["code"]) == (409, "limit_kept")
     assert answer.json()["message"].startswith("You have data in 2 sessions, the limit that an admin has set.")
@@ -256,7 +256,7 @@ async def test_an_admins_limits_say_whose_limit_it_is(renku_hub):
     assert f"/renku/sessions/{first.id}/data" in page
     assert (await ways.delete(hub, first)).status_code == 204
     assert (await ways.start(hub, other)).status_code in (200, 202)
-    await hub.becomes(other, Status.RUNNING)
+    await hub.becomes(other, InstanceStatus.RUNNING)
     assert (await ways.start(hub, first, "bob")).status_code in (200, 202), "each has limits of their own"
 
 
@@ -282,4 +282,4 @@ async def _makes_room_on_the_page(hub, project, running, wanted):
     assert (answer.status_code, answer.headers["Location"]) == (
         303, f"{hub.app.hub.base_url}renku/projects/{project.path}/-/sessions/{wanted.id}",
     )  # fmt: skip
-    await hub.becomes(running, Status.PAUSED)
+    await hub.becomes(running, InstanceStatus.PAUSED)

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 import pytest
 from jupyterhub import orm
 
-from renku_spawner.domain.errors import NotFound
-from renku_spawner.domain.instance import Status
-from renku_spawner.domain.names import new_id
-from renku_spawner.runtime.folders import Folders
-from renku_spawner.services import instances
-from renku_spawner.services.parts import write
+from renku_spawner.context.app_context import write_transaction
+from renku_spawner.domain.errors import NotFoundError
+from renku_spawner.domain.ids import create_id
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.spawners.local.folders import InstanceFolders
+from renku_spawner.usecases.instances import get_own_instance
 from tests.fixtures.fair import Stopwatch
 from tests.fixtures.renku import until
 from tests.spawner import ways
@@ -26,10 +26,10 @@ async def paused_in_time(hub, session):
     assert took() < 1, "answered late"
     assert answer.status_code == 202, answer.text
     await until(lambda: not ways.marked(hub.parts.workspace), seconds=3 - took(), why="all have ended")
-    instance = await hub.becomes(session, Status.PAUSED)
+    instance = await hub.becomes(session, InstanceStatus.PAUSED)
     assert (instance.ended_reason, instance.reason, instance.slot) == ("cancelled", None, None)
     with hub.parts.db.read() as tx:
-        launch = tx.launches.of(session.id, "alice")[0]
+        launch = tx.launches.list_for_session(session.id, "alice")[0]
     assert (launch.outcome, launch.reason) == ("cancelled", "cancelled")
     await until(lambda: not hub.user("alice").spawners[session.id].active, why="the hub knows it too")
     assert ways.failure_count(hub) == 0
@@ -54,7 +54,7 @@ async def test_a_start_that_waits_for_an_answer_is_cancelled_at_once(renku_hub, 
     await asyncio.sleep(0.5)  # Python takes a moment until it hears no signal
     await paused_in_time(hub, session)
     assert (await ways.start(hub, session)).status_code == 202, "and may be started again"
-    await hub.becomes(session, Status.LAUNCHING)
+    await hub.becomes(session, InstanceStatus.LAUNCHING)
     await paused_in_time(hub, session)
 
 
@@ -95,14 +95,14 @@ async def brought(hub, session, state):
     if state == "inactive":
         return None
     await ways.start(hub, session)
-    instance = await hub.becomes(session, Status.LAUNCHING if state == "launching" else Status.RUNNING)
+    instance = await hub.becomes(session, InstanceStatus.LAUNCHING if state == "launching" else InstanceStatus.RUNNING)
     work = hub.parts.workspace / instance.claim / "work"
     if state in ("paused", "stopping"):
         await ways.pause(hub, session)
     await until(work.is_dir)
     if state == "failed":
         (work / "die").touch()
-    await hub.becomes(session, Status(state))
+    await hub.becomes(session, InstanceStatus(state))
     (work / "die").unlink(missing_ok=True)
     (work / "note").write_text("kept")
     return work
@@ -153,7 +153,7 @@ async def test_different_actions_at_once_end_in_one_state(renku_hub):
     session = await hub.session(await hub.project(), variables={"TINY_DELAY": "0.3"})
     await ran(hub, session)  # a start that is paused before anything was done leaves no trace
     await ways.pause(hub, session)
-    await hub.becomes(session, Status.PAUSED)
+    await hub.becomes(session, InstanceStatus.PAUSED)
     for _ in range(3):
         answers = await asyncio.gather(
             *[act(hub, session) for act in (ways.start, ways.pause, ways.start, ways.pause, ways.start, ways.pause)]
@@ -161,33 +161,33 @@ async def test_different_actions_at_once_end_in_one_state(renku_hub):
         assert max(answer.status_code for answer in answers) < 500, [answer.text for answer in answers]
 
         async def settled():
-            return await hub.status(session) not in (Status.LAUNCHING, Status.STOPPING)
+            return await hub.status(session) not in (InstanceStatus.LAUNCHING, InstanceStatus.STOPPING)
 
         await until(settled, why="it comes to rest")
-        running = await hub.status(session) is Status.RUNNING
+        running = await hub.status(session) is InstanceStatus.RUNNING
         assert len(ways.servers(hub.parts.workspace)) == int(running)
         await ways.pause(hub, session)
-        await hub.becomes(session, Status.PAUSED)
+        await hub.becomes(session, InstanceStatus.PAUSED)
         assert ways.marked(hub.parts.workspace) == {}
     assert ways.failure_count(hub) == 0
 
 
 async def test_many_folders_are_removed_at_once(tmp_path):
-    folders = Folders(tmp_path / "sessions")
-    claims = [new_id() for _ in range(6)]
+    folders = InstanceFolders(tmp_path / "sessions")
+    claims = [create_id() for _ in range(6)]
     for claim in claims:
-        work = folders.create(claim).work
+        work = folders.create_folder(claim).work_dir
         for n in range(300):
             (work / f"d{n}").mkdir()
             (work / f"d{n}" / "file").touch()
-    await asyncio.gather(*[asyncio.to_thread(folders.remove, claim) for claim in claims])
+    await asyncio.gather(*[asyncio.to_thread(folders.delete_folder, claim) for claim in claims])
     assert list(folders.root.iterdir()) == []
 
 
 async def ran(hub, session, name="alice"):
     """A session of somebody that has run and left a note."""
     await ways.start(hub, session, name)
-    instance = await hub.becomes(session, Status.RUNNING, name)
+    instance = await hub.becomes(session, InstanceStatus.RUNNING, name)
     note = hub.parts.workspace / instance.claim / "work" / "note.txt"
     note.write_text("kept")
     return note
@@ -201,23 +201,23 @@ async def test_the_hubs_own_removal_of_a_server_with_data_is_refused_with_words(
     note = await ran(hub, session)
     if not running:
         await ways.pause(hub, session)
-        await hub.becomes(session, Status.PAUSED)
+        await hub.becomes(session, InstanceStatus.PAUSED)
     before = await hub.status(session)
     hub.user("boss", admin=True)
     server = f"api/users/alice/servers/{session.id}"
     for name in ("boss", "alice"):
         answer = await hub.client(name).request("DELETE", server, json={"remove": True})
         assert answer.status_code == 409, answer.text
-        assert "alice deletes them under My sessions, with Delete data" in answer.json()["message"]
+        assert "alice can delete them under My sessions with Delete data" in answer.json()["message"]
     assert (await hub.client("carol").request("DELETE", server, json={"remove": True})).status_code == 404
     assert await hub.status(session) is before
     assert list(ways.rows(hub)) == [("alice", session.id)]
     assert note.read_text() == "kept"
     if running:
         assert (await hub.client("boss").delete(server)).status_code in (202, 204), "the hub's own stop is a pause"
-        await hub.becomes(session, Status.PAUSED)
+        await hub.becomes(session, InstanceStatus.PAUSED)
     await ways.start(hub, session)
-    again = await hub.becomes(session, Status.RUNNING)
+    again = await hub.becomes(session, InstanceStatus.RUNNING)
     assert (hub.parts.workspace / again.claim / "work" / "note.txt") == note
     assert (await ways.delete(hub, session)).status_code == 204
     assert not note.parent.parent.exists()
@@ -231,7 +231,7 @@ async def test_a_deleted_user_leaves_the_data_and_the_next_of_that_name_gets_non
     session = await hub.session(await hub.project())
     note = await ran(hub, session, "carol")
     await ways.pause(hub, session, "carol")  # the hub itself deletes nobody whose servers run
-    await hub.becomes(session, Status.PAUSED, "carol")
+    await hub.becomes(session, InstanceStatus.PAUSED, "carol")
     hub.user("boss", admin=True)
 
     async def deleted():
@@ -247,13 +247,13 @@ async def test_a_deleted_user_leaves_the_data_and_the_next_of_that_name_gets_non
     assert (await newcomer.post(f"{ways.address(session)}/start")).status_code == 404
     assert (await newcomer.post(f"api/users/carol/servers/{session.id}")).status_code == 404
     assert (await newcomer.get("api/renku/sessions")).json()["items"] == []
-    with pytest.raises(NotFound):
-        await instances.one(hub.parts, hub.person("carol"), session.id)
+    with pytest.raises(NotFoundError):
+        await get_own_instance(hub.parts, hub.person("carol"), session.id)
     assert note.read_text() == "kept"
 
 
 async def test_a_start_that_is_paused_before_it_is_on_record_is_refused_to_each_click(renku_hub):
-    """R31: else both were told of success, and what was there before was there still."""
+    """Else both were told of success, and what was there before was there still."""
     waits = asyncio.Event()
 
     async def wait(spawner):
@@ -264,7 +264,7 @@ async def test_a_start_that_is_paused_before_it_is_on_record_is_refused_to_each_
     hub = await renku_hub(RenkuLocalSpawner={"pre_spawn_hook": wait})
     session = await hub.session(await hub.project())
     now = hub.parts.now()
-    await write(hub.parts, lambda tx: tx.instances.ensure(session, "alice", now=now))
+    await write_transaction(hub.parts, lambda tx: tx.instances.get_or_create(session, "alice", now=now))
     clicks = [asyncio.ensure_future(ways.start(hub, session))]
     await waits.wait()
     clicks.append(asyncio.ensure_future(ways.start(hub, session)))
@@ -273,9 +273,9 @@ async def test_a_start_that_is_paused_before_it_is_on_record_is_refused_to_each_
     assert (await ways.pause(hub, session)).status_code == 202
     for answer in await asyncio.gather(*clicks):
         assert (answer.status_code, answer.json()["code"]) == (409, "cancelled"), answer.text
-    assert await hub.status(session) is Status.INACTIVE
+    assert await hub.status(session) is InstanceStatus.INACTIVE
     with hub.parts.db.read() as tx:
-        assert tx.launches.of(session.id, "alice") == []
+        assert tx.launches.list_for_session(session.id, "alice") == []
     await ways.start(hub, session)
-    await hub.becomes(session, Status.RUNNING)
+    await hub.becomes(session, InstanceStatus.RUNNING)
     assert ways.failure_count(hub) == 0

@@ -6,10 +6,12 @@ import sqlite3
 import httpx
 import pytest
 
-from renku_spawner import after_start
-from renku_spawner.app import Renku
-from renku_spawner.domain.instance import Status
-from renku_spawner.services import instances, runs
+from renku_spawner.config.renku import Renku
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.hub import startup
+from renku_spawner.hub.startup import run_startup_jobs
+from renku_spawner.lifecycle.runs import request_start
+from renku_spawner.usecases.instances import prepare_launch_spec
 from tests.fixtures.renku import until
 from tests.spawner import ways
 
@@ -17,18 +19,18 @@ from tests.spawner import ways
 async def test_a_step_that_fails_keeps_nobody_from_the_others_and_is_tried_again(renku_hub, monkeypatch, caplog):
     hub = await renku_hub()
     session = await hub.session(await hub.project())
-    await runs.begin(hub.parts, await instances.prepare(hub.parts, hub.person("alice"), session.id))
-    monkeypatch.setattr(after_start, "_AGAIN", 0.1)
-    monkeypatch.setattr(after_start, "_TRIES", 1000)
+    await request_start(hub.parts, await prepare_launch_spec(hub.parts, hub.person("alice"), session.id))
+    monkeypatch.setattr(startup, "_STARTUP_RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(startup, "_MAX_STARTUP_TRIES", 1000)
     renku = Renku.instance()
     other = sqlite3.connect(hub.parts.db.url.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("ALTER TABLE renku_instances RENAME TO elsewhere")
-    renku.tasks.append(asyncio.ensure_future(after_start.go_on(hub.app, renku)))
-    for step in ("to finish deletions", "to settle what was lost"):
-        await until(lambda step=step: f"The attempt {step} failed (2 of 1000)" in caplog.text, seconds=30)
+    renku.tasks.append(asyncio.ensure_future(run_startup_jobs(hub.app, renku)))
+    for step in ("finish deletions", "settle lost instances"):
+        await until(lambda step=step: f"Startup task {step} failed (attempt 2 of 1000)" in caplog.text, seconds=30)
     other.execute("ALTER TABLE elsewhere RENAME TO renku_instances")
     other.close()
-    ended = await hub.becomes(session, Status.FAILED, seconds=30)
+    ended = await hub.becomes(session, InstanceStatus.FAILED, seconds=30)
     assert ended.reason == "lost"
 
 
@@ -36,14 +38,14 @@ async def test_the_token_of_a_session_that_the_hub_does_not_know_any_more_is_rev
     hub = await renku_hub()
     session = await hub.session(await hub.project())
     await ways.start(hub, session)
-    await hub.becomes(session, Status.RUNNING)
+    await hub.becomes(session, InstanceStatus.RUNNING)
     spawner, renku = hub.user("alice").spawners[session.id], Renku.instance()
     lost, other = spawner.api_token, hub.user("alice").new_api_token(note="my own")
     assert [await is_good(hub, token) for token in (lost, other)] == [True, True]
     spawner.server = None
     hub.app.db.commit()
-    renku.tasks.append(asyncio.ensure_future(after_start.go_on(hub.app, renku)))
-    await hub.becomes(session, Status.FAILED, seconds=30)
+    renku.tasks.append(asyncio.ensure_future(run_startup_jobs(hub.app, renku)))
+    await hub.becomes(session, InstanceStatus.FAILED, seconds=30)
     assert [await is_good(hub, token) for token in (lost, other)] == [False, True]
 
 
@@ -59,10 +61,10 @@ async def test_a_hub_that_does_not_start_closes_what_it_has_opened(renku_hub, mo
     async def close(parts):
         closed.append(parts)
 
-    monkeypatch.setattr(after_start.pins, "close", close)
+    monkeypatch.setattr(startup, "close_registry_checks", close)
     failed = asyncio.get_running_loop().create_future()
     failed.set_exception(RuntimeError("no proxy"))
     monkeypatch.setattr(hub.app, "_start_future", failed)
     with pytest.raises(RuntimeError, match="no proxy"):
-        await after_start.go_on(hub.app, Renku.instance())
+        await run_startup_jobs(hub.app, Renku.instance())
     assert closed == [hub.parts]

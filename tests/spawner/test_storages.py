@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from traitlets.config import Config
 
-from renku_spawner import local_storages
-from renku_spawner.domain.instance import Status
-from renku_spawner.domain.storage import Credentials, NewStorage
-from renku_spawner.domain.volume import Volume
-from renku_spawner.runtime import disks, mounts
-from renku_spawner.runtime.mounts import NotMounted
-from renku_spawner.services import storages
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.domain.storages import NewStorage, SharedVolume, StorageCredentials
+from renku_spawner.integrations import rclone
+from renku_spawner.spawners.local import storages
+from renku_spawner.spawners.local.folders import list_mount_points
+from renku_spawner.spawners.local.mounts import MountFailed
+from renku_spawner.spawners.local.storages import _find_volume_folder
+from renku_spawner.usecases.storages import add_storage
 from tests.fixtures.remotes import PASSWORD, USER, served
 from tests.fixtures.renku import TINY, xsrf
 
@@ -61,7 +62,7 @@ def volume(name: str, **more) -> NewStorage:
 
 
 def webdav(port: int, directory: str = "era5", **more) -> NewStorage:
-    usual = {"settings": {"url": f"http://127.0.0.1:{port}"}, "credentials": Credentials.PROJECT}
+    usual = {"settings": {"url": f"http://127.0.0.1:{port}"}, "credentials": StorageCredentials.PROJECT}
     return NewStorage(kind="webdav", directory=directory, **usual, secrets={"user": USER, "pass": PASSWORD}, **more)
 
 
@@ -80,10 +81,10 @@ async def test_a_session_reads_its_storages_and_leaves_them_as_they_are(hub, tmp
     project, alice = await hub.project(), hub.person("alice")
     with served("webdav", tmp_path / "shared") as port:
         for new in (webdav(port), volume("shared"), volume("scratch", read_only=False)):
-            await storages.add(hub.parts, alice, project.id, new)
+            await add_storage(hub.parts, alice, project.id, new)
         session = await hub.session(project)
         await act(hub, session)
-        instance = await hub.becomes(session, Status.RUNNING)
+        instance = await hub.becomes(session, InstanceStatus.RUNNING)
         assert instance.notices == ()
         folder = work(hub, instance)
         assert json.loads((folder / "seen.json").read_text()) == {
@@ -91,12 +92,12 @@ async def test_a_session_reads_its_storages_and_leaves_them_as_they_are(hub, tmp
             "shared": [["june"], "Read-only file system"],
             "scratch": [["june"], "written"],
         }
-        assert len(disks.below(folder)) == 2
+        assert len(list_mount_points(folder)) == 2
         await act(hub, session, "pause")
-        await hub.becomes(session, Status.PAUSED)
-    assert (disks.below(folder), [path.name for path in folder.iterdir()]) == ([], ["seen.json"])
+        await hub.becomes(session, InstanceStatus.PAUSED)
+    assert (list_mount_points(folder), [path.name for path in folder.iterdir()]) == ([], ["seen.json"])
     assert (await hub.client("alice").delete(f"api/renku/sessions/{session.id}/instance")).status_code == 204
-    await hub.becomes(session, Status.INACTIVE)
+    await hub.becomes(session, InstanceStatus.INACTIVE)
     assert not folder.exists()
     assert sorted(path.name for path in (tmp_path / "scratch").iterdir()) == ["alice.txt", "june"]
 
@@ -104,44 +105,44 @@ async def test_a_session_reads_its_storages_and_leaves_them_as_they_are(hub, tmp
 async def test_a_start_fails_for_a_storage_by_name_and_goes_on_without_it(hub, tmp_path):
     project, alice = await hub.project(), hub.person("alice")
     with served("webdav", tmp_path / "shared") as port:
-        await storages.add(hub.parts, alice, project.id, webdav(port, path="vanished"))
+        await add_storage(hub.parts, alice, project.id, webdav(port, path="vanished"))
         wrong = webdav(port, "gauges")
-        await storages.add(hub.parts, alice, project.id, volume("shared"))
-        await storages.add(hub.parts, alice, project.id, wrong)
+        await add_storage(hub.parts, alice, project.id, volume("shared"))
+        await add_storage(hub.parts, alice, project.id, wrong)
         session = await hub.session(project)
         await act(hub, session)
-        failed = await hub.becomes(session, Status.FAILED)
+        failed = await hub.becomes(session, InstanceStatus.FAILED)
         assert (failed.reason, failed.failed_storages) == ("data_mount_failed", ("era5",))
         assert failed.message == "The storage era5 could not be mounted: There is no such bucket or folder."
-        assert disks.below(work(hub, failed)) == []
+        assert list_mount_points(work(hub, failed)) == []
         visitor = await hub.visitor("alice")
         page = (await visitor.get(f"renku/projects/{project.path}/-/sessions/{session.id}")).text
         assert 'name="without_storages" value="era5"' in page
         form = {"_xsrf": xsrf(visitor), "without_storages": "era5"}
         await visitor.post(f"renku/projects/{project.path}/-/sessions/{session.id}/start", data=form)
-        running = await hub.becomes(session, Status.RUNNING)
+        running = await hub.becomes(session, InstanceStatus.RUNNING)
         assert running.without_storages == ("era5",)
         assert [notice["title"] for notice in running.notices] == ["Started without era5."]
         seen = json.loads((work(hub, running) / "seen.json").read_text())
         assert list(seen) == ["shared"]
         await act(hub, session, "pause")
-        await hub.becomes(session, Status.PAUSED)
+        await hub.becomes(session, InstanceStatus.PAUSED)
         await act(hub, session)
-        again = await hub.becomes(session, Status.FAILED)
+        again = await hub.becomes(session, InstanceStatus.FAILED)
         assert again.failed_storages == ("era5",), "the next start has all storages again"
         said = await act(hub, session, without_storages=["era5", "nowhere", "gauges"])
         assert said["without_storages"] == ["era5", "gauges", "nowhere"]
-        await hub.becomes(session, Status.RUNNING)
+        await hub.becomes(session, InstanceStatus.RUNNING)
 
 
 async def test_where_nothing_can_be_mounted_a_session_starts_and_says_what_is_missing(hub, monkeypatch, tmp_path):
-    monkeypatch.setattr(mounts, "_DEVICE", tmp_path / "no-fuse")
+    monkeypatch.setattr(rclone, "_FUSE_DEVICE", tmp_path / "no-fuse")
     project, alice = await hub.project(), hub.person("alice")
     for new in (webdav(1), volume("shared")):
-        await storages.add(hub.parts, alice, project.id, new)
+        await add_storage(hub.parts, alice, project.id, new)
     session = await hub.session(project)
     await act(hub, session)
-    instance = await hub.becomes(session, Status.RUNNING)
+    instance = await hub.becomes(session, InstanceStatus.RUNNING)
     assert [notice["code"] for notice in instance.notices] == ["storage_not_here", "storage_unprotected"]
     assert (work(hub, instance) / "shared" / "june" / "deep.txt").read_text() == "19.2"
     visitor = await hub.visitor("alice")
@@ -159,12 +160,12 @@ async def test_a_folder_of_a_volume_that_leads_out_is_gone_or_does_not_answer_is
 ):
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared" / "out").symlink_to("/etc")
-    declared = Volume(name="shared", directory=str(tmp_path / "shared"))
+    declared = SharedVolume(name="shared", directory=str(tmp_path / "shared"))
     if path == "slow":
         asked = threading.Event()
-        monkeypatch.setattr(local_storages, "_ANSWERS_WITHIN", 0.05)
-        monkeypatch.setattr(local_storages, "_below", lambda *_: asked.wait(5))
-    with pytest.raises(NotMounted, match=said):
-        await local_storages._found(declared, path)
+        monkeypatch.setattr(storages, "_FOLDER_TIMEOUT_SECONDS", 0.05)
+        monkeypatch.setattr(storages, "_resolve_volume_folder", lambda *_: asked.wait(5))
+    with pytest.raises(MountFailed, match=said):
+        await _find_volume_folder(declared, path)
     if path == "slow":
         asked.set()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from renku_spawner.domain.instance import Status
+from renku_spawner.domain.instances import InstanceStatus
 from tests.spawner import ways
 from tests.spawner.test_idle import RULES, Time
 
@@ -29,7 +29,7 @@ async def test_a_wrapped_web_app_runs_below_its_prefix_and_lets_only_its_owner_i
     session = await hub.session(await hub.project())
     alice, bob = await hub.visitor("alice"), await hub.visitor("bob")
     await ways.start(hub, session)
-    await hub.becomes(session, Status.RUNNING, seconds=60)
+    await hub.becomes(session, InstanceStatus.RUNNING, seconds=60)
     address = f"user/alice/{session.id}/"  # of the hub, which sends on to the session
     page = await alice.get(address, follow_redirects=True)
     assert (page.status_code, page.text) == (200, "42 cm of snow")
@@ -38,14 +38,14 @@ async def test_a_wrapped_web_app_runs_below_its_prefix_and_lets_only_its_owner_i
     assert refused.status_code == 403
     assert "snow" not in refused.text
     await ways.pause(hub, session)
-    await hub.becomes(session, Status.PAUSED)
+    await hub.becomes(session, InstanceStatus.PAUSED)
 
 
 async def test_a_wrapped_web_app_that_is_not_used_is_paused_and_its_use_counts(renku_hub, wrapped):
     hub = await renku_hub(RenkuLocalSpawner={"cmd": wrapped}, Renku=RULES)
     session, time = await hub.session(await hub.project()), Time(hub)
     await ways.start(hub, session)
-    instance = await hub.becomes(session, Status.RUNNING, seconds=60)
+    instance = await hub.becomes(session, InstanceStatus.RUNNING, seconds=60)
     alice = await hub.visitor("alice")
     await hub.app.update_last_activity()
     before = hub.user("alice").spawners[session.id].orm_spawner.last_activity
@@ -55,6 +55,6 @@ async def test_a_wrapped_web_app_that_is_not_used_is_paused_and_its_use_counts(r
     log = (hub.parts.workspace / instance.claim / "server.log").read_text()
     assert "Sending Activity Notification" not in log  # else it is used every five minutes, whoever looks
     await time.passes(58)
-    assert await hub.status(session) is Status.RUNNING
+    assert await hub.status(session) is InstanceStatus.RUNNING
     await time.passes(6)
-    assert (await hub.becomes(session, Status.PAUSED)).ended_reason == "culled_idle"
+    assert (await hub.becomes(session, InstanceStatus.PAUSED)).ended_reason == "culled_idle"

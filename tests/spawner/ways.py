@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 from jupyterhub import orm
 
-from renku_spawner.domain.repository import NewRepository
-from renku_spawner.domain.session import Session
-from renku_spawner.runtime import proc
+from renku_spawner.domain.projects import NewRepository
+from renku_spawner.domain.sessions import Session
+from renku_spawner.spawners.local.process import list_processes, read_process_command, read_process_environment
 from tests.fixtures.renku import RenkuHub
 
 MARKER = b"RENKU_INSTANCE_DIR"
@@ -42,13 +42,13 @@ async def shown(hub: RenkuHub, session: Session, name: str = "alice") -> dict[st
 def marked(folder: Path) -> dict[int, bytes]:
     """The living processes of instances at or below *folder*: pid and the instance's folder."""
     root = os.fsencode(folder.resolve())
-    found = {p.pid: proc.environment(p.pid).get(MARKER, b"") for p in proc.everyone() if p.alive}
+    found = {p.pid: read_process_environment(p.pid).get(MARKER, b"") for p in list_processes() if p.is_alive}
     return {pid: mark for pid, mark in found.items() if (mark + b"/").startswith(root + b"/")}
 
 
 def servers(folder: Path) -> list[int]:
     """The processes of sessions at or below *folder*, without what clones."""
-    return [pid for pid in marked(folder) if any("tiny_server" in word for word in proc.command(pid))]
+    return [pid for pid in marked(folder) if any("tiny_server" in word for word in read_process_command(pid))]
 
 
 def argv(pid: int) -> list[str]:
@@ -56,7 +56,7 @@ def argv(pid: int) -> list[str]:
 
 
 def environ(pid: int) -> dict[str, str]:
-    return {name.decode(): value.decode() for name, value in proc.environment(pid).items()}
+    return {name.decode(): value.decode() for name, value in read_process_environment(pid).items()}
 
 
 def rows(hub: RenkuHub) -> dict[tuple[str, str], Any]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from renku_spawner.web.views_kept import NOTHING
+from renku_spawner.web.instances.views import NO_KEPT_DATA_VIEW
 from tests.web import examples_admin, examples_code
 
 BASE = "/hub/"
@@ -77,7 +77,7 @@ STORAGES = [
         "words": "Shared volume, read and write",
         "whose": "",
         "missing": True,
-        "look": "Not available here: what an admin has declared is no folder of this machine.",
+        "look": "Not available here: an admin has not configured it as a folder of this machine.",
         "looked": None,
         "looked_at": None,
         "bad": True,
@@ -246,7 +246,7 @@ def session(name: str, title: str, status: str, **changed: Any) -> dict[str, Any
         "launch_version": "a1b2c3d4e5f",
         "version": 4,
         "delete_page": own + "/data",
-        **NOTHING,
+        **NO_KEPT_DATA_VIEW,
         "download": None,
         "pause_url": own + "/pause",
         "resume_url": own + "/resume",
@@ -820,7 +820,7 @@ OWN = [each | {"cost": "0.18 CHF a month", "pausable": each["status"] == "runnin
 MINE = {
     "gitlab": None, "kept": KEPT, "rows": OWN,
     "summary": "One runs.", "next": None, "back": "sessions", "nav": "sessions",
-    "told": [{"failed": False, "text": "Explore: pausing, its data are kept."}, {"failed": True, "text": "R: no."}],
+    "told": [{"failed": False, "text": "Explore: pausing, its data is kept."}, {"failed": True, "text": "R: no."}],
     "sorts": [{"text": "last use", "url": BASE + "renku/sessions?sort=used", "current": True}],
     "pause_action": BASE + "renku/sessions/pause",
 }  # fmt: skip
@@ -1257,7 +1257,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         "renku_error.html",
         {
             "status": 409,
-            "title": "That does not go together",
+            "title": "Conflict",
             "message": "This session changed since you opened the page: image. Nothing was started.",
             "links": [{"text": "Back", "url": PROJECT}],
             "again": {
@@ -1272,7 +1272,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         "renku_error.html",
         {
             "status": 409,
-            "title": "That does not go together",
+            "title": "Conflict",
             "message": "You run 2 of 2 sessions, the limit that an admin has set. Pause one first.",
             "links": [{"text": "Back", "url": PROJECT}],
             "in_the_way": {"said": "2 of 2 running", "rows": IN_THE_WAY, "then": RUNNING["id"]},

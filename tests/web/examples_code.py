@@ -7,7 +7,7 @@ OFFERED: dict[str, Any] = {
     "url": "/hub/renku/projects/alice/alpine-precipitation/-/sessions/described",
 }  # fmt: skip
 NOT_YET = OFFERED | {"known": False, "directory": None, "count": None, "titles": []}
-BROKEN = OFFERED | {"count": None, "titles": [], "problem": "Line 3: tags (!) are not read."}
+BROKEN = OFFERED | {"count": None, "titles": [], "problem": "Line 3: tags (!) are not supported."}
 _STEPS: list[dict[str, Any]] = [
     {
         "title": "Explore", "icon": "fa-plus", "said": "is added", "notes": ["TOKEN: everybody can read it."],

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - a table reads best with one row on one line
-"""Who gets which answer at which address: the literal table that `test_matrix.py` walks (T4).
+"""Who gets which answer at which address: the literal table that `test_matrix.py` walks.
 
 Addresses stand below the hub's prefix; `{path}` is a project's path, `{project}` its
 id, `{session}` a session's id, `{name}` a directory or a member, `{ready}` the id of an

@@ -3,7 +3,7 @@
 import pytest
 from jupyterhub import orm
 
-from renku_spawner.domain.instance import Status
+from renku_spawner.domain.instances import InstanceStatus
 
 PROJECT = {"path": "alice/ocean", "title": "Ocean", "visibility": "private"}
 
@@ -51,16 +51,16 @@ async def test_an_instance_is_started_paused_and_deleted(renku_hub):
     started = await alice.post(f"{address}/start", json={"resource_class": "medium"})
     assert (started.status_code, started.json()["status"]) in ((202, "launching"), (200, "running"))
     assert started.json()["resource_class"] == "medium"
-    await hub.becomes(session, Status.RUNNING)
+    await hub.becomes(session, InstanceStatus.RUNNING)
     again = await alice.post(f"{address}/start")
     assert (again.status_code, again.json()["status"]) == (200, "running")
     assert again.json()["url"].endswith(f"/user/alice/{session.id}/")
     assert (await alice.post(f"api/renku/sessions/{session.id}/pause")).status_code == 202
-    await hub.becomes(session, Status.PAUSED)
+    await hub.becomes(session, InstanceStatus.PAUSED)
     mine = (await alice.get("api/renku/sessions")).json()["items"]
     assert [(m["session"], m["instance"]["status"]) for m in mine] == [(session.id, "paused")]
     assert (await alice.delete(f"api/renku/sessions/{session.id}/instance")).status_code == 204
-    await hub.becomes(session, Status.INACTIVE)
+    await hub.becomes(session, InstanceStatus.INACTIVE)
 
 
 async def test_lists_go_on_where_next_leads(renku_hub):
@@ -110,7 +110,7 @@ async def test_a_second_session_of_the_same_environment_is_refused_by_name(renku
     refused = await alice.post(f"api/renku/projects/{project.id}/sessions/{second.id}/start")
     assert (refused.status_code, refused.json()["code"]) == (409, "already_running")
     assert refused.json()["session"] == first.id
-    await hub.becomes(first, Status.RUNNING)
+    await hub.becomes(first, InstanceStatus.RUNNING)
 
 
 @pytest.mark.parametrize(

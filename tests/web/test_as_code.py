@@ -2,8 +2,8 @@
 
 import yaml
 
-from renku_spawner.web import throttle
-from renku_spawner.web.reading import BODY_LIMIT
+from renku_spawner.web import rate_limits
+from renku_spawner.web.request_parsing import MAX_BODY_BYTES
 from tests.fixtures.renku import RenkuHub, renku_hub
 
 __all__ = ["renku_hub"]
@@ -56,7 +56,7 @@ REFUSED = {
     "a bomb": (b"a: &a [x]\nb: [*a, *a]", YAML, 400, {}),
     "a key twice": (b"version: 1\nversion: 1", YAML, 400, {}),
     "a key twice in JSON": (b'{"version": 1, "version": 1}', {"Content-Type": "application/json"}, 400, {}),
-    "too much": (b"#" * (BODY_LIMIT + 1), YAML, 413, {}),
+    "too much": (b"#" * (MAX_BODY_BYTES + 1), YAML, 413, {}),
     "another kind": (b"version: 1", {"Content-Type": "text/plain"}, 415, {}),
     "YAML for JSON": (b"version: 1", {"Content-Type": "application/json"}, 400, {}),
     "an unknown key": (b"version: 1\ncolour: 1", YAML, 422, {"colour": "There is no such key. (line 2)"}),
@@ -84,7 +84,7 @@ async def test_what_cannot_be_read_or_done_is_said_where_it_is_wrong(renku_hub) 
 
 
 async def test_who_only_looks_again_and_again_is_told_to_wait(renku_hub, monkeypatch) -> None:
-    monkeypatch.setattr(throttle, "_DOCUMENTS", 3)
+    monkeypatch.setattr(rate_limits, "_MAX_DOCUMENTS_PER_MINUTE", 3)
     hub = await renku_hub()
     address, text = await begun(hub)
     bob = hub.client("bob")

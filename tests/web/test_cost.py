@@ -1,11 +1,11 @@
-"""What a page costs: statements and bytes, counted on a live hub (decision 45)."""
+"""What a page costs: statements and bytes, counted on a live hub."""
 
 from threading import current_thread, main_thread
 
 import pytest
 import sqlalchemy
 
-from renku_spawner.domain.instance import Status
+from renku_spawner.domain.instances import InstanceStatus
 from tests.fixtures.renku import xsrf
 
 STATEMENTS, BYTES = 8, 80_000
@@ -38,7 +38,7 @@ async def test_a_page_of_twenty_cards_takes_eight_statements_and_80_kb(renku_hub
     session = await hub.session(project, "Running")
     alice = await hub.visitor("alice")
     await alice.post(f"renku/projects/alice/climate/-/sessions/{session.id}/start", data={"_xsrf": xsrf(alice)})
-    await hub.becomes(session, Status.RUNNING)
+    await hub.becomes(session, InstanceStatus.RUNNING)
     listen(hub.parts.db.engine)
     for address in (
         "renku/projects/alice/climate", "renku/projects", "renku/sessions", "renku/projects/alice/climate?search=usual",

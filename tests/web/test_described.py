@@ -8,13 +8,12 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from renku_spawner.app import Renku
+from renku_spawner.config.renku import Renku
 from renku_spawner.domain.access import Visibility
-from renku_spawner.domain.project import NewProject, ProjectChange
-from renku_spawner.domain.repository import NewRepository
-from renku_spawner.registry.git import GitServers
-from renku_spawner.registry.guard import Guard
-from renku_spawner.services import projects
+from renku_spawner.domain.projects import NewProject, NewRepository, ProjectChange
+from renku_spawner.integrations.git_server import GitServerClient
+from renku_spawner.integrations.net.guarded_http import EgressGuard
+from renku_spawner.usecases.projects import change_project, create_project, get_project
 from tests.fixtures.renku import RenkuHub, renku_hub, until, xsrf
 from tests.runtime.conftest import Upstream, git, upstream
 
@@ -32,20 +31,20 @@ PAGE = "renku/projects/alice/described"
 DESCRIBED = f"{PAGE}/-/sessions/described"
 
 
-class Watched(GitServers):
+class Watched(GitServerClient):
     """A git server's answers can be held back, and are counted."""
 
     asked = 0
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: EgressGuard) -> None:
         super().__init__(guard)
         self.open = asyncio.Event()
         self.open.set()
 
-    async def file(self, *asked: object) -> bytes | None:
+    async def read_file(self, *asked: object) -> bytes | None:
         self.asked += 1
         await self.open.wait()
-        return await super().file(*asked)  # type: ignore[arg-type]
+        return await super().read_file(*asked)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -53,8 +52,8 @@ async def begun(renku_hub: Callable[..., Awaitable[RenkuHub]], upstream: Upstrea
     """A hub that may ask the git server of the test, and an empty project with a repository there."""
     hub = await renku_hub(Renku={"repository_hosts": {upstream.server.url.removeprefix("http://")}})
     host = upstream.server.url.removeprefix("http://")
-    watched = Watched(Guard(hosts=[host], plain_http=[host]))
-    Renku.instance().parts = replace(hub.parts, git=watched)
+    watched = Watched(EgressGuard(hosts=[host], plain_http=[host]))
+    Renku.instance().context = replace(hub.parts, git=watched)
     upstream.commit("plain", README="x")
     upstream.commit("code", README="x")
     (upstream.source("code") / ".renku").mkdir()
@@ -64,7 +63,7 @@ async def begun(renku_hub: Callable[..., Awaitable[RenkuHub]], upstream: Upstrea
     clones = tuple(NewRepository(url=upstream.url(name)) for name in ("plain", "code"))
     hub.user("alice")
     new = NewProject(path="alice/described", title="Described", repositories=clones)
-    await projects.create(hub.parts, hub.person("alice"), new)
+    await create_project(hub.parts, hub.person("alice"), new)
     yield hub, upstream, watched
     await watched.close()
 
@@ -132,7 +131,7 @@ async def test_a_file_that_cannot_be_used_says_why_and_viewers_hear_nothing_of_i
     hub, upstream, watched = begun
     alice = await hub.visitor("alice")
     for text, said in (
-        ("a: !!python/object:os.system 1", "Line 1: tags (!) are not read."),
+        ("a: !!python/object:os.system 1", "Line 1: tags (!) are not supported."),
         ("version: 1\ncolour: red", "colour: There is no such key. (line 2)"),
     ):
         write(upstream, text)
@@ -150,7 +149,7 @@ async def test_a_file_that_cannot_be_used_says_why_and_viewers_hear_nothing_of_i
     assert (await alice.get(DESCRIBED)).status_code == 404
 
     asked = watched.asked
-    await projects.change(hub.parts, hub.person("alice"), "alice/described", await public(hub))
+    await change_project(hub.parts, hub.person("alice"), "alice/described", await public(hub))
     bob = await hub.visitor("bob")
     page = (await bob.get(PAGE)).text
     assert ('id="described"' in page, watched.asked) == (False, asked)
@@ -158,5 +157,5 @@ async def test_a_file_that_cannot_be_used_says_why_and_viewers_hear_nothing_of_i
 
 
 async def public(hub: RenkuHub):
-    project = await projects.show(hub.parts, hub.person("alice"), "alice/described")
+    project = await get_project(hub.parts, hub.person("alice"), "alice/described")
     return ProjectChange(version=project.version, visibility=Visibility.PUBLIC)

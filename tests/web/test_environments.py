@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from renku_spawner.domain.environment import State
-from renku_spawner.services import environments
-from renku_spawner.services.parts import read, write
+from renku_spawner.context.app_context import read_transaction, write_transaction
+from renku_spawner.domain.environments import EnvironmentState
+from renku_spawner.usecases.environments import list_offered_environments
 from tests.fixtures.renku import RenkuHub, xsrf
 from tests.spawner import ways
 from tests.web.rendering import HOSTILE, Page, ours
@@ -127,7 +127,7 @@ async def used(hub, environment, title="Explore"):
     body = {"environment": environment, "title": title}
     added = await hub.client("alice").post(f"api/renku/projects/{project.id}/sessions", json=body)
     assert added.status_code == 201, added.text
-    return await read(hub.parts, lambda tx: tx.sessions.get(added.json()["id"]))
+    return await read_transaction(hub.parts, lambda tx: tx.sessions.get(added.json()["id"]))
 
 
 async def test_a_deprecated_environment_tells_everybody_and_offers_its_successor_to_those_who_write(hub):
@@ -156,7 +156,9 @@ async def test_a_deprecated_environment_tells_everybody_and_offers_its_successor
 async def test_no_way_in_starts_what_is_archived_and_the_words_are_the_same_everywhere(hub):
     ready = await hub.ready_made("Old")
     session = await used(hub, ready)
-    await write(hub.parts, lambda tx: tx.environments.set_state(ready, State.ARCHIVED, now=hub.parts.now()))
+    await write_transaction(
+        hub.parts, lambda tx: tx.environments.set_state(ready, EnvironmentState.ARCHIVED, now=hub.parts.now())
+    )
     words = "The environment Old has been retired."
     alice, token = await hub.visitor("alice"), hub.client("alice")
     form = {"_xsrf": xsrf(alice)}
@@ -177,7 +179,7 @@ async def test_no_way_in_starts_what_is_archived_and_the_words_are_the_same_ever
 
 async def test_what_is_configured_is_copied_and_a_copy_is_edited(hub):
     root = await hub.visitor("root")
-    ((python, _), _) = await environments.offered(hub.parts, hub.person("root"))
+    ((python, _), _) = await list_offered_environments(hub.parts, hub.person("root"))
     page = (await root.get(f"renku/environments/{python.id}")).text
     assert "Copy to edit" in page
     assert 'name="image"' not in page

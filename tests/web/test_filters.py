@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from renku_spawner.web.filters import breakable, moment, repository, session_body
+from renku_spawner.web.filters import add_word_breaks, format_moment, render_session_body, strip_image_tag
 from tests.web.rendering import ENVIRONMENT
 
 
@@ -22,7 +22,7 @@ from tests.web.rendering import ENVIRONMENT
     ],
 )
 def test_a_reference_wraps_at_slashes_port_and_tag_and_is_escaped(reference: str, shown: str) -> None:
-    assert breakable(reference) == shown
+    assert add_word_breaks(reference) == shown
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_a_reference_wraps_at_slashes_port_and_tag_and_is_escaped(reference: str
     ],
 )
 def test_a_repository_is_the_reference_without_tag_and_digest(reference: str, name: str) -> None:
-    assert repository(reference) == name
+    assert strip_image_tag(reference) == name
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_repository_is_the_reference_without_tag_and_digest(reference: str, na
     ],
 )
 def test_a_moment_is_said_in_words_in_utc(when: str | datetime, words: str) -> None:
-    assert moment(when) == words
+    assert format_moment(when) == words
 
 
 def test_the_body_of_a_card_is_kept_only_while_all_of_it_is_the_same() -> None:
@@ -63,13 +63,14 @@ def test_the_body_of_a_card_is_kept_only_while_all_of_it_is_the_same() -> None:
         "mounts": "no repositories", "added_by": "ada", "added_at": "2026-11-24T08:10:00+00:00", "environment": about,
         "status": "running",
     }  # fmt: skip
-    first = session_body(ENVIRONMENT, session)
+    first = render_session_body(ENVIRONMENT, session)
     assert "&lt;b&gt;" in first and "<b>" not in first
-    assert session_body(ENVIRONMENT, {**session, "status": "paused"}) is first
+    assert render_session_body(ENVIRONMENT, {**session, "status": "paused"}) is first
     for key in set(session) - {"environment", "status"}:
-        assert session_body(ENVIRONMENT, {**session, key: "2026-01-01T00:00:00+00:00"}) != first, key
+        assert render_session_body(ENVIRONMENT, {**session, key: "2026-01-01T00:00:00+00:00"}) != first, key
     for key in set(about) - {"kind", "keywords"}:
         assert (
-            session_body(ENVIRONMENT, {**session, "environment": {**about, key: "2026-01-01T00:00:00+00:00"}}) != first
+            render_session_body(ENVIRONMENT, {**session, "environment": {**about, key: "2026-01-01T00:00:00+00:00"}})
+            != first
         ), key
-    assert "two" in session_body(ENVIRONMENT, {**session, "environment": {**about, "keywords": ["one", "two"]}})
+    assert "two" in render_session_body(ENVIRONMENT, {**session, "environment": {**about, "keywords": ["one", "two"]}})

@@ -1,13 +1,13 @@
-"""GitLab tells of news with a secret, and nobody else does (T20)."""
+"""GitLab tells of news with a secret, and nobody else does."""
 
 import json
 
 import httpx
 import pytest
 
-from renku_spawner.services.parts import read, write
+from renku_spawner.context.app_context import read_transaction, write_transaction
 from tests.fixtures.renku import RenkuHub
-from tests.store.made import newest
+from tests.persistence.made import newest
 
 SECRET = "correct horse battery staple"
 EVENT = {"object_kind": "pipeline", "project": {"id": 42, "name": "spectra"}, "builds": [{"id": 1, "stage": "build"}]}
@@ -28,12 +28,12 @@ async def told(hub: RenkuHub, body: object = EVENT, *, client: httpx.AsyncClient
 
 async def known(hub: RenkuHub) -> bool:
     """Whether what was seen of the project's branch still counts as an answer."""
-    found = await read(hub.parts, lambda tx: tx.builds.get(("42", "main", "registry.example.org/a/b")))
+    found = await read_transaction(hub.parts, lambda tx: tx.ci_images.get(("42", "main", "registry.example.org/a/b")))
     return bool(found and found.answered)
 
 
 async def test_only_who_has_the_secret_is_heard(hub: RenkuHub) -> None:
-    await write(hub.parts, lambda tx: tx.builds.note(newest(looked_at=hub.parts.now())))
+    await write_transaction(hub.parts, lambda tx: tx.ci_images.save(newest(looked_at=hub.parts.now())))
     visitor = await hub.visitor("alice")
     refused = [
         await told(hub),

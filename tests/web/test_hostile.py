@@ -1,4 +1,4 @@
-"""The table of hostile input, walked through the API and through the forms of a live hub (H53 to H95)."""
+"""The table of hostile input, walked through the API and through the forms of a live hub."""
 
 import asyncio
 import itertools
@@ -10,11 +10,11 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from renku_spawner.domain import text
-from renku_spawner.domain.project import Project
-from renku_spawner.services import environments
-from renku_spawner.services.parts import read
-from renku_spawner.store.database import Transaction
+from renku_spawner.context.app_context import read_transaction
+from renku_spawner.domain.projects import Project
+from renku_spawner.domain.text import MAX_DESCRIPTION_LENGTH, MAX_TITLE_LENGTH
+from renku_spawner.persistence.database import Transaction
+from renku_spawner.usecases.environments import list_offered_environments
 from tests.domain.hostile import EQUAL_TITLES, HOSTILE, Hostile
 from tests.fixtures.renku import RenkuHub, xsrf
 
@@ -56,10 +56,10 @@ class Api:
         """All that the walk could have changed."""
 
         def look(tx: Transaction) -> Any:
-            listed = tx.projects.listed(name=self.name, groups=frozenset(), search="", after=None, limit=100)
-            return listed, tx.projects.get(self.id), tx.sessions.of_project(self.id, limit=100)
+            listed = tx.projects.list_visible(name=self.name, groups=frozenset(), search="", after=None, limit=100)
+            return listed, tx.projects.get(self.id), tx.sessions.list_for_project(self.id, limit=100)
 
-        return await read(self.hub.parts, look)
+        return await read_transaction(self.hub.parts, look)
 
     async def version(self, address: str) -> int:
         return (await self.client.get(address)).json()["version"]
@@ -130,7 +130,7 @@ def refusal(row: Hostile, body: dict[str, Any]) -> set[int] | None:
 
 
 async def api_of(hub: RenkuHub, name: str = "alice") -> Api:
-    offered, _ = await environments.offered(hub.parts, hub.person("alice"))
+    offered, _ = await list_offered_environments(hub.parts, hub.person("alice"))
     hub.user("admin", admin=True)
     project = await hub.project()
     if name == "admin":
@@ -418,7 +418,7 @@ async def test_a_browser_lets_everything_through_that_is_accepted(renku_hub):
     hub = await renku_hub()
     session = await hub.session(await hub.project())
     alice = await hub.visitor("alice")
-    limits = {"title": text.TITLE_LIMIT, "description": text.DESCRIPTION_LIMIT, "slug": 64}
+    limits = {"title": MAX_TITLE_LENGTH, "description": MAX_DESCRIPTION_LENGTH, "slug": 64}
     for address in ("renku/projects/new", f"{P}/settings", f"{P}/sessions/new", f"{S}/edit".format(session=session.id)):
         fields = Form((await alice.get(address)).text).fields
         said = {name: int(fields[name].get("maxlength") or 10**6) for name in limits if name in fields}
@@ -430,7 +430,7 @@ async def test_a_form_is_shown_again_with_the_sentence_at_the_field_and_what_was
     hub = await renku_hub()
     project = await hub.project()
     session = await hub.session(project)
-    offered, _ = await environments.offered(hub.parts, hub.person("alice"))
+    offered, _ = await list_offered_environments(hub.parts, hub.person("alice"))
     alice, wrong = await hub.visitor("alice"), []
     api = Api(hub, "alice", project, offered[0].id)
     before = await api.stored()

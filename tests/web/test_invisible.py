@@ -7,11 +7,11 @@ import httpx
 import pytest
 import sqlalchemy
 
-from renku_spawner.domain import names
 from renku_spawner.domain.access import Visibility
-from renku_spawner.domain.instance import Status
-from renku_spawner.domain.project import ProjectChange
-from renku_spawner.services import projects
+from renku_spawner.domain.ids import create_id
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.domain.projects import ProjectChange
+from renku_spawner.usecases.projects import change_project, get_project
 from tests.fixtures.renku import until, xsrf
 from tests.web.test_matrix import told
 
@@ -51,9 +51,9 @@ async def asked(client, method, address, session, body=None):
 
 async def test_no_entry_of_the_hub_tells_a_hidden_session_from_none(renku_hub):
     hub = await renku_hub()
-    session, absent = await hub.session(await hub.project()), names.new_id()
+    session, absent = await hub.session(await hub.project()), create_id()
     await hub.client("alice").post(f"api/renku/projects/alice%2Fclimate/sessions/{session.id}/start")
-    await hub.becomes(session, Status.RUNNING)
+    await hub.becomes(session, InstanceStatus.RUNNING)
     visitor, token, nobody = (
         await hub.visitor("dave"),
         hub.client("dave"),
@@ -92,7 +92,7 @@ async def test_lists_searches_and_the_stream_of_a_stranger_know_nothing(renku_hu
     listening = asyncio.ensure_future(listen())
     await until(lambda: heard)
     await hub.client("alice").post(f"api/renku/projects/{project.id}/sessions/{session.id}/start")
-    await hub.becomes(session, Status.RUNNING)
+    await hub.becomes(session, InstanceStatus.RUNNING)
     answers = [await dave.get(f"api/renku/{each}") for each in ("projects", "sessions", "projects?search=climate")]
     answers += [await page.get(f"renku/{each}") for each in ("projects", "sessions", "projects?search=climate")]
     for answer in answers:
@@ -130,7 +130,7 @@ async def test_hidden_sessions_named_in_own_projects_are_as_good_as_none(renku_h
             await dave.post(f"api/renku/sessions/{session}/pause"),
         ]
 
-    there, nowhere = await answers(hidden.id), await answers(names.new_id())
+    there, nowhere = await answers(hidden.id), await answers(create_id())
     assert [a.status_code for a in there] == [422, 422, *[404] * 10]
     assert [a.content for a in there] == [a.content for a in nowhere]
 
@@ -139,7 +139,7 @@ async def test_a_taken_path_below_somebody_elses_name_is_not_told(renku_hub):
     hub = await renku_hub()
     project = await hub.project()
     change = ProjectChange(version=project.version, path="alice/weather")
-    await projects.change(hub.parts, hub.person("alice"), project.id, change)
+    await change_project(hub.parts, hub.person("alice"), project.id, change)
     dave, page = hub.client("dave"), await hub.visitor("dave")
     answers = [
         await dave.post("api/renku/projects", json={"path": path, "title": "X"})
@@ -159,10 +159,10 @@ async def test_who_lost_access_keeps_their_data_and_sees_no_project(renku_hub):
     session = await hub.session(project)
     dave, page = hub.client("dave"), await hub.visitor("dave")
     await dave.post(f"api/renku/projects/{project.id}/sessions/{session.id}/start")
-    await hub.becomes(session, Status.RUNNING, "dave")
-    current = await projects.show(hub.parts, hub.person("alice"), project.id)
+    await hub.becomes(session, InstanceStatus.RUNNING, "dave")
+    current = await get_project(hub.parts, hub.person("alice"), project.id)
     change = ProjectChange(version=current.version, visibility=Visibility.PRIVATE, title="Moved away")
-    await projects.change(hub.parts, hub.person("alice"), project.id, change)
+    await change_project(hub.parts, hub.person("alice"), project.id, change)
     assert (await dave.get(f"api/renku/projects/{project.id}/sessions/{session.id}")).status_code == 404
     mine = (await dave.get("api/renku/sessions")).json()["items"][0]
     assert (mine["session"], mine["project"], mine["project_path"]) == (session.id, None, None)
@@ -171,11 +171,11 @@ async def test_who_lost_access_keeps_their_data_and_sees_no_project(renku_hub):
         assert (shown.status_code, "Moved away" in shown.text, project.path in shown.text) == (200, False, False)
     assert (await dave.get(f"api/renku/sessions/{session.id}/logs")).status_code == 200
     assert (await dave.post(f"api/renku/sessions/{session.id}/pause")).status_code == 202
-    await hub.becomes(session, Status.PAUSED, "dave")
+    await hub.becomes(session, InstanceStatus.PAUSED, "dave")
     form = {"_xsrf": xsrf(page)}
     assert (await page.post(f"renku/sessions/{session.id}/resume", data=form)).status_code == 404
     assert (await dave.post(f"api/users/dave/servers/{session.id}")).status_code == 400
-    assert await hub.status(session, "dave") is Status.PAUSED
+    assert await hub.status(session, "dave") is InstanceStatus.PAUSED
     assert (await dave.delete(f"api/renku/sessions/{session.id}/instance")).status_code == 204
     assert (await dave.get("api/renku/sessions")).json()["items"] == []
 
@@ -188,7 +188,7 @@ async def test_an_admin_is_a_stranger_like_any_other_and_sees_no_status_of_other
     alice, address = hub.client("alice"), f"api/renku/projects/alice%2Fclimate/sessions/{session.id}"
     before = (await hub.client("admin").get(address)).json()["instance"]
     await alice.post(f"{address}/start")
-    await hub.becomes(session, Status.RUNNING)
+    await hub.becomes(session, InstanceStatus.RUNNING)
     for name in ("admin", "bob", "carol", "dave"):
         other = hub.client(name)
         assert (await other.get(address)).json()["instance"] == before
@@ -221,5 +221,5 @@ async def test_what_is_hidden_costs_as_many_statements_as_what_is_not_there(renk
         assert answer.status_code == 404
         return len(seen)
 
-    hidden, absent = await statements("alice/climate", session.id), await statements("alice/nothing", names.new_id())
+    hidden, absent = await statements("alice/climate", session.id), await statements("alice/nothing", create_id())
     assert hidden == absent > 0

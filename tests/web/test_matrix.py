@@ -1,4 +1,4 @@
-"""Every route of the running hub, method and person, against the literal table of `matrix.py` (T4)."""
+"""Every route of the running hub, method and person, against the literal table of `matrix.py`."""
 
 import itertools
 import re
@@ -9,13 +9,12 @@ import httpx
 import pytest
 from tornado.web import RequestHandler
 
-from renku_spawner.domain import names
-from renku_spawner.domain.project import Project
-from renku_spawner.domain.repository import NewRepository
-from renku_spawner.domain.session import Session
-from renku_spawner.services import environments
-from renku_spawner.services.parts import read, write
-from renku_spawner.web.base import Handler
+from renku_spawner.context.app_context import read_transaction, write_transaction
+from renku_spawner.domain.ids import create_id
+from renku_spawner.domain.projects import NewRepository, Project
+from renku_spawner.domain.sessions import Session
+from renku_spawner.usecases.environments import list_offered_environments
+from renku_spawner.web.base import RenkuBaseHandler
 from tests.fixtures.renku import RenkuHub, xsrf
 from tests.web.matrix import PEOPLE, ROWS, SENT, TOKENS, Row
 
@@ -51,9 +50,9 @@ def address_of(pattern: str) -> str:
 
 def methods_of(handler: type[Any]) -> set[str]:
     """What *handler* answers: what it names a scope for, or has a method of its own for."""
-    absent = (RequestHandler._unimplemented_method, Handler._refused)
+    absent = (RequestHandler._unimplemented_method, RenkuBaseHandler._reject_method)
     own = {method for method in METHODS if getattr(handler, method.lower()) not in absent}
-    return own - {"OPTIONS"} if not issubclass(handler, Handler) else own | {m.upper() for m in handler.scope}
+    return own - {"OPTIONS"} if not issubclass(handler, RenkuBaseHandler) else own | {m.upper() for m in handler.scope}
 
 
 def routes_of(hub: RenkuHub) -> dict[str, type[Any]]:
@@ -83,7 +82,7 @@ class Walk:
         hub.user("admin", admin=True)
         hub.curator("admin")
         await hub.ready_made()
-        offered, _ = await environments.offered(hub.parts, hub.person("alice"))
+        offered, _ = await list_offered_environments(hub.parts, hub.person("alice"))
         self.environment = offered[0].id
         nobody = httpx.AsyncClient(base_url=hub.url, trust_env=False)
         hub.clients["nobody"] = nobody
@@ -114,7 +113,7 @@ class Walk:
         session = await self.hub.session(project)
         now = self.hub.parts.now()
         self.storages[session.id] = await self.hub.storage(project)
-        await write(self.hub.parts, lambda tx: tx.instances.ensure(session, "alice", now=now))
+        await write_transaction(self.hub.parts, lambda tx: tx.instances.get_or_create(session, "alice", now=now))
         return project, session
 
     async def request(
@@ -150,16 +149,16 @@ class Walk:
 
     async def version(self, project: Project) -> int:
         """That of the project now: its first session has become its default since."""
-        now = await read(self.hub.parts, lambda tx: tx.projects.get(project.id))
+        now = await read_transaction(self.hub.parts, lambda tx: tx.projects.get(project.id))
         return now.version if now else 0
 
     async def stored(self, project: Project, session: Session) -> Any:
         """All that a request may change."""
-        return await read(
+        return await read_transaction(
             self.hub.parts,
-            lambda tx: (tx.storages.of_project(project.id), tx.storages.mine("alice"),
+            lambda tx: (tx.storages.list_for_project(project.id), tx.storages.list_user_credentials("alice"),
                         tx.projects.get(project.id), tx.sessions.get(session.id), tx.instances.get(session.id, "alice"),
-                        tx.sessions.count(project.id)),
+                        tx.sessions.count_for_project(project.id)),
         )  # fmt: skip
 
 
@@ -208,7 +207,7 @@ async def test_what_is_hidden_answers_byte_for_byte_like_what_does_not_exist(wal
                 continue
             project, session = walk.shared[kind]
             hidden = await walk.request(row, who, project, session.id)
-            absent = await walk.request(row, who, project, names.new_id(), path="alice/never-was", ref=names.new_id())
+            absent = await walk.request(row, who, project, create_id(), path="alice/never-was", ref=create_id())
             compared += 1
             if told(hidden) != told(absent):
                 differ.append((row.method, row.address, who, kind, told(hidden), told(absent)))

@@ -2,15 +2,15 @@
 
 import re
 
-from renku_spawner.domain.instance import Status
-from renku_spawner.store.database import Transaction
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.persistence.database import Transaction
 from tests.fixtures.renku import RenkuHub, xsrf
 
 
 async def runs(hub: RenkuHub, session) -> None:
     api = f"api/renku/projects/{session.project}/sessions/{session.id}/start"
     assert (await hub.client("alice").post(api, json={})).is_success
-    await hub.becomes(session, Status.RUNNING)
+    await hub.becomes(session, InstanceStatus.RUNNING)
 
 
 def reports(tx: Transaction, session_id: str, size: int) -> None:
@@ -42,14 +42,14 @@ async def test_several_are_paused_by_one_click_and_each_result_is_told(renku_hub
     answer = await alice.post("renku/sessions/pause", data=form)
     assert answer.status_code == 303
     told = await alice.get(answer.headers["Location"].partition("/hub/")[2])
-    assert "One &lt;b&gt;: pausing, its data are kept." in told.text
+    assert "One &lt;b&gt;: pausing, its data is kept." in told.text
     assert "a2a2a2a2a2a2" not in told.text  # nothing is told of what is not one's own
     assert 'aria-current="true">title' in told.text
-    await hub.becomes(one, Status.PAUSED)
-    assert await hub.status(other) is Status.RUNNING
+    await hub.becomes(one, InstanceStatus.PAUSED)
+    assert await hub.status(other) is InstanceStatus.RUNNING
 
     await alice.post("renku/sessions/pause", data={"_xsrf": xsrf(alice), "which": "all"})
-    await hub.becomes(other, Status.PAUSED)
+    await hub.becomes(other, InstanceStatus.PAUSED)
 
     client = hub.client("alice")
     for sort, expected in {"name": "One <b>", "size": "One <b>", "started": "Other"}.items():

@@ -1,4 +1,4 @@
-"""The names below which the form and the API make projects, on a live hub with groups (decision 24)."""
+"""The names below which the form and the API make projects, on a live hub with groups."""
 
 import re
 

@@ -5,11 +5,14 @@ import re
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from renku_spawner.web import bodies, routes, scopes
-from renku_spawner.web.base_api import RenkuAPIHandler
-from renku_spawner.web.openapi import document
+from renku_spawner.hub.scopes import ANONYMOUS_ACCESS, CUSTOM_SCOPES, SECRET_ACCESS
+from renku_spawner.web import schemas
+from renku_spawner.web.base import RenkuAPIHandler
+from renku_spawner.web.openapi import build_openapi_document
+from renku_spawner.web.routes import ALL_ROUTES, API_ROUTES, PAGE_ROUTES
+from renku_spawner.web.schemas import BaseBody
 
-DOCUMENT = document(routes.API)
+DOCUMENT = build_openapi_document(API_ROUTES)
 
 
 def test_the_document_is_valid_openapi_3_1():
@@ -20,7 +23,7 @@ def test_every_call_of_the_api_is_described():
     described = {
         (path, method) for path, item in DOCUMENT["paths"].items() for method in item if method != "parameters"
     }
-    assert len(described) == sum(len(route.handler.calls) for route in routes.API)
+    assert len(described) == sum(len(route.handler.calls) for route in API_ROUTES)
     assert all(re.fullmatch(r"(/([a-z-]+|\{[a-z]+\}|openapi\.json))+", path) for path, _ in described)
 
 
@@ -33,7 +36,7 @@ def test_every_operation_has_a_name_of_its_own_and_documents_its_errors():
 
 
 def test_unknown_fields_are_refused_by_every_body():
-    models = [model for model in vars(bodies).values() if isinstance(model, type) and issubclass(model, bodies.Body)]
+    models = [model for model in vars(schemas).values() if isinstance(model, type) and issubclass(model, BaseBody)]
     assert all(model.model_config["extra"] == "forbid" for model in models)
 
 
@@ -43,20 +46,20 @@ def test_a_handler_without_a_scope_cannot_be_made():
 
 
 def test_every_route_names_a_scope_for_every_method_it_has():
-    for route in routes.ROUTES:
+    for route in ALL_ROUTES:
         scope = getattr(route.handler, "scope", None)
-        alone = {"api_gitlab_hook": scopes.SECRET, "api_health": scopes.ANYBODY}
-        known = {alone[route.name]} if route.name in alone else set(scopes.SCOPES)
+        alone = {"api_gitlab_hook": SECRET_ACCESS, "api_health": ANONYMOUS_ACCESS}
+        known = {alone[route.name]} if route.name in alone else set(CUSTOM_SCOPES)
         assert route.name == "static" or (scope and set(scope.values()) <= known)
 
 
 def test_no_two_routes_share_a_name_or_an_address():
-    assert len({route.name for route in routes.ROUTES}) == len(routes.ROUTES)
-    assert len({route.path for route in routes.ROUTES}) == len(routes.ROUTES)
+    assert len({route.name for route in ALL_ROUTES}) == len(ALL_ROUTES)
+    assert len({route.path for route in ALL_ROUTES}) == len(ALL_ROUTES)
 
 
 @pytest.mark.parametrize("project", ["ada/climate", "group/sub/sub/climate", "a/b-/-c"])
 @pytest.mark.parametrize(("rest", "name"), [("", "project"), ("/-/settings", "settings"), ("/-/sessions", "sessions")])
 def test_a_project_may_lie_in_groups_of_groups(project: str, rest: str, name: str) -> None:
-    found = [r.name for r in routes.PAGES if re.fullmatch(r.path, f"renku/projects/{project}{rest}")]
+    found = [r.name for r in PAGE_ROUTES if re.fullmatch(r.path, f"renku/projects/{project}{rest}")]
     assert found == [name]

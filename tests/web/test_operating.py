@@ -8,9 +8,9 @@ from html import unescape
 
 import httpx
 
-from renku_spawner.domain.instance import Instance, Status
-from renku_spawner.domain.session import Session
-from renku_spawner.services.parts import write
+from renku_spawner.context.app_context import write_transaction
+from renku_spawner.domain.instances import Instance, InstanceStatus
+from renku_spawner.domain.sessions import Session
 from tests.fixtures.renku import RenkuHub, xsrf
 
 PAGE, API = "renku/admin", "api/renku/admin"
@@ -42,7 +42,7 @@ HOSTILE = [
 def audit(hub: RenkuHub) -> list[tuple[str, str | None, str, str, str]]:
     """What is on record, the oldest first."""
     with hub.parts.db.read() as tx:
-        events = tx.audit.recent(100)[::-1]
+        events = tx.audit.list_recent(100)[::-1]
     return [(e.actor, e.username, e.action, e.subject, e.detail.get("detail", "")) for e in events]
 
 
@@ -59,7 +59,7 @@ async def test_an_admin_pauses_everything_which_owners_read_and_is_on_record(ren
     session = await hub.session(project)
     for name in ("alice", "carol"):
         await hub.client(name).post(f"api/renku/projects/{project.id}/sessions/{session.id}/start")
-        await hub.becomes(session, Status.RUNNING, name)
+        await hub.becomes(session, InstanceStatus.RUNNING, name)
     api, root = hub.client("root"), await hub.visitor("root")
     shown = await root.get(f"{PAGE}/nodes")
     assert "Everywhere 2 0 Type all Pause 2" in text(shown)
@@ -71,12 +71,12 @@ async def test_an_admin_pauses_everything_which_owners_read_and_is_on_record(ren
     wrong = await root.post(f"{PAGE}/nodes", data={"_xsrf": xsrf(root), "node": "", "confirm": "everything"})
     assert (wrong.status_code, "Type all, please." in text(wrong)) == (422, True)
     assert audit(hub) == []
-    assert await hub.status(session, "carol") is Status.RUNNING
+    assert await hub.status(session, "carol") is InstanceStatus.RUNNING
 
     done = await root.post(f"{PAGE}/nodes", data={"_xsrf": xsrf(root), "node": "", "confirm": "all"})
     assert (done.status_code, done.headers["location"].endswith("admin/nodes?said=paused_all")) == (303, True)
     for name in ("alice", "carol"):
-        paused = await hub.becomes(session, Status.PAUSED, name)
+        paused = await hub.becomes(session, InstanceStatus.PAUSED, name)
         assert paused.ended_reason == "stopped_for_all"
     carol = await hub.visitor("carol")
     assert "Paused by an admin, with all sessions of this hub." in text(await carol.get("renku/sessions"))
@@ -92,7 +92,7 @@ async def test_an_admin_sees_everybodys_instances_and_pauses_one_which_its_owner
     start = f"api/renku/projects/{project.id}/sessions/{session.id}/start"
     for name in ("alice", "carol"):
         assert (await hub.client(name).post(start)).status_code in (200, 202)
-        await hub.becomes(session, Status.RUNNING, name)
+        await hub.becomes(session, InstanceStatus.RUNNING, name)
     root, carol = await hub.visitor("root"), await hub.visitor("carol")
 
     shown = text(await root.get(PAGE))
@@ -105,7 +105,7 @@ async def test_an_admin_sees_everybodys_instances_and_pauses_one_which_its_owner
         303,
         "admin?owner=carol&said=paused_for",
     )
-    paused = await hub.becomes(session, Status.PAUSED, "carol")
+    paused = await hub.becomes(session, InstanceStatus.PAUSED, "carol")
     assert paused.ended_reason == "stopped_by_admin"
     assert "Paused by an admin." in text(await carol.get("renku/sessions"))
     assert "Paused by an admin." in text(await root.get(f"{PAGE}?reason=stopped_by_admin"))
@@ -157,7 +157,7 @@ async def test_starts_are_told_by_environment_and_failures_by_reason(renku_hub):
     root, alice = await hub.visitor("root"), hub.client("alice")
     assert "No start failed" in text(await root.get(f"{PAGE}/failures"))
     assert "Nothing was started" in text(await root.get(f"{PAGE}/launches"))
-    for session, status in ((good, Status.RUNNING), (bad, Status.FAILED)):
+    for session, status in ((good, InstanceStatus.RUNNING), (bad, InstanceStatus.FAILED)):
         await alice.post(f"api/renku/projects/{project.id}/sessions/{session.id}/start")
         await hub.becomes(session, status)
     told = text(await root.get(f"{PAGE}/failures"))
@@ -172,7 +172,7 @@ async def test_starts_are_told_by_environment_and_failures_by_reason(renku_hub):
     parts = sum(stage["median"] for stage in python["stages"].values())
     assert abs(parts - python["whole"]["median"]) < 0.01
     with hub.parts.db.read() as tx:
-        [launch] = tx.launches.of(bad.id, "alice")
+        [launch] = tx.launches.list_for_session(bad.id, "alice")
     assert launch.stages is not None
     assert "creating" in launch.stages
 
@@ -184,10 +184,10 @@ async def left(hub: RenkuHub, session: Session) -> None:
 
     async def on_record(name: str, claim: str, age: timedelta) -> None:
         def work(tx):
-            made = tx.instances.ensure(session, name, now=now)
+            made = tx.instances.get_or_create(session, name, now=now)
             tx.instances.save(made, replace(made, claim=claim, requested_at=now - age, paused_at=now - age))
 
-        await write(hub.parts, work)
+        await write_transaction(hub.parts, work)
 
     for claim, age in (("a2a2a2a2a2a2", LATE), ("b2b2b2b2b2b2", LATE), ("c2c2c2c2c2c2", timedelta())):
         (folders / claim / "work").mkdir(parents=True)
@@ -234,7 +234,10 @@ async def records_are_removed_too(hub: RenkuHub, session: Session, root: httpx.A
     names = [instance(hub, session, name).id for name in ("bob", "carol")]
     removed = await hub.client("root").request("DELETE", f"{API}/orphans", json={"kind": "record", "names": names})
     assert removed.json() == {"removed": 1}
-    assert [instance(hub, session, name).status for name in ("bob", "carol")] == [Status.INACTIVE, Status.PAUSED]
+    assert [instance(hub, session, name).status for name in ("bob", "carol")] == [
+        InstanceStatus.INACTIVE,
+        InstanceStatus.PAUSED,
+    ]
     found = (await hub.client("root").get(f"{API}/orphans")).json()
     assert (found["counts"], found["unknown"]) == ({"folder": 1, "record": 1}, None)
     assert [each for each in audit(hub) if "removed" in each[2]] == [

@@ -10,13 +10,14 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from renku_spawner.domain import names
 from renku_spawner.domain.access import Role
-from renku_spawner.domain.instance import Status
-from renku_spawner.domain.project import Member, ProjectChange
-from renku_spawner.domain.repository import NewRepository
-from renku_spawner.domain.resources import Requirements
-from renku_spawner.services import environments, looks, projects
+from renku_spawner.domain.ids import PATH_PART_RULE
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.domain.projects import NewRepository, ProjectChange, ProjectMember
+from renku_spawner.domain.resource_classes import ResourceRequirements
+from renku_spawner.usecases.environments import list_offered_environments
+from renku_spawner.usecases.projects import change_project, delete_project, get_project
+from renku_spawner.usecases.session_queries import load_project_page
 from tests.fixtures.renku import xsrf
 
 USERS = Path(__file__).parents[2] / "docs" / "users.md"
@@ -81,10 +82,10 @@ async def test_a_session_is_started_and_paused_by_forms(renku_hub):
     answer = await alice.post(f"{address}/start", data=form)
     assert answer.status_code == 303, answer.text
     assert answer.headers["location"].endswith(f"renku/projects/alice/climate#session-{session.id}")
-    await hub.becomes(session, Status.RUNNING)
+    await hub.becomes(session, InstanceStatus.RUNNING)
     assert f"/user/alice/{session.id}/" in (await alice.get(address)).text
     assert (await alice.post(f"{address}/pause", data=form)).status_code == 303
-    await hub.becomes(session, Status.PAUSED)
+    await hub.becomes(session, InstanceStatus.PAUSED)
     assert "Resume" in (await alice.get(address)).text
 
 
@@ -98,7 +99,7 @@ async def test_a_stranger_is_sent_to_the_login_and_from_there_to_the_page(renku_
     assert (looked.status_code, acted.status_code) == (302, 303)
     assert looked.headers["location"].endswith(quote(f"{address}?path=lab", safe=""))
     assert acted.headers["location"].endswith(quote(address, safe=""))
-    assert await hub.status(session, "alice") is Status.INACTIVE
+    assert await hub.status(session, "alice") is InstanceStatus.INACTIVE
 
 
 async def test_a_hidden_project_and_none_are_the_same_page(renku_hub):
@@ -159,11 +160,11 @@ async def test_a_session_is_added_edited_and_removed_by_forms(renku_hub):
     hub = await renku_hub()
     project = await hub.project()
     alice = await hub.visitor("alice")
-    offered, _ = await environments.offered(hub.parts, hub.person("alice"))
+    offered, _ = await list_offered_environments(hub.parts, hub.person("alice"))
     base, form = "renku/projects/alice/climate/-/sessions", {"_xsrf": xsrf(alice)}
     added = await alice.post(base, data=form | {"environment": offered[0].id})
     assert added.status_code == 303, added.text
-    session = (await looks.project(hub.parts, hub.person("alice"), project.id)).sessions[0].session
+    session = (await load_project_page(hub.parts, hub.person("alice"), project.id)).sessions[0].session
     edit = form | {
         "title": "Better", "cpu": "2000", "memory": "1Gi", "gpu": "", "disk": "1Gi", "which": "some",
         "variables": "A=1", "version": str(session.version),
@@ -238,16 +239,16 @@ async def test_settings_that_another_user_changed_meanwhile_are_shown_again_and_
     project = await hub.project(repositories=(repository,))
     alice, base = await hub.visitor("alice"), "renku/projects/alice/climate/-"
     shown = version_of((await alice.get(f"{base}/settings")).text)
-    carol = Member(kind="user", name="carol", role=Role.EDITOR)
+    carol = ProjectMember(kind="user", name="carol", role=Role.EDITOR)
     members = (*(m for m in project.members if m.name != "carol"), carol)
-    now = await projects.change(
+    now = await change_project(
         hub.parts, hub.person("alice"), project.id, ProjectChange(version=project.version, members=members)
     )
     form = {"_xsrf": xsrf(alice), "version": shown, **fields}
     again = await alice.post(f"{base}/{where}", data=form)
     assert (again.status_code, "This project was changed since you opened the page." in again.text) == (409, True)
     assert version_of(again.text) == str(now.version)
-    assert (await projects.show(hub.parts, hub.person("alice"), project.id)) == now
+    assert (await get_project(hub.parts, hub.person("alice"), project.id)) == now
     assert (await alice.post(f"{base}/{where}", data=form | {"version": str(now.version)})).status_code == 303
 
 
@@ -274,7 +275,7 @@ async def test_a_member_who_has_never_logged_in_is_confirmed_first_and_never_an_
     assert (await post("ghost", "editor")).status_code == 303, "who is a member is not asked about again"
     assert (await post("ghost", "owner", allow_unknown="yes")).status_code == 422
     assert (await post("dave", "owner")).status_code == 303
-    roles = {m.name: m.role for m in (await projects.show(hub.parts, hub.person("alice"), project.id)).members}
+    roles = {m.name: m.role for m in (await get_project(hub.parts, hub.person("alice"), project.id)).members}
     assert roles == {
         "alice": Role.OWNER, "bob": Role.EDITOR, "carol": Role.VIEWER, "ghost": Role.EDITOR, "dave": Role.OWNER,
     }  # fmt: skip
@@ -312,7 +313,7 @@ async def test_one_rule_says_what_the_path_of_a_project_may_be(renku_hub):
     document = (await api.get("api/renku/openapi.json")).json()["components"]["schemas"]
     said = [*forms, wrong.text, refused.json()["fields"]["path"], " ".join(USERS.read_text().split())]
     said += [document[name]["properties"]["path"]["description"] for name in ("ProjectBody", "ProjectChangeBody")]
-    assert [names.PART_RULE in unescape(text) for text in said] == [True] * 7
+    assert [PATH_PART_RULE in unescape(text) for text in said] == [True] * 7
     assert [wrong.status_code, refused.status_code] == [422, 422]
 
 
@@ -329,8 +330,8 @@ async def test_a_viewer_launches_and_changes_nothing(renku_hub):
     assert (await carol.post(f"{base}/{session.id}/delete", data=form | {"confirm": "Explore"})).status_code == 403
     started = await carol.post(f"{base}/{session.id}/start", data=form)
     assert started.status_code == 303
-    await hub.becomes(session, Status.RUNNING, "carol")
-    assert await hub.status(session, "alice") is Status.INACTIVE
+    await hub.becomes(session, InstanceStatus.RUNNING, "carol")
+    assert await hub.status(session, "alice") is InstanceStatus.INACTIVE
 
 
 async def test_data_are_deleted_after_the_title_was_typed(renku_hub):
@@ -339,17 +340,17 @@ async def test_data_are_deleted_after_the_title_was_typed(renku_hub):
     alice = await hub.visitor("alice")
     form = {"_xsrf": xsrf(alice)}
     await alice.post(f"renku/projects/alice/climate/-/sessions/{session.id}/start", data=form)
-    instance = await hub.becomes(session, Status.RUNNING)
+    instance = await hub.becomes(session, InstanceStatus.RUNNING)
     (hub.parts.workspace / instance.claim / "work" / "note.txt").write_text("only here")
     page = await alice.get(f"renku/sessions/{session.id}/data")
     assert "files outside of repositories" in page.text
     assert "would be lost" in page.text
     wrong = await alice.post(f"renku/sessions/{session.id}/data", data=form | {"confirm": "explore"})
     assert (wrong.status_code, 'id="confirm-error"' in wrong.text) == (422, True)
-    assert await hub.status(session) is Status.RUNNING
+    assert await hub.status(session) is InstanceStatus.RUNNING
     done = await alice.post(f"renku/sessions/{session.id}/data", data=form | {"confirm": "Explore"})
     assert done.status_code == 303, done.text
-    assert await hub.status(session) is Status.INACTIVE
+    assert await hub.status(session) is InstanceStatus.INACTIVE
     assert not (hub.parts.workspace / instance.claim).exists()
 
 
@@ -361,11 +362,11 @@ async def test_a_launch_link_starts_nothing_until_start_is_pressed(renku_hub):
     assert page.status_code == 200
     assert "lab/tree/a b.ipynb" in page.text
     assert "branch" in page.text
-    assert await hub.status(session, "dave") is Status.INACTIVE
+    assert await hub.status(session, "dave") is InstanceStatus.INACTIVE
     form = {"_xsrf": xsrf(dave), "path": "lab/tree/a b.ipynb"}
     started = await dave.post("renku/launch/alice/climate", data=form)
     assert started.status_code == 303
-    await hub.becomes(session, Status.RUNNING, "dave")
+    await hub.becomes(session, InstanceStatus.RUNNING, "dave")
     shown = await dave.get(str(httpx.URL(hub.url).join(started.headers["location"])))
     assert f"/user/dave/{session.id}/lab/tree/a%20b.ipynb" in shown.text
 
@@ -374,7 +375,7 @@ async def test_an_old_path_leads_to_the_new_one(renku_hub):
     hub = await renku_hub()
     project = await hub.project()
     change = ProjectChange(version=project.version, path="alice/weather")
-    await projects.change(hub.parts, hub.person("alice"), project.id, change)
+    await change_project(hub.parts, hub.person("alice"), project.id, change)
     answer = await (await hub.visitor("alice")).get("renku/projects/alice/climate")
     assert (answer.status_code, answer.headers["location"][-14:]) == (302, "/alice/weather")
 
@@ -431,7 +432,7 @@ async def test_a_field_that_stands_twice_is_refused(renku_hub):
     address = f"renku/projects/alice/climate/-/sessions/{session.id}/start"
     form = {"_xsrf": xsrf(alice), "resource_class": ["small", "large"]}
     assert (await alice.post(address, data=form)).status_code == 400
-    assert await hub.status(session) is Status.INACTIVE
+    assert await hub.status(session) is InstanceStatus.INACTIVE
 
 
 async def test_a_form_with_foreign_fields_is_refused(renku_hub):
@@ -441,7 +442,7 @@ async def test_a_form_with_foreign_fields_is_refused(renku_hub):
     form = {"_xsrf": xsrf(alice), "image": "evil"}
     answer = await alice.post(f"renku/projects/alice/climate/-/sessions/{session.id}/start", data=form)
     assert answer.status_code == 422
-    assert await hub.status(session) is Status.INACTIVE
+    assert await hub.status(session) is InstanceStatus.INACTIVE
 
 
 async def test_work_that_is_nowhere_else_is_shown_before_data_are_deleted(renku_hub):
@@ -450,7 +451,7 @@ async def test_work_that_is_nowhere_else_is_shown_before_data_are_deleted(renku_
     alice = await hub.visitor("alice")
     start = f"renku/projects/alice/climate/-/sessions/{session.id}/start"
     await alice.post(start, data={"_xsrf": xsrf(alice)})
-    instance = await hub.becomes(session, Status.RUNNING)
+    instance = await hub.becomes(session, InstanceStatus.RUNNING)
     repository = hub.parts.workspace / instance.claim / "work" / "analysis"
     await asyncio.to_thread(subprocess.run, ["git", "init", "-q", "-b", "main", repository], check=True)
     (repository / "new.py").write_text("1\n")
@@ -460,7 +461,7 @@ async def test_work_that_is_nowhere_else_is_shown_before_data_are_deleted(renku_
     assert "It is running and will be stopped first" in page
     assert "as it is now" in page
     await alice.post(f"renku/sessions/{session.id}/pause", data={"_xsrf": xsrf(alice)})
-    await hub.becomes(session, Status.PAUSED)
+    await hub.becomes(session, InstanceStatus.PAUSED)
     page = (await alice.get(f"renku/sessions/{session.id}/data")).text
     assert "<code>analysis</code>" in page
     assert "as it is now" in page
@@ -491,18 +492,18 @@ async def test_who_lost_access_still_pauses_and_deletes(renku_hub):
     carol = await hub.visitor("carol")
     form = {"_xsrf": xsrf(carol)}
     await carol.post(f"renku/projects/alice/climate/-/sessions/{session.id}/start", data=form)
-    await hub.becomes(session, Status.RUNNING, "carol")
-    await projects.delete(hub.parts, hub.person("alice"), project.id)
+    await hub.becomes(session, InstanceStatus.RUNNING, "carol")
+    await delete_project(hub.parts, hub.person("alice"), project.id)
     page = (await carol.get("renku/sessions")).text
     assert "Explore" in page
     assert "climate" not in page.lower()
     assert (await carol.post(f"renku/sessions/{session.id}/resume", data=form)).status_code == 404
     paused = await carol.post(f"renku/sessions/{session.id}/pause", data=form | {"back": "project"})
     assert (paused.status_code, "climate" in paused.headers["location"]) == (303, False)
-    await hub.becomes(session, Status.PAUSED, "carol")
+    await hub.becomes(session, InstanceStatus.PAUSED, "carol")
     done = await carol.post(f"renku/sessions/{session.id}/data", data=form | {"confirm": "Explore"})
     assert done.status_code == 303
-    assert await hub.status(session, "carol") is Status.INACTIVE
+    assert await hub.status(session, "carol") is InstanceStatus.INACTIVE
 
 
 async def test_who_fits_no_class_is_told_why_start_is_disabled(renku_hub):
@@ -511,7 +512,7 @@ async def test_who_fits_no_class_is_told_why_start_is_disabled(renku_hub):
         {"name": "big", "cpu": "8", "memory": "32Gi", "users": ["bob"]},
     ]
     hub = await renku_hub(Renku={"resource_classes": classes})
-    session = await hub.session(await hub.project(), needs=Requirements(cpu="4", memory="1Gi", disk="1Gi"))
+    session = await hub.session(await hub.project(), needs=ResourceRequirements(cpu="4", memory="1Gi", disk="1Gi"))
     carol = await hub.visitor("carol")
     page = (await carol.get("renku/projects/alice/climate")).text
     assert "None of your classes has 4 CPU" in page

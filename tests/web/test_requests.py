@@ -1,4 +1,4 @@
-"""How requests are made: bodies, kinds of content, XSRF, sites, hosts, addresses (H71 to H84, T5, T8, T14 to T24)."""
+"""How requests are made: bodies, kinds of content, XSRF, sites, hosts, addresses."""
 
 import asyncio
 import itertools
@@ -11,10 +11,11 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 import httpx
 import pytest
 
-from renku_spawner.domain.environment import State
-from renku_spawner.domain.instance import Status
-from renku_spawner.services import environments, projects
-from renku_spawner.services.parts import read, write
+from renku_spawner.context.app_context import read_transaction, write_transaction
+from renku_spawner.domain.environments import EnvironmentState
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.usecases.environments import list_offered_environments
+from renku_spawner.usecases.projects import get_project
 from tests.fixtures.fair import Stopwatch
 from tests.fixtures.renku import RenkuHub, xsrf
 from tests.web.matrix import ROWS, SENT
@@ -42,9 +43,9 @@ class Place:
         self.session = await self.hub.session(self.project)
         self.hub.curator("alice")
         ready = await self.hub.ready_made()
-        offered, _ = await environments.offered(self.hub.parts, self.hub.person("alice"))
+        offered, _ = await list_offered_environments(self.hub.parts, self.hub.person("alice"))
         now = self.hub.parts.now()
-        await write(self.hub.parts, lambda tx: tx.instances.ensure(self.session, "alice", now=now))
+        await write_transaction(self.hub.parts, lambda tx: tx.instances.get_or_create(self.session, "alice", now=now))
         self.token, self.cookie = self.hub.client("alice"), await self.hub.visitor("alice")
         self.values = {
             "path": self.project.path, "project": self.project.id, "session": self.session.id, "name": "bob",
@@ -57,7 +58,7 @@ class Place:
         """Add a storage, which each start of a session would have to open, and note the project's version after it."""
         if "storage" not in self.values:
             self.values["storage"] = await self.hub.storage(self.project)
-        now = await read(self.hub.parts, lambda tx: tx.projects.get(self.project.id))
+        now = await read_transaction(self.hub.parts, lambda tx: tx.projects.get(self.project.id))
         self.values["version"] = now.version
 
     def requests(self):
@@ -74,13 +75,13 @@ class Place:
         """All that a request may change."""
 
         def look(tx):
-            listed = tx.projects.listed(name="alice", groups=frozenset(), search="", after=None, limit=100)
-            sessions = tx.sessions.of_project(self.project.id, limit=100)
-            ready_made = tx.environments.listed(State, limit=100)
-            kept = tx.storages.of_project(self.project.id), tx.storages.mine("alice")
-            return listed, tx.projects.get(self.project.id), sessions, tx.instances.active(), ready_made, kept
+            listed = tx.projects.list_visible(name="alice", groups=frozenset(), search="", after=None, limit=100)
+            sessions = tx.sessions.list_for_project(self.project.id, limit=100)
+            ready_made = tx.environments.list_page(EnvironmentState, limit=100)
+            kept = tx.storages.list_for_project(self.project.id), tx.storages.list_user_credentials("alice")
+            return listed, tx.projects.get(self.project.id), sessions, tx.instances.list_active(), ready_made, kept
 
-        return await read(self.hub.parts, look)
+        return await read_transaction(self.hub.parts, look)
 
     async def answers(self, send):
         """What *send* gets for each changing request, which must change nothing."""
@@ -103,7 +104,7 @@ def unlike(status, answers):
     return "\n".join(str(answer) for answer in answers if answer[2] != status)
 
 
-# ---- XSRF and other sites (T5, H80) ---------------------------------------------------------------------
+# ---- XSRF and other sites ---------------------------------------------------------------------
 
 
 async def test_a_cookie_without_the_token_or_with_a_foreign_one_changes_nothing_h80(place):
@@ -174,7 +175,7 @@ async def test_the_api_tells_a_script_of_another_site_nothing_t5(place):
                 assert place.project.title not in answer.text
 
 
-# ---- bodies (T17, T19, H74 to H79) ----------------------------------------------------------------------
+# ---- bodies ----------------------------------------------------------------------
 
 
 async def test_every_method_wants_its_own_kind_of_content_h79(place):
@@ -321,7 +322,7 @@ async def test_cursors_from_elsewhere_are_refused_and_do_no_harm(place):
             assert answer.status_code in (200, 422), (address, after, answer.text)
 
 
-# ---- size (H76, T16) ------------------------------------------------------------------------------------
+# ---- size ------------------------------------------------------------------------------------
 
 
 async def raw(hub: RenkuHub, head: list[str], body: bytes = b"", *, pause: float = 0) -> tuple[int, bytes, float]:
@@ -432,7 +433,7 @@ async def _thought(place, address, said):
     return answer.status_code, min(took)
 
 
-# ---- addresses and hosts (T8, H73, H81, H82) ------------------------------------------------------------
+# ---- addresses and hosts ------------------------------------------------------------
 
 
 async def test_headers_that_would_turn_one_request_into_another_are_ignored_h73(place):
@@ -516,7 +517,7 @@ async def test_paths_within_a_session_stay_within_it_t8(place):
     hub = place.hub
     form = {"_xsrf": xsrf(place.cookie)}
     await place.cookie.post(f"renku/projects/alice/climate/-/sessions/{place.session.id}/start", data=form)
-    await hub.becomes(place.session, Status.RUNNING)
+    await hub.becomes(place.session, InstanceStatus.RUNNING)
     address = f"renku/projects/alice/climate/-/sessions/{place.session.id}"
     for word in ELSEWHERE:
         page = await place.cookie.get(address, params={"path": word[:1000]})
@@ -530,7 +531,7 @@ async def test_paths_within_a_session_stay_within_it_t8(place):
             assert "/../" not in target.path
 
 
-# ---- who and how often (T11, T24, H83, H84) -------------------------------------------------------------
+# ---- who and how often -------------------------------------------------------------
 
 
 async def test_a_name_that_is_made_again_inherits_nothing_t11(renku_hub):
@@ -574,8 +575,10 @@ async def test_the_same_request_fifty_times_at_once_has_one_effect_h84(place):
     assert sorted(answer.status_code for answer in sent) == [303] + [409] * 49
     started = await asyncio.gather(*(place.token.post(f"{address}/{place.session.id}/start") for _ in range(50)))
     assert {answer.status_code for answer in started} <= {200, 202}
-    instance = await hub.becomes(place.session, Status.RUNNING)
-    launches = await read(hub.parts, lambda tx: tx.launches.of(place.session.id, "alice", 100))
+    instance = await hub.becomes(place.session, InstanceStatus.RUNNING)
+    launches = await read_transaction(
+        hub.parts, lambda tx: tx.launches.list_for_session(place.session.id, "alice", 100)
+    )
     assert (len(launches), launches[0].id) == (1, instance.run)
 
 
@@ -592,19 +595,19 @@ async def test_changing_the_same_version_fifty_times_at_once_works_once_h84(plac
 async def test_deleting_twice_is_no_failure(place):
     address = f"api/renku/projects/{place.project.id}/sessions/{place.session.id}"
     await place.token.post(f"{address}/start")
-    await place.hub.becomes(place.session, Status.RUNNING)
+    await place.hub.becomes(place.session, InstanceStatus.RUNNING)
     statuses = [(await place.token.delete(f"{address}/instance")).status_code for _ in range(3)]
     assert statuses == [204, 204, 204]
-    assert await place.hub.status(place.session) is Status.INACTIVE
+    assert await place.hub.status(place.session) is InstanceStatus.INACTIVE
     statuses = [(await place.token.delete(address)).status_code for _ in range(2)]
     assert statuses == [204, 404]
     project = f"api/renku/projects/{place.project.id}"
     assert [(await place.token.delete(project)).status_code for _ in range(2)] == [204, 404]
     with pytest.raises(Exception, match="no such page"):
-        await projects.show(place.hub.parts, place.hub.person("alice"), place.project.id)
+        await get_project(place.hub.parts, place.hub.person("alice"), place.project.id)
 
 
-# ---- headers (T21) --------------------------------------------------------------------------------------
+# ---- headers --------------------------------------------------------------------------------------
 
 PAGE_POLICY = {
     "object-src": "'none'", "base-uri": "'none'", "form-action": "'self'", "frame-ancestors": "'none'",
@@ -659,7 +662,7 @@ async def test_errors_that_come_before_a_handler_has_looked_have_them_too_t21(pl
     assert large.json()["code"] == "too_large"
 
 
-# ---- settings and records (T15, T22, T24) ---------------------------------------------------------------
+# ---- settings and records ---------------------------------------------------------------
 
 
 async def test_what_people_type_stays_one_line_in_the_log_t22(place, caplog):

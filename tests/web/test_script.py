@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 from tornado import httpserver, netutil, web
 
-from renku_spawner.web import words
+from renku_spawner.web.formatting import format_elapsed_time
 from tests.fixtures.browser import AXE
 from tests.web.examples import INACTIVE, LAUNCHING, PAGES, RUNNING, TWIN, environment, project_page, session_page
 from tests.web.rendering import HUB_TEMPLATES, TEMPLATES, render
@@ -209,7 +209,7 @@ async def test_a_clock_reads_as_the_server_says_it(page: Page, seconds: int) -> 
         })""",
         seconds,
     )
-    assert said in {words.lasting(seconds + late) for late in range(60)}
+    assert said in {format_elapsed_time(seconds + late) for late in range(60)}
 
 
 async def test_a_part_that_only_lasted_longer_is_not_made_again(page: Page, site: Site) -> None:

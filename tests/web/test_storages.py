@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from renku_spawner.domain.access import Action
-from renku_spawner.domain.instance import Status
+from renku_spawner.domain.access import ProjectAction
+from renku_spawner.domain.instances import InstanceStatus
 from tests.fixtures import canaries
 from tests.fixtures.remotes import USER, Recorder, make_host_key, recorder, served
 from tests.fixtures.renku import RenkuHub, until, xsrf
@@ -170,7 +170,9 @@ async def test_a_start_leads_to_the_credentials_that_it_lacks_and_goes_on_from_t
         body = {"kind": "webdav", "directory": "era5", "settings": where, "credentials": "user"}
         made = await bob.post(f"{api}/storages", json=body)
         assert (made.status_code, made.json()["checked"]["outcome"]) == (201, "not_checked")
-        session = await hub.session(await hub.parts.source.get(hub.person("alice"), "alice/climate", Action.READ))
+        session = await hub.session(
+            await hub.parts.source.get_project(hub.person("alice"), "alice/climate", ProjectAction.READ)
+        )
         page = f"renku/projects/alice/climate/-/sessions/{session.id}"
         refused = await hub.client("carol").post(f"{api}/sessions/{session.id}/start")
         assert (refused.status_code, refused.json()["code"]) == (409, "storage_credentials")
@@ -186,7 +188,7 @@ async def test_a_start_leads_to_the_credentials_that_it_lacks_and_goes_on_from_t
         assert f'id="secret_{where}_pass-error"' in short.text
         entered = await post(carol, f"{page}/credentials", **typed(where, secret), start="yes")
         assert (entered.status_code, entered.headers["location"][-12:]) == (303, session.id), entered.text
-        await hub.becomes(session, Status.RUNNING, "carol")
+        await hub.becomes(session, InstanceStatus.RUNNING, "carol")
 
     mine = (await carol.get("renku/sessions")).text
     assert "Credentials that you keep here" in mine
@@ -217,7 +219,7 @@ class Stale:
         assert (moved.status_code, moved.json().get("version")) == (200, 2), moved.text
 
     async def open_form(self) -> None:
-        found = await self.hub.parts.source.get(self.hub.person("alice"), "alice/climate", Action.READ)
+        found = await self.hub.parts.source.get_project(self.hub.person("alice"), "alice/climate", ProjectAction.READ)
         self.session = await self.hub.session(found)
         self.visitor = await self.hub.visitor("carol")
         self.page = f"renku/projects/alice/climate/-/sessions/{self.session.id}"

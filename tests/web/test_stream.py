@@ -7,8 +7,9 @@ import threading
 import httpx
 
 from renku_spawner.client import Busy, Client
-from renku_spawner.domain.instance import Status
-from renku_spawner.web import pump
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.web import events as pump
+from renku_spawner.web.events import _broadcasters
 from tests.fixtures.renku import until
 
 
@@ -53,7 +54,7 @@ async def test_a_stream_begins_with_what_there_is(renku_hub):
     session = await hub.session(await hub.project())
     alice, seen = hub.client("alice"), []
     await alice.post(f"api/renku/projects/alice%2Fclimate/sessions/{session.id}/start")
-    await hub.becomes(session, Status.RUNNING)
+    await hub.becomes(session, InstanceStatus.RUNNING)
     listening = asyncio.ensure_future(events(alice, "api/renku/sessions/events", seen))
     await until(lambda: statuses(seen) == ["running"])
     assert seen[-1]["session"] == session.id
@@ -89,9 +90,9 @@ async def test_a_page_that_is_closed_is_listened_for_no_longer(renku_hub):
     seen = []
     listening = asyncio.ensure_future(events(hub.client("alice"), "api/renku/sessions/events", seen))
     await until(lambda: seen)
-    assert pump._pumps[hub.parts.news]
+    assert _broadcasters[hub.parts.news]
     listening.cancel()
-    await until(lambda: not pump._pumps[hub.parts.news], why="the pump stopped")
+    await until(lambda: not _broadcasters[hub.parts.news], why="the pump stopped")
 
 
 async def test_the_oldest_of_more_than_fifty_streams_of_one_user_is_closed(renku_hub):
@@ -134,7 +135,7 @@ async def test_the_client_waits_before_it_asks_again_for_a_stream_that_was_repla
     alice, ref = hub.client("alice"), "alice/climate"
     await alice.post(f"api/renku/projects/alice%2Fclimate/sessions/{session.id}/start")
     token = alice.headers["Authorization"].removeprefix("token ")
-    monkeypatch.setattr(pump, "MAX_STREAMS", 1)
+    monkeypatch.setattr(pump, "MAX_STREAMS_PER_USER", 1)
 
     def first_two():
         with Client(hub.url, token) as client:

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from jinja2 import StrictUndefined
 
-from renku_spawner.web import filters  # noqa: F401  the extension is there before the environment asks for it
 from tests.web import examples
 from tests.web.examples import BASE, FRAME, PAGES, SESSIONS, project_page
 from tests.web.rendering import HOSTILE, TEMPLATES, Page, hub_environment, hub_values, ours, render

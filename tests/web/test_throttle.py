@@ -1,9 +1,9 @@
-"""How often somebody may write (T16): without a limit until an admin sets one, then for pages and API together."""
+"""How often somebody may write: without a limit until an admin sets one, then for pages and API together."""
 
 import pytest
 
-from renku_spawner.domain.errors import TooMany
-from renku_spawner.web.throttle import Throttle
+from renku_spawner.domain.errors import TooManyRequestsError
+from renku_spawner.web.rate_limits import RequestRateLimiter
 from tests.fixtures.renku import xsrf
 
 SENTENCE = "Each user may make 3 changes a minute, the limit that an admin has set. Please try again in "
@@ -22,69 +22,69 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def throttle(clock: Clock) -> Throttle:
-    return Throttle(clock)
+def throttle(clock: Clock) -> RequestRateLimiter:
+    return RequestRateLimiter(clock)
 
 
-def refused(throttle: Throttle, name: str, limit: int) -> TooMany:
-    with pytest.raises(TooMany) as refusal:
-        throttle.count(name, limit)
+def refused(throttle: RequestRateLimiter, name: str, limit: int) -> TooManyRequestsError:
+    with pytest.raises(TooManyRequestsError) as refusal:
+        throttle.count_or_reject(name, limit)
     return refusal.value
 
 
 def test_a_minute_takes_as_many_writes_as_are_allowed_and_says_when_the_next_fits(throttle, clock):
     for second in (0, 10, 20):
         clock.now = 1000.0 + second
-        throttle.count("alice", 3)
+        throttle.count_or_reject("alice", 3)
     clock.now = 1020.5
     said = refused(throttle, "alice", 3)
     assert (said.code, said.retry_after, said.message) == ("too_many", 40, f"{SENTENCE}40 s.")
     clock.now = 1000.0 + said.retry_after + 20
-    throttle.count("alice", 3)
+    throttle.count_or_reject("alice", 3)
     assert refused(throttle, "alice", 3).retry_after == 10
 
 
 def test_the_window_slides_and_does_not_open_again_as_a_whole(throttle, clock):
     for second in (0, 59, 59):
         clock.now = 1000.0 + second
-        throttle.count("alice", 3)
+        throttle.count_or_reject("alice", 3)
     clock.now = 1060.0
-    throttle.count("alice", 3)
+    throttle.count_or_reject("alice", 3)
     assert refused(throttle, "alice", 3).retry_after == 59
 
 
 def test_what_is_refused_does_not_count(throttle, clock):
-    throttle.count("alice", 1)
+    throttle.count_or_reject("alice", 1)
     for second in range(60):
         clock.now = 1000.0 + second
         assert refused(throttle, "alice", 1).retry_after == 60 - second
     clock.now = 1060.0
-    throttle.count("alice", 1)
+    throttle.count_or_reject("alice", 1)
 
 
 def test_the_wait_is_never_nothing(throttle, clock):
-    throttle.count("alice", 1)
+    throttle.count_or_reject("alice", 1)
     clock.now = 1059.999
     assert refused(throttle, "alice", 1).retry_after == 1
 
 
 def test_one_user_is_not_another(throttle):
-    throttle.count("alice", 1)
-    throttle.count("bob", 1)
+    throttle.count_or_reject("alice", 1)
+    throttle.count_or_reject("bob", 1)
     refused(throttle, "alice", 1)
     refused(throttle, "bob", 1)
 
 
 def test_nobody_is_remembered_who_has_written_nothing_for_a_minute(throttle, clock):
     for number in range(1000):
-        throttle.count(f"user-{number}", 5)
+        throttle.count_or_reject(f"user-{number}", 5)
     assert len(throttle) == 1000
     clock.now += 30
-    throttle.count("user-0", 5)  # stays, although it came first
+    throttle.count_or_reject("user-0", 5)  # stays, although it came first
     clock.now += 30
-    throttle.count("bob", 5)
+    throttle.count_or_reject("bob", 5)
     assert len(throttle) == 2
-    refused_after = [throttle.count("user-0", 2), refused(throttle, "user-0", 2).retry_after]
+    refused_after = [throttle.count_or_reject("user-0", 2), refused(throttle, "user-0", 2).retry_after]
     assert refused_after == [None, 30]
 
 

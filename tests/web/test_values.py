@@ -8,20 +8,41 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from renku_spawner.domain.access import Person
-from renku_spawner.domain.errors import Conflict, Invalid, Malformed, NotFound, Unavailable
-from renku_spawner.domain.hint import Hint, Severity
-from renku_spawner.domain.idle import Outlook
-from renku_spawner.domain.image import parse
-from renku_spawner.domain.instance import Desired, Instance, Observed
-from renku_spawner.domain.policy import Policy
-from renku_spawner.domain.resources import ResourceClass
-from renku_spawner.domain.session import Configuration
-from renku_spawner.domain.verdict import Checked, Verdict
-from renku_spawner.web import bodies, failures, forms, reading, urls, views_forms, views_idle, views_image, words
+from renku_spawner.domain.errors import (
+    ConflictError,
+    InvalidInputError,
+    MalformedInputError,
+    NotFoundError,
+    UnavailableError,
+)
+from renku_spawner.domain.idle import PlannedPause
+from renku_spawner.domain.image_checks import ImageInspection, ImageWarning, InspectionResult, WarningSeverity
+from renku_spawner.domain.images import parse_image_reference
+from renku_spawner.domain.instances import DesiredState, Instance, ObservedState
+from renku_spawner.domain.policy import HubPolicy
+from renku_spawner.domain.resource_classes import ResourceClass
+from renku_spawner.domain.sessions import SessionConfiguration
+from renku_spawner.web.errors import to_error_response
+from renku_spawner.web.formatting import (
+    compute_progress_percent,
+    format_count,
+    format_elapsed_time,
+    format_status_sentence,
+    format_time_ago,
+    format_typical_duration,
+    truncate_at_word,
+)
+from renku_spawner.web.forms import ConfirmDeletionForm, SessionForm, build_blank_session_fields, parse_variables
+from renku_spawner.web.images.views import build_image_check_view
+from renku_spawner.web.instances.views import build_idle_view
+from renku_spawner.web.request_parsing import parse_form_fields, parse_json_object, parse_limit, parse_text_parameter
+from renku_spawner.web.schemas import ConfigurationBody, EmptyBody, ProjectBody, SessionBody, validate_model
+from renku_spawner.web.sessions.views import build_class_fit_view
+from renku_spawner.web.urls import UrlBuilder, parse_inner_path
 
 NOW = datetime(2026, 11, 24, 9, 42, tzinfo=UTC)
 ID = "abcdefghijkl"
-URLS = urls.Urls(base="/hub/", servers="/user/ada", site="https://hub.test")
+URLS = UrlBuilder(base="/hub/", servers="/user/ada", site="https://hub.test")
 
 
 class TestReading:
@@ -33,100 +54,100 @@ class TestReading:
         ],
     )  # fmt: skip
     def test_what_cannot_be_read_is_malformed(self, body):
-        with pytest.raises(Malformed):
-            reading.json_object(body)
+        with pytest.raises(MalformedInputError):
+            parse_json_object(body)
 
     @pytest.mark.parametrize("body", [b"[]", b"1", b"null", b'"a"'])
     def test_what_is_no_object_is_invalid(self, body):
-        with pytest.raises(Invalid):
-            reading.json_object(body)
+        with pytest.raises(InvalidInputError):
+            parse_json_object(body)
 
     def test_no_body_is_an_empty_object(self):
-        assert reading.json_object(b"") == {}
+        assert parse_json_object(b"") == {}
 
     def test_a_field_of_a_form_stands_once_unless_it_may_repeat(self):
-        assert reading.form({"a": [b"1"], "b": [b"2", b"3"]}, ["b"]) == {"a": "1", "b": ["2", "3"]}
-        with pytest.raises(Malformed):
-            reading.form({"a": [b"1", b"2"]})
-        with pytest.raises(Malformed):
-            reading.form({"a": [b"\xff"]})
+        assert parse_form_fields({"a": [b"1"], "b": [b"2", b"3"]}, ["b"]) == {"a": "1", "b": ["2", "3"]}
+        with pytest.raises(MalformedInputError):
+            parse_form_fields({"a": [b"1", b"2"]})
+        with pytest.raises(MalformedInputError):
+            parse_form_fields({"a": [b"\xff"]})
 
     @given(st.binary(max_size=300))
     def test_any_bytes_are_an_object_or_a_refusal(self, body):
-        with suppress(Malformed, Invalid):
-            assert isinstance(reading.json_object(body), dict)
+        with suppress(MalformedInputError, InvalidInputError):
+            assert isinstance(parse_json_object(body), dict)
 
     @pytest.mark.parametrize(
         "said", [b"0", b"101", b"-1", b"x", b"1e1", "\N{ARABIC-INDIC DIGIT ONE}".encode(), b"9" * 40]
     )
     def test_a_limit_is_a_number_from_1_to_100(self, said):
-        with pytest.raises(Invalid):
-            reading.limit({"limit": [said]})
+        with pytest.raises(InvalidInputError):
+            parse_limit({"limit": [said]})
 
     def test_a_search_is_one_short_printable_line(self):
-        assert reading.word({"search": [b"  a\x00b\n c" + b"x" * 999]}, "search").startswith("a b c")
-        assert len(reading.word({"search": [b"x" * 999]}, "search")) == 200
+        assert parse_text_parameter({"search": [b"  a\x00b\n c" + b"x" * 999]}, "search").startswith("a b c")
+        assert len(parse_text_parameter({"search": [b"x" * 999]}, "search")) == 200
 
 
 class TestBodies:
     def test_every_field_that_is_wrong_is_named_and_no_value_repeated(self):
-        with pytest.raises(Invalid) as refused:
-            bodies.check(bodies.ProjectBody, {"path": 1, "repositories": [{"url": True}], "secret": "canary"})
+        with pytest.raises(InvalidInputError) as refused:
+            validate_model(ProjectBody, {"path": 1, "repositories": [{"url": True}], "secret": "canary"})
         assert set(refused.value.fields) == {"path", "title", "repositories.0.url", "secret"}
         assert "canary" not in str(refused.value.fields)
 
     def test_an_overlong_name_of_a_field_is_cut(self):
-        with pytest.raises(Invalid) as refused:
-            bodies.check(bodies.Nothing, {"x" * 5000: 1})
+        with pytest.raises(InvalidInputError) as refused:
+            validate_model(EmptyBody, {"x" * 5000: 1})
         assert max(map(len, refused.value.fields)) == 64
 
     def test_what_is_absent_from_a_changed_configuration_stays(self):
-        present = bodies.ConfigurationBody(cpu="2", repositories=["a"], variables={"A": "b"}).value()
-        changed = bodies.ConfigurationBody(memory="4Gi").value(present)
+        present = ConfigurationBody(cpu="2", repositories=["a"], variables={"A": "b"}).to_configuration()
+        changed = ConfigurationBody(memory="4Gi").to_configuration(present)
         assert (changed.needs.cpu, changed.needs.memory) == ("2", "4Gi")
         assert (changed.repositories, changed.variables) == (("a",), {"A": "b"})
-        assert bodies.ConfigurationBody(repositories=None).value(present).repositories is None
+        assert ConfigurationBody(repositories=None).to_configuration(present).repositories is None
 
     @pytest.mark.parametrize("id", ["a" * 12 + "\n", "A" * 12, "a" * 11, "../../aaaaaa", "1aaaaaaaaaaa"])
     def test_an_id_is_twelve_of_our_letters(self, id):
-        with pytest.raises(Invalid):
-            bodies.check(bodies.SessionBody, {"environment": id})
+        with pytest.raises(InvalidInputError):
+            validate_model(SessionBody, {"environment": id})
 
 
 class TestForms:
     def test_variables_are_lines(self):
-        assert forms.variables("A=1\r\n\nB = {x}=\n") == {"A": "1", "B": " {x}="}
+        assert parse_variables("A=1\r\n\nB = {x}=\n") == {"A": "1", "B": " {x}="}
 
     @pytest.mark.parametrize("text", ["A", "A=1\nA=2"])
     def test_other_lines_are_refused_at_the_field(self, text):
-        with pytest.raises(Invalid) as refused:
-            forms.variables(text)
+        with pytest.raises(InvalidInputError) as refused:
+            parse_variables(text)
         assert set(refused.value.fields) == {"variables"}
 
     def test_what_a_session_has_is_what_its_form_sends(self):
-        wanted = Configuration(repositories=("a",), variables={"A": "b=c"})
+        wanted = SessionConfiguration(repositories=("a",), variables={"A": "b=c"})
         sent = {"repositories": ["a"], "which": "some", "variables": "A=b=c"}
-        assert bodies.check(forms.SessionForm, sent).configuration() == wanted
+        assert validate_model(SessionForm, sent).to_configuration() == wanted
 
     @pytest.mark.parametrize("gpu", ["1.5", "-1", "x", "\N{ARABIC-INDIC DIGIT ONE}"])
     def test_gpus_are_whole(self, gpu):
-        with pytest.raises(Invalid) as refused:
-            bodies.check(forms.SessionForm, {"gpu": gpu}).needs()
+        with pytest.raises(InvalidInputError) as refused:
+            validate_model(SessionForm, {"gpu": gpu}).to_requirements()
         assert set(refused.value.fields) == {"gpu"}
 
     def test_only_the_title_confirms(self):
-        forms.ConfirmForm(confirm=" Explore  it ").check("Explore it")
+        ConfirmDeletionForm(confirm=" Explore  it ").require_title("Explore it")
         for typed in ("", "explore it", "Explore"):
-            with pytest.raises(Invalid):
-                forms.ConfirmForm(confirm=typed).check("Explore it")
+            with pytest.raises(InvalidInputError):
+                ConfirmDeletionForm(confirm=typed).require_title("Explore it")
 
     def test_a_version_that_is_no_number_is_a_conflict(self):
-        with pytest.raises(Conflict):
-            forms.SessionForm(version="1e9").change()
+        with pytest.raises(ConflictError):
+            SessionForm(version="1e9").to_session_change()
 
 
 class TestFit:
-    POLICY = Policy(
+    POLICY = HubPolicy(
         classes=(
             ResourceClass(name="small", cpu="1", memory="2Gi"),
             ResourceClass(name="big", cpu="8", memory="32Gi", groups=frozenset({"big"})),
@@ -134,7 +155,7 @@ class TestFit:
     )
 
     def fit(self, **values):
-        return views_forms.fit(forms.blank("") | values, Person(name="ada"), self.POLICY)
+        return build_class_fit_view(build_blank_session_fields("") | values, Person(name="ada"), self.POLICY)
 
     def test_the_smallest_class_that_is_large_enough_fits(self):
         shown = self.fit()
@@ -166,28 +187,28 @@ class TestUrls:
         ],
     )
     def test_back_leads_to_pages_of_ours_only(self, word, address):
-        assert URLS.back(word, project="ada/x", session=ID, project_id="p1") == address
+        assert URLS.resolve_return_url(word, project="ada/x", session=ID, project_id="p1") == address
 
     def test_back_from_a_project_that_is_hidden_leads_to_ones_own_list(self):
         for word in ("project", "projects", "session", "sessions", "x"):
-            assert URLS.back(word, project=None, session=ID) == f"/hub/renku/sessions#session-{ID}"
+            assert URLS.resolve_return_url(word, project=None, session=ID) == f"/hub/renku/sessions#session-{ID}"
 
     @given(st.text(max_size=60))
     def test_a_way_back_never_leaves_the_hub(self, word):
-        address = URLS.back(word, project="ada/x", session=ID)
+        address = URLS.resolve_return_url(word, project="ada/x", session=ID)
         assert address.startswith("/hub/renku/")
         assert "\n" not in address and "\r" not in address
 
     @given(st.text(max_size=60))
     def test_what_is_opened_inside_stays_inside(self, path):
-        found = urls.inside(path)
-        opened = URLS.open(ID, found or "")
+        found = parse_inner_path(path)
+        opened = URLS.session_server(ID, found or "")
         assert opened.startswith(f"/user/ada/{ID}/")
         assert not {"..", "."} & set(opened.split("/"))
 
     @pytest.mark.parametrize("path", ["../x", "a/../b", "a\\b", "\n", "x" * 501, "./a"])
     def test_a_path_that_leads_out_is_none(self, path):
-        assert urls.inside(path) is None
+        assert parse_inner_path(path) is None
 
 
 class TestWords:
@@ -195,42 +216,44 @@ class TestWords:
         ("text", "said"), [("short", "short"), ("one two three", "one two …"), ("x" * 20, "x" * 12 + " …")]
     )
     def test_a_long_text_begins_with_its_first_words(self, text, said):
-        assert words.beginning(text, limit=12) == said
+        assert truncate_at_word(text, limit=12) == said
 
     @pytest.mark.parametrize(
         ("seconds", "said"),
         [(0.4, "0 s"), (59, "59 s"), (72, "1 min 12 s"), (700, "11 min"), (8040, "2 h 14 min"), (300_000, "3 days")],
     )
     def test_lasting(self, seconds, said):
-        assert words.lasting(seconds) == said
+        assert format_elapsed_time(seconds) == said
 
     @pytest.mark.parametrize(
         ("seconds", "said"), [(3, "just now"), (240, "4 min ago"), (9000, "2 h ago"), (200_000, "2 days ago")]
     )
     def test_ago(self, seconds, said):
-        assert words.ago(NOW - timedelta(seconds=seconds), NOW) == said
+        assert format_time_ago(NOW - timedelta(seconds=seconds), NOW) == said
 
     @pytest.mark.parametrize(
         ("elapsed", "usual", "percent"), [(10, 40.0, 25), (400, 40.0, 95), (10, None, None), (None, 40.0, None)]
     )
     def test_progress_is_a_part_of_the_usual_time_and_never_done(self, elapsed, usual, percent):
-        assert words.progress(elapsed, usual) == percent
+        assert compute_progress_percent(elapsed, usual) == percent
 
     @pytest.mark.parametrize(
         ("seconds", "said"), [(41.0, "about 40 s"), (90.0, "about 2 min"), (1.0, "about 5 s"), (None, None)]
     )
     def test_usual(self, seconds, said):
-        assert words.usual(seconds) == said
+        assert format_typical_duration(seconds) == said
 
     def test_an_unknown_instance_is_said_to_be_unknown_and_when_it_was_seen(self):
         seen = Instance(
-            id=ID, session=ID, username="ada", project=ID, environment=ID, desired=Desired.RUNNING,
-            observed=Observed.UNKNOWN, last_seen=NOW, ready_at=NOW,
+            id=ID, session=ID, username="ada", project=ID, environment=ID, desired=DesiredState.RUNNING,
+            observed=ObservedState.UNKNOWN, last_seen=NOW, ready_at=NOW,
         )  # fmt: skip
-        assert words.sentence(seen, local=False) == "We cannot reach the cluster; last seen running at 09:42 UTC."
+        assert (
+            format_status_sentence(seen, local=False) == "We cannot reach the cluster; last seen running at 09:42 UTC."
+        )
 
     def test_plurals(self):
-        assert [words.counted(n, "repository") for n in (0, 1, 2)] == [
+        assert [format_count(n, "repository") for n in (0, 1, 2)] == [
             "0 repositories",
             "1 repository",
             "2 repositories",
@@ -240,20 +263,20 @@ class TestWords:
 class TestFailures:
     def test_every_404_is_the_same(self):
         answers = [
-            failures.of(NotFound("No project x."), 500).answer(),
-            failures.of(NotFound("Other", code="x"), 500).answer(),
+            to_error_response(NotFoundError("No project x."), 500).to_dict(),
+            to_error_response(NotFoundError("Other", code="x"), 500).to_dict(),
         ]
         assert answers[0] == answers[1]
 
     def test_details_never_stand_in_for_what_was_said(self):
-        failure = failures.of(Conflict("No.", code="changed", details={"version": 2, "status": 200}), 500)
-        assert failure.answer() == {"status": 409, "code": "changed", "message": "No.", "version": 2}
+        failure = to_error_response(ConflictError("No.", code="changed", details={"version": 2, "status": 200}), 500)
+        assert failure.to_dict() == {"status": 409, "code": "changed", "message": "No.", "version": 2}
 
     def test_what_is_unavailable_says_when_to_try_again(self):
-        assert failures.of(Unavailable("Busy.", retry_after=7), 500).headers == {"Retry-After": "7"}
+        assert to_error_response(UnavailableError("Busy.", retry_after=7), 500).headers == {"Retry-After": "7"}
 
     def test_a_fault_of_ours_tells_nothing_of_itself(self):
-        assert "secret" not in str(failures.of(RuntimeError("secret"), 500).answer())
+        assert "secret" not in str(to_error_response(RuntimeError("secret"), 500).to_dict())
 
 
 @pytest.mark.parametrize(("reason", "offered"), [("culled_idle", True), ("culled_age", False)])
@@ -261,7 +284,7 @@ def test_keep_awake_is_offered_where_it_puts_something_off(reason: str, *, offer
     instance = Instance(
         id="i", session=ID, username="ada", project="p", environment="e", ready_at=NOW, last_activity=NOW
     )
-    said = views_idle.running(instance, Outlook(at=NOW, warned_from=NOW, reason=reason), URLS, NOW)
+    said = build_idle_view(instance, PlannedPause(at=NOW, warned_from=NOW, reason=reason), URLS, NOW)
     assert "pauses" in said
     assert bool(said["awake_url"]) is offered
 
@@ -278,8 +301,13 @@ def test_keep_awake_is_offered_where_it_puts_something_off(reason: str, *, offer
     ],
 )
 def test_a_checked_image_counts_what_is_listed_below_by_its_severity(severities, title):
-    hints = [Hint(code=str(n), severity=Severity(each), title="", text="") for n, each in enumerate(severities.split())]
-    checked = Checked(image=parse("quay.io/a/b:1"), verdict=Verdict.OK, checked_at=NOW, hints=tuple(hints))
-    shown = views_image.verdict(checked, ["linux/amd64"], NOW)
+    hints = [
+        ImageWarning(code=str(n), severity=WarningSeverity(each), title="", text="")
+        for n, each in enumerate(severities.split())
+    ]
+    checked = ImageInspection(
+        image=parse_image_reference("quay.io/a/b:1"), verdict=InspectionResult.OK, checked_at=NOW, hints=tuple(hints)
+    )
+    shown = build_image_check_view(checked, ["linux/amd64"], NOW)
     assert shown["title"] == title
     assert sorted(each["severity"] for each in shown["hints"]) == sorted(severities.split())

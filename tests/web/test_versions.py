@@ -7,18 +7,19 @@ from typing import Any
 import httpx
 import pytest
 
-from renku_spawner.domain.environment import NewRevision
-from renku_spawner.domain.errors import Conflict
-from renku_spawner.domain.instance import Status
-from renku_spawner.domain.project import Project, ProjectChange
-from renku_spawner.domain.repository import NewRepository
-from renku_spawner.domain.session import Session, SessionChange
-from renku_spawner.domain.storage import Credentials, NewStorage, StorageChange
-from renku_spawner.gate import admit
-from renku_spawner.services import projects, revisions, sessions, storages
-from renku_spawner.services.parts import write
-from renku_spawner.store.database import Transaction
-from renku_spawner.web.routes import ID, NAME, PAGES
+from renku_spawner.context.app_context import write_transaction
+from renku_spawner.domain.environments import NewRevision
+from renku_spawner.domain.errors import ConflictError
+from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.domain.projects import NewRepository, Project, ProjectChange
+from renku_spawner.domain.sessions import Session, SessionChange
+from renku_spawner.domain.storages import NewStorage, StorageChange, StorageCredentials
+from renku_spawner.hub.admission import admit_server_start
+from renku_spawner.persistence.database import Transaction
+from renku_spawner.usecases.projects import change_project, get_project
+from renku_spawner.usecases.sessions import change_session, choose_revision
+from renku_spawner.usecases.storages import add_storage, change_storage, list_storages
+from renku_spawner.web.routes import ID_PATTERN, NAME_PATTERN, PAGE_ROUTES
 from tests.fixtures.renku import RenkuHub, xsrf
 from tests.web import examples
 from tests.web.rendering import Page, ours, render
@@ -58,8 +59,8 @@ LOOKS = {"session_check", "session_edit_check", "environment_new_check", "enviro
 def route_of(address: str) -> str:
     """The name of the route that an example's *address* leads to; ids of examples are any words."""
     path = address.removeprefix(examples.BASE).partition("?")[0].partition("#")[0]
-    for route in PAGES:
-        if re.fullmatch(route.path.replace(ID, NAME), path):
+    for route in PAGE_ROUTES:
+        if re.fullmatch(route.path.replace(ID_PATTERN, NAME_PATTERN), path):
             return route.name
     raise AssertionError(f"{address} leads to no route")
 
@@ -85,7 +86,7 @@ def test_every_form_that_changes_what_others_change_carries_the_version_that_it_
     without = {(name, route) for name, route, carries in found if not carries and route not in LOOKS}
     assert {(name, route) for name, route in without if route not in WITHOUT} == set()
     assert set(WITHOUT) - {route for _, route in without} == set(), "a reason that no form needs"
-    changing = {route.name for route in PAGES if "post" in route.handler.scope}
+    changing = {route.name for route in PAGE_ROUTES if "post" in route.handler.scope}
     assert changing - {route for _, route, _ in found} - LOOKS == {"launch"}, "a route whose form no example shows"
 
 
@@ -124,12 +125,12 @@ class Shown:
             assert found is not None
             return found
 
-        return await write(self.parts, work)
+        return await write_transaction(self.parts, work)
 
     async def edit(self, **change: Any) -> None:
         there = await self.now()
         new = SessionChange(version=there.version, **change)
-        await sessions.change(self.parts, self.bob, self.project.id, self.session.id, new)
+        await change_session(self.parts, self.bob, self.project.id, self.session.id, new)
 
     async def image(self) -> None:
         """A newer revision of its environment, as an editor accepts it."""
@@ -137,11 +138,11 @@ class Shown:
         newest = there.environment.revision
         tag = str(newest.number + 1)
         newer = NewRevision(image=f"{newest.repository}:{tag}", repository=newest.repository, tag=tag, run=newest.run)
-        await write(
+        await write_transaction(
             self.parts,
-            lambda tx: tx.environments.revise(there.environment.id, newer, by="admin", now=self.parts.now()),
+            lambda tx: tx.environments.add_revision(there.environment.id, newer, by="admin", now=self.parts.now()),
         )
-        await revisions.choose(self.parts, self.bob, self.project.id, self.session.id, newest.number + 1)
+        await choose_revision(self.parts, self.bob, self.project.id, self.session.id, newest.number + 1)
 
     async def variables(self) -> None:
         there = await self.now()
@@ -155,14 +156,14 @@ class Shown:
         )
 
     async def repositories(self) -> None:
-        there = await projects.show(self.parts, self.bob, self.project.id)
+        there = await get_project(self.parts, self.bob, self.project.id)
         new = ProjectChange(version=there.version, repositories=(NewRepository(url="http://git.test/more.git"),))
-        await projects.change(self.parts, self.bob, there.id, new)
+        await change_project(self.parts, self.bob, there.id, new)
 
     async def storages(self) -> None:
-        [there] = await storages.listed(self.parts, self.bob, self.project.id)
+        [there] = await list_storages(self.parts, self.bob, self.project.id)
         change = StorageChange(version=there.version, path="elsewhere")
-        await storages.change(self.parts, self.bob, self.project.id, there.id, change)
+        await change_storage(self.parts, self.bob, self.project.id, there.id, change)
 
     async def description(self) -> None:
         await self.edit(title="Explore more", description="Other words.")
@@ -173,16 +174,16 @@ async def shown(renku_hub: Any) -> Shown:
     hub = await renku_hub(Renku={"repository_hosts": {"git.test"}, "storage_check": False})
     project = await hub.project()
     settings = {"provider": "AWS"}
-    new = NewStorage(kind="s3", directory="era5", settings=settings, path="a", credentials=Credentials.NONE)
-    await storages.add(hub.parts, hub.person("alice"), project.id, new)
+    new = NewStorage(kind="s3", directory="era5", settings=settings, path="a", credentials=StorageCredentials.NONE)
+    await add_storage(hub.parts, hub.person("alice"), project.id, new)
     session = await hub.session(project)
     now = hub.parts.now()
 
     def paused(tx: Transaction) -> None:
-        instance = tx.instances.ensure(session, "carol", now=now)
+        instance = tx.instances.get_or_create(session, "carol", now=now)
         tx.instances.save(instance, replace(instance, claim="aaaaaaaaaaaa", paused_at=now))
 
-    await write(hub.parts, paused)
+    await write_transaction(hub.parts, paused)
     return Shown(hub, project, session)
 
 
@@ -206,7 +207,7 @@ async def test_a_start_of_something_else_than_the_page_showed_says_what_changed_
             assert again and "Start anyway" in refused.text
             meant = await carol.post(start, data=form | {"version": again[1]})
             assert "There is no class none." in meant.text, (changed, page)
-        assert await shown.hub.status(shown.session, "carol") is Status.PAUSED
+        assert await shown.hub.status(shown.session, "carol") is InstanceStatus.PAUSED
 
 
 async def test_the_api_starts_what_was_read_or_says_what_changed(shown: Shown) -> None:
@@ -225,7 +226,7 @@ async def test_the_api_starts_what_was_read_or_says_what_changed(shown: Shown) -
         assert (refused.status_code, said["code"], said["changed"]) == (409, "changed", changed), body
         newer = {name: said[name] for name in ("version", "launch_version")}
         assert newer == {name: now[name] for name in ("version", "launch_version")}
-    assert await shown.hub.status(shown.session, "carol") is Status.PAUSED
+    assert await shown.hub.status(shown.session, "carol") is InstanceStatus.PAUSED
     for body in ({}, newer):
         other = await carol.post(f"{address}/start", json={**body, "resource_class": "none"})
         assert other.json()["code"] == "class_gone"
@@ -234,11 +235,11 @@ async def test_the_api_starts_what_was_read_or_says_what_changed(shown: Shown) -
 async def test_the_gate_looks_again_when_the_start_begins(shown: Shown) -> None:
     hub, name = shown.hub, shown.session.id
     before = (await hub.client("carol").get(f"api/renku/sessions/{name}")).json()["launch_version"]
-    assert (await admit(hub.user("carol"), name, {}, seen=before)).session == name
+    assert (await admit_server_start(hub.user("carol"), name, {}, seen=before)).session == name
     await shown.variables()
-    assert (await admit(hub.user("carol"), name, {})).variables == {"STEP": "1"}
-    with pytest.raises(Conflict, match="changed since you opened the page: variables"):
-        await admit(hub.user("carol"), name, {}, seen=before)
+    assert (await admit_server_start(hub.user("carol"), name, {})).variables == {"STEP": "1"}
+    with pytest.raises(ConflictError, match="changed since you opened the page: variables"):
+        await admit_server_start(hub.user("carol"), name, {}, seen=before)
 
 
 async def test_a_start_in_line_begins_only_what_was_shown(renku_hub: Any) -> None:
@@ -255,11 +256,11 @@ async def test_a_start_in_line_begins_only_what_was_shown(renku_hub: Any) -> Non
     assert (waits.status_code, waits.json()["queue_position"]) == (202, 1)
     await second.variables()
     await alice.post(f"{api}/{first.id}/pause")
-    failed = await hub.becomes(second.session, Status.FAILED, "carol")
+    failed = await hub.becomes(second.session, InstanceStatus.FAILED, "carol")
     assert (failed.reason, "variables" in str(failed.message)) == ("changed", True)
     # 200 if the server answers before the hub stops waiting for it, 202 if it does not.
     assert (await carol.post(f"{api}/{second.session.id}/start")).status_code in {200, 202}
-    await hub.becomes(second.session, Status.RUNNING, "carol")
+    await hub.becomes(second.session, InstanceStatus.RUNNING, "carol")
 
 
 async def test_revisions_and_copies_are_of_the_session_that_the_page_showed(shown: Shown) -> None:

@@ -3,8 +3,8 @@
 from jupyterhub import orm
 
 from renku_spawner.domain.access import Role
-from renku_spawner.domain.project import Member, ProjectChange
-from renku_spawner.services import projects
+from renku_spawner.domain.projects import ProjectChange, ProjectMember
+from renku_spawner.usecases.projects import change_project
 
 PAGE = "renku/projects"
 
@@ -46,9 +46,9 @@ async def test_groups_and_roles_given_later_count_at_once(renku_hub):
     hub.user("admin", admin=True)
     admin = hub.client("admin")
     assert (await admin.post("api/groups/staff", json={"users": ["dave"]})).status_code == 201
-    members = (*project.members, Member(kind="group", name="staff", role=Role.VIEWER))
+    members = (*project.members, ProjectMember(kind="group", name="staff", role=Role.VIEWER))
     change = ProjectChange(version=project.version, members=members)
-    await projects.change(hub.parts, hub.person("alice"), project.id, change)
+    await change_project(hub.parts, hub.person("alice"), project.id, change)
     assert (await dave.get(address)).status_code == 200
     assert (await admin.request("DELETE", "api/groups/staff/users", json={"users": ["dave"]})).status_code == 200
     assert (await dave.get(address)).status_code == 404

@@ -1,18 +1,18 @@
 # ruff: noqa: E501 - payloads and what they are read by are one line each
-"""Text that wants to be a program, in every stored field, on every page of a real browser (T6, H53, H54, H61)."""
+"""Text that wants to be a program, in every stored field, on every page of a real browser."""
 
 from dataclasses import replace
 
 import pytest
 from playwright.async_api import Browser, BrowserContext
 
+from renku_spawner.context.app_context import write_transaction
 from renku_spawner.domain.access import Role
-from renku_spawner.domain.instance import Status
-from renku_spawner.domain.launch import Launch
-from renku_spawner.domain.project import Member, ProjectChange
-from renku_spawner.domain.session import SessionChange
-from renku_spawner.services import projects, sessions
-from renku_spawner.services.parts import write
+from renku_spawner.domain.instances import InstanceStatus, Launch
+from renku_spawner.domain.projects import ProjectChange, ProjectMember
+from renku_spawner.domain.sessions import SessionChange
+from renku_spawner.usecases.projects import change_project
+from renku_spawner.usecases.sessions import change_session
 from tests.fixtures.renku import RenkuHub
 
 # Each says who it is, so that what is shown can be told from what is swallowed.
@@ -50,14 +50,14 @@ class Planted:
         self.title, self.description = self.payload(), "\n".join(PAYLOADS).format_map({"n": 1})
         self.members = [self.payload(), self.payload(), "g " + self.payload()]
         members = (
-            Member(kind="user", name="alice", role=Role.OWNER),
-            Member(kind="user", name=self.members[0], role=Role.EDITOR),
-            Member(kind="user", name=self.members[1], role=Role.VIEWER),
-            Member(kind="group", name=self.members[2], role=Role.VIEWER),
+            ProjectMember(kind="user", name="alice", role=Role.OWNER),
+            ProjectMember(kind="user", name=self.members[0], role=Role.EDITOR),
+            ProjectMember(kind="user", name=self.members[1], role=Role.VIEWER),
+            ProjectMember(kind="group", name=self.members[2], role=Role.VIEWER),
         )
         said = {"title": self.title, "description": self.description}
         change = ProjectChange(version=made.version, **said, members=members, allow_unknown=True)
-        self.project = await projects.change(hub.parts, alice, made.id, change)
+        self.project = await change_project(hub.parts, alice, made.id, change)
         self.sessions = [await hub.session(self.project, self.payload()) for _ in PAYLOADS]
         self.session, self.failed = [await self._filled(each) for each in self.sessions[:2]]
 
@@ -67,12 +67,12 @@ class Planted:
         self.variables = {"A": self.payload(), "B": self.payload()}
         configuration = replace(session.configuration, variables=self.variables)
         change = SessionChange(version=session.version, description=self.description, configuration=configuration)
-        changed = await sessions.change(hub.parts, hub.person("alice"), self.project.id, session.id, change)
+        changed = await change_session(hub.parts, hub.person("alice"), self.project.id, session.id, change)
         self.notice, self.message, self.log = self.payload(), self.payload(), self.payload()
         now, failed = hub.parts.now(), session is self.sessions[1]
 
         def work(tx):
-            old = tx.instances.ensure(changed, "alice", now=now)
+            old = tx.instances.get_or_create(changed, "alice", now=now)
             notice = {"code": "clone_failed", "title": self.notice, "text": f"git: {self.notice}"}
             tx.instances.save(
                 old,
@@ -89,11 +89,11 @@ class Planted:
                     revision=changed.revision.id, resource_class=self.payload(), requested_at=now,
                 )
             )  # fmt: skip
-            tx.launches.change(
+            tx.launches.update(
                 session.id, outcome="failed", reason="crash_exit", message=self.message, log=self.log, ended_at=now
             )
 
-        await write(hub.parts, work)
+        await write_transaction(hub.parts, work)
         return changed
 
     def pages(self) -> dict[str, list[str]]:
@@ -164,7 +164,7 @@ async def test_what_people_store_is_shown_as_text_on_every_page(renku_hub, conte
             wrong.append((address, missing, hacked, made))
     assert not wrong, "\n".join(map(str, wrong))
     assert (dialogs, reports, foreign, complaints) == ([], [], [], [])
-    assert await hub.status(planted.failed) is Status.FAILED
+    assert await hub.status(planted.failed) is InstanceStatus.FAILED
 
 
 async def test_a_mistake_in_a_form_is_shown_again_as_text(renku_hub, context: BrowserContext):

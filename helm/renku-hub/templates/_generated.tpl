@@ -1,6 +1,6 @@
 {{/*
 Secrets that Zero to JupyterHub's chart draws at random while the Secret `hub` has none. Its own templates of these names
-draw anew at each include, so that the checksums in the pods' annotations belong to other values than the Secret has, and
+draw again at each include, so that the checksums in the pods' annotations belong to other values than the Secret has, and
 the first upgrade after an install replaces hub and proxy for nothing. A template of this chart takes the place of one of
 the same name in a chart that it depends on: each is drawn once for a rendering, and kept in .Release meanwhile, which both
 charts share and no object shows.

@@ -33,7 +33,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version | replace "+" "_" }}
 {{ .Values.jupyterhub.hub.serviceAccount.name | default "hub" }}
 {{- end }}
 
-{{/* How people log in: GitLab where projects live there, unless somebody has an authenticator of their own. */}}
+{{/* How people log in: GitLab where projects live there, unless the values name another authenticator. */}}
 {{- define "renku.authenticator" -}}
 {{- $said := .Values.jupyterhub.hub.config.JupyterHub.authenticator_class -}}
 {{- if and (eq .Values.renku.projects "gitlab") (has $said (list "shared-password" "dummy")) -}}

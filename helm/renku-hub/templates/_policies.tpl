@@ -74,7 +74,7 @@ image is its registry only before a slash.
 {{- end -}}
 {{- end }}
 
-{{/* Public addresses, as renku_spawner/registry/addresses.py has them: 6to4 and Teredo carry private IPv4. */}}
+{{/* Public addresses, as renku_spawner/integrations/net/guarded_http.py has them: 6to4 and Teredo carry private IPv4. */}}
 {{- define "renku.policy.public" -}}
 - ipBlock:
     cidr: 0.0.0.0/0

@@ -3,11 +3,11 @@
   "use strict";
   const config = JSON.parse(document.getElementById("jupyter-config-data")?.textContent || "{}");
   const address = `${config.baseUrl || "/"}renku/me?no_track_activity=1`;
-  const every = 60_000; // ms between two questions, while somebody sees the page
+  const every = 60_000; // ms between two requests, while the page is visible
   let bar = null;
-  let me = null; // what was said last
-  let before = null; // what had the focus before the bar
-  let dismissed = ""; // the pause of which nobody wants to hear any more
+  let me = null; // the last response
+  let before = null; // the element that had the focus before the bar
+  let dismissed = ""; // time of the pause that the user has dismissed
   let timer = 0;
 
   async function ask(options = {}) {
@@ -35,7 +35,7 @@
     return made;
   }
 
-  /** The colours are JupyterLab's own, so that dark themes are dark. */
+  /** Uses JupyterLab's own colours, so that dark themes stay dark. */
   function show() {
     const minutes = Math.max(1, Math.round(me.pauses_in / 60));
     const text = `“${me.title}” pauses in ${minutes} min because ${me.pauses_because}. Files in the working directory stay.`;
@@ -55,7 +55,7 @@
       bar.addEventListener("focusin", (event) => {
         if (!bar?.contains(event.relatedTarget)) before = event.relatedTarget;
       });
-      document.body.prepend(bar); // Tab comes here first, where editors and notebooks would keep it
+      document.body.prepend(bar); // first in the page: editors and notebooks capture the Tab key
     }
     const words = bar.querySelector("[role=status]");
     if (words.textContent !== text) words.textContent = text;
@@ -71,14 +71,14 @@
     try {
       tell(await ask({ method: "POST", body: "{}" }));
     } catch (error) {
-      if (bar) bar.querySelector("[role=status]").textContent = `That did not work: ${error.message}.`;
+      if (bar) bar.querySelector("[role=status]").textContent = `The session could not be kept awake: ${error.message}.`;
     }
   }
 
-  /** Nobody asks for a page that is not seen: that would be traffic, and keep the session awake by itself. */
+  /** Hidden pages send no requests: their traffic would keep the session awake. */
   async function look() {
     if (document.hidden) return;
-    try { tell(await ask()); } catch { /* the next look tries again */ }
+    try { tell(await ask()); } catch { /* retried at the next interval */ }
   }
 
   function stop() {

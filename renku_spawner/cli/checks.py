@@ -1,0 +1,315 @@
+"""Commands that inspect a hub from its configuration.
+
+`check` checks its settings and dependencies; `images` finds the packages of configured environments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shlex
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from aiohttp import ClientError
+from jupyterhub.app import JupyterHub
+from kubernetes_asyncio.client import ApiException
+from pydantic import BaseModel
+from traitlets import TraitError
+from traitlets.config import Config
+
+from ..config.mounted import find_config_file, load_hub_config
+from ..config.renku import Renku
+from ..domain.images import ImageReference, parse_image_reference
+from ..domain.software import ImageSoftware, SoftwareOrigin, parse_probe_report
+from ..hub.configuration_checks import check_hub_configuration
+from ..integrations.gitlab.client import GitLabForbidden, GitLabLoginRequired, GitLabNotFound, GitLabUnavailable
+from ..integrations.net.errors import RemoteError
+from ..integrations.registry.client import RegistryClient
+from ..persistence.migrate import SchemaOutOfDate, check_schema, get_head_schema_revision, get_schema_revision
+from ..spawners.kubernetes.api import list_missing_permissions
+from ..spawners.kubernetes.errors import explain_tls_failure
+from ..spawners.kubernetes.image_probe import load_probe_scripts
+from ..spawners.kubernetes.spawner import RenkuSpawner, create_detached_spawner
+from ..usecases.environments import ConfiguredEnvironment
+from ..usecases.images import format_image_refusal, inspect_image
+from ..usecases.software import get_image_software, import_attested_software, save_image_software
+from .base import CommandError
+from .cluster import ImageProbeError, build_cluster_spawner, probe_image_in_pod
+from .database import convert_outdated_database_error
+from .output import escape_for_terminal, print_json
+
+REGISTRY_CHECK_TIMEOUT_SECONDS = 15.0  # for one registry
+_NO_TABLES_MESSAGE = "There are no tables of Renku yet; the hub creates them when it starts."
+_FINDING_LABELS = {True: "ok", False: "no", None: "-"}
+
+
+class CheckFinding(BaseModel):
+    """Result of one check; `good` is None if the check does not apply to this hub."""
+
+    what: str
+    good: bool | None
+    says: str
+
+
+def check_hub(parsed: argparse.Namespace) -> None:
+    """Run all checks and print their results. Raises CommandError if a check fails."""
+    file = find_config_file(parsed.config)
+    findings = asyncio.run(_collect_findings(file, alone=parsed.json, settings_only=parsed.settings))
+    if parsed.json:
+        print_json(findings)
+    failed = sorted({each.what for each in findings if each.good is False})
+    if failed:
+        raise CommandError(f"Failed checks: {', '.join(failed)}.")
+
+
+async def _collect_findings(file: Path, *, alone: bool, settings_only: bool) -> list[CheckFinding]:
+    """Return the results of all checks; print each of them as soon as it is available, unless *alone*."""
+    findings = []
+    async for each in _run_checks(file, settings_only=settings_only):
+        findings.append(each)
+        if not alone:
+            print(f"{_FINDING_LABELS[each.good]:2}  {each.what:10}  {escape_for_terminal(each.says)}", flush=True)
+    return findings
+
+
+async def _run_checks(file: Path, *, settings_only: bool) -> AsyncIterator[CheckFinding]:
+    try:
+        config = load_hub_config(file)
+    except Exception as problem:  # the configuration is a program and can raise anything
+        yield CheckFinding(what="settings", good=False, says=f"{file}: {type(problem).__name__}: {problem}")
+        return
+    yield _check_database(config)
+    with tempfile.TemporaryDirectory() as folder:
+        isolated = deepcopy(config)
+        isolated.Renku.db_url = f"sqlite:///{folder}/empty.sqlite"  # loading would create the hub's own database
+        isolated.JupyterHub.pop("extra_handlers", None)  # avoids JupyterHub's deprecation warning
+        try:
+            hub = JupyterHub(config=isolated)
+            renku = _load_renku(hub, isolated)
+            _check_spawner_settings(hub, isolated)
+        except (TraitError, ValueError, OSError, ImportError) as problem:
+            yield CheckFinding(what="settings", good=False, says=str(problem))
+            return
+        yield CheckFinding(what="settings", good=True, says=str(file))
+        if settings_only:
+            await _close_dependencies(renku)
+            return
+        async for each in _check_dependencies(hub, renku, config):
+            yield each
+
+
+def _check_database(config: Config) -> CheckFinding:
+    url = config.Renku.get("db_url") or config.JupyterHub.get("db_url", "sqlite:///jupyterhub.sqlite")
+    try:
+        check_schema(url)
+        said = f"Renku's tables are up to date (revision {get_head_schema_revision()})."
+    except FileNotFoundError:
+        said = _NO_TABLES_MESSAGE
+    except SchemaOutOfDate as problem:
+        if get_schema_revision(url) is not None:
+            return CheckFinding(what="database", good=False, says=str(problem))
+        said = _NO_TABLES_MESSAGE
+    except (ValueError, OSError) as problem:
+        return CheckFinding(what="database", good=False, says=str(problem))
+    return CheckFinding(what="database", good=True, says=said)
+
+
+def _load_renku(hub: Any, config: Config) -> Renku:
+    hub.db = None  # the authenticator's constructor needs the attribute, but does not use it
+    renku = Renku(config=config)
+    check_hub_configuration(hub, renku)
+    hub.authenticator  # noqa: B018  created on access, which validates its settings
+    return renku
+
+
+def _check_spawner_settings(hub: Any, config: Config) -> None:
+    """Load the settings for pods of sessions, as the hub does when it starts and sessions run. Raises TraitError.
+
+    A missing cluster is ignored here, since it is not an error in the settings.
+    """
+    if issubclass(hub.spawner_class, RenkuSpawner):
+        with suppress(ValueError):
+            create_detached_spawner(hub.spawner_class, config)
+
+
+async def _check_dependencies(hub: Any, renku: Renku, config: Config) -> AsyncIterator[CheckFinding]:
+    try:
+        yield await _check_gitlab(renku)
+        async for each in _check_registries(renku):
+            yield each
+        yield await _check_cluster_permissions(hub, renku, config)
+    finally:
+        await _close_dependencies(renku)
+
+
+async def _close_dependencies(renku: Renku) -> None:
+    if renku.context.registry is not None:
+        await renku.context.registry.close()
+    if renku.context.gitlab is not None:
+        renku.context.gitlab.close()
+    renku.context.db.dispose()
+
+
+async def _check_gitlab(renku: Renku) -> CheckFinding:
+    gitlab = renku.context.gitlab
+    if gitlab is None:
+        return CheckFinding(what="gitlab", good=None, says="Projects are stored in this hub.")
+    try:
+        await gitlab.list_objects(None, "/projects", {"per_page": 1}, within=10)
+    except GitLabUnavailable:
+        return CheckFinding(what="gitlab", good=False, says=f"{gitlab.url} does not answer as a GitLab does.")
+    except (
+        GitLabLoginRequired,
+        GitLabForbidden,
+        GitLabNotFound,
+    ):  # GitLab answers, but shows nothing without a log-in
+        pass
+    return CheckFinding(what="gitlab", good=True, says=f"{gitlab.url} answers.")
+
+
+async def _check_registries(renku: Renku) -> AsyncIterator[CheckFinding]:
+    if renku.context.registry is None:
+        yield CheckFinding(what="images", good=None, says="Renku.registries_asked is off; registries are not checked.")
+        return
+    for each in renku.configured:
+        checked = await inspect_image(
+            renku.context, parse_image_reference(each.image), trusted=True, patience=REGISTRY_CHECK_TIMEOUT_SECONDS
+        )
+        refusal = format_image_refusal(checked)
+        yield CheckFinding(
+            what="images", good=not refusal, says=refusal or f"{each.key}: {checked.image.canonical_reference}"
+        )
+
+
+async def _check_cluster_permissions(hub: Any, renku: Renku, config: Config) -> CheckFinding:
+    if not issubclass(hub.spawner_class, RenkuSpawner):
+        return CheckFinding(what="cluster", good=None, says="Sessions are processes on the hub's machine.")
+    try:
+        by = create_detached_spawner(hub.spawner_class, config)
+        measured = renku.idle_processor > 0
+        missing = await list_missing_permissions(
+            by.api.api_client, by.namespace, prepuller=by.prepuller, measured=measured
+        )
+    except (ApiException, ClientError, TimeoutError, OSError) as problem:  # first: aiohttp's TLS error is a ValueError
+        reason = explain_tls_failure(problem) or "The cluster does not report the hub's permissions."
+        return CheckFinding(what="cluster", good=False, says=reason)
+    except ValueError as problem:
+        return CheckFinding(what="cluster", good=False, says=str(problem))
+    if missing:
+        reason = (
+            f"In the namespace {by.namespace} the hub may not: {', '.join(missing)}. helm/role.yaml has these rights."
+        )
+        return CheckFinding(what="cluster", good=False, says=reason)
+    return CheckFinding(
+        what="cluster", good=True, says=f"The hub has all required rights in the namespace {by.namespace}."
+    )
+
+
+_PROBE_INSTRUCTIONS = """\
+{key}: the image has no list of its packages. If sessions are pods, use --pod to probe it; otherwise run:
+  renku-spawner images script | docker run --rm -i --network none --entrypoint /bin/sh {pinned} > report.txt
+  renku-spawner images probe {key} --digest {digest} --report report.txt"""
+
+
+def print_probe_script(_parsed: argparse.Namespace) -> None:
+    shell, python = load_probe_scripts()
+    print(f"set -- {shlex.quote(python)} /\n{shell}", end="")
+
+
+def probe_environment_images(parsed: argparse.Namespace) -> None:
+    """Find the packages of configured environments' images.
+
+    Raises:
+        CommandError, ValueError, OSError: the message is for the admin.
+    """
+    file = find_config_file(parsed.config)
+    try:
+        config = load_hub_config(file)
+        renku = Renku(config=config)
+    except TraitError as problem:
+        raise ValueError(str(problem)) from None
+    chosen = _select_environments(renku.configured, parsed.environments)
+    if (parsed.report or parsed.digest) and len(chosen) != 1:
+        raise ValueError("A report is about one environment; please name it.")
+    with convert_outdated_database_error():
+        failed = asyncio.run(_probe_environments(renku, config, chosen, parsed))
+    if failed:
+        sys.exit(failed)
+
+
+def _select_environments(
+    configured: Sequence[ConfiguredEnvironment], keys: Sequence[str]
+) -> list[ConfiguredEnvironment]:
+    unknown = sorted(set(keys) - {each.key for each in configured})
+    if unknown:
+        raise ValueError(f"Renku.environments has no entry with the key {unknown[0]!r}.")
+    return [each for each in configured if each.key in keys or not keys]
+
+
+async def _probe_environments(
+    renku: Renku, config: Config, chosen: Sequence[ConfiguredEnvironment], parsed: argparse.Namespace
+) -> int:
+    """Probe the *chosen* environments; return the exit status: 1 if a registry or a probe pod failed, otherwise 0."""
+    client, failed = renku.context.registry, 0
+    try:
+        if client is None:
+            raise ValueError("Renku.registries_asked is off; images cannot be found in their registries.")
+        by = build_cluster_spawner(config) if parsed.pod else None
+        for each in chosen:
+            try:
+                print(await _probe_environment(renku, client, each, parsed, by))
+            except (RemoteError, ImageProbeError) as problem:
+                reason = f"{type(problem).__name__}: {problem.detail}" if isinstance(problem, RemoteError) else problem
+                print(f"{each.key}: {reason}", file=sys.stderr)
+                failed = 1
+    finally:
+        if client is not None:
+            await client.close()
+        renku.context.db.dispose()
+    return failed
+
+
+async def _probe_environment(
+    renku: Renku,
+    client: RegistryClient,
+    each: ConfiguredEnvironment,
+    parsed: argparse.Namespace,
+    by: RenkuSpawner | None,
+) -> str:
+    """Find the packages of one environment; return a sentence with the result.
+
+    Raises:
+        RemoteError, ImageProbeError, ValueError, OSError: the message says why there is none.
+    """
+    of, context = parse_image_reference(each.image), renku.context
+    digest = parsed.digest or of.digest or (await client.resolve_manifest(of, trusted=True)).digest
+    if parsed.report:
+        report = sys.stdin.read() if parsed.report == "-" else await asyncio.to_thread(Path(parsed.report).read_text)
+        software = parse_probe_report(report, origin=SoftwareOrigin.PROBE, found_at=context.now())
+        if software is None:
+            raise ValueError("The report is incomplete: it must be the whole output of the script.")
+        saved = await save_image_software(context, digest, software)
+        return _format_package_count(each.key, software) if saved else f"{each.key}: the image's own list was kept"
+    listed = await import_attested_software(context, client, of, digest, trusted=True) or await get_image_software(
+        context, digest
+    )
+    if by and not (listed and listed.complete):
+        listed = await probe_image_in_pod(context, by, of, digest, each.run)
+    return _format_package_count(each.key, listed) if listed else _format_probe_instructions(each.key, of, digest)
+
+
+def _format_package_count(key: str, found: ImageSoftware) -> str:
+    where = {SoftwareOrigin.SBOM: "the image's own list", SoftwareOrigin.PROBE: "a probe of the image"}
+    source = where.get(found.origin, "a session of the image")
+    number = len(found.packages) + found.more
+    return f"{key}: {number} package{'' if number == 1 else 's'} known from {source}"
+
+
+def _format_probe_instructions(key: str, of: ImageReference, digest: str) -> str:
+    return _PROBE_INSTRUCTIONS.format(key=shlex.quote(key), pinned=f"{of.repository}@{digest}", digest=digest)

@@ -1,0 +1,612 @@
+"""`Client`: one method for each call of a hub's API, in mixins by subject."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from time import monotonic, sleep
+from typing import Self
+from urllib.parse import urlsplit
+
+from ..domain.session_files import DocumentPart
+from ..web.administration.forms import OrphansBody, PauseAllBody, PauseBody
+from ..web.administration.schemas import (
+    AdminInstanceAnswer,
+    AuditAnswer,
+    ClaimAnswer,
+    EnvironmentStartsAnswer,
+    FailureAnswer,
+    NodeList,
+    OrphansAnswer,
+    RemovedAnswer,
+)
+from ..web.environments.schemas import (
+    ArchiveBody,
+    EnvironmentBody,
+    EnvironmentChangeBody,
+    MoveBody,
+    ReadyMadeAnswer,
+    RollBackBody,
+    StateBody,
+    SuccessorBody,
+)
+from ..web.images.schemas import BuiltImageList, CheckBody, CheckedAnswer, DismissalBody, RevisionBody, SoftwareAnswer
+from ..web.instances.schemas import ContentsAnswer, InstanceAnswer, MyInstanceAnswer, OwnAnswer, ProgressAnswer
+from ..web.schemas import (
+    AwakeBody,
+    HealthAnswer,
+    ProjectBody,
+    ProjectChangeBody,
+    RemovalBody,
+    SessionBody,
+    SessionChangeBody,
+    StartBody,
+)
+from ..web.sessions.schemas import (
+    CopyBody,
+    EnvironmentAnswer,
+    PlanAnswer,
+    ProjectAnswer,
+    ProjectEntryAnswer,
+    ResourceClassAnswer,
+    RevisionAnswer,
+    SessionAnswer,
+)
+from ..web.storages.schemas import (
+    AskedStorageAnswer,
+    OwnCredentialsBody,
+    StorageAnswer,
+    StorageBody,
+    StorageChangeBody,
+    StorageCredentialsBody,
+)
+from .connection import READ_TIMEOUT_SECONDS, HubConnection
+from .endpoints import (
+    ADD_ENVIRONMENT,
+    ADD_PROJECT,
+    ADD_SESSION,
+    ADD_STORAGE,
+    APPLY_SESSION_FILE,
+    ARCHIVE_ENVIRONMENT,
+    CHANGE_ENVIRONMENT,
+    CHANGE_PROJECT,
+    CHANGE_SESSION,
+    CHANGE_STORAGE,
+    CHECK_IMAGE,
+    CHECK_STORAGE,
+    COPY_SESSION,
+    DELETE_CREDENTIALS,
+    DELETE_INSTANCE,
+    DISMISS_IMAGE_UPDATE,
+    DOWNLOAD_INSTANCE_FILES,
+    ENTER_CREDENTIALS,
+    EXPORT_SESSION_FILE,
+    GET_ENVIRONMENT,
+    GET_HEALTH,
+    GET_INSTANCE_CONTENTS,
+    GET_INSTANCE_LOGS,
+    GET_OWN_SESSION,
+    GET_PROJECT,
+    GET_SESSION,
+    GET_SESSION_BY_ID,
+    KEEP_INSTANCE_AWAKE,
+    LIST_ALL_INSTANCES,
+    LIST_AUDIT_EVENTS,
+    LIST_CI_IMAGES,
+    LIST_CLAIMS,
+    LIST_ENVIRONMENT_STARTS,
+    LIST_ENVIRONMENTS,
+    LIST_FAILURES,
+    LIST_MY_INSTANCES,
+    LIST_NODES,
+    LIST_ORPHANS,
+    LIST_PACKAGES,
+    LIST_PROJECTS,
+    LIST_REQUESTED_CREDENTIALS,
+    LIST_RESOURCE_CLASSES,
+    LIST_REVISIONS,
+    LIST_SESSIONS,
+    LIST_STORAGES,
+    MOVE_ENVIRONMENT,
+    PAUSE_ALL_INSTANCES,
+    PAUSE_INSTANCE,
+    PAUSE_INSTANCE_FOR_USER,
+    REMOVE_MEMBER,
+    REMOVE_ORPHANS,
+    REMOVE_PROJECT,
+    REMOVE_SESSION,
+    REMOVE_STORAGE,
+    RESTORE_INSTANCE,
+    RESTORE_INSTANCE_FOR_USER,
+    ROLL_BACK_ENVIRONMENT,
+    SET_ENVIRONMENT_STATE,
+    SET_REVISION,
+    START_SESSION,
+    STREAM_MY_EVENTS,
+    STREAM_SESSION_EVENTS,
+    TAKE_SUCCESSOR,
+)
+from .errors import Busy, HubAway
+
+
+class BaseClient:
+    """The connection that all parts of the client share."""
+
+    def __init__(self, url: str, token: str, *, timeout: float = READ_TIMEOUT_SECONDS) -> None:
+        """Prepare the connection; *timeout* is in seconds without a byte of a response.
+
+        Raises:
+            NotUnderstood: *url* is not a valid address.
+        """
+        self._wire = HubConnection(url, token, timeout=timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r}, '…')"
+
+    def close(self) -> None:
+        self._wire.close()
+
+    @property
+    def url(self) -> str:
+        """The hub's address, without a trailing slash."""
+        return self._wire.api.removesuffix("/hub/api")
+
+    def address(self, path: str) -> str:
+        """Return the browser's URL for *path*: the `url` of an instance, or any other path or URL of a response."""
+        parts = urlsplit(self.url)
+        return path if urlsplit(path).netloc else f"{parts.scheme}://{parts.netloc}/{path.lstrip('/')}"
+
+    def whoami(self) -> str:
+        """Return the name of the token's user."""
+        return self._wire.get_user_name()
+
+    def health(self) -> HealthAnswer:
+        """Return the health of everything that Renku depends on; admins also get it by name.
+
+        Raises:
+            Busy: the database is unavailable.
+        """
+        return self._wire.request(GET_HEALTH)
+
+    def resource_classes(self) -> list[ResourceClassAnswer]:
+        """List the resource classes, the smallest first."""
+        return self._wire.request(LIST_RESOURCE_CLASSES).items
+
+
+class AdminClientMixin(BaseClient):
+    """Ready-made environments, and what only admins may do."""
+
+    def environments(self, search: str = "", *, keyword: str = "", state: str = "") -> Iterator[EnvironmentAnswer]:
+        """Iterate over the ready-made environments on offer; admins may ask for another *state*, or for `all`."""
+        query = {"search": search, "keyword": keyword, "state": state}
+        for page in self._wire.iterate_pages(LIST_ENVIRONMENTS, query):
+            yield from page.items
+
+    def environment(self, environment: str) -> ReadyMadeAnswer:
+        """Return a ready-made environment in any state, with its use and its history."""
+        return self._wire.request(GET_ENVIRONMENT, environment=environment)
+
+    def add_environment(self, new: EnvironmentBody) -> ReadyMadeAnswer:
+        return self._wire.request(ADD_ENVIRONMENT, new)
+
+    def change_environment(self, environment: str, change: EnvironmentChangeBody) -> ReadyMadeAnswer:
+        return self._wire.request(CHANGE_ENVIRONMENT, change, environment=environment)
+
+    def archive_environment(self, environment: str, why: ArchiveBody) -> ReadyMadeAnswer:
+        """Archive an environment: no new session starts from it."""
+        return self._wire.request(ARCHIVE_ENVIRONMENT, why, environment=environment)
+
+    def set_environment_state(self, environment: str, state: StateBody) -> ReadyMadeAnswer:
+        """Offer, deprecate or archive an environment."""
+        return self._wire.request(SET_ENVIRONMENT_STATE, state, environment=environment)
+
+    def roll_environment_back(self, environment: str, wanted: RollBackBody) -> ReadyMadeAnswer:
+        return self._wire.request(ROLL_BACK_ENVIRONMENT, wanted, environment=environment)
+
+    def move_environment(self, environment: str, to: MoveBody) -> ReadyMadeAnswer:
+        return self._wire.request(MOVE_ENVIRONMENT, to, environment=environment)
+
+    # Instances and resources of all users
+
+    def all_instances(
+        self, *, status: str = "", owner: str = "", project: str = "", reason: str = ""
+    ) -> Iterator[AdminInstanceAnswer]:
+        """Iterate over the instances of all users, the latest start first. The audit log records this call."""
+        query = {"status": status, "owner": owner, "project": project, "reason": reason}
+        for page in self._wire.iterate_pages(LIST_ALL_INSTANCES, query):
+            yield from page.items
+
+    def pause_for(self, username: str, session: str) -> None:
+        """Pause a user's instance; its owner is told that an admin did it."""
+        self._wire.request(PAUSE_INSTANCE_FOR_USER, PauseBody(username=username, session=session))
+
+    def nodes(self) -> NodeList:
+        """Return the number of running and of stopping sessions on each node of the cluster."""
+        return self._wire.request(LIST_NODES)
+
+    def pause_all(self, node: str | None = None, *, dry_run: bool = False) -> int:
+        """Pause all sessions of a node, or of the hub, and return their number; a dry run only counts them."""
+        wanted = PauseAllBody(node=node, all=node is None, dry_run=dry_run)
+        return self._wire.request(PAUSE_ALL_INSTANCES, wanted).sessions
+
+    def restore_for(self, username: str, session: str) -> None:
+        """Restore a user's data from the trash. The audit log records this call."""
+        self._wire.request(RESTORE_INSTANCE_FOR_USER, PauseBody(username=username, session=session))
+
+    def orphans(self) -> OrphansAnswer:
+        """List resources without a database record, and records without resources; at most 200 of each kind."""
+        return self._wire.request(LIST_ORPHANS)
+
+    def remove_orphans(self, orphans: OrphansBody) -> RemovedAnswer:
+        """Remove orphaned resources for good; those that `orphans` would no longer list are left alone."""
+        return self._wire.request(REMOVE_ORPHANS, orphans)
+
+    def claims(self, owner: str = "") -> Iterator[ClaimAnswer]:
+        """Iterate over the claims and folders with users' files, the oldest first. The audit log records this call."""
+        for page in self._wire.iterate_pages(LIST_CLAIMS, {"owner": owner}):
+            yield from page.items
+
+    def failures(self) -> list[FailureAnswer]:
+        """List the number of failed starts of the last 30 days, by day and reason."""
+        return self._wire.request(LIST_FAILURES).items
+
+    def starts(self) -> Iterator[EnvironmentStartsAnswer]:
+        """Iterate over the statistics of starts by environment: their results and durations."""
+        for page in self._wire.iterate_pages(LIST_ENVIRONMENT_STARTS):
+            yield from page.items
+
+    def audit(self, *, actor: str = "", action: str = "") -> Iterator[AuditAnswer]:
+        """Iterate over the audit log, the latest event first: actions and views of admins, and refused requests."""
+        for page in self._wire.iterate_pages(LIST_AUDIT_EVENTS, {"actor": actor, "action": action}):
+            yield from page.items
+
+
+_YAML_MEDIA_TYPE = "application/yaml"
+
+
+class SessionFileClientMixin(BaseClient):
+    """Sessions as code: export a project's sessions, and apply a document."""
+
+    def export(self, project: str) -> str:
+        """Export a project's sessions as YAML, to keep it in git and to apply it again."""
+        return self._wire.request_text(EXPORT_SESSION_FILE, _YAML_MEDIA_TYPE, project=project)
+
+    def export_document(self, project: str) -> DocumentPart:
+        """Export the project's sessions as a parsed document."""
+        return self._wire.request(EXPORT_SESSION_FILE, project=project)
+
+    def apply(
+        self, project: str, document: DocumentPart | str, *, dry_run: bool = False, prune: bool = False
+    ) -> PlanAnswer:
+        """Create and change a project's sessions as *document* (YAML text or parsed) says. Idempotent.
+
+        A *dry_run* only reports the changes. With *prune*, sessions that the document does not name are removed, unless
+        other users have data in them.
+
+        Raises:
+            Refused: `fields` has the errors by their path in the document.
+        """
+        query = {name: "true" for name, wanted in (("dry_run", dry_run), ("prune", prune)) if wanted}
+        if isinstance(document, str):
+            return self._wire.send_content(
+                APPLY_SESSION_FILE, document.encode(), _YAML_MEDIA_TYPE, query, project=project
+            )
+        return self._wire.request(APPLY_SESSION_FILE, document, query, project=project)
+
+
+def find_new_log_lines(known: Sequence[str], now: Sequence[str]) -> list[str]:
+    """Return the lines of *now* that follow its longest overlap with the end of *known*.
+
+    Without an overlap, as after another start of the session, that is all of *now*.
+    """
+    for start in range(max(0, len(known) - len(now)), len(known)):
+        length = len(known) - start
+        if known[-1] == now[length - 1] and list(known[start:]) == list(now[:length]):
+            return list(now[length:])
+    return list(now)
+
+
+UNSETTLED_STATUSES = ("launching", "stopping")
+MAX_HUB_OUTAGE_SECONDS = 60.0  # for which a restart may make the hub unavailable
+DELETION_TIMEOUT_SECONDS = 60.0  # a pod usually ends within this time
+_DELETION_POLL_INTERVAL_SECONDS = 3.0
+_RECONNECT_DELAY_SECONDS = 1.0  # after a stream has ended or failed
+_MAX_LOG_LINES = 1000
+
+
+class InstanceClientMixin(BaseClient):
+    """The user's own instances: start, pause, follow and delete them."""
+
+    def me(self) -> OwnAnswer:
+        """Return the session in which the calling program runs; this needs the session's own token."""
+        return self._wire.request(GET_OWN_SESSION)
+
+    def mine(self) -> Iterator[MyInstanceAnswer]:
+        """Iterate over the user's instances in all projects, also in those that the user can no longer see."""
+        for page in self._wire.iterate_pages(LIST_MY_INSTANCES):
+            yield from page.items
+
+    def start(
+        self,
+        project: str,
+        session: str,
+        *,
+        resource_class: str | None = None,
+        empty_disk: bool = False,
+        without_storages: Iterable[str] = (),
+        version: int | None = None,
+        launch_version: str = "",
+    ) -> InstanceAnswer:
+        """Start or resume a session, and return as soon as the start is under way; a running session is no error.
+
+        The default *resource_class* is the smallest that fits. *empty_disk* starts with a new disk after `volume_lost`.
+        *without_storages* are the directories of storages to leave out of this start. *version* and *launch_version*
+        are those of the session as it was read.
+
+        Raises:
+            Refused: `changed`, if the session has another version by now; nothing is started.
+        """
+        body = StartBody(
+            resource_class=resource_class, empty_disk=empty_disk, without_storages=list(without_storages),
+            version=version, launch_version=launch_version,
+        )  # fmt: skip
+        return self._wire.request(START_SESSION, body, project=project, session=session)
+
+    def pause(self, session: str) -> InstanceAnswer:
+        """Pause an instance; its files are kept. Raises NotFound if there is no instance."""
+        return self._wire.request(PAUSE_INSTANCE, session=session)
+
+    def keep_awake(self, session: str, seconds: int | None = None) -> InstanceAnswer:
+        """Exempt an instance from idle pausing for *seconds*: an hour by default; 0 ends the exemption.
+
+        Raises:
+            Refused: the hub does not allow it.
+        """
+        return self._wire.request(KEEP_INSTANCE_AWAKE, AwakeBody(seconds=seconds), session=session)
+
+    def restore(self, session: str) -> InstanceAnswer:
+        """Restore an instance's data from the trash. Raises NotFound if there is no instance."""
+        return self._wire.request(RESTORE_INSTANCE, session=session)
+
+    def contents(self, session: str) -> ContentsAnswer:
+        """Return the size of an instance's files, and its unsaved work. Raises NotFound if there is no instance."""
+        return self._wire.request(GET_INSTANCE_CONTENTS, session=session)
+
+    def download(self, session: str) -> Iterator[bytes]:
+        """Iterate over the chunks of a `tar.zst` archive with all files of a paused instance.
+
+        Raises:
+            HubAway: the download broke off.
+            Refused: the session runs (`download_running`), or there are no files.
+        """
+        return self._wire.stream_chunks(DOWNLOAD_INSTANCE_FILES, session=session)
+
+    def delete_data(self, session: str, *, wait: float = DELETION_TIMEOUT_SECONDS) -> bool:
+        """Delete the instance and its files for good, and return whether they are gone.
+
+        False means that it takes longer than *wait* seconds; the hub then finishes it by itself.
+
+        Raises:
+            NotFound: there is no instance.
+        """
+        end = monotonic() + wait
+        while self._wire.request_until_done(DELETE_INSTANCE, session=session) is not None:
+            if monotonic() >= end:
+                return False
+            sleep(_DELETION_POLL_INTERVAL_SECONDS)
+        return True
+
+    def logs(self, session: str, lines: int = 200) -> list[str]:
+        """Return the last *lines* of an instance's log, 1 to 1000."""
+        return self._wire.request(GET_INSTANCE_LOGS, query={"lines": lines}, session=session).lines
+
+    def follow_logs(self, session: str, lines: int = 200, *, every: float = 1.0) -> Iterator[list[str]]:
+        """Iterate without end over an instance's log: the last *lines*, then new ones, polled *every* so many seconds.
+
+        Lines are missing if the instance prints more than a thousand between two polls.
+        """
+        known: list[str] = []
+        yield self.logs(session, lines) if lines else []
+        known = self.logs(session, _MAX_LOG_LINES)
+        while True:
+            sleep(every)
+            now = self.logs(session, _MAX_LOG_LINES)
+            if new := find_new_log_lines(known, now):
+                yield new
+            known = now
+
+    def events(self) -> Iterator[ProgressAnswer]:
+        """Iterate over status changes of the user's instances, until the hub ends the stream (after 15 minutes)."""
+        return self._wire.stream_events(STREAM_MY_EVENTS)
+
+    def session_events(self, project: str, session: str) -> Iterator[ProgressAnswer]:
+        """Iterate over status changes of the user's instance, until it has settled or the hub ends the stream."""
+        return self._wire.stream_events(STREAM_SESSION_EVENTS, project=project, session=session)
+
+    def until_settled(self, project: str, session: str) -> Iterator[ProgressAnswer]:
+        """Iterate over status changes until the instance neither starts nor stops; survives a restart of the hub.
+
+        Raises ClientError: HubAway or Busy once the hub has been unavailable for a minute.
+        """
+        last_contact = monotonic()
+        while True:
+            pause = _RECONNECT_DELAY_SECONDS
+            try:
+                for progress in self.session_events(project, session):
+                    last_contact = monotonic()
+                    yield progress
+                    if progress.status not in UNSETTLED_STATUSES:
+                        return
+            except HubAway:
+                if monotonic() - last_contact > MAX_HUB_OUTAGE_SECONDS:
+                    raise
+            except Busy as busy:
+                if busy.code == "stream_replaced":  # the hub is available
+                    last_contact = monotonic()
+                if monotonic() - last_contact > MAX_HUB_OUTAGE_SECONDS:
+                    raise
+                pause = max(pause, busy.retry_after or 0)
+            sleep(pause)
+
+
+class StorageClientMixin(BaseClient):
+    """Storages of projects, and the user's own credentials for them."""
+
+    def storages(self, project: str) -> list[StorageAnswer]:
+        """List a project's storages, without their credentials."""
+        return self._wire.request(LIST_STORAGES, project=project).items
+
+    def add_storage(self, project: str, new: StorageBody) -> StorageAnswer:
+        """Add a storage; the hub checks that it can be opened before it is saved."""
+        return self._wire.request(ADD_STORAGE, new, project=project)
+
+    def change_storage(self, project: str, storage: str, change: StorageChangeBody) -> StorageAnswer:
+        """Change a storage; *storage* is its id or its directory, here and below."""
+        return self._wire.request(CHANGE_STORAGE, change, project=project, storage=storage)
+
+    def remove_storage(self, project: str, storage: str) -> None:
+        """Remove a storage from a project; the files in it are kept."""
+        self._wire.request(REMOVE_STORAGE, project=project, storage=storage)
+
+    def check_storage(self, project: str, storage: str) -> StorageAnswer:
+        """Check again whether a storage can be opened."""
+        return self._wire.request(CHECK_STORAGE, project=project, storage=storage)
+
+    def asked_credentials(self, project: str, session: str) -> list[AskedStorageAnswer]:
+        """List the storages of a session that need the user's own credentials."""
+        return self._wire.request(LIST_REQUESTED_CREDENTIALS, project=project, session=session).items
+
+    def enter_credentials(
+        self,
+        project: str,
+        session: str,
+        secrets: Mapping[str, Mapping[str, str]],
+        *,
+        asked: Sequence[AskedStorageAnswer],
+        keep: bool = True,
+    ) -> list[AskedStorageAnswer]:
+        """Enter the user's own credentials, by the storages' directories.
+
+        *asked* is the result of `asked_credentials` from before the user typed them; the credentials are valid only for
+        these versions of the storages. Without *keep* the hub uses them for starts of the next hour only.
+
+        Raises:
+            Refused: `changed`, if an editor has changed one of these storages since; no credentials were used.
+            KeyError: a directory is not in *asked*.
+        """
+        storages = {storage.directory: storage for storage in asked}
+        entered = [
+            StorageCredentialsBody(id=storages[name].id, version=storages[name].version, secrets=dict(typed))
+            for name, typed in secrets.items()
+        ]
+        body = OwnCredentialsBody(storages=entered, keep=keep)
+        return self._wire.request(ENTER_CREDENTIALS, body, project=project, session=session).items
+
+    def forget_credentials(self, storage: str) -> None:
+        """Delete the user's own credentials for a storage, given by its id."""
+        self._wire.request(DELETE_CREDENTIALS, storage=storage)
+
+
+class Client(InstanceClientMixin, SessionFileClientMixin, AdminClientMixin, StorageClientMixin):
+    """A client of one hub, as one user.
+
+    *url* is the hub's address, or that of any of its pages; *token* is a JupyterHub API token, made on the hub's page
+    *Token*. Projects are given by id or path, sessions by id. Request bodies and responses are the models of
+    `renku_spawner.client.models`. Lists are iterators that fetch further pages when they are needed.
+
+    Every call may raise ClientError: NotAllowed, NotFound, Refused, Busy, HubAway or NotUnderstood.
+    A client is not thread-safe. Used with `with`, it closes its connections at the end.
+    """
+
+    # Projects
+
+    def projects(self, search: str = "") -> Iterator[ProjectEntryAnswer]:
+        """Iterate over the projects that the user can see, each with the user's instance of its default session."""
+        for page in self._wire.iterate_pages(LIST_PROJECTS, {"search": search}):
+            yield from page.items
+
+    def project(self, project: str) -> ProjectAnswer:
+        return self._wire.request(GET_PROJECT, project=project)
+
+    def add_project(self, new: ProjectBody) -> ProjectAnswer:
+        return self._wire.request(ADD_PROJECT, new)
+
+    def change_project(self, project: str, change: ProjectChangeBody) -> ProjectAnswer:
+        """Change a project; only the fields that were given to the constructor of *change* are sent."""
+        return self._wire.request(CHANGE_PROJECT, change, project=project)
+
+    def remove_project(self, project: str) -> None:
+        self._wire.request(REMOVE_PROJECT, project=project)
+
+    def remove_member(self, project: str, name: str) -> None:
+        """Remove a member from a project; with the user's own name: leave it."""
+        self._wire.request(REMOVE_MEMBER, project=project, name=name)
+
+    # Sessions
+
+    def sessions(self, project: str, search: str = "") -> Iterator[SessionAnswer]:
+        """Iterate over the sessions of a project, each with the user's own instance."""
+        for page in self._wire.iterate_pages(LIST_SESSIONS, {"search": search}, project=project):
+            yield from page.items
+
+    def session(self, project: str, session: str) -> SessionAnswer:
+        return self._wire.request(GET_SESSION, project=project, session=session)
+
+    def session_by_id(self, session: str) -> SessionAnswer:
+        """Return a session of any project that the user can see."""
+        return self._wire.request(GET_SESSION_BY_ID, session=session)
+
+    def add_session(self, project: str, new: SessionBody) -> SessionAnswer:
+        return self._wire.request(ADD_SESSION, new, project=project)
+
+    def copy_session(
+        self, project: str, session: str, to: str, *, title: str | None = None, default: bool = False
+    ) -> SessionAnswer:
+        """Copy a session to the project *to*; the default *title* is that of the original, with a number if taken."""
+        body = CopyBody(project=to, title=title, default=default)
+        return self._wire.request(COPY_SESSION, body, project=project, session=session)
+
+    def change_session(self, project: str, session: str, change: SessionChangeBody) -> SessionAnswer:
+        """Change a session; only the fields that were given to the constructor of *change* are sent."""
+        return self._wire.request(CHANGE_SESSION, change, project=project, session=session)
+
+    def remove_session(self, project: str, session: str, *, new_default: str | None = None) -> None:
+        """Remove a session; if it is the default, *new_default* becomes the new one, or else the oldest session."""
+        body = RemovalBody(new_default=new_default) if new_default else RemovalBody()
+        self._wire.request(REMOVE_SESSION, body, project=project, session=session)
+
+    def revisions(self, project: str, session: str) -> list[RevisionAnswer]:
+        """List the revisions of a session's environment, the newest first."""
+        return self._wire.request(LIST_REVISIONS, project=project, session=session).items
+
+    def set_revision(self, project: str, session: str, wanted: RevisionBody) -> SessionAnswer:
+        """Accept a newer image, return to an earlier revision, or choose another image."""
+        return self._wire.request(SET_REVISION, wanted, project=project, session=session)
+
+    def dismiss(self, project: str, session: str, digest: str) -> SessionAnswer:
+        """Dismiss the newer image with that digest."""
+        body = DismissalBody(digest=digest)
+        return self._wire.request(DISMISS_IMAGE_UPDATE, body, project=project, session=session)
+
+    def take_successor(self, project: str, session: str, seen: SuccessorBody) -> SessionAnswer:
+        """Switch a session to the successor of its environment."""
+        return self._wire.request(TAKE_SUCCESSOR, seen, project=project, session=session)
+
+    # Images
+
+    def packages(self, project: str, session: str, search: str = "") -> SoftwareAnswer:
+        """Return the software installed in a session's image. Raises NotFound also if it is not known."""
+        return self._wire.request(LIST_PACKAGES, query={"search": search}, project=project, session=session)
+
+    def built_images(self, project: str, repository: str = "", branch: str = "") -> BuiltImageList:
+        """List the images that CI built from a branch of one of the project's repositories."""
+        return self._wire.request(LIST_CI_IMAGES, query={"repository": repository, "branch": branch}, project=project)
+
+    def check_image(self, asked: CheckBody) -> CheckedAnswer:
+        """Inspect an image in its registry, and check whether it can run as a session."""
+        return self._wire.request(CHECK_IMAGE, asked)

@@ -1,0 +1,1 @@
+"""Settings of a hub that uses Renku, their validation, and their reload."""

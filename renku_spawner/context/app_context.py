@@ -1,0 +1,187 @@
+"""The application context that every use case receives, and the functions that run its database transactions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from time import monotonic
+from typing import Any, Protocol, TypeVar
+
+from ..domain.administration import AuditEvent
+from ..domain.errors import UnavailableError
+from ..domain.notifications import ExpiryNotification
+from ..domain.policy import HubPolicy
+from ..integrations.git_server import GitServerClient
+from ..integrations.gitlab.ci import GitLabCI
+from ..integrations.gitlab.client import GitLabClient
+from ..integrations.net.cache import TTLCache
+from ..integrations.net.egress_proxy import EgressProxyFactory
+from ..integrations.net.guarded_http import EgressGuard
+from ..integrations.project_source import ProjectSource
+from ..integrations.registry.client import RegistryClient
+from ..persistence.database import Database, Transaction, retry_while_busy
+from ..persistence.statements import ConcurrentUpdate
+from .activity_sources import ActivitySources
+from .database_health import DatabaseHealth
+from .event_bus import EventBus
+from .prepulling import PrepullerState
+from .secret_store import NoSecretStore, OneTimeSecrets, SecretStore
+from .session_file_offers import SessionFileOfferCache
+from .start_queue import StartQueue
+
+
+class NotificationChannel(Protocol):
+    async def send(self, letter: ExpiryNotification) -> None:
+        """Deliver *letter* if its recipient has an address on this channel. Raises NotificationNotDeliveredError."""
+
+    async def close(self) -> None:
+        """Close the channel; it sends nothing afterwards."""
+
+
+T = TypeVar("T")
+
+
+def utcnow() -> datetime:
+    return datetime.now(UTC)
+
+
+def _discard_event(_kind: str, _said: Mapping[str, Any]) -> None:
+    """Discard the event, where there is no hub with an event log."""
+
+
+@dataclass
+class HubHealth:
+    """Problems of this hub for its admins: refused settings, and a cluster that is not trusted.
+
+    The fields are None while all is well.
+    """
+
+    refused_settings: str | None = None
+    cluster_problem: str | None = None
+    cluster_problem_since: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppContext:
+    """The application context, created once by `config.renku.Renku`.
+
+    - `workspace`: folder of the instances on this machine, None on a cluster.
+    - `groups` and `groups_of`: return the names of all groups of the hub, and of one user, at the time of the call.
+    - `gone`: returns those of the given user names that the hub does not have any more.
+    - `relay`: creates the egress proxies through which storages are tested.
+    - `keeper`: encrypts stored credentials. `once`: credentials that are not to be stored.
+    - `known`: users that were seen, and when they were created (see `usecases.users`).
+    - `registry`, `git`, `gitlab`: None where the hub does not query registries, Git servers or GitLab.
+    - `looks`: running queries to registries. `unread`: digests whose list of packages could not be read.
+    - `offers`: cached session files of repositories.
+    - `pulse`: database health. `health`: problems for admins. `hearing`: activity sources.
+    - `emit`: writes an `audit` or `launch` event to the hub's event log, after it is committed.
+    - `post`: channels that reach users outside the hub.
+    - `since`: when this hub started. `downloads`: names of users with a running download.
+    """
+
+    db: Database
+    source: ProjectSource
+    policy: HubPolicy
+    workspace: Path | None = None
+    groups: Callable[[], Iterable[str]] = tuple
+    groups_of: Callable[[str], Iterable[str]] = lambda name: ()
+    gone: Callable[[Collection[str]], Collection[str]] = lambda names: ()
+    news: EventBus = field(default_factory=EventBus)
+    prepulling: PrepullerState = field(default_factory=PrepullerState)
+    now: Callable[[], datetime] = utcnow
+    since: datetime = field(default_factory=utcnow)
+    registry: RegistryClient | None = None
+    gitlab: GitLabClient | None = None
+    git: GitServerClient | None = None
+    relay: EgressProxyFactory = field(default_factory=lambda: EgressProxyFactory(EgressGuard()))
+    keeper: SecretStore = field(default_factory=NoSecretStore)
+    once: OneTimeSecrets = field(default_factory=OneTimeSecrets)
+    looks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    unread: TTLCache[bool] = field(default_factory=lambda: TTLCache(1000, monotonic))
+    known: dict[str, datetime | None] = field(default_factory=dict)
+    offers: SessionFileOfferCache = field(default_factory=SessionFileOfferCache)
+    pulse: DatabaseHealth = field(default_factory=DatabaseHealth)
+    health: HubHealth = field(default_factory=HubHealth)
+    hearing: ActivitySources = field(default_factory=ActivitySources)
+    downloads: set[str] = field(default_factory=set)
+    emit: Callable[[str, Mapping[str, Any]], None] = _discard_event
+    post: tuple[NotificationChannel, ...] = ()
+    lines: dict[str, StartQueue] = field(default_factory=dict)  # see `start_queue`
+
+    @property
+    def start_queue(self) -> StartQueue:
+        """The queue of starts that wait for capacity, shared by all contexts that share `lines`."""
+        return self.lines.setdefault("line", StartQueue(self.news))
+
+    @cached_property
+    def gitlab_ci(self) -> GitLabCI | None:
+        """The CI client for GitLab, or None where projects do not come from GitLab."""
+        return GitLabCI(self.gitlab) if self.gitlab else None
+
+
+async def read_transaction(context: AppContext, work: Callable[[Transaction], T]) -> T:
+    """Run *work* in a read transaction and return its result; retry as `write_transaction` does.
+
+    Raises UnavailableError.
+    """
+    return await retry_while_busy(lambda: _run_read(context, work))
+
+
+async def write_transaction(context: AppContext, work: Callable[[Transaction], T]) -> T:
+    """Run *work* in one transaction, commit it, then emit its audit events.
+
+    While another writer holds the database, the whole unit of work is rolled back and run again: a wait inside the
+    transaction would block the hub's event loop.
+
+    Raises:
+        UnavailableError: the database stayed busy for 3 s.
+    """
+    return _emit_audit_events(context, await retry_while_busy(lambda: _run_write(context, work)))
+
+
+async def write_transaction_in_thread(context: AppContext, work: Callable[[Transaction], T]) -> T:
+    """Run a transaction of hundreds of statements in a thread, so that the event loop is not blocked.
+
+    *work* may use only the transaction and immutable values. Raises UnavailableError.
+    """
+    return _emit_audit_events(context, await retry_while_busy(lambda: _run_write(context, work), in_thread=True))
+
+
+def _run_read(context: AppContext, work: Callable[[Transaction], T]) -> T:
+    with context.db.read() as tx:
+        return work(tx)
+
+
+def _run_write(context: AppContext, work: Callable[[Transaction], T]) -> tuple[T, list[AuditEvent]]:
+    with context.db.write() as tx:
+        done = work(tx)
+    return done, tx.audit.added
+
+
+def _emit_audit_events(context: AppContext, written: tuple[T, list[AuditEvent]]) -> T:
+    done, events = written
+    for event in events:
+        fields = {"actor": event.actor, "username": event.username, "action": event.action, "subject": event.subject}
+        context.emit("audit", {name: value for name, value in (fields | {"detail": event.detail}).items() if value})
+    return done
+
+
+_MAX_CONFLICT_ATTEMPTS = 5
+
+
+async def retry_on_conflict(context: AppContext, work: Callable[[Transaction], T]) -> T:
+    """Run *work* again when another transaction changed the instance in between.
+
+    Raises UnavailableError after five conflicts, or if the database stays busy.
+    """
+    for _ in range(_MAX_CONFLICT_ATTEMPTS):
+        try:
+            return await write_transaction(context, work)
+        except ConcurrentUpdate:
+            continue
+    raise UnavailableError("This session was changed several times at the same moment. Please try again.")

@@ -1,1 +1,0 @@
-"""GitLab as the place of projects: asking it as one of the hub's users, within limits."""

@@ -1,0 +1,1 @@
+"""Adapt Renku to JupyterHub: installation, startup, admission of servers, tokens and log-in."""

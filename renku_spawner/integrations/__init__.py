@@ -1,0 +1,1 @@
+"""Clients of other services: GitLab, image registries, git servers, mail and webhooks."""

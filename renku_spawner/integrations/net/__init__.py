@@ -1,0 +1,1 @@
+"""Network access that is guarded, cached and limited, shared by all integrations."""

@@ -1,0 +1,1 @@
+"""Clients for image registries: manifests, configurations and attestations."""

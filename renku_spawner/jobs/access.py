@@ -1,0 +1,52 @@
+"""Pause running sessions of users who lost access to the project; their files are kept."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from ..context.app_context import AppContext
+from ..domain.errors import RenkuError
+from ..domain.instances import Instance
+from ..hub.adapter import HubAdapter, pause_session_server
+from ..hub.users import to_person
+from ..lifecycle.runs import iter_active_instances
+from ..observability.metrics import record_task_failure, record_task_success
+
+ACCESS_REVOKED_REASON = "access_revoked"
+log = logging.getLogger("renku_spawner")
+
+
+async def run_access_check_job(hub: Any, context: AppContext, pause: float) -> None:
+    """Run `pause_inaccessible_sessions` every *pause* seconds; log failures and continue."""
+    while True:
+        await asyncio.sleep(pause)
+        try:
+            await pause_inaccessible_sessions(hub, context)
+            record_task_success("access")
+        except Exception:
+            record_task_failure("access")
+            log.exception("Failed to check users' access to running sessions")
+
+
+async def pause_inaccessible_sessions(hub: Any, context: AppContext) -> int:
+    """Check the access of every active instance's owner once; return the number of paused instances."""
+    paused = 0
+    async for page in iter_active_instances(context):
+        for instance in page:
+            paused += await _pause_if_access_lost(hub, context, instance)
+    return paused
+
+
+async def _pause_if_access_lost(hub: Any, context: AppContext, instance: Instance) -> bool:
+    user = hub.users.get(instance.username)
+    if user is None or not await context.source.has_lost_access(to_person(user), instance.project):
+        return False
+    log.info("Pausing %s:%s: access to the project was revoked", instance.username, instance.session)
+    try:
+        await pause_session_server(HubAdapter(hub), user, context, instance.session, ended_reason=ACCESS_REVOKED_REASON)
+    except RenkuError as problem:
+        log.warning("Failed to pause %s:%s: %s", instance.username, instance.session, problem)
+        return False
+    return True

@@ -1,0 +1,53 @@
+"""Run the periodic jobs that pause idle sessions and delete expired data.
+
+Due times are stored with the instances and found by an index; nothing is kept in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import datetime, timedelta
+
+from ..context.app_context import AppContext, write_transaction
+from ..observability.metrics import record_task_failure, record_task_success
+from ..usecases.idle import IdleActions, process_idle_instances, record_processor_activity
+from .expiry import ExpiryJob
+
+_MAX_MISSED_RUNS = 3  # after as many missed runs, activity data has a gap and all instances are checked again
+_MAX_INSTANCES_PER_STATEMENT = 1000
+log = logging.getLogger("renku_spawner")
+
+
+async def run_idle_check(context: AppContext, now: datetime, act: IdleActions, *, interval: float = 60.0) -> None:
+    """Run one idle check at *now*; runs are *interval* seconds apart. Raises UnavailableError without a database."""
+    if not context.hearing.start_job_run(now, timedelta(seconds=_MAX_MISSED_RUNS * interval)):
+        await _mark_all_active_due(context, now)
+    await record_processor_activity(context, now, act.load_processor_usage)
+    await process_idle_instances(context, now, act)
+    context.hearing.finish_job_run(now)
+
+
+async def _mark_all_active_due(context: AppContext, now: datetime) -> None:
+    """Make all active instances due for a check, since the rules or the clock may have changed meanwhile.
+
+    It yields to the event loop between batches.
+    """
+    while (
+        await write_transaction(context, lambda tx: tx.idle_checks.make_more_due(now, _MAX_INSTANCES_PER_STATEMENT))
+        == _MAX_INSTANCES_PER_STATEMENT
+    ):
+        await asyncio.sleep(0)
+
+
+async def run_idle_and_expiry_job(context: AppContext, act: IdleActions, interval: float, expiring: ExpiryJob) -> None:
+    """Run the idle check and the expiry job every *interval* seconds; log failures and continue."""
+    while True:
+        expiring.start()
+        try:
+            await run_idle_check(context, context.now(), act, interval=interval)
+            record_task_success("rounds")
+        except Exception:
+            record_task_failure("rounds")
+            log.exception("Idle check failed")
+        await asyncio.sleep(interval)

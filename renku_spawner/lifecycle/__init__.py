@@ -1,0 +1,1 @@
+"""The life of an instance: its transitions, its limits and its data."""

@@ -1,0 +1,1 @@
+"""Numbered migrations of the database schema. Their code is never edited after a release."""

@@ -1,0 +1,297 @@
+"""Read and write sessions, each with its environment and the revision it is pinned to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import BindParameter, Select, bindparam, func, insert, or_, select, tuple_, update
+
+from ..domain.environments import Environment, Revision
+from ..domain.resource_classes import ResourceRequirements
+from ..domain.sessions import Session, SessionChange, SessionConfiguration
+from ..domain.text import fold_title
+from .environments import ENVIRONMENT_COLUMNS, RevisionStore, cast_json_to_text, to_environment
+from .search import (
+    build_keyword_condition,
+    build_keyword_pattern,
+    build_search_text,
+    build_text_condition,
+    build_text_pattern,
+    decode_cursor,
+    encode_cursor,
+)
+from .statements import ConcurrentUpdate, StatementRunner
+from .tables import environments, projects, sessions
+
+_S, _E, _P = sessions.c, environments.c, projects.c
+_SESSION_COLUMNS = (
+    _S.id,
+    _S.project,
+    _S.revision,
+    _S.title,
+    _S.description,
+    _S.cpu,
+    _S.memory,
+    _S.gpu,
+    _S.disk,
+    cast_json_to_text(_S.repositories),
+    cast_json_to_text(_S.variables),
+    _S.created_by,
+    _S.created_at,
+    _S.deleted_at,
+    _S.version,
+    _S.position,
+    _S.dismissed,
+    cast_json_to_text(_S.storages),
+)
+_SELECT_SESSIONS = (
+    select(*_SESSION_COLUMNS, *ENVIRONMENT_COLUMNS).select_from(sessions).join(environments, _E.id == _S.environment)
+)
+_SESSION_KEY: BindParameter[str] = bindparam("key")
+_IS_LIVING_SESSION = _S.deleted_at.is_(None)
+_SELECT_SESSION_OR_DELETED = _SELECT_SESSIONS.where(_S.id == _SESSION_KEY)
+_SELECT_LIVING_SESSION = _SELECT_SESSION_OR_DELETED.where(_IS_LIVING_SESSION)
+_SELECT_SESSIONS_BY_IDS = _SELECT_SESSIONS.where(_S.id.in_(bindparam("keys", expanding=True)))
+_SELECT_OLDEST_OTHER_SESSION = (
+    _SELECT_SESSIONS.where(_S.project == _SESSION_KEY, _IS_LIVING_SESSION, _S.id != bindparam("but"))
+    .order_by(_S.created_at, _S.id)
+    .limit(1)
+)
+_SELECT_FOLDED_TITLES = select(_S.folded_title).where(_S.project == _SESSION_KEY, _IS_LIVING_SESSION)
+_SELECT_SESSION_IDS_AND_TITLES = (
+    select(_S.id, _S.title).where(_S.project == _SESSION_KEY, _IS_LIVING_SESSION).order_by(_S.position, _S.id)
+)
+_SELECT_SESSION_COUNT = select(_P.session_count).where(_P.id == _SESSION_KEY)
+_INCREMENT_SESSION_COUNT = update(projects).where(_P.id == _SESSION_KEY).values(session_count=_P.session_count + 1)
+_DECREMENT_SESSION_COUNT = (
+    update(projects)
+    .where(_P.id == select(_S.project).where(_S.id == _SESSION_KEY).scalar_subquery())
+    .values(session_count=_P.session_count - 1)
+)
+_SELECT_NEXT_SESSION_POSITION = select(func.coalesce(func.max(_S.position), 0) + 1).where(
+    _S.project == _SESSION_KEY, _IS_LIVING_SESSION
+)
+_INSERT_SESSION = insert(sessions)
+_UPDATE_SESSION = update(sessions).where(_S.id == _SESSION_KEY, _IS_LIVING_SESSION)
+_UPDATE_SESSION_VERSION = _UPDATE_SESSION.where(_S.version == bindparam("seen"))
+_PIN_SESSION_REVISION = _UPDATE_SESSION_VERSION.values(
+    revision=bindparam("pinned"), environment=bindparam("belongs"), version=_S.version + 1
+)
+_DISMISS_SESSION_IMAGE = _UPDATE_SESSION.values(dismissed=bindparam("digest"))
+_REPLACE_SESSION_REVISION = update(sessions).where(_S.revision == bindparam("old")).values(revision=bindparam("new"))
+_MARK_SESSION_DELETED = _UPDATE_SESSION.values(deleted_at=bindparam("now"), version=_S.version + 1)
+
+
+@lru_cache
+def _build_session_page_statement(keyword: bool, search: bool, after: bool) -> Select[Any]:
+    """Build one cached statement per combination of filters, so that SQLAlchemy compiles each only once."""
+    conditions = [_S.project == _SESSION_KEY, _IS_LIVING_SESSION]
+    if keyword:
+        conditions.append(build_keyword_condition(_E.search))
+    if search:
+        conditions.append(or_(build_text_condition(_S.search), build_text_condition(_E.search)))
+    if after:
+        conditions.append(tuple_(_S.position, _S.id) > tuple_(bindparam("position"), bindparam("after_id")))
+    return _SELECT_SESSIONS.where(*conditions).order_by(_S.position, _S.id).limit(bindparam("most"))
+
+
+class SessionStore:
+    def __init__(self, statements: StatementRunner, revisions: RevisionStore) -> None:
+        self._db = statements
+        self._revisions = revisions
+
+    def get(self, id: str, deleted: bool = False) -> Session | None:
+        """Return the session, or None. With *deleted*, also return one that was removed from its project."""
+        return self._to_session_or_none(
+            self._db.fetch_all(_SELECT_SESSION_OR_DELETED if deleted else _SELECT_LIVING_SESSION, key=id)
+        )
+
+    def get_many(self, ids: Iterable[str]) -> dict[str, Session]:
+        """Return the sessions by id, including those that were removed from their project."""
+        rows = self._db.fetch_all(_SELECT_SESSIONS_BY_IDS, keys=sorted(ids))
+        return {session.id: session for session in self._to_sessions(rows)}
+
+    def list_for_project(
+        self,
+        project_id: str,
+        *,
+        after: str | None = None,
+        limit: int = 20,
+        keyword: str | None = None,
+        search: str = "",
+    ) -> tuple[list[Session], str | None]:
+        """Return one page in the order of creation, and the cursor of the next page.
+
+        Raises:
+            InvalidInputError: *after* is not a cursor of an earlier page.
+        """
+        values = {**build_text_pattern(search), **build_keyword_pattern(keyword or "")}
+        if after is not None:
+            values |= zip(("position", "after_id"), decode_cursor(after, int, str), strict=True)
+        statement = _build_session_page_statement(bool(keyword), bool(search), after is not None)
+        rows = self._db.fetch_all(statement, key=project_id, most=limit + 1, **values)
+        page = self._to_sessions(rows[:limit])
+        following = encode_cursor(page[-1].position, page[-1].id) if len(rows) > limit else None
+        return page, following
+
+    def count_for_project(self, project_id: str) -> int:
+        """Return the number of living sessions of the project, from a stored counter."""
+        return self._db.fetch_value(_SELECT_SESSION_COUNT, key=project_id) or 0
+
+    def add(
+        self,
+        *,
+        id: str,
+        project: str,
+        environment: Environment,
+        revision: Revision,
+        title: str,
+        description: str,
+        configuration: SessionConfiguration,
+        by: str,
+        now: datetime,
+    ) -> Session:
+        """Add a session at the end of the project's list.
+
+        Raises:
+            UniqueConflict: `title`.
+        """
+        # First: this locks the project's row, so that parallel additions get different positions.
+        self._db.execute(_INCREMENT_SESSION_COUNT, key=project)
+        session = Session(
+            id=id, project=project, environment=environment, revision=revision, title=title, description=description,
+            configuration=configuration, created_by=by, created_at=now, deleted_at=None, version=1,
+            position=self._db.fetch_value(_SELECT_NEXT_SESSION_POSITION, key=project),
+        )  # fmt: skip
+        self._db.execute(
+            _INSERT_SESSION,
+            id=id,
+            project=project,
+            environment=environment.id,
+            revision=revision.id,
+            created_by=by,
+            created_at=now,
+            version=1,
+            position=session.position,
+            **_to_session_columns(session),
+        )
+        return session
+
+    def update(
+        self, session: Session, change: SessionChange, now: datetime, revision: Revision | None = None
+    ) -> Session:
+        """Apply *change* to the session, and switch it to another *revision* of its environment if one is given.
+
+        Raises:
+            ConcurrentUpdate: the session was changed since the version that *change* names.
+            UniqueConflict: `title`.
+        """
+        fields = {name: getattr(change, name) for name in ("title", "description", "configuration")}
+        given = {name: value for name, value in fields.items() if value is not None}
+        changed = Session(**{**vars(session), **given, "version": change.version + 1})
+        values = {
+            **_to_session_columns(changed),
+            "version": changed.version,
+            "revision": (revision or session.revision).id,
+        }
+        return self._require_updated(
+            session.id, self._db.execute(_UPDATE_SESSION_VERSION.values(values), key=session.id, seen=change.version)
+        )
+
+    def pin_revision(self, session: Session, to: Revision) -> Session:
+        """Pin the session to another revision, of its environment or of that environment's successor.
+
+        Raises:
+            ConcurrentUpdate: the session was changed since it was read.
+        """
+        rows = self._db.execute(
+            _PIN_SESSION_REVISION, key=session.id, seen=session.version, pinned=to.id, belongs=to.environment
+        )
+        return self._require_updated(session.id, rows)
+
+    def dismiss_image(self, session: Session, digest: str) -> None:
+        """Dismiss the update to the newer image with that *digest*."""
+        self._db.execute(_DISMISS_SESSION_IMAGE, key=session.id, digest=digest)
+
+    def replace_revision(self, old: str, new: str) -> None:
+        """Replace revision *old* with *new* in all sessions: the same image, now with a known digest."""
+        self._db.execute(_REPLACE_SESSION_REVISION, old=old, new=new)
+
+    def delete(self, id: str, now: datetime) -> None:
+        """Mark the session as deleted. Its title becomes free again, and its instances stay with their owners."""
+        if self._db.execute(_MARK_SESSION_DELETED, key=id, now=now):
+            self._db.execute(_DECREMENT_SESSION_COUNT, key=id)
+
+    def find_oldest_except(self, project_id: str, but: str) -> Session | None:
+        """Return the oldest living session of the project except the one with id *but*."""
+        return self._to_session_or_none(self._db.fetch_all(_SELECT_OLDEST_OTHER_SESSION, key=project_id, but=but))
+
+    def list_folded_titles(self, project_id: str) -> set[str]:
+        """Return the titles in use, folded with `fold_title`."""
+        return {row[0] for row in self._db.fetch_all(_SELECT_FOLDED_TITLES, key=project_id)}
+
+    def list_ids_and_titles(self, project_id: str) -> list[tuple[str, str]]:
+        """Return the id and title of each living session, in page order."""
+        return [(row[0], row[1]) for row in self._db.fetch_all(_SELECT_SESSION_IDS_AND_TITLES, key=project_id)]
+
+    def _to_session_or_none(self, rows: Sequence[Sequence[Any]]) -> Session | None:
+        sessions = self._to_sessions(rows)
+        return sessions[0] if sessions else None
+
+    def _to_sessions(self, rows: Sequence[Sequence[Any]]) -> list[Session]:
+        newest, pinned = {row[len(_SESSION_COLUMNS)] for row in rows}, {row[2] for row in rows}
+        revisions = self._revisions.get_many(newest | pinned)
+        return [_to_session(row, revisions) for row in rows]
+
+    def _require_updated(self, id: str, rows: int) -> Session:
+        session = self.get(id) if rows else None
+        if session is None:
+            raise ConcurrentUpdate
+        return session
+
+
+def _to_session(row: Sequence[Any], revisions: Mapping[str, Revision]) -> Session:
+    environment = row[len(_SESSION_COLUMNS) :]
+    return Session(
+        id=row[0],
+        project=row[1],
+        environment=to_environment(environment, revisions[environment[0]]),
+        revision=revisions[row[2]],
+        title=row[3],
+        description=row[4],
+        configuration=SessionConfiguration(
+            needs=ResourceRequirements(cpu=row[5], memory=row[6], gpu=row[7], disk=row[8]),
+            repositories=None if row[9] is None else tuple(json.loads(row[9])),
+            storages=None if row[17] is None else tuple(json.loads(row[17])),
+            variables={} if row[10] == "{}" else json.loads(row[10]),
+        ),
+        created_by=row[11],
+        created_at=row[12],
+        deleted_at=row[13],
+        version=row[14],
+        position=row[15],
+        dismissed=row[16],
+    )
+
+
+def _to_session_columns(session: Session) -> dict[str, Any]:
+    """Return the columns that an edit changes, including the derived ones."""
+    configuration = session.configuration
+    chosen, mounted = configuration.repositories, configuration.storages
+    return {
+        "title": session.title,
+        "folded_title": fold_title(session.title),
+        "description": session.description,
+        "search": build_search_text(session.title, session.description),
+        "cpu": configuration.needs.cpu,
+        "memory": configuration.needs.memory,
+        "gpu": configuration.needs.gpu,
+        "disk": configuration.needs.disk,
+        "repositories": None if chosen is None else list(chosen),
+        "storages": None if mounted is None else list(mounted),
+        "variables": dict(configuration.variables),
+    }

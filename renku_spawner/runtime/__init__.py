@@ -1,1 +1,0 @@
-"""What a session's working directory and its process are on one machine, below any spawner."""

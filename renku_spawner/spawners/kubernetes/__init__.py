@@ -1,0 +1,1 @@
+"""Run sessions as pods of a Kubernetes cluster."""

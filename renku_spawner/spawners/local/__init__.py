@@ -1,0 +1,1 @@
+"""Run sessions as processes on the machine of the hub."""

@@ -1,1 +1,0 @@
-"""Where Renku remembers: the only place that knows SQL."""

@@ -1,1 +1,0 @@
-"""One file per release that changes tables; never edited after its release."""

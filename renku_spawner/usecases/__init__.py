@@ -1,0 +1,1 @@
+"""Use cases of users and admins, one module per noun."""

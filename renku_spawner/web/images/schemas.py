@@ -1,0 +1,184 @@
+"""Request and response models of images, packages and CI images."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import Field
+
+from ...domain.ci_images import CiState
+from ...domain.environments import NewOwnImage
+from ...domain.errors import InvalidInputError
+from ...domain.image_checks import InspectionResult
+from ...domain.image_metadata import ImageKind
+from ...domain.software import PackageKind, SoftwareOrigin
+from ..schemas import BaseAnswer, BaseBody, LongText, RecordId, RowVersion, RunBody, ShortText
+
+
+class FactsAnswer(BaseAnswer):
+    """Metadata of an image from its registry; empty or null if there is none."""
+
+    media_type: str
+    platforms: list[str]
+    platform: str | None = Field(description="The variant that was looked into")
+    size: int | None = Field(description="Compressed bytes of that variant")
+    created: datetime | None
+    user: str
+    working_directory: str
+    ports: list[int]
+    entrypoint: list[str]
+    command: list[str]
+    labels: dict[str, str]
+    sbom: bool = Field(description="Whether it brings a list of what is installed")
+
+
+class HintAnswer(BaseAnswer):
+    code: str
+    severity: str = Field(examples=["warning"])
+    title: str
+    text: str
+    field: str
+
+
+class SuggestedAnswer(BaseAnswer):
+    """The default run configuration of an image."""
+
+    default_url: str
+    port: int
+    command: list[str]
+    working_directory: str
+
+
+class CheckedAnswer(BaseAnswer):
+    """The result of an image check."""
+
+    image: str = Field(description="Canonical, in full")
+    verdict: str = Field(examples=[str(verdict) for verdict in InspectionResult])
+    usable: bool = Field(description="Whether a session can be made from it, checked or not")
+    digest: str | None = Field(description="What it would be pinned to")
+    code: str | None
+    message: str = Field(description="The verdict in words; empty when all is well")
+    likely: str | None = Field(description="What it seems to be", examples=[str(kind) for kind in ImageKind])
+    facts: FactsAnswer | None
+    hints: list[HintAnswer]
+    suggested: SuggestedAnswer | None
+    checked_at: datetime
+
+
+class PackageAnswer(BaseAnswer):
+    name: str
+    version: str
+    kind: str = Field(examples=[str(kind) for kind in PackageKind])
+
+
+class SoftwareAnswer(BaseAnswer):
+    """The packages installed in an image, and where the list comes from."""
+
+    image: str
+    digest: str | None
+    origin: str = Field(examples=[str(origin) for origin in SoftwareOrigin])
+    found_at: datetime
+    complete: bool = Field(description="false: time was up before everything was looked at")
+    interpreters: dict[str, str]
+    cuda: str | None
+    packages: list[PackageAnswer]
+    more: int = Field(description="How many packages are beyond those listed")
+
+
+class UpdateAnswer(BaseAnswer):
+    """A newer image that waits to be accepted (`POST …/revision` with its number)."""
+
+    revision: int
+    image: str
+    digest: str | None
+    created_at: datetime = Field(description="When it was first seen")
+    commits: int | None = Field(description="How many commits later CI has built it; null where that is unknown")
+    commit: str | None = Field(description="That CI has built it for")
+
+
+class BuiltAnswer(BaseAnswer):
+    """The repository, commit and pipeline of an image that CI has built."""
+
+    repository: str = Field(description="The address it is cloned from")
+    branch: str
+    commit: str
+    pipeline: int
+
+
+class PipelineAnswer(BaseAnswer):
+    id: int
+    status: str = Field(examples=["success"])
+    url: str
+
+
+class BuiltImageAnswer(BaseAnswer):
+    """An image that the project's own CI has built for a commit of the branch."""
+
+    image: str = Field(description="With its tag; what `built.image` of a new session names")
+    commit: str
+    title: str
+    author: str
+    committed_at: datetime | None
+    url: str = Field(description="The commit's page in GitLab")
+    pipeline: PipelineAnswer
+
+
+class BranchAnswer(BaseAnswer):
+    name: str
+    default: bool
+    protected: bool
+    image: str | None = Field(description="The newest image; null: none among the last hundred commits")
+
+
+class BuiltImageList(BaseAnswer):
+    """The images that CI has built for a branch, the newest commit first."""
+
+    repository: str = Field(description="Its directory")
+    branch: str | None = Field(description="null: the repository has none")
+    state: str = Field(description="What CI has made of the newest commit", examples=[str(state) for state in CiState])
+    log: str | None = Field(description="The page of the job that failed")
+    branches: list[BranchAnswer]
+    items: list[BuiltImageAnswer]
+    next: str | None = None
+
+
+class CheckBody(BaseBody):
+    """An image to check, as for `docker pull`."""
+
+    image: LongText
+    run: RunBody = RunBody()
+
+
+class RevisionBody(BaseBody):
+    """An existing revision, or another image or run configuration, which makes a new revision."""
+
+    revision: int | RecordId | None = Field(
+        default=None, description="Number or id of the revision to pin the session to"
+    )
+    digest: ShortText | None = Field(
+        default=None, description="Of a newer image: the digest that was looked at; another one answers 409 `changed`"
+    )
+    image: LongText | None = Field(default=None, description="Another public image, for a session of one's own image")
+    run: RunBody | None = Field(default=None, description="How it is run; without `image`, the one that is there")
+    version: RowVersion | None = Field(
+        default=None, description="The session's version that was read; another one answers 409 `changed`"
+    )
+
+    def to_new_image(self) -> NewOwnImage | None:
+        """Return the new image, or None for an existing revision.
+
+        Raises InvalidInputError unless exactly one of the two is given.
+        """
+        new = self.image is not None or self.run is not None
+        if new == (self.revision is not None):
+            sentence = "Either a revision, or an image or how it is run, please."
+            raise InvalidInputError(sentence, fields={"revision": sentence})
+        return (
+            NewOwnImage(image=(self.image or "").strip(), run=(self.run or RunBody()).to_run_choice()) if new else None
+        )
+
+
+class DismissalBody(BaseBody):
+    """The newer image to dismiss."""
+
+    digest: ShortText

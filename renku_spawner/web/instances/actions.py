@@ -1,0 +1,171 @@
+"""Start, pause, edit and delete instances on behalf of page and API handlers, which share these steps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from ...domain.access import Role
+from ...domain.errors import RenkuError, UnavailableError
+from ...domain.instances import Instance
+from ...domain.sessions import Session, SessionChange
+from ...hub.adapter import (
+    delete_session_server,
+    get_hub_user,
+    get_resource_inventory,
+    pause_session_server,
+    read_instance_log,
+    require_disk_not_smaller,
+    start_session_server,
+)
+from ...hub.authentication import require_current_login
+from ...hub.background import start_background_task
+from ...lifecycle.data import acknowledge_lost_volume
+from ...lifecycle.runs import load_instance, request_stop
+from ...observability.metrics import count_launch_refusals
+from ...usecases.administration import get_instance_to_pause, list_instances_to_pause
+from ...usecases.instances import exclude_storages, get_last_launch_log, get_own_instance, prepare_launch_spec
+from ...usecases.session_queries import SessionPageData, load_session_page
+from ...usecases.sessions import change_session, choose_revision, replace_session_image
+from ..images.schemas import RevisionBody
+from ..rate_limits import count_image_check
+
+_MAX_CONCURRENT_ADMIN_PAUSES = 10
+
+
+async def start_owned_instance(
+    handler: Any,
+    session_id: str,
+    resource_class: str | None,
+    *,
+    empty_disk: bool = False,
+    without: Collection[str] = (),
+    seen: str = "",
+    version: int | None = None,
+) -> bool:
+    """Start or resume the user's instance; return False if it was already running.
+
+    *empty_disk* confirms that a lost disk is replaced by an empty one. *without* lists directories of
+    storages that this start excludes. For *seen* and *version* see `prepare_launch_spec`.
+
+    Raises:
+        ConflictError: `changed`, if it would run something else than the user saw.
+    """
+    context, person = handler.context, handler.person
+    with count_launch_refusals():
+        spec = await prepare_launch_spec(
+            context, person, session_id, resource_class or None, without=without, seen=seen, version=version
+        )
+    await require_current_login(handler, handler.current_user)  # last, because it reuses the source's answer from above
+    if empty_disk:
+        await acknowledge_lost_volume(context, person, session_id)
+    await exclude_storages(context, person, session_id, without)
+    return await start_session_server(handler, handler.current_user, spec, resource_class or None, seen=seen)
+
+
+async def edit_session(handler: Any, ref: str, session_id: str, wanted: SessionChange) -> Session:
+    """Edit a session. Raises InvalidInputError if the editor's own disk in it would become smaller."""
+    page = await load_session_page(handler.context, handler.person, ref, session_id)
+    instance, configuration = page.view.instance, wanted.configuration
+    if instance is not None and instance.claim and configuration is not None and page.role >= Role.EDITOR:
+        await require_disk_not_smaller(handler.current_user, instance, configuration.needs.disk)
+    return await change_session(handler.context, handler.person, ref, session_id, wanted)
+
+
+async def pin_requested_revision(handler: Any, ref: str, session_id: str, body: RevisionBody) -> Session:
+    """Pin a session to an existing revision, or to a new one with another image."""
+    context, person, image = handler.context, handler.person, body.to_new_image()
+    if image is None:
+        assert body.revision is not None
+        return await choose_revision(context, person, ref, session_id, body.revision, body.digest, body.version)
+    count_image_check(context, person.name)
+    return await replace_session_image(context, person, ref, session_id, image, body.version)
+
+
+async def pause_owned_instance(handler: Any, session_id: str) -> None:
+    """Stop the user's own instance at any stage; its files stay."""
+    await pause_session_server(
+        handler, handler.current_user, handler.context, session_id, ended_reason="stopped_by_user"
+    )
+
+
+async def pause_owned_instances(handler: Any, session_ids: Iterable[str]) -> dict[str, str]:
+    """Pause several of the user's own instances; return the error code of each, empty on success."""
+    ids = list(dict.fromkeys(session_ids))
+    codes = await asyncio.gather(*(_try_pause_owned_instance(handler, session_id) for session_id in ids))
+    return dict(zip(ids, codes, strict=True))
+
+
+async def _try_pause_owned_instance(handler: Any, session_id: str) -> str:
+    try:
+        await get_own_instance(handler.context, handler.person, session_id)
+        await pause_owned_instance(handler, session_id)
+    except RenkuError as problem:
+        return problem.code
+    return ""
+
+
+async def pause_instance_as_admin(handler: Any, username: str, session_id: str) -> Instance:
+    """Stop an instance of any user, after recording that in the audit log.
+
+    Raises NotFoundError, also if the hub no longer has its owner: the instance is then an orphan.
+    """
+    user = get_hub_user(handler, username)
+    instance = await get_instance_to_pause(handler.context, handler.person, username, session_id)
+    await pause_session_server(handler, user, handler.context, session_id, ended_reason="stopped_by_admin")
+    return await load_instance(handler.context, username, session_id) or instance
+
+
+async def pause_all_instances(handler: Any, node: str | None, *, dry_run: bool = False) -> int:
+    """Stop all instances on *node* (None: of the hub) in the background, and return their number.
+
+    Raises UnavailableError if it is unknown what runs on that node.
+    """
+    context = handler.context
+    ground = get_resource_inventory(handler.current_user)
+    instances = await list_instances_to_pause(context, handler.person, ground, node, dry_run=dry_run)
+    if instances and not dry_run:
+        reason = "stopped_for_all" if node is None else "stopped_for_node"
+        start_background_task(
+            _pause_recorded_instances(handler, instances, reason), f"The pause of {len(instances)} sessions"
+        )
+    return len(instances)
+
+
+async def _pause_recorded_instances(handler: Any, found: Sequence[Instance], reason: str) -> None:
+    """Record all instances as stopping, for a hub that is restarted meanwhile, and then stop them."""
+    for instance in found:
+        with suppress(UnavailableError):
+            await request_stop(handler.context, instance.username, instance.session, ended_reason=reason)
+    room = asyncio.Semaphore(_MAX_CONCURRENT_ADMIN_PAUSES)
+
+    async def pause_one(instance: Instance) -> None:
+        async with room:
+            try:
+                user = get_hub_user(handler, instance.username)
+                await pause_session_server(handler, user, handler.context, instance.session, ended_reason=reason)
+            except RenkuError as problem:
+                handler.log.warning("Failed to pause %s of %s: %s", instance.session, instance.username, problem)
+
+    await asyncio.gather(*map(pause_one, found))
+
+
+async def delete_owned_instance(handler: Any, session_id: str) -> bool:
+    """Delete the user's own instance and its files; return False while the deletion goes on."""
+    return await delete_session_server(handler, handler.current_user, handler.context, session_id)
+
+
+async def read_owned_instance_log(handler: Any, session_id: str) -> str:
+    """Return the end of the log of the present or last run. Raises NotFoundError without an instance."""
+    instance = await get_own_instance(handler.context, handler.person, session_id)
+    live = await read_instance_log(handler.current_user, instance) if instance.is_active else ""
+    return live or await get_last_launch_log(handler.context, handler.person, session_id)
+
+
+async def read_session_page_log(handler: Any, found: SessionPageData) -> str:
+    """Return the end of the log of the present or last run, for a session page that is loaded."""
+    instance = found.view.instance
+    live = await read_instance_log(handler.current_user, instance) if instance and instance.is_active else ""
+    return live or next((launch.log for launch in found.launches if launch.log), "")

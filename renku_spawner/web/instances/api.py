@@ -1,0 +1,284 @@
+"""API handlers for a user's own instances, and for running sessions that call with their own token.
+
+They require no role in the project."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from ...domain.errors import ForbiddenError
+from ...domain.instances import parse_instance_sort
+from ...hub.scopes import GIT_SCOPE, LAUNCH_SCOPE, READ_SCOPE, SESSION_SCOPE
+from ...hub.tokens import find_session_by_token
+from ...lifecycle.data import restore_trashed_data
+from ...usecases.git_credentials import GitCredentialRequest, issue_git_credential
+from ...usecases.idle import (
+    ActivityReport,
+    get_next_report_seconds,
+    keep_instance_awake,
+    predict_pause,
+    record_activity_report,
+)
+from ...usecases.instances import OwnedInstance, get_own_instance, list_my_sessions, load_owned_instance
+from ...usecases.sessions import get_project_id_of_session
+from ..answers import to_contents_answer
+from ..base import RenkuAPIHandler
+from ..formatting import format_pause_warning
+from ..operations import AFTER_PARAMETER, LIMIT_PARAMETER, LINES_PARAMETER, SORT_PARAMETER, APIOperation
+from ..rate_limits import count_git_request, count_session_report
+from ..request_parsing import parse_limit
+from ..schemas import AwakeBody, BaseAnswer, BaseBody, EmptyBody, LongText
+from ..sessions.api import BaseSessionAPIHandler
+from ..sessions.schemas import SessionAnswer
+from .actions import delete_owned_instance, pause_owned_instance, read_owned_instance_log
+from .files import load_instance_contents, send_files_archive
+from .schemas import ContentsAnswer, InstanceAnswer, InstanceList, LogAnswer, OwnAnswer
+
+
+class KeepAwakeAPIHandler(RenkuAPIHandler):
+    calls = {
+        "post": APIOperation(
+            summary="Keep your instance awake while it is idle", scope=LAUNCH_SCOPE, body=AwakeBody,
+            answer=InstanceAnswer, errors=(409, 422),
+        )
+    }  # fmt: skip
+
+    async def post(self, session_id: str) -> None:
+        body = self.parse_body(AwakeBody)
+        context, seconds, until = self.context, body.seconds, body.until
+        instance = await keep_instance_awake(context, self.person, session_id, seconds=seconds, until=until)
+        self.write_answer(self.answer_builder.build_instance_answer(instance))
+
+
+class GitAsked(BaseBody):
+    """A request of git for the credentials of a repository."""
+
+    protocol: LongText = Field(examples=["https"])
+    host: LongText = Field(description="With the port, if there is one", examples=["gitlab.example.org"])
+    path: LongText = Field(examples=["astro/lab/spectra.git"])
+
+    def to_credential_request(self) -> GitCredentialRequest:
+        return GitCredentialRequest(protocol=self.protocol, host=self.host, path=self.path)
+
+
+class CredentialAnswer(BaseAnswer):
+    username: str = Field(examples=["oauth2"])
+    password: str = Field(repr=False, description="Your GitLab access token, good for some minutes at least")
+
+
+class GitCredentialAPIHandler(RenkuAPIHandler):
+    """Called by the git credential helper in sessions, `credential.sh`."""
+
+    count = staticmethod(count_git_request)
+    calls = {
+        "post": APIOperation(
+            summary="A password for git inside a session, asked for with the session's own token",
+            scope=GIT_SCOPE, body=GitAsked, answer=CredentialAnswer, errors=(422, 429, 503),
+        )
+    }  # fmt: skip
+
+    async def post(self) -> None:
+        request = self.parse_body(GitAsked).to_credential_request()
+        session_id = await find_session_by_token(self.current_user, self.get_auth_token())
+        credential = await issue_git_credential(self.context, self.person, session_id, request)
+        self.write_answer(CredentialAnswer(username=credential.username, password=credential.password))
+
+
+class OwnedInstanceListAPIHandler(RenkuAPIHandler):
+    calls = {
+        "get": APIOperation(
+            summary="Your instances in all projects",
+            scope=READ_SCOPE,
+            answer=InstanceList,
+            query=(SORT_PARAMETER, LIMIT_PARAMETER, AFTER_PARAMETER),
+            errors=(422,),
+        )
+    }
+
+    async def get(self) -> None:
+        sort, limit = parse_instance_sort(self.get_search_text("sort")), self.get_limit()
+        instances, following = await list_my_sessions(
+            self.context, self.person, sort, after=self.get_cursor(), limit=limit
+        )
+        items = [self.answer_builder.build_my_instance_answer(instance) for instance in instances]
+        self.write_answer(
+            InstanceList(items=items, next=self.build_next_url(following, sort=self.get_search_text("sort")))
+        )
+
+
+class SessionByIdAPIHandler(BaseSessionAPIHandler):
+    calls = {
+        "get": APIOperation(
+            summary="A session by its id alone, of any project", scope=READ_SCOPE, answer=SessionAnswer
+        ),
+    }
+
+    async def get(self, session_id: str) -> None:
+        await self.write_session_answer(await get_project_id_of_session(self.context, session_id), session_id)
+
+
+class InstanceContentsAPIHandler(RenkuAPIHandler):
+    calls = {
+        "get": APIOperation(
+            summary="Contents of your instance, and the work in it that exists nowhere else",
+            scope=READ_SCOPE, answer=ContentsAnswer,
+        )
+    }  # fmt: skip
+
+    async def get(self, session_id: str) -> None:
+        instance = await get_own_instance(self.context, self.person, session_id)
+        self.write_answer(to_contents_answer(await load_instance_contents(self.current_user, instance)))
+
+
+class PauseOwnedInstanceAPIHandler(RenkuAPIHandler):
+    calls = {
+        "post": APIOperation(
+            summary="Pause your instance; its files stay", scope=LAUNCH_SCOPE, body=EmptyBody, answer=InstanceAnswer,
+            statuses=(202,),
+        )
+    }  # fmt: skip
+
+    async def post(self, session_id: str) -> None:
+        self.parse_body(EmptyBody)
+        await get_own_instance(self.context, self.person, session_id)
+        await pause_owned_instance(self, session_id)
+        self.write_answer(
+            self.answer_builder.build_instance_answer(await get_own_instance(self.context, self.person, session_id)),
+            202,
+        )
+
+
+class InstanceFilesAPIHandler(RenkuAPIHandler):
+    calls = {
+        "get": APIOperation(
+            summary="All files of your paused or failed instance as one archive; a token needs the right to launch",
+            scope=LAUNCH_SCOPE, file="application/zstd", errors=(409, 503),
+        )
+    }  # fmt: skip
+
+    async def get(self, session_id: str) -> None:
+        await send_files_archive(self, session_id)
+
+
+class RestoreOwnedInstanceAPIHandler(RenkuAPIHandler):
+    calls = {
+        "post": APIOperation(
+            summary="Take your data out of the trash", scope=LAUNCH_SCOPE, body=EmptyBody, answer=InstanceAnswer
+        )
+    }  # fmt: skip
+
+    async def post(self, session_id: str) -> None:
+        self.parse_body(EmptyBody)
+        await get_own_instance(self.context, self.person, session_id)
+        await restore_trashed_data(self.context, self.person.name, session_id)
+        self.write_answer(
+            self.answer_builder.build_instance_answer(await get_own_instance(self.context, self.person, session_id))
+        )
+
+
+class OwnedInstanceAPIHandler(RenkuAPIHandler):
+    calls = {
+        "delete": APIOperation(
+            summary="Delete your instance and its files for good; 202 while that goes on by itself",
+            scope=LAUNCH_SCOPE, body=EmptyBody, answer=InstanceAnswer, statuses=(202, 204),
+        )
+    }  # fmt: skip
+
+    async def delete(self, session_id: str) -> None:
+        self.parse_body(EmptyBody)
+        await get_own_instance(self.context, self.person, session_id)
+        self.write_deletion_answer(
+            await delete_owned_instance(self, session_id), await get_own_instance(self.context, self.person, session_id)
+        )
+
+
+class OwnedInstanceLogAPIHandler(RenkuAPIHandler):
+    calls = {
+        "get": APIOperation(
+            summary="The end of what your instance prints",
+            scope=READ_SCOPE,
+            answer=LogAnswer,
+            query=(LINES_PARAMETER,),
+            errors=(422,),
+        )
+    }
+
+    async def get(self, session_id: str) -> None:
+        count = parse_limit(self.request.query_arguments, name="lines", usual=200, most=1000)
+        log = await read_owned_instance_log(self, session_id)
+        self.write_answer(LogAnswer(lines=log.splitlines()[-count:]))
+
+
+_MAX_COUNT, _MAX_DISK_BYTES = 100_000, 2**62
+
+
+class OwnReport(BaseBody):
+    """The activity that a session's own server reports; every field is optional."""
+
+    kernels: int = Field(default=0, ge=0, le=_MAX_COUNT)
+    terminals: int = Field(default=0, ge=0, le=_MAX_COUNT)
+    busy: int = Field(default=0, ge=0, le=2 * _MAX_COUNT, description="How many of the kernels and terminals work")
+    disk_used: int | None = Field(default=None, ge=0, le=_MAX_DISK_BYTES, description="Bytes in the working directory")
+    keep_awake: int | None = Field(default=None, ge=0, le=31_622_400, description="Seconds from now on; 0: no longer")
+
+    def to_usage_report(self) -> ActivityReport:
+        return ActivityReport(**self.model_dump(exclude={"keep_awake"}))
+
+
+class SessionSelfAPIHandler(RenkuAPIHandler):
+    """Called by the JupyterLab extension in `extension/`."""
+
+    count = staticmethod(count_session_report)
+    calls = {
+        "get": APIOperation(
+            summary="What a session knows of itself, asked for with its own token",
+            scope=SESSION_SCOPE,
+            answer=OwnAnswer,
+            errors=(403, 503),
+        ),
+        "post": APIOperation(
+            summary="What the server of a session says of itself, with its own token",
+            scope=SESSION_SCOPE,
+            body=OwnReport,
+            answer=OwnAnswer,
+            errors=(403, 409, 422, 429, 503),
+        ),
+    }
+
+    async def get(self) -> None:
+        self.write_own_answer(await self.load_calling_instance())
+
+    async def post(self) -> None:
+        report, owned = self.parse_body(OwnReport), await self.load_calling_instance()
+        await record_activity_report(self.context, owned.instance, report.to_usage_report())
+        if report.keep_awake is not None:
+            await keep_instance_awake(self.context, self.person, owned.instance.session, seconds=report.keep_awake)
+        self.write_own_answer(await load_owned_instance(self.context, self.person, owned.instance.session))
+
+    async def load_calling_instance(self) -> OwnedInstance:
+        """Return the instance whose token makes the request. Raises ForbiddenError for any other token."""
+        session = await find_session_by_token(self.current_user, self.get_auth_token())
+        if session is None:
+            raise ForbiddenError("This is for running sessions only.", code="no_session")
+        return await load_owned_instance(self.context, self.person, session)
+
+    def write_own_answer(self, mine: OwnedInstance) -> None:
+        instance, now = mine.instance, self.context.now()
+        planned_pause = predict_pause(self.context, instance)
+        self.write_answer(
+            OwnAnswer(
+                session=instance.session,
+                title=mine.title,
+                project=mine.project.id if mine.project else None,
+                project_path=mine.project.path if mine.project else None,
+                status=str(instance.status),
+                pauses_at=planned_pause.at if planned_pause else None,
+                pauses_in=max(0, int((planned_pause.at - now).total_seconds())) if planned_pause else None,
+                pauses_because=format_pause_warning(instance, planned_pause, now),
+                awake_until=instance.awake_until,
+                keep_awake_max=self.context.policy.idle.awake_max
+                if planned_pause is None or planned_pause.can_be_postponed
+                else 0,
+                ask_again=get_next_report_seconds(self.context, instance),
+            )
+        )

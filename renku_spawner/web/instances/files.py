@@ -1,0 +1,109 @@
+"""Read the files of an instance, and send them as an archive."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from time import monotonic
+from typing import Any, cast
+
+from tornado.iostream import StreamClosedError
+
+from ...domain.downloads import DownloadRateWindow, DownloadTooSlowError, build_content_disposition
+from ...domain.instances import Instance
+from ...observability.metrics import record_download_outcome
+from ...spawners.errors import DownloadInterrupted
+from ...spawners.in_pod.contents import Look
+from ...usecases.downloads import record_download, require_downloadable_instance, reserve_download_slot
+from ..security import require_same_origin
+
+
+async def load_instance_contents(user: Any, instance: Instance) -> Look:
+    """Return the contents of the user's own *instance*, as far as they are known within seconds."""
+    spawner = user.get_or_create_spawner(instance.session, instance.session)
+    return cast(Look, await spawner.inspect_files(instance))
+
+
+def stream_instance_files(user: Any, instance: Instance) -> AsyncGenerator[bytes, None]:
+    """Return the files of the user's own *instance* as pieces of an archive; see `stream_files` of spawners."""
+    spawner = user.get_or_create_spawner(instance.session, instance.session)
+    return cast(AsyncGenerator[bytes, None], spawner.stream_files(instance))
+
+
+async def send_files_archive(handler: Any, session_id: str) -> None:
+    """Send the files of an instance as an archive.
+
+    Before anything is sent, it raises the errors of `require_downloadable_instance` and `reserve_download_slot`, and
+    UnavailableError if the files cannot be read. A later error closes the connection.
+    """
+    require_same_origin(handler)  # a download is expensive, so other sites may not request one
+    owned = await require_downloadable_instance(handler.context, handler.person, session_id)
+    with reserve_download_slot(handler.context, handler.person):
+        files = stream_instance_files(handler.current_user, owned.instance)
+        async with aclosing(files), aclosing(_iterate_while_connected(handler, files)) as pieces:
+            first = await anext(pieces, b"")
+            await record_download(handler.context, handler.person, session_id)
+            _set_archive_headers(handler, owned.title)
+            record_download_outcome(await _send_pieces(handler, first, pieces))
+
+
+def _set_archive_headers(handler: Any, title: str) -> None:
+    handler.set_header("Content-Type", "application/zstd")
+    handler.set_header("Content-Disposition", build_content_disposition(title))
+    handler.set_header("Accept-Ranges", "none")
+    handler.set_header("X-Accel-Buffering", "no")
+
+
+async def _send_pieces(handler: Any, piece: bytes, pieces: AsyncGenerator[bytes, None]) -> str:
+    """Send the pieces and return the outcome: `whole`, `left` or `cut`.
+
+    A client that reads too slowly is cut off, because others wait for its slot.
+    """
+    policy = handler.context.policy
+    window = DownloadRateWindow(min_rate=policy.download_min_rate, seconds=policy.download_rate_window)
+    try:
+        while piece:
+            handler.write(piece)
+            await _wait_until_flushed(handler, len(piece), window)
+            piece = await anext(pieces, b"")
+    except StreamClosedError:
+        return "left"
+    except (DownloadInterrupted, DownloadTooSlowError) as error:
+        handler.log.warning("Aborted download of %s: %s", handler.person.name, error)
+        _abort_connection(handler)
+        return "cut"
+    return "left" if handler.gone.is_set() else "whole"
+
+
+async def _wait_until_flushed(handler: Any, size: int, window: DownloadRateWindow) -> None:
+    """Wait until the client has read *size* bytes. Raises DownloadTooSlowError, StreamClosedError."""
+    flushing = asyncio.ensure_future(handler.flush())
+    # Retrieve the exception, because this function may end before the flush does.
+    flushing.add_done_callback(lambda done: done.cancelled() or done.exception())
+    while not flushing.done():
+        before = monotonic()
+        await asyncio.wait({flushing}, timeout=window.remaining_seconds)
+        window.record_bytes(size if flushing.done() else 0, monotonic() - before)
+    await flushing
+
+
+def _abort_connection(handler: Any) -> None:
+    """Close the connection without the last chunk, so that the archive does not look complete."""
+    handler.request.connection.stream.close()
+
+
+async def _iterate_while_connected(handler: Any, files: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Yield the pieces while the client is connected."""
+    leaving = asyncio.ensure_future(handler.gone.wait())
+    try:
+        while True:
+            reading = asyncio.ensure_future(anext(files, b""))
+            await asyncio.wait({reading, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                reading.cancel()
+                await asyncio.wait({reading})
+                return
+            yield await reading
+    finally:
+        leaving.cancel()

@@ -1,0 +1,76 @@
+"""The context in which all view models are built, and the texts about a user's limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from operator import attrgetter
+from typing import Any
+
+from ..domain.idle import PlannedPause
+from ..domain.instances import Instance
+from ..domain.storages import Storage
+from ..lifecycle.limits import UserLimitUsage
+from .errors import ErrorResponse
+from .urls import UrlBuilder
+
+ViewModel = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageContext:
+    """URLs, present time, user and hub features.
+
+    *person* is the name of the reader. *gitlab* is the URL of the GitLab in which projects live, None if they live
+    here. *stage* describes the stage of a start, *outlook* predicts when an instance is paused, and *not_here* says
+    why sessions on this hub cannot have a storage.
+    """
+
+    urls: UrlBuilder
+    now: datetime
+    person: str = ""
+    local: bool = False
+    inside: str = ""
+    gitlab: str | None = None
+    downloads: bool = True
+    stage: Callable[[Instance], str | None] = attrgetter("stage")
+    outlook: Callable[[Instance], PlannedPause | None] = lambda _: None
+    not_here: Callable[[Storage], str] = lambda _: ""
+
+
+def format_shares(shares: UserLimitUsage | None) -> str | None:
+    """Format the use of limits: `2 of 3 running, 5 of 10 with data`; None without limits."""
+    if shares is None:
+        return None
+    counts = ((shares.running, shares.running_limit, "running"), (shares.kept, shares.kept_limit, "with data"))
+    return ", ".join(f"{count} of {limit} {label}" for count, limit, label in counts if limit is not None)
+
+
+def format_project_share(share: tuple[int, int] | None) -> str | None:
+    """Format how many projects the user has created; None without a limit."""
+    return share and f"You have created {share[0]} of {share[1]} projects, the limit that an admin has set."
+
+
+def build_limit_view(failure: ErrorResponse, wanted: str, urls: UrlBuilder) -> ViewModel | None:
+    """List the user's instances that count towards an exceeded limit, with the action for each."""
+    details = failure.details
+    listed = details.get("running") or details.get("kept")
+    if not listed:
+        return None
+    label = "running" if "running" in details else "with data"
+    rows = [_build_limit_row(row, urls, pausing="running" in details) for row in listed]
+    return {"said": f"{details['count']} of {details['limit']} {label}", "rows": rows, "then": wanted}
+
+
+def _build_limit_row(each: Mapping[str, Any], urls: UrlBuilder, *, pausing: bool) -> ViewModel:
+    session, status, path = each["session"], each["status"], each["project_path"]
+    return {
+        "title": each["title"],
+        "status": status,
+        "project": path,
+        "page": urls.session(path, session) if path else None,
+        "pause": urls.instance_action(session, "pause") if pausing else None,
+        "verb": "Cancel" if status == "launching" else "Pause",
+        "data": urls.instance_action(session, "data") if status in ("paused", "failed") else None,
+    }

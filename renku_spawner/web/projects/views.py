@@ -1,0 +1,283 @@
+"""View models of projects, including the status of projects that live in GitLab."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from ...domain.access import Person, Role
+from ...domain.environments import Environment
+from ...domain.ids import PATH_PART_RULE
+from ...domain.instances import Instance
+from ...domain.policy import HubPolicy
+from ...domain.projects import Project, ProjectEntry, ProjectMember, Repository
+from ...domain.storages import Storage
+from ...usecases.session_queries import ProjectPageData
+from ..formatting import (
+    VISIBILITY_CHOICES,
+    format_count,
+    format_fetch_options,
+    format_visibility,
+    shorten_repository_url,
+    truncate_at_word,
+)
+from ..page_context import PageContext, ViewModel
+from ..sessions.cards import (
+    build_brief_session_view,
+    build_session_card_view,
+    build_session_environment_view,
+    build_session_head_view,
+    needs_refresh,
+)
+from ..storages.views import build_storages_view
+from ..urls import add_query_parameters, quote_path_segment
+
+_ACCESS_CHECKS_WAIT_TEXT = (
+    "Starting and changing sessions need GitLab's word on your access and wait until it answers again."
+)
+_CHANGES_WAIT_TEXT = "Changes wait until it answers again."
+
+
+def build_gitlab_head_view(project: Project) -> ViewModel:
+    """Build the part of a page's head about a project that lives in GitLab."""
+    return {
+        "web": project.web,
+        "people": f"{project.web}/-/project_members" if project.web else None,
+        "archived": project.archived,
+        "away": format_gitlab_outage(project.stale, unverified=project.unverified) if project.stale else None,
+    }
+
+
+def format_git_permissions(project: Project, policy: HubPolicy) -> str | None:
+    """Describe what code in a session can do in GitLab; None if git gets no credentials."""
+    has_credentials = {"all": True, "members": project.member}.get(policy.git_credentials, False)
+    if project.is_hub_project or not has_credentials:
+        return None
+    return f"Code in this session can act in GitLab as you ({'read and push' if policy.push else 'read'})."
+
+
+def format_gitlab_outage(stale: datetime, *, unverified: bool) -> str:
+    """Describe what works while GitLab does not answer."""
+    works = (
+        f"Open and Pause work. {_ACCESS_CHECKS_WAIT_TEXT}"
+        if unverified
+        else f"Start, Open and Pause work. {_CHANGES_WAIT_TEXT}"
+    )
+    return f"You see the project as it was at {stale:%H:%M} UTC. {works}"
+
+
+def format_gitlab_outage_for_list(stale: datetime) -> str:
+    """Describe what works while GitLab does not answer, for the list of projects."""
+    return f"You see your projects as they were at {stale:%H:%M} UTC. Open and Pause work; the rest may have to wait."
+
+
+def build_project_row(entry: ProjectEntry, instance: Instance | None, version: str, frame: PageContext) -> ViewModel:
+    """Build a row of the list: a project, its default session with launch *version*, and the user's instance."""
+    urls, default = frame.urls, entry.default_session
+    session = None
+    if default:
+        page = urls.session(entry.path, default)
+        session = build_brief_session_view(default, entry.default_title or entry.title, page, instance, frame)
+        session["launch_version"] = version
+    return {
+        "id": entry.id,
+        "title": entry.title,
+        "path": entry.path,
+        "page": urls.project(entry.path),
+        "description": truncate_at_word(entry.description),
+        "sessions": format_count(entry.sessions, "session"),
+        "role": entry.role.label,
+        "archived": entry.archived,
+        "session": session,
+        "new_url": f"{urls.sessions(entry.path)}/new" if entry.role >= Role.EDITOR and not entry.stale else None,
+    }
+
+
+def build_project_head_view(project: Project, frame: PageContext) -> ViewModel:
+    return {
+        "id": project.id,
+        "title": project.title,
+        "path": project.path,
+        "page": frame.urls.project(project.path),
+        "description": project.description,
+        "visibility": format_visibility(project.visibility),
+        "launch": frame.urls.launch_page(project.path),
+    } | build_gitlab_head_view(project)
+
+
+def build_project_page_view(
+    found: ProjectPageData,
+    environments: Sequence[Environment],
+    described: ViewModel | None,
+    person: Person,
+    frame: PageContext,
+    asked: Mapping[str, str],
+) -> ViewModel:
+    """Build the view of renku_project.html.
+
+    *described* is what a repository offers; *asked* has `search` and `back` of the request, and the user's `share`.
+    """
+    project, urls = found.project, frame.urls
+    writes = found.can_write
+    cards = [
+        build_session_card_view(view, project, frame, may_write=writes, storages=found.storages)
+        for view in found.sessions
+    ]
+    default = build_session_head_view(found.default, project.path, frame) if found.default else None
+    search, address = asked["search"], urls.project(project.path)
+    top = build_project_head_view(project, frame) | {
+        "role": f"you are {found.role.label}",
+        "settings_url": urls.settings(project.path) if writes or _may_leave_project(project, person) else None,
+        "new_url": f"{urls.sessions(project.path)}/new" if writes else None,
+    }
+    return {
+        "project": top,
+        "default": default,
+        "sessions": cards,
+        "search": search,
+        "share": asked["share"],
+        "keywords": build_keyword_links(
+            {w for c in cards for w in c["environment"]["keywords"]}, search, address, "search"
+        ),
+        "next": add_query_parameters(address, search=search, after=found.next) if found.next else None,
+        "count": format_count(found.total, "session") if found.total else None,
+        "environments": [build_offered_environment_view(each, project.path, frame) for each in environments],
+        "described": described,
+        "add_url": urls.sessions(project.path) if writes else None,
+        "repositories": build_repository_rows(project.repositories),
+        "storages": build_storages_view(found.storages, frame),
+        "members": build_member_rows(project.members) if project.is_hub_project else [],
+        "back": asked["back"],
+        "refresh": needs_refresh(each["status"] for each in [*cards, *([default] if default else [])]),
+    }
+
+
+def build_keyword_links(found: Iterable[str], current: str, address: str, name: str) -> list[ViewModel]:
+    return [
+        {"word": word, "url": add_query_parameters(address, **{name: word}), "current": word == current}
+        for word in sorted(found)
+    ]
+
+
+def build_offered_environment_view(each: Environment, project: str, frame: PageContext) -> ViewModel:
+    """Build a ready-made environment that can be added to a project."""
+    new = add_query_parameters(f"{frame.urls.sessions(project)}/new", environment=each.id)
+    return build_session_environment_view(each, each.revision) | {"used": None, "new_url": new}
+
+
+def build_repository_rows(found: Sequence[Repository]) -> list[ViewModel]:
+    return [
+        {
+            "directory": r.directory,
+            "url": r.url,
+            "link": r.url if r.url.startswith(("https://", "http://")) else None,
+            "name": shorten_repository_url(r.url),
+            "ref": r.ref,
+        }
+        for r in found
+    ]
+
+
+def build_member_rows(found: Sequence[ProjectMember]) -> list[ViewModel]:
+    """List the names of members by role, the highest first."""
+    by_role = {role: [_format_member_name(m) for m in found if m.role is role] for role in sorted(Role, reverse=True)}
+    return [{"role": role.label, "names": ", ".join(names)} for role, names in by_role.items() if names]
+
+
+def _format_member_name(member: ProjectMember) -> str:
+    return member.name if member.kind == "user" else f"group {member.name}"
+
+
+def build_project_settings_view(
+    project: Project, storages: Sequence[Storage], person: Person, frame: PageContext
+) -> ViewModel:
+    """Build the view of renku_settings.html, without typed values and errors."""
+    urls, role = frame.urls, project.get_role(person) or Role.VIEWER
+    owner = project.is_hub_project and role is Role.OWNER
+    base = f"{urls.project(project.path)}/-"
+    namespace, _, slug = project.path.partition("/")
+    values = {"title": project.title, "slug": slug, "description": project.description}
+    general = {"action": urls.settings(project.path), "namespace": namespace, "path_rule": PATH_PART_RULE}
+    return {
+        "project": build_project_head_view(project, frame),
+        "general": general | {"values": values | {"visibility": str(project.visibility)}} if owner else None,
+        "version": project.version,
+        "visibilities": VISIBILITY_CHOICES,
+        "repositories": [
+            {
+                "directory": r.directory,
+                "url": r.url,
+                "ref": r.ref,
+                "also": format_fetch_options(r),
+                "remove": None if r.fixed else f"{base}/repositories/{r.directory}/delete",
+            }
+            for r in project.repositories
+        ],
+        "repositories_action": f"{base}/repositories" if role >= Role.EDITOR and not project.stale else None,
+        "storages": build_storages_view(storages, frame, base if role >= Role.EDITOR and not project.stale else None),
+        "storage_new": f"{base}/storages/new" if role >= Role.EDITOR and not project.stale else None,
+        "repository_values": {"url": "", "ref": "", "directory": "", "lfs": "", "submodules": ""},
+        "members": [_build_member_settings_row(m, base, owner=owner) for m in project.members]
+        if project.is_hub_project
+        else [],
+        "members_action": f"{base}/members" if owner else None,
+        "member_values": {"username": "", "role": "viewer"},
+        "roles": [role.label for role in Role],
+        "leave": f"{base}/members/{quote_path_segment(person.name)}/delete"
+        if _may_leave_project(project, person)
+        else None,
+        "delete_url": f"{base}/delete" if owner else None,
+    }
+
+
+def _may_leave_project(project: Project, person: Person) -> bool:
+    """Return whether *person* is a member by name, and not the last owner."""
+    users = [m for m in project.members if m.kind == "user"]
+    is_member = any(m.name == person.name for m in users)
+    return project.is_hub_project and is_member and [m.name for m in users if m.role is Role.OWNER] != [person.name]
+
+
+def _build_member_settings_row(member: ProjectMember, base: str, *, owner: bool) -> ViewModel:
+    user = owner and member.kind == "user"
+    return {
+        "name": _format_member_name(member),
+        "role": member.role.label,
+        "remove": f"{base}/members/{quote_path_segment(member.name)}/delete" if user else None,
+        "change": f"{base}/members" if user else None,
+    }
+
+
+def build_project_list_view(
+    found: Sequence[tuple[ProjectEntry, Instance | None]],
+    versions: Mapping[str, str],
+    search: str,
+    following: str | None,
+    after: str | None,
+    frame: PageContext,
+) -> ViewModel:
+    """Build the view of renku_projects.html; *versions* maps the ids of sessions to launch versions."""
+    urls = frame.urls
+    rows = [
+        build_project_row(entry, instance, versions.get(entry.default_session or "", ""), frame)
+        for entry, instance in found
+    ]
+    stale = next((entry.stale for entry, _ in found if entry.stale), None)
+    return {
+        "rows": rows,
+        "away": format_gitlab_outage_for_list(stale) if stale else None,
+        "gitlab": frame.gitlab,
+        "search": search,
+        "count": format_count(len(rows), "project") if not (after or following) else None,
+        "next": add_query_parameters(urls.projects, search=search, after=following) if following else None,
+        "new_url": None if frame.gitlab else f"{urls.projects}/new",
+        "back": add_query_parameters("projects", search=search, after=after),
+        "refresh": needs_refresh(row["session"]["status"] for row in rows if row["session"]),
+    }
+
+
+def restore_typed_settings(view: ViewModel, fields: Mapping[str, Any]) -> None:
+    """Put typed values back into the part of the settings that they belong to."""
+    for part in (view["general"] and view["general"]["values"], view["repository_values"], view["member_values"]):
+        if part:
+            part.update({key: fields[key] for key in part if key in fields})

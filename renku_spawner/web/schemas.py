@@ -1,0 +1,300 @@
+"""Base classes and field types of request bodies and answers, and the bodies that several routes share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from ..domain.access import Role, Visibility
+from ..domain.environments import NewCiImage, NewOwnImage, RunOverrides
+from ..domain.errors import VALIDATION_MESSAGES, InvalidInputError
+from ..domain.ids import PATH_PART_RULE
+from ..domain.projects import NewProject, NewRepository, ProjectChange, ProjectMember
+from ..domain.sessions import NewSession, SessionChange, SessionConfiguration
+from ..domain.storages import MAX_PROJECT_STORAGES
+
+
+class BaseAnswer(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class BaseListAnswer(BaseAnswer):
+    """A part of a list; `next` is the URL of the next part, null at its end."""
+
+    next: str | None = None
+
+
+LongText = Annotated[str, Field(max_length=40_000)]
+ShortText = Annotated[str, Field(max_length=300)]
+RecordId = Annotated[str, Field(pattern="^[a-z][a-z2-7]{11}$")]
+QuantityText = Annotated[str, Field(max_length=40, description="A Kubernetes quantity", examples=["500m", "2Gi"])]
+RowVersion = Annotated[
+    int, Field(ge=0, lt=2**31, description="The version that was read; another one answers 409 `changed`")
+]
+
+
+def parse_form_version(typed: Any) -> int:
+    """Parse the version in a hidden field; 0, which nothing has, if it is missing or invalid."""
+    text = str(typed)
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+
+
+FormVersion = Annotated[int, BeforeValidator(parse_form_version)]
+
+
+class BaseBody(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_REVISION_TYPE_NAMES = {"int", "constrained-str"}  # pydantic's names of the two types of `revision`
+
+
+def validate_model(model: type[Model], values: dict[str, Any]) -> Model:
+    """Validate *values* as a *model*.
+
+    Raises:
+        InvalidInputError: with a sentence for each field, which never repeats a value.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        problems = error.errors(include_input=False, include_url=False, include_context=False)
+    fields = {_format_field_path(p["loc"]): VALIDATION_MESSAGES.get(p["type"], f"{p['msg']}.") for p in problems}
+    raise InvalidInputError("Some fields are not right.", fields=fields) from None
+
+
+def _format_field_path(location: tuple[str | int, ...]) -> str:
+    """Format a path like `repositories.0.url`; the fields of a configuration belong to its session."""
+    names = [str(part)[:64] for place, part in enumerate(location) if place == 0 or part not in _REVISION_TYPE_NAMES]
+    parts = [part for part in names if part != "configuration"] or names
+    return parts[0] if parts[0] == "variables" else ".".join(parts)
+
+
+class EmptyBody(BaseBody):
+    """An empty body."""
+
+
+class RepositoryBody(BaseBody):
+    url: LongText
+    ref: ShortText | None = None
+    directory: ShortText | None = None
+
+    lfs: bool = Field(default=False, description="Fetch the large files of git-lfs too")
+    submodules: bool = Field(default=False, description="Fetch the submodules too")
+
+    def to_new_repository(self) -> NewRepository:
+        return NewRepository(**vars(self) | {"ref": self.ref or None, "directory": self.directory or None})
+
+
+class MemberBody(BaseBody):
+    name: ShortText
+    role: Literal["viewer", "editor", "owner"]
+    kind: Literal["user", "group"] = "user"
+
+    def to_member(self) -> ProjectMember:
+        return ProjectMember(kind=self.kind, name=self.name, role=Role.from_label(self.role))
+
+
+class ProjectBody(BaseBody):
+    """A new project, in the user's own namespace, or for admins in that of a group."""
+
+    path: ShortText = Field(description=f"`namespace/slug`. Of each: {PATH_PART_RULE}", examples=["ada/climate"])
+    title: LongText
+    description: LongText = ""
+    visibility: Literal["private", "public"] = "private"
+    repositories: list[RepositoryBody] = []
+
+    def to_new_project(self) -> NewProject:
+        return NewProject(
+            path=self.path,
+            title=self.title,
+            description=self.description,
+            visibility=Visibility(self.visibility),
+            repositories=tuple(each.to_new_repository() for each in self.repositories),
+        )
+
+
+class ProjectChangeBody(BaseBody):
+    """Changes to a project; absent fields stay, lists replace the existing ones."""
+
+    version: RowVersion
+    path: ShortText | None = Field(default=None, description=f"`namespace/slug`. Of each: {PATH_PART_RULE}")
+    title: LongText | None = None
+    description: LongText | None = None
+    visibility: Literal["private", "public"] | None = None
+    default_session: RecordId | None = None
+    repositories: list[RepositoryBody] | None = None
+    members: list[MemberBody] | None = Field(
+        default=None, description="All of them; one whom the hub does not know is refused with 422 at its `name`"
+    )
+    allow_unknown: bool = Field(
+        default=False,
+        description="Also add viewers and editors who have never logged in here, and groups that the hub does not have",
+    )
+
+    def to_project_change(self) -> ProjectChange:
+        return ProjectChange(
+            version=self.version,
+            path=self.path,
+            title=self.title,
+            description=self.description,
+            visibility=Visibility(self.visibility) if self.visibility else None,
+            default_session=self.default_session,
+            repositories=None
+            if self.repositories is None
+            else tuple(each.to_new_repository() for each in self.repositories),
+            members=None if self.members is None else tuple(each.to_member() for each in self.members),
+            allow_unknown=self.allow_unknown,
+        )
+
+
+class ConfigurationBody(BaseBody):
+    """The minimum that a session needs; in a change, absent fields stay."""
+
+    cpu: QuantityText = "500m"
+    memory: QuantityText = "1Gi"
+    gpu: int = 0
+    disk: QuantityText = "1Gi"
+    repositories: list[ShortText] | None = Field(
+        default=None, description="Directories; null is all, also those added later"
+    )
+    storages: list[ShortText] | None = Field(
+        default=None, description="Directories; null is all, also those added later"
+    )
+    variables: dict[str, LongText] = {}
+
+    def to_configuration(self, present: SessionConfiguration | None = None) -> SessionConfiguration:
+        """Return the configuration, with the values of *present* for absent fields."""
+        present = present or SessionConfiguration()
+        values = self.model_dump(exclude_unset=True)
+        needs = {key: values.pop(key) for key in ("cpu", "memory", "gpu", "disk") if key in values}
+        for name in ("repositories", "storages"):
+            chosen = values.pop(name, getattr(present, name))
+            values[name] = None if chosen is None else tuple(chosen)
+        return replace(present, needs=replace(present.needs, **needs), **values)
+
+
+class RunBody(BaseBody):
+    """The run configuration of a user's own image; absent fields are taken from the image, or are the defaults."""
+
+    default_url: ShortText | None = None
+    port: int | None = None
+    command: list[LongText] | None = None
+    working_directory: ShortText | None = None
+    uid: int | None = None
+    gid: int | None = None
+    image_user: bool | None = Field(
+        default=None, description="As the user that the image names, by its number and never root; without `uid`"
+    )
+
+    def to_run_choice(self) -> RunOverrides:
+        values = self.model_dump(exclude_none=True)
+        command = values.pop("command", None)
+        return RunOverrides(**values, command=None if command is None else tuple(command))
+
+
+class BuiltBody(BaseBody):
+    """An image that the CI of one of the project's repositories in GitLab has built."""
+
+    repository: ShortText = Field(description="Its directory")
+    branch: ShortText | None = Field(default=None, description="null: the default branch")
+    image: LongText | None = Field(default=None, description="As listed, with its tag; null: the newest of the branch")
+
+    def to_new_ci_image(self, name: str | None, run: RunOverrides) -> NewCiImage:
+        return NewCiImage(repository=self.repository, branch=self.branch, image=self.image, name=name, run=run)
+
+
+class SessionBody(BaseBody):
+    """A ready-made environment, a user's own image or one built by CI, to add as a session."""
+
+    environment: RecordId | None = None
+    image: LongText | None = Field(default=None, description="Instead of an environment: a public image")
+    built: BuiltBody | None = Field(default=None, description="Instead of both: an image that CI has built")
+    name: LongText | None = Field(default=None, description="Of the environment that is made from the image")
+    run: RunBody = RunBody()
+    title: LongText | None = Field(default=None, description="null: the environment's name, numbered if it is taken")
+    description: LongText = ""
+    configuration: ConfigurationBody = ConfigurationBody()
+    default: bool = False
+
+    def to_new_session(self) -> NewSession:
+        if sum(each is not None for each in (self.environment, self.image, self.built)) != 1:
+            sentence = "Either an environment or an image, please."
+            raise InvalidInputError(sentence, fields={"environment": sentence})
+        run = self.run.to_run_choice()
+        own = NewOwnImage(image=self.image, name=self.name, run=run) if self.image is not None else None
+        return NewSession(
+            environment=self.environment,
+            image=own,
+            built=self.built.to_new_ci_image(self.name, run) if self.built else None,
+            title=self.title,
+            description=self.description,
+            configuration=self.configuration.to_configuration(),
+            default=self.default,
+        )
+
+
+class SessionChangeBody(BaseBody):
+    """Changes to a session; they take effect at its next start."""
+
+    version: RowVersion
+    title: LongText | None = None
+    description: LongText | None = None
+    configuration: ConfigurationBody | None = None
+
+    def to_session_change(self, present: SessionConfiguration) -> SessionChange:
+        return SessionChange(
+            version=self.version,
+            title=self.title,
+            description=self.description,
+            configuration=self.configuration.to_configuration(present) if self.configuration else None,
+        )
+
+
+class RemovalBody(BaseBody):
+    """Removal of a session; a default session is replaced by `new_default`, or else by the oldest other one."""
+
+    new_default: RecordId | None = None
+
+
+class AwakeBody(BaseBody):
+    """The time until which an idle session is kept awake: `until`, or `seconds` from now on; 0: no longer."""
+
+    seconds: int | None = Field(default=None, ge=0, le=31_622_400, description="null: an hour")
+    until: Annotated[AwareDatetime, Field(strict=False)] | None = None
+
+
+class StartBody(BaseBody):
+    resource_class: ShortText | None = Field(default=None, description="null: the smallest class that fits")
+    empty_disk: bool = Field(default=False, description="After `volume_lost`: start with a new, empty disk")
+    without_storages: list[ShortText] = Field(
+        default=[], max_length=MAX_PROJECT_STORAGES, description="Directories of storages that this start leaves out"
+    )
+    version: RowVersion | None = Field(
+        default=None, description="The session's `version` that was read; another one answers 409 `changed`"
+    )
+    launch_version: ShortText = Field(
+        default="",
+        description="The session's `launch_version` that was read: what would start, with the project's repositories "
+        "and storages; another one answers 409 `changed` with what changed",
+    )
+
+
+class NeighbourAnswer(BaseAnswer):
+    kind: str = Field(description="`database`, `gitlab`, `registry` or `kubernetes`")
+    name: str = Field(description="Its host, where there may be several")
+    away_since: datetime | None = Field(description="null while it answers")
+    reason: str | None = Field(description="Why it cannot be asked, where that is known; null while it answers")
+
+
+class HealthAnswer(BaseAnswer):
+    status: str = Field(description="`ok`, or `degraded` while a neighbour does not answer")
+    neighbours: list[NeighbourAnswer] | None = Field(description="null for all but admins")
+    refused_settings: str | None = Field(
+        description="Why changed settings are not used, null while there are none, and for all but admins"
+    )

@@ -1,0 +1,301 @@
+"""View models of a session wherever it is listed: its card, the status of the user's instance, and deprecation notices.
+
+The session's own page is in `web.sessions.views`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ...domain.downloads import DOWNLOAD_SUFFIX, find_download_obstacle
+from ...domain.environments import Environment, EnvironmentState, Revision
+from ...domain.instances import Instance, InstanceStatus
+from ...domain.projects import Project
+from ...domain.resource_classes import ResourceClass
+from ...domain.sessions import SessionConfiguration, list_secret_variables, select_allowed_variables
+from ...domain.storages import Storage
+from ...usecases.session_queries import CompetingInstance, SessionView
+from ..formatting import (
+    compute_progress_percent,
+    format_commit_distance,
+    format_iso_time,
+    format_mounts,
+    format_status_sentence,
+    format_time_ago,
+    format_typical_duration,
+    get_environment_icon,
+    truncate_at_word,
+)
+from ..instances.views import NO_KEPT_DATA_VIEW, build_idle_view, build_kept_data_view, format_pause_reason
+from ..page_context import PageContext, ViewModel
+
+_DEPRECATION_TITLES = {
+    EnvironmentState.DEPRECATED: "This environment is deprecated.",
+    EnvironmentState.ARCHIVED: "This environment is archived.",
+}
+
+
+def build_deprecation_notice_view(view: SessionView, page: str, *, may_write: bool) -> dict[str, Any] | None:
+    """Build the notice about a deprecated environment, with a link to its successor for editors."""
+    environment, heir = view.session.environment, view.successor
+    title = _DEPRECATION_TITLES.get(environment.state)
+    if title is None:
+        return None
+    until = view.resumes_until
+    sentences = [
+        f"What you have paused can be resumed until {until.day} {until:%B %Y}." if until and not view.retired else "",
+        truncate_at_word(environment.message),
+        f"An editor of the project can change to {heir.name}." if heir and not may_write else "",
+    ]
+    link = {"text": f"Change to {heir.name} …", "url": f"{page}/successor"} if heir and may_write else None
+    return {"title": title, "text": " ".join(filter(None, sentences)), "link": link}
+
+
+# Keys that templates may use for a session in any status.
+_OPTIONAL_CARD_KEYS = (
+    "variables",
+    "blocked",
+    "smaller",
+    "other",
+    "more",
+    "sentence",
+    "stage",
+    "stage_code",
+    "elapsed",
+    "progress",
+    "usual",
+    "since",
+    "since_at",
+    "open",
+    "message",
+    "advice",
+    "disk_lost",
+    "without",
+    "class_name",
+    "update",
+    "succession",
+    "pauses",
+    "awake_url",
+    "launch_version",
+)
+STARTABLE_STATUSES = (InstanceStatus.INACTIVE, InstanceStatus.PAUSED, InstanceStatus.FAILED)
+_NO_ROOM_REASONS = ("quota_pool", "unschedulable_resources")  # failures that a smaller class may avoid
+BUSY_STATUSES = (InstanceStatus.LAUNCHING, InstanceStatus.STOPPING)
+
+
+# The user's own instance
+
+
+def build_instance_state_view(instance: Instance | None, usual: float | None, frame: PageContext) -> ViewModel:
+    """Build the part of a session's view about the user's own instance."""
+    status = instance.status if instance else InstanceStatus.INACTIVE
+    view: ViewModel = {"status": str(status), "notices": []}
+    if instance is not None:
+        view |= _STATE_BUILDERS.get(status, _build_inactive_state)(instance, usual, frame)
+        view["notices"] = [{"title": n["title"], "text": n["text"]} for n in instance.notices]
+    return view
+
+
+def _build_inactive_state(instance: Instance, usual: float | None, frame: PageContext) -> ViewModel:
+    return {}
+
+
+def _build_launching_state(instance: Instance, usual: float | None, frame: PageContext) -> ViewModel:
+    elapsed = instance.get_elapsed_seconds(frame.now)
+    return {
+        "stage": frame.stage(instance),
+        "stage_code": str(instance.observed),
+        "elapsed": elapsed,
+        "progress": compute_progress_percent(elapsed, usual) if instance.turn is None else None,
+        "usual": format_typical_duration(usual) if instance.turn is None else None,
+    }
+
+
+def _build_running_state(instance: Instance, usual: float | None, frame: PageContext) -> ViewModel:
+    used = instance.last_activity
+    idle = used is not None and instance.ready_at is not None and used > instance.ready_at
+    return {
+        "elapsed": instance.get_elapsed_seconds(frame.now) or 0,
+        "since_at": format_iso_time(instance.ready_at),
+        "class_name": instance.resource_class,
+        "more": f"last used {format_time_ago(used, frame.now)}" if idle and used else None,
+        **build_idle_view(instance, frame.outlook(instance), frame.urls, frame.now),
+        "open": frame.urls.session_server(instance.session, frame.inside),
+    }
+
+
+def _build_paused_state(instance: Instance, usual: float | None, frame: PageContext) -> ViewModel:
+    return {
+        "since": format_time_ago(instance.paused_at, frame.now) if instance.paused_at else None,
+        "since_at": format_iso_time(instance.paused_at),
+        "more": format_pause_reason(instance),
+    }
+
+
+def _build_failed_state(instance: Instance, usual: float | None, frame: PageContext) -> ViewModel:
+    return {
+        "message": instance.message,
+        "advice": instance.advice,
+        "disk_lost": instance.is_disk_lost,
+        "without": list(instance.failed_storages),
+    }
+
+
+def _build_transitional_state(instance: Instance, usual: float | None, frame: PageContext) -> ViewModel:
+    opens = instance.status is InstanceStatus.UNKNOWN and instance.ready_at is not None
+    return {
+        "sentence": format_status_sentence(instance, local=frame.local),
+        "open": frame.urls.session_server(instance.session, frame.inside) if opens else None,
+    }
+
+
+_STATE_BUILDERS = {
+    InstanceStatus.LAUNCHING: _build_launching_state,
+    InstanceStatus.RUNNING: _build_running_state,
+    InstanceStatus.PAUSED: _build_paused_state,
+    InstanceStatus.FAILED: _build_failed_state,
+    InstanceStatus.STOPPING: _build_transitional_state,
+    InstanceStatus.UNKNOWN: _build_transitional_state,
+}
+
+
+# Sessions
+
+
+def build_brief_session_view(
+    id: str, title: str, page: str, instance: Instance | None, frame: PageContext, usual: float | None = None
+) -> ViewModel:
+    """Build the view of a session of which only the title is known, with the user's own instance."""
+    data = frame.urls.instance_action(id, "data") if instance and instance.claim else None
+    can_download = frame.downloads and instance is not None and find_download_obstacle(instance) is None
+    files = frame.urls.instance_action(id, "data" + DOWNLOAD_SUFFIX) if can_download else None
+    view: ViewModel = {"id": id, "title": title, "page": page, "url": page, "delete_page": data, "download": files}
+    kept = (
+        build_kept_data_view(instance, frame.now, frame.urls.instance_action(id, "restore"))
+        if instance
+        else NO_KEPT_DATA_VIEW
+    )
+    return (
+        view
+        | {"classes": []}
+        | dict.fromkeys(_OPTIONAL_CARD_KEYS)
+        | kept
+        | build_instance_state_view(instance, None, frame)
+    )
+
+
+def build_session_head_view(view: SessionView, project: str, frame: PageContext) -> ViewModel:
+    """Build the view of a session for the head of a page."""
+    session = view.session
+    page = frame.urls.session(project, session.id)
+    head = build_brief_session_view(session.id, session.title, page, view.instance, frame, view.usual)
+    head["notices"] += _build_edit_notices(view)
+    head |= {"launch_version": view.launch_version, "version": session.version}
+    if view.status in STARTABLE_STATUSES:
+        head["blocked"] = view.launch_obstacle
+        head["classes"] = build_class_choices(view.classes)
+        head["smaller"] = build_smaller_class_view(view)
+        head["other"] = build_conflicting_session_view(view.other, project, frame) if view.other else None
+        if session.created_by != frame.person:  # an editor's variables take effect in the reader's own session
+            head["variables"] = list_masked_variables(session.configuration)
+    return head
+
+
+def list_masked_variables(configuration: SessionConfiguration) -> list[str]:
+    """Return `NAME=value` of each variable that a start sets, without the values of those that look secret."""
+    set_by_it = select_allowed_variables(configuration.variables)
+    secret = list_secret_variables(set_by_it)
+    return [f"{name}=•••" if name in secret else f"{name}={value}" for name, value in set_by_it.items()]
+
+
+def build_session_card_view(
+    view: SessionView, project: Project, frame: PageContext, *, may_write: bool, storages: Sequence[Storage] = ()
+) -> ViewModel:
+    """Build the view of a session for its card and its page."""
+    session = view.session
+    return build_session_head_view(view, project.path, frame) | {
+        "description": session.description,
+        "default": project.default_session == session.id,
+        "environment": build_session_environment_view(session.environment, session.revision),
+        "needs": session.configuration.needs.summary,
+        "mounts": format_mounts(session.configuration, project.repositories, storages),
+        "added_by": session.created_by,
+        "added_at": format_iso_time(session.created_at),
+        "may_write": may_write,
+        "update": _build_update_notice(view, frame, may_write=may_write),
+        "succession": build_deprecation_notice_view(
+            view, frame.urls.session(project.path, session.id), may_write=may_write
+        ),
+    }
+
+
+def _build_update_notice(view: SessionView, frame: PageContext, *, may_write: bool) -> ViewModel | None:
+    """Build the notice about a newer image, which is never applied automatically."""
+    if view.update is None:
+        return None
+    who, link = ("you accept", "Review the change") if may_write else ("an editor accepts", "See the change")
+    since, later = format_time_ago(view.update.since, frame.now), format_commit_distance(view.update)
+    return {"text": f"{f'{later}, ' if later else ''}first seen {since}. Nothing changes until {who} it.", "link": link}
+
+
+def build_class_choices(usable: Sequence[ResourceClass]) -> list[ViewModel]:
+    return [{"name": c.name, "size": c.size_label, "suggested": number == 0} for number, c in enumerate(usable)]
+
+
+def build_smaller_class_view(view: SessionView) -> ViewModel | None:
+    """Return the next smaller class if there was no room for the present one; None otherwise."""
+    instance, names = view.instance, [resource_class.name for resource_class in view.classes]
+    if instance is None or instance.reason not in _NO_ROOM_REASONS or instance.resource_class not in names[1:]:
+        return None
+    below = view.classes[names.index(instance.resource_class) - 1]
+    return {"name": below.name, "size": below.size_label, "same": instance.resource_class}
+
+
+def build_conflicting_session_view(found: CompetingInstance, project: str, frame: PageContext) -> ViewModel:
+    """Build the session of the same environment that prevents a start."""
+    instance, urls = found.instance, frame.urls
+    running = instance.status is InstanceStatus.RUNNING
+    return {
+        "title": found.title,
+        "page": urls.session(project, instance.session),
+        "status": str(instance.status),
+        "open": urls.session_server(instance.session) if running else None,
+        "pause": urls.instance_action(instance.session, "pause")
+        if instance.status is not InstanceStatus.STOPPING
+        else None,
+    }
+
+
+def _build_edit_notices(view: SessionView) -> list[ViewModel]:
+    """Return a notice if the session was edited, so that its next start differs from the last one."""
+    instance, session = view.instance, view.session
+    if instance is None or not instance.fingerprint or instance.fingerprint == session.fingerprint:
+        return []
+    if view.status in (InstanceStatus.RUNNING, InstanceStatus.LAUNCHING):
+        text = "Pause and resume to use the new configuration."
+        return [{"title": "This session was edited since you started it.", "text": text}]
+    if view.status in (InstanceStatus.PAUSED, InstanceStatus.FAILED):
+        text = f"The next start uses its present configuration and revision {session.revision.number} of the image."
+        return [{"title": "This session was edited since you last ran it.", "text": text}]
+    return []
+
+
+def build_session_environment_view(found: Environment, revision: Revision) -> ViewModel:
+    return {
+        "id": found.id,
+        "name": found.name,
+        "description": found.description,
+        "keywords": list(found.keywords),
+        "creator": found.created_by,
+        "created_at": format_iso_time(found.created_at),
+        "kind": str(found.kind),
+        "icon": get_environment_icon(found),
+        "image": revision.canonical_reference,
+        "digest": revision.digest,
+        "revision": revision.number,
+    }
+
+
+def needs_refresh(statuses: Iterable[str]) -> bool:
+    """Return whether a page without JavaScript should reload itself."""
+    return any(status in BUSY_STATUSES for status in statuses)

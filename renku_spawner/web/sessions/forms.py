@@ -1,0 +1,11 @@
+"""Form that adds the sessions described in a repository."""
+
+from __future__ import annotations
+
+from ..schemas import BaseBody, ShortText
+
+
+class DescribedSessionsForm(BaseBody):
+    """The session file that the user has reviewed, named by `content`; another one answers 409 `changed`."""
+
+    content: ShortText

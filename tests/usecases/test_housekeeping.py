@@ -1,0 +1,35 @@
+"""What is to be tidied up now and then is tidied up, whatever goes wrong in one round."""
+
+import asyncio
+import sqlite3
+from datetime import timedelta
+
+import pytest
+
+from renku_spawner.context.app_context import AppContext, read_transaction, write_transaction
+from renku_spawner.jobs.housekeeping import run_housekeeping_job
+from tests.fixtures.renku import until
+
+from .conftest import NOW
+
+LONG_AGO = NOW - timedelta(days=99)
+
+
+async def test_a_round_that_fails_is_not_the_last_one(parts: AppContext, caplog: pytest.LogCaptureFixture) -> None:
+    await write_transaction(
+        parts,
+        lambda tx: tx.audit.add(at=LONG_AGO, actor="a", username=None, action="view", subject="s", detail={}),
+    )
+    other = sqlite3.connect(parts.db.url.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("ALTER TABLE renku_audit RENAME TO elsewhere")
+    going_on = asyncio.ensure_future(run_housekeeping_job(parts, timedelta(days=30), pause=0.05))
+    await until(lambda: caplog.text.count("Failed to delete old records") > 1, seconds=30)
+    other.execute("ALTER TABLE elsewhere RENAME TO renku_audit")
+    other.close()
+
+    async def tidy() -> bool:
+        return not await read_transaction(parts, lambda tx: tx.audit.list_recent(9))
+
+    await until(tidy, seconds=30)
+    going_on.cancel()
+    await asyncio.wait({going_on})
