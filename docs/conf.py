@@ -1,7 +1,7 @@
-"""Sphinx for these pages and for those at the top of the repository; `make docs` builds build/docs.
+"""Sphinx configuration of these pages and of those at the top of the repository; `make docs` builds build/docs.
 
-The repository is Sphinx's source folder, so that a link means the same here and on a forge. Nothing is fetched: no
-inventories of other projects, and a page in a browser needs no other host.
+The repository is Sphinx's source folder, so that links work here and on a forge. Nothing is fetched: there are no
+inventories of other projects, and the pages load nothing from other hosts.
 """
 
 import re
@@ -16,7 +16,7 @@ version = release = renku_spawner.__version__
 language = "en"
 
 extensions = ["myst_parser"]
-include_patterns = ["docs/*.md", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
+include_patterns = ["docs/*.md", "docs/decisions/*.md", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"]
 exclude_patterns = [".*", "build", "dist", "helm", "node_modules", "renku_spawner", "templates", "tests"]
 root_doc = "docs/index"
 nitpicky = True
@@ -25,7 +25,7 @@ myst_links_external_new_tab = False
 
 html_theme = "jupyterhub_sphinx_theme"
 html_title = "renku-spawner"
-html_favicon = "../templates/static/badge.svg"  # the theme's own stands on another host
+html_favicon = "../templates/static/badge.svg"  # the theme's own would be loaded from another host
 html_show_sourcelink = False
 html_copy_source = False
 html_permalinks_icon = "#"
@@ -39,6 +39,7 @@ html_theme_options = {
 }
 
 _SECTION = re.compile(r"^## (.+)\n((?:(?!## ).*\n?)*)", re.MULTILINE)
+_LISTS = {root_doc, "docs/decisions/index"}  # pages whose lists of links become tables of contents
 _PAGE = re.compile(r"^- \[([^\]]+)\]\(([\w./-]+)\.md\)", re.MULTILINE)
 
 
@@ -52,7 +53,7 @@ def _contents(text: str) -> str:
 
 
 def _read(_app: Sphinx, page: str, source: list[str]) -> None:
-    if page == root_doc:
+    if page in _LISTS:
         source[0] += _contents(source[0])
 
 

@@ -1,0 +1,135 @@
+"""The architecture page agrees with the code: layers, folders, files, functions; and each decision is in the list."""
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from tests.docs.test_documents import AMERICAN, LINK, ROOT
+
+PACKAGE = ROOT / "renku_spawner"
+PAGE = ROOT / "docs" / "architecture.md"
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+FENCE = re.compile(r"^```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SUFFIXES = ("py", "md", "html", "json", "yaml", "toml", "txt")
+FILE = re.compile(rf"`([\w./-]+\.(?:{'|'.join(SUFFIXES)}))(?:::(\w+))?`")
+UPSTREAM = ("jupyterhub", "kubespawner", "oauthenticator", "tornado")
+PLACES = ("docs", "tests", "templates", "helm", "extension", "renku_spawner")
+
+
+def section(text: str, heading: str) -> str:
+    """What follows *heading*, as far as the next one of its level."""
+    level, _, _ = heading.partition(" ")
+    found = re.search(rf"^{re.escape(heading)}$(.*?)(?=^{level} |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, f"docs/architecture.md has no heading {heading!r}"
+    return found[1]
+
+
+def block(heading: str) -> list[str]:
+    """The lines of the first fenced block below *heading*."""
+    found = FENCE.search(section(PAGE.read_text(), heading))
+    assert found, f"There is no fenced block below {heading!r}"
+    return found[1].splitlines()
+
+
+def folders(lines: Iterable[str]) -> Iterator[str]:
+    """The paths of a tree that is drawn with two spaces for each level."""
+    parents: list[str] = []
+    for line in lines:
+        depth = (len(line) - len(line.lstrip())) // 2
+        parents = [*parents[:depth], line.split()[0].rstrip("/")]
+        yield "/".join(parents)
+
+
+def resolve(name: str) -> Path:
+    """A file as the page names it: below the package, unless it begins with another folder of the repository."""
+    own = name.partition("/")[0] in PLACES or (ROOT / name).is_file()
+    return ROOT / name if own else PACKAGE / name
+
+
+@cache
+def source(package: str) -> str:
+    folder = Path(find_spec(package).origin).parent  # type: ignore[union-attr, arg-type]
+    return "\n".join(path.read_text() for path in sorted(folder.rglob("*.py")) if "tests" not in path.parts[-3:])
+
+
+def contract() -> list[str]:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [layers] = [each["layers"] for each in contracts if each["name"] == "Imports point downwards"]
+    return [line.replace("renku_spawner.", "") for line in layers]
+
+
+def test_the_page_has_the_layers_of_the_contract() -> None:
+    assert block("## The layers") == contract()
+
+
+def test_the_tree_has_the_folders_that_exist() -> None:
+    found = (path.relative_to(ROOT).as_posix() for path in PACKAGE.rglob("*") if path.is_dir())
+    there = {"renku_spawner", *(path for path in found if "__pycache__" not in path)}
+    assert set(folders(block("## The tree"))) == there
+
+
+def test_every_folder_at_the_top_is_described() -> None:
+    described = set(re.findall(r"`(\w+)/`", section(PAGE.read_text(), "## The tree")))
+    assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} <= described
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_the_plan_stands_on_one_page_and_others_link_to_it(name: str) -> None:
+    text = (ROOT / name).read_text()
+    assert "docs/architecture.md" in LINK.findall(text)
+    layers = {layer.split(".")[0] for line in contract() for layer in line.split(" | ")}
+    for fenced in FENCE.findall(text):
+        assert len(layers & {line.split()[0] for line in fenced.splitlines() if line.strip()}) < 3, fenced
+
+
+@pytest.mark.parametrize("page", [PAGE, ROOT / "CONTRIBUTING.md", *DECISIONS], ids=lambda path: path.name)
+def test_every_file_and_function_that_a_page_names_exists(page: Path) -> None:
+    wrong = []
+    for name, function in FILE.findall(page.read_text()):
+        path = resolve(name)
+        if "/" not in name and not (ROOT / name).exists():  # a file of any noun, such as `pages.py`
+            path = next(PACKAGE.rglob(name), path)
+        code = path.read_text() if path.is_file() else None
+        if code is None or (function and not re.search(rf"^ *(?:async def|def|class) {function}\b", code, re.M)):
+            wrong.append(f"{name}::{function}" if function else name)
+    assert wrong == [], f"{page.name} names what does not exist"
+
+
+def test_every_function_of_the_diagrams_exists() -> None:
+    named = set(re.findall(r"\b(\w+)\(", "".join(FENCE.findall(PAGE.read_text()))))
+    code = "\n".join(source(each) for each in ("renku_spawner", *UPSTREAM))
+    defined = set(re.findall(r"def (\w+)\(", code)) | set(re.findall(r"^ *class (\w+)", code, re.MULTILINE))
+    assert sorted(named - defined) == [], "docs/architecture.md draws functions that do not exist"
+
+
+def test_every_seam_is_still_there_upstream() -> None:
+    rows = re.findall(r"^\| (`[^|]+) \|", section(PAGE.read_text(), "## Seams to JupyterHub and KubeSpawner"), re.M)
+    names = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert len(names) > 50
+    words = set().union(*(re.findall(r"\w+", source(each)) for each in UPSTREAM))
+    assert sorted(names - words) == [], "an upgrade took away what docs/architecture.md lists as a seam"
+
+
+def test_every_decision_is_in_the_list() -> None:
+    listed = LINK.findall((ROOT / "docs/decisions/index.md").read_text())
+    assert sorted(link for link in listed if re.match(r"\d", link)) == [path.name for path in DECISIONS[:-1]]
+    assert [path.name[:4] for path in DECISIONS[:-1]] == [f"{number:04}" for number in range(1, len(DECISIONS))]
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda path: path.name)
+def test_a_decision_is_short_and_its_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text()
+    assert all((page.parent / link.partition("#")[0]).is_file() for link in LINK.findall(text))
+    prose = re.sub(r"`[^`]*`|\]\([^)]*\)", "", text)
+    assert AMERICAN.findall(prose) == []
+    if page.stem != "index":
+        assert re.findall(r"^\*\*(\w+)\.\*\*", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
+
+
+def test_a_tree_is_read_by_its_indentation() -> None:
+    assert list(folders(["a/", "  b/   what", "    c/", "  d/"])) == ["a", "a/b", "a/b/c", "a/d"]
