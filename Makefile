@@ -19,7 +19,7 @@ export PATH := $(CURDIR)/$(BIN):$(CURDIR)/node_modules/.bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: help run test test-cluster machine lint check bench docs images clean lock
+.PHONY: help run test test-cluster machine lint check check-fast bench docs images clean lock
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -42,6 +42,11 @@ OLD := not half_way and not old_hub and not hundred_thousand
 define tested
 	$(1) $(PYTEST) $(2) --cache-clear || { $(BIN)/python -m tests.again && $(1) $(PYTEST) --last-failed --last-failed-no-failures none; }
 endef
+
+# No hub, no browser, no cluster, SQLite alone: what a contributor runs all the time
+FAST := tests/domain tests/kube tests/session_files tests/usecases tests/persistence tests/test_house.py
+check-fast: $(DONE)/packages $(DONE)/git  ## the fast tests: domain, Kubernetes functions, use cases and persistence on SQLite
+	$(PYTEST) $(FAST) -k "not postgresql and not half_way and not old_hub and not hundred_thousand and not installed" -q $(SIDE_BY_SIDE)
 
 check: $(DONE)/packages $(DONE)/node $(DONE)/git $(DONE)/services $(DONE)/sqlalchemy $(DONE)/helm $(DONE)/moto
 	$(call tested,,-m "not bench and not cluster and not machine and not alone" --canaries $(SIDE_BY_SIDE))
