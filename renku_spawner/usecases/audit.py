@@ -22,7 +22,7 @@ log = logging.getLogger("renku_spawner.audit")
 
 @dataclass
 class _RepeatedAction:
-    """How often one user repeated an action in this window; `subject` is the one of the last time."""
+    """Count of the repetitions of an action by one user in this window, with the `subject` of the last one."""
 
     rows: int = 0
     counted: int = 0
