@@ -40,7 +40,7 @@ def test_a_mistake_stops_the_hub_with_a_sentence(tmp_path: Path, wrong: dict[str
 
 def test_by_default_nothing_expires_and_nobody_is_written_to(tmp_path: Path) -> None:
     parts = renku(tmp_path).context
-    assert (parts.policy.expiry.is_enabled, parts.post, parts.policy.price) == (False, (), None)
+    assert (parts.policy.expiry.is_enabled, parts.notification_channels, parts.policy.price) == (False, (), None)
 
 
 def test_what_is_said_becomes_rules_and_ways_to_reach_people(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_what_is_said_becomes_rules_and_ways_to_reach_people(tmp_path: Path) -> 
     made = renku(tmp_path, **MAIL, **HOOK, expire_paused_days=60, resource_classes=classes, price=price).context
     rules = made.policy.expiry
     assert (rules.days, rules.trash_days, rules.of_class) == (60, 7, {"gpu": 10, "big": 0})
-    assert [type(post) for post in made.post] == [WebhookNotifier, MailNotifier]
+    assert [type(post) for post in made.notification_channels] == [WebhookNotifier, MailNotifier]
     assert made.policy.price == StoragePrice(per_gib_month=0.08, currency="CHF")
 
 
@@ -67,7 +67,7 @@ def test_what_is_said_becomes_rules_and_ways_to_reach_people(tmp_path: Path) -> 
     ],
 )
 def test_the_port_follows_from_the_encryption(tmp_path: Path, said: str, security: str, host: str, port: int) -> None:
-    (post,) = renku(tmp_path, **MAIL | {"mail_server": said, "mail_security": security}).context.post
+    (post,) = renku(tmp_path, **MAIL | {"mail_server": said, "mail_security": security}).context.notification_channels
     assert isinstance(post, MailNotifier)
     assert (post._server.host, post._server.port) == (host, port)
 

@@ -132,7 +132,7 @@ async def find_config_problem(config_file: str) -> str | None:
 
 
 def _record_refused_settings(context: AppContext, problem: str) -> None:
-    previous, context.health.refused_settings = context.health.refused_settings, problem
+    previous, context.hub_health.refused_settings = context.hub_health.refused_settings, problem
     SETTINGS_REFUSED.set(1)
     if problem != previous:
         log.critical(
@@ -144,9 +144,9 @@ def _record_refused_settings(context: AppContext, problem: str) -> None:
 
 def _clear_refused_settings(context: AppContext) -> None:
     """Record that mounted configuration is the same again as the one that this hub has loaded."""
-    if context.health.refused_settings is not None:
+    if context.hub_health.refused_settings is not None:
         log.warning("Settings in %s match the current ones again", get_mounted_config_folder())
-    context.health.refused_settings = None
+    context.hub_health.refused_settings = None
     SETTINGS_REFUSED.set(0)
 
 

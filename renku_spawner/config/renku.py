@@ -207,15 +207,15 @@ class Renku(
             gitlab=gitlab,
             policy=self._build_policy(),
             workspace=self.workspace_folder,
-            groups=partial(list_hub_groups, self.parent),
-            groups_of=partial(list_user_groups, self.parent),
-            gone=partial(find_deleted_users, self.parent),
+            list_groups=partial(list_hub_groups, self.parent),
+            get_user_groups=partial(list_user_groups, self.parent),
+            find_missing_users=partial(find_deleted_users, self.parent),
             registry=registry,
             git=self.build_git_servers(parse_hosts_setting(self.repository_hosts)),
-            relay=self.build_relay(),
-            keeper=HubSecretStore(),
-            emit=create_event_emitter(self.parent),
-            post=self.build_notification_channels(),
+            egress_proxies=self.build_egress_proxies(),
+            secret_store=HubSecretStore(),
+            emit_event=create_event_emitter(self.parent),
+            notification_channels=self.build_notification_channels(),
         )
 
     @property

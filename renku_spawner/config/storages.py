@@ -156,7 +156,7 @@ class StorageSettings(VolumeSettings):
         """,
     )
 
-    def build_relay(self) -> EgressProxyFactory:
+    def build_egress_proxies(self) -> EgressProxyFactory:
         """Return the factory of egress proxies, through which storages are checked. Raises SettingError."""
         hosts = parse_hosts_setting(self.storage_hosts, name="storage_hosts")
         return EgressProxyFactory(EgressGuard(hosts=hosts, plain_http=hosts, ports=(DEFAULT_SFTP_PORT,)))

@@ -70,53 +70,48 @@ class AppContext:
     """The application context, created once by `config.renku.Renku`.
 
     - `workspace`: folder of the instances on this machine, None on a cluster.
-    - `groups` and `groups_of`: return the names of all groups of the hub, and of one user, at the time of the call.
-    - `gone`: returns those of the given user names that the hub does not have any more.
-    - `relay`: creates the egress proxies through which storages are tested.
-    - `keeper`: encrypts stored credentials. `once`: credentials that are not to be stored.
-    - `known`: users that were seen, and when they were created (see `usecases.users`).
+    - `list_groups` and `get_user_groups`: return the names of all groups of the hub, and of one user, as they are now.
+    - `find_missing_users`: returns those of the given user names that the hub does not have any more.
+    - `egress_proxies`: creates the egress proxies through which storages are tested.
+    - `secret_store`: encrypts stored credentials. `one_time_secrets`: credentials that are not to be stored.
+    - `known_users`: users that were seen, and when they were created (see `usecases.users`).
     - `registry`, `git`, `gitlab`: None where the hub does not query registries, Git servers or GitLab.
-    - `looks`: running queries to registries. `unread`: digests whose list of packages could not be read.
-    - `offers`: cached session files of repositories.
-    - `pulse`: database health. `health`: problems for admins. `hearing`: activity sources.
-    - `emit`: writes an `audit` or `launch` event to the hub's event log, after it is committed.
-    - `post`: channels that reach users outside the hub.
-    - `since`: when this hub started. `downloads`: names of users with a running download.
+    - `registry_queries`: running queries, by image. `unreadable_packages`: digests whose package list cannot be read.
+    - `session_file_offers`: cached session files of repositories.
+    - `hub_health`: problems for admins.
+    - `emit_event`: writes an `audit` or `launch` event to the hub's event log, after it is committed.
+    - `notification_channels`: channels that reach users outside the hub.
+    - `started_at`: when this hub started. `downloading_users`: names of users with a running download.
     """
 
     db: Database
     source: ProjectSource
     policy: HubPolicy
     workspace: Path | None = None
-    groups: Callable[[], Iterable[str]] = tuple
-    groups_of: Callable[[str], Iterable[str]] = lambda name: ()
-    gone: Callable[[Collection[str]], Collection[str]] = lambda names: ()
-    news: EventBus = field(default_factory=EventBus)
+    list_groups: Callable[[], Iterable[str]] = tuple
+    get_user_groups: Callable[[str], Iterable[str]] = lambda name: ()
+    find_missing_users: Callable[[Collection[str]], Collection[str]] = lambda names: ()
+    event_bus: EventBus = field(default_factory=EventBus)
     prepulling: PrepullerState = field(default_factory=PrepullerState)
     now: Callable[[], datetime] = utcnow
-    since: datetime = field(default_factory=utcnow)
+    started_at: datetime = field(default_factory=utcnow)
     registry: RegistryClient | None = None
     gitlab: GitLabClient | None = None
     git: GitServerClient | None = None
-    relay: EgressProxyFactory = field(default_factory=lambda: EgressProxyFactory(EgressGuard()))
-    keeper: SecretStore = field(default_factory=NoSecretStore)
-    once: OneTimeSecrets = field(default_factory=OneTimeSecrets)
-    looks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
-    unread: TTLCache[bool] = field(default_factory=lambda: TTLCache(1000, monotonic))
-    known: dict[str, datetime | None] = field(default_factory=dict)
-    offers: SessionFileOfferCache = field(default_factory=SessionFileOfferCache)
-    pulse: DatabaseHealth = field(default_factory=DatabaseHealth)
-    health: HubHealth = field(default_factory=HubHealth)
-    hearing: ActivitySources = field(default_factory=ActivitySources)
-    downloads: set[str] = field(default_factory=set)
-    emit: Callable[[str, Mapping[str, Any]], None] = _discard_event
-    post: tuple[NotificationChannel, ...] = ()
-    lines: dict[str, StartQueue] = field(default_factory=dict)  # see `start_queue`
-
-    @property
-    def start_queue(self) -> StartQueue:
-        """The queue of starts that wait for capacity, shared by all contexts that share `lines`."""
-        return self.lines.setdefault("line", StartQueue(self.news))
+    egress_proxies: EgressProxyFactory = field(default_factory=lambda: EgressProxyFactory(EgressGuard()))
+    secret_store: SecretStore = field(default_factory=NoSecretStore)
+    one_time_secrets: OneTimeSecrets = field(default_factory=OneTimeSecrets)
+    registry_queries: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    unreadable_packages: TTLCache[bool] = field(default_factory=lambda: TTLCache(1000, monotonic))
+    known_users: dict[str, datetime | None] = field(default_factory=dict)
+    session_file_offers: SessionFileOfferCache = field(default_factory=SessionFileOfferCache)
+    database_health: DatabaseHealth = field(default_factory=DatabaseHealth)
+    hub_health: HubHealth = field(default_factory=HubHealth)
+    activity_sources: ActivitySources = field(default_factory=ActivitySources)
+    downloading_users: set[str] = field(default_factory=set)
+    emit_event: Callable[[str, Mapping[str, Any]], None] = _discard_event
+    notification_channels: tuple[NotificationChannel, ...] = ()
+    start_queue: StartQueue = field(default_factory=StartQueue)
 
     @cached_property
     def gitlab_ci(self) -> GitLabCI | None:
@@ -167,7 +162,9 @@ def _emit_audit_events(context: AppContext, written: tuple[T, list[AuditEvent]])
     done, events = written
     for event in events:
         fields = {"actor": event.actor, "username": event.username, "action": event.action, "subject": event.subject}
-        context.emit("audit", {name: value for name, value in (fields | {"detail": event.detail}).items() if value})
+        context.emit_event(
+            "audit", {name: value for name, value in (fields | {"detail": event.detail}).items() if value}
+        )
     return done
 
 

@@ -63,10 +63,9 @@ class StartQueue:
     `load` fills it from the database when the hub starts; until then no queued start may begin.
     """
 
-    def __init__(self, news: EventBus) -> None:
+    def __init__(self) -> None:
         self.room = StartCapacity()
         self.stirred = asyncio.Event()
-        self._news = news
         self._waiting: dict[QueueKey, QueuedStart] = {}
         self._going: dict[QueueKey, int] = {}  # number of holders; an entry also stays while the hub starts it
         self._places: Mapping[QueueKey, int] | None = {}  # None: must be counted again
@@ -158,13 +157,13 @@ class StartQueue:
         room, place = self.room, self.get_position(instance.username, instance.session)
         return format_queue_position(place, at_once=room.at_once, at_most=room.at_most, full=self._full)
 
-    def publish_positions(self) -> None:
+    def publish_positions(self, event_bus: EventBus) -> None:
         """Notify the pages of users whose queue position has changed."""
         self.get_position("", "")
         now = self._places or {}
         for key, place in now.items():
             if self._told.get(key) != place:
-                self._news.publish(*key)
+                event_bus.publish(*key)
         self._told = now
 
     def _mark_changed(self) -> None:

@@ -20,10 +20,10 @@ def start_recording_proxy_activity(hub: Any, renku: Renku) -> None:
     async def asked() -> Any:
         routes = await ask()
         tells = any("last_activity" in route["data"] for route in routes.values())
-        renku.context.hearing.record_signal(PROXY_ACTIVITY_SOURCE, renku.context.now(), tells=tells)
+        renku.context.activity_sources.record_signal(PROXY_ACTIVITY_SOURCE, renku.context.now(), tells=tells)
         return routes
 
     hub.proxy.get_all_routes = asked
-    renku.context.hearing.register_source(
+    renku.context.activity_sources.register_source(
         PROXY_ACTIVITY_SOURCE, timedelta(seconds=_MAX_MISSED_REPORTS * max(60, hub.last_activity_interval))
     )

@@ -117,7 +117,13 @@ async def _run_with_retries(task: str, what: str, work: Callable[[], Awaitable[N
 
 async def _close_context(context: AppContext) -> None:
     """Close all clients of *context* one after the other, even if one of them fails."""
-    opened = [context.offers, context.source, *context.post, context.gitlab_ci, context.git]
+    opened = [
+        context.session_file_offers,
+        context.source,
+        *context.notification_channels,
+        context.gitlab_ci,
+        context.git,
+    ]
     closes: list[Callable[[], Awaitable[None]]] = [
         partial(flush_repeated_audit_events, context),
         partial(close_registry_checks, context),
@@ -332,7 +338,7 @@ def start_observability(hub: Any, renku: Renku) -> asyncio.Task[None]:
     where = "local" if context.policy.local else "kubernetes"
     BUILD_INFO.labels(__version__, jupyterhub.__version__, where).set(1)
     register_scrape_callback("neighbours", lambda: update_dependency_metrics(renku.context, hub.spawner_class))
-    return asyncio.ensure_future(context.pulse.run_check_job(context.db, context.now))
+    return asyncio.ensure_future(context.database_health.run_check_job(context.db, context.now))
 
 
 class Startup(Extension):

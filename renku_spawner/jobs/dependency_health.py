@@ -43,7 +43,7 @@ def list_dependencies(context: AppContext, spawner: type[Any]) -> list[Dependenc
     The status of GitLab and registries comes from ordinary requests: they count as away from the fifth failure in a row
     until the next answer. Only registries that an admin has configured are listed.
     """
-    found = [DependencyStatus(kind="database", name="database", away_since=context.pulse.unreachable_since)]
+    found = [DependencyStatus(kind="database", name="database", away_since=context.database_health.unreachable_since)]
     if context.gitlab is not None:
         found.append(
             DependencyStatus(
@@ -62,8 +62,8 @@ def list_dependencies(context: AppContext, spawner: type[Any]) -> list[Dependenc
         since = _to_away_since(context, max(lost, default=None))
         reason = next((watch.problem for watch in watches if watch.problem), None)
         found.append(DependencyStatus(kind="kubernetes", name="kubernetes", away_since=since, reason=reason))
-    elif context.health.cluster_problem is not None:
-        since, reason = context.health.cluster_problem_since, context.health.cluster_problem
+    elif context.hub_health.cluster_problem is not None:
+        since, reason = context.hub_health.cluster_problem_since, context.hub_health.cluster_problem
         found.append(DependencyStatus(kind="kubernetes", name="kubernetes", away_since=since, reason=reason))
     return found
 
@@ -73,7 +73,7 @@ async def watch_cluster_certificate(context: AppContext, client: Any) -> None:
 
     *client* is an `ApiClient`. Returns as soon as the certificate is accepted: the pod watch reports later problems.
     """
-    health, url = context.health, str(client.configuration.host)
+    health, url = context.hub_health, str(client.configuration.host)
     while url.startswith("https:"):
         try:
             session, timeout = client.rest_client.pool_manager, ClientTimeout(total=API_REQUEST_TIMEOUT_SECONDS)

@@ -38,7 +38,7 @@ class ExpiryHubAdapter:
     """Implement `ExpiryAdapter` with the hub's users and servers and the health of its dependencies."""
 
     def __init__(self, hub: Any, context: AppContext) -> None:
-        self._hub, self._parts = hub, context
+        self._hub, self._context = hub, context
         self.page = f"{hub.public_url.rstrip('/')}{hub.hub.base_url[len(hub.base_url) - 1:]}renku/sessions" if (
             hub.public_url
         ) else None  # fmt: skip
@@ -48,10 +48,10 @@ class ExpiryHubAdapter:
 
     async def is_healthy(self) -> bool:
         """Return False while GitLab or the cluster is away: owners cannot log in, or pods cannot be seen."""
-        gitlab = self._parts.gitlab
+        gitlab = self._context.gitlab
         if gitlab is not None and not await gitlab.is_reachable():
             return False
-        known = list_dependencies(self._parts, self._hub.spawner_class)
+        known = list_dependencies(self._context, self._hub.spawner_class)
         return not any(each.away_since for each in known if each.kind == "kubernetes")
 
     async def delete_data(self, username: str, session_id: str) -> None:
@@ -86,7 +86,7 @@ class ExpiryJob:
     """Periodic expiry of paused data."""
 
     def __init__(self, context: AppContext, door: ExpiryAdapter) -> None:
-        self._parts, self._door = context, door
+        self._context, self._door = context, door
         self._noted: datetime | None = None
         self._look: asyncio.Task[None] | None = None
 
@@ -111,13 +111,13 @@ class ExpiryJob:
 
     async def run_once(self) -> None:
         """Take each expiry step that is due. Raises UnavailableError if the database is busy."""
-        now, rules = self._parts.now(), self._parts.policy.expiry
+        now, rules = self._context.now(), self._context.policy.expiry
         if (self._noted is None or now - self._noted >= EXPIRY_HEARTBEAT_INTERVAL) and not await self._record_heartbeat(
             now
         ):
             return
         due = (
-            await read_transaction(self._parts, lambda tx: tx.expiry.list_due(now, MAX_DUE_EXPIRIES))
+            await read_transaction(self._context, lambda tx: tx.expiry.list_due(now, MAX_DUE_EXPIRIES))
             if rules.is_enabled
             else []
         )
@@ -126,9 +126,9 @@ class ExpiryJob:
 
     async def _record_heartbeat(self, now: datetime) -> bool:
         """Record that the hub is healthy now, after postponing deletions by an outage; return False if it is not."""
-        rules = self._parts.policy.expiry
+        rules = self._context.policy.expiry
         healthy_at, rules_key = await read_transaction(
-            self._parts, lambda tx: tx.expiry.get_last_job_run(EXPIRY_JOB_NAME)
+            self._context, lambda tx: tx.expiry.get_last_job_run(EXPIRY_JOB_NAME)
         )
         if rules.is_enabled or rules_key not in ("", rules.rules_key):
             if not await self._door.is_healthy():
@@ -139,7 +139,7 @@ class ExpiryJob:
             if rules_key != rules.rules_key:
                 await self._update_in_pages(_list_instances_with_data, lambda old: apply_expiry_dates(old, rules, now))
             await write_transaction(
-                self._parts, lambda tx: tx.expiry.record_job_run(EXPIRY_JOB_NAME, now, rules.rules_key)
+                self._context, lambda tx: tx.expiry.record_job_run(EXPIRY_JOB_NAME, now, rules.rules_key)
             )
         self._noted = now
         return True
@@ -149,11 +149,11 @@ class ExpiryJob:
     ) -> None:
         """Apply *to* to all instances of *page*, a page at a time, and yield to the event loop in between."""
         after = ""
-        while found := await read_transaction(self._parts, partial(page, after)):
+        while found := await read_transaction(self._context, partial(page, after)):
             changed = [(old, new) for _, old in found if (new := to(old)) is not old]
             await asyncio.sleep(0)
             if changed:
-                await write_transaction(self._parts, partial(_store_expiry_dates, changed))
+                await write_transaction(self._context, partial(_store_expiry_dates, changed))
             after = found[-1][0]
             await asyncio.sleep(0)
 
@@ -176,7 +176,7 @@ class ExpiryJob:
             own_instances = list(group)
             delivered = await self._send_warning(username, own_instances)
             for instance in own_instances:
-                now = self._parts.now()
+                now = self._context.now()
                 await self._change_instance(
                     instance,
                     lambda old: (mark_owner_warned if delivered else mark_warning_undelivered)(old, now),  # noqa: B023
@@ -184,11 +184,11 @@ class ExpiryJob:
                 record_expiry_warning(told=delivered)
 
     async def _send_warning(self, username: str, instances: Sequence[Instance]) -> bool:
-        if not self._parts.post:
+        if not self._context.notification_channels:
             return True  # the pages show it
         notification = await self._build_warning(username, instances)
         try:
-            for channel in self._parts.post:
+            for channel in self._context.notification_channels:
                 await channel.send(notification)
         except NotificationNotDeliveredError as problem:
             log.warning("Failed to warn %s of the deletion of data: %s", username, problem)
@@ -197,12 +197,12 @@ class ExpiryJob:
 
     async def _build_warning(self, username: str, instances: Sequence[Instance]) -> ExpiryNotification:
         sessions = await read_transaction(
-            self._parts, lambda tx: tx.sessions.get_many({each.session for each in instances})
+            self._context, lambda tx: tx.sessions.get_many({each.session for each in instances})
         )
-        trash = timedelta(days=self._parts.policy.expiry.trash_days)
+        trash = timedelta(days=self._context.policy.expiry.trash_days)
         warnings = []
         for each in instances:
-            on = mark_owner_warned(each, self._parts.now()).deleted_on
+            on = mark_owner_warned(each, self._context.now()).deleted_on
             assert on is not None
             session = sessions.get(each.session)
             warnings.append(
@@ -217,7 +217,7 @@ class ExpiryJob:
         return ExpiryNotification(username=username, warnings=tuple(warnings), page=self._door.page)
 
     async def _move_to_trash(self, instance: Instance, now: datetime) -> None:
-        rules = self._parts.policy.expiry
+        rules = self._context.policy.expiry
         saved = await self._change_instance(instance, lambda old: mark_trashed(old, rules, now))
         if saved is not None and saved.trashed_until is not None:
             record_expiry_step("trashed")
@@ -238,11 +238,11 @@ class ExpiryJob:
 
     async def _change_instance(self, instance: Instance, to: Callable[[Instance], Instance]) -> Instance | None:
         await asyncio.sleep(0)  # yield to the event loop
-        return await apply_transition(self._parts, instance.username, instance.session, to)
+        return await apply_transition(self._context, instance.username, instance.session, to)
 
     async def _record_event(self, instance: Instance, action: str, detail: str) -> None:
         await record_audit_event(
-            self._parts,
+            self._context,
             actor=EXPIRY_ACTOR,
             username=instance.username,
             action=action,

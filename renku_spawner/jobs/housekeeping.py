@@ -29,7 +29,7 @@ async def delete_old_records(context: AppContext, kept: timedelta) -> int:
 
 async def _delete_credentials_of_deleted_users(context: AppContext) -> int:
     """Delete storage credentials whose owner is no longer a user of the hub: a re-created name is another user."""
-    gone = context.gone(await read_transaction(context, lambda tx: tx.storages.list_credentials_owners()))
+    gone = context.find_missing_users(await read_transaction(context, lambda tx: tx.storages.list_credentials_owners()))
     return await write_transaction(context, lambda tx: tx.storages.delete_credentials_of_users(gone)) if gone else 0
 
 

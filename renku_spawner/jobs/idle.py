@@ -21,11 +21,11 @@ log = logging.getLogger("renku_spawner")
 
 async def run_idle_check(context: AppContext, now: datetime, act: IdleActions, *, interval: float = 60.0) -> None:
     """Run one idle check at *now*; runs are *interval* seconds apart. Raises UnavailableError without a database."""
-    if not context.hearing.start_job_run(now, timedelta(seconds=_MAX_MISSED_RUNS * interval)):
+    if not context.activity_sources.start_job_run(now, timedelta(seconds=_MAX_MISSED_RUNS * interval)):
         await _mark_all_active_due(context, now)
     await record_processor_activity(context, now, act.load_processor_usage)
     await process_idle_instances(context, now, act)
-    context.hearing.finish_job_run(now)
+    context.activity_sources.finish_job_run(now)
 
 
 async def _mark_all_active_due(context: AppContext, now: datetime) -> None:

@@ -64,7 +64,7 @@ async def run_start_queue_job(hub: Any, context: AppContext) -> None:
         line.pace.discount_delay(monotonic() - before - _BATCH_INTERVAL_SECONDS)
         if monotonic() > updated_at + _POSITION_UPDATE_INTERVAL_SECONDS:
             updated_at = monotonic()
-            line.publish_positions()
+            line.publish_positions(context.event_bus)
         await _wait_for_queue_change(line)
 
 

@@ -18,7 +18,7 @@ async def wait_for_launch_or_stop(context: AppContext, instance: Instance, launc
         CancelledError: the hub ends. That says nothing about the session, which goes on with the next hub.
     """
     try:
-        with context.news.subscribe(instance.username) as news:
+        with context.event_bus.subscribe(instance.username) as news:
             while not launch.done():
                 waiting = asyncio.ensure_future(news.wait_for_changes(timeout=1))
                 both: set[asyncio.Future[Any]] = {launch, waiting}

@@ -36,7 +36,7 @@ async def restore_trashed_data(context: AppContext, username: str, session_id: s
     """
     now, rules = context.now(), context.policy.expiry
 
-    def changed(_parts: AppContext, _old: Instance, _new: Instance) -> None:
+    def changed(_context: AppContext, _old: Instance, _new: Instance) -> None:
         record_expiry_step("brought_back")
 
     return await apply_transition(

@@ -45,7 +45,7 @@ class UserLimitReached(Exception):
 
     async def read_refusal(self, context: AppContext) -> LaunchRefusedError:
         """Return the refusal that `require_start_within_limits` would have raised."""
-        person = Person(name=self._username, groups=frozenset(context.groups_of(self._username)))
+        person = Person(name=self._username, groups=frozenset(context.get_user_groups(self._username)))
         return await _build_limit_refusal(context, person, self._exceeded)
 
 

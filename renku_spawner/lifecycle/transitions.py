@@ -23,7 +23,7 @@ def _write_nothing(_tx: Transaction, _old: Instance, _new: Instance) -> None:
     """The default for *beside*: write nothing else in the transaction."""
 
 
-def _do_nothing_after(_parts: AppContext, _old: Instance, _new: Instance) -> None:
+def _do_nothing_after(_context: AppContext, _old: Instance, _new: Instance) -> None:
     """The default for *after*: only publish the change."""
 
 
@@ -81,7 +81,7 @@ def save_instance_with_expiry(context: AppContext, tx: Transaction, old: Instanc
 
 def publish_instance_change(context: AppContext, instance: Instance | None) -> None:
     if instance is not None:
-        context.news.publish(instance.username, instance.session)
+        context.event_bus.publish(instance.username, instance.session)
 
 
 async def add_notice(context: AppContext, instance: Instance, notice: Mapping[str, str]) -> None:
@@ -140,4 +140,4 @@ def _emit_launch_event(context: AppContext, action: str, instance: Instance, **m
         "resource_class": instance.resource_class,
         **more,
     }
-    context.emit("launch", {name: value for name, value in fields.items() if value is not None})
+    context.emit_event("launch", {name: value for name, value in fields.items() if value is not None})

@@ -145,7 +145,7 @@ class SessionSpawner(TokenRevocationMixin, SessionBackend, Spawner):
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Yield the launch stages for JupyterHub's own pending page."""
-        with self.renku.context.news.subscribe(self.user.name) as news:
+        with self.renku.context.event_bus.subscribe(self.user.name) as news:
             while True:
                 instance = await self.load_instance()
                 if instance is None or instance.stage is None:

@@ -52,7 +52,7 @@ async def record_repeated_audit_event(
 
     The first few in a minute have a row each, all others share one row with their number. Each is logged.
     """
-    windows, key = _repeated_actions.setdefault(context.news, {}), (actor, username, action)
+    windows, key = _repeated_actions.setdefault(context.event_bus, {}), (actor, username, action)
     window = windows.get(key)
     if window is None:
         window = windows[key] = _RepeatedAction()
@@ -68,7 +68,7 @@ async def record_repeated_audit_event(
 
 async def flush_repeated_audit_events(context: AppContext) -> None:
     """Write the pending counts before the hub stops."""
-    for key in list(_repeated_actions.get(context.news, {})):
+    for key in list(_repeated_actions.get(context.event_bus, {})):
         await _record_repeat_count(context, key)
 
 
@@ -79,7 +79,7 @@ def _close_repeat_window(context: AppContext, key: _RepeatedActionKey) -> None:
 
 
 async def _record_repeat_count(context: AppContext, key: _RepeatedActionKey) -> None:
-    window = _repeated_actions.get(context.news, {}).pop(key, None)
+    window = _repeated_actions.get(context.event_bus, {}).pop(key, None)
     if window is not None and window.counted:
         actor, username, action = key
         detail = f"{window.counted} more within a minute"

@@ -519,12 +519,12 @@ def _start_ci_image_status_refresh(
     context: AppContext, person: Person, revision: Revision, source: CiImageOrigin, known: BranchImageStatus | None
 ) -> asyncio.Task[None]:
     key = f"built {source.source} {source.ref} {revision.repository}"
-    if key not in context.looks:
-        context.looks[key] = task = asyncio.ensure_future(
+    if key not in context.registry_queries:
+        context.registry_queries[key] = task = asyncio.ensure_future(
             _update_ci_image_status(context, person, revision, source, known)
         )
-        task.add_done_callback(lambda _: context.looks.pop(key, None))
-    return context.looks[key]
+        task.add_done_callback(lambda _: context.registry_queries.pop(key, None))
+    return context.registry_queries[key]
 
 
 async def _update_ci_image_status(

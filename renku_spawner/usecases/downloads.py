@@ -47,15 +47,15 @@ def reserve_download_slot(context: AppContext, person: Person) -> Iterator[None]
         ConflictError: `download_yours`, the user has a running download already.
         UnavailableError: `download_busy`.
     """
-    if person.name in context.downloads:
+    if person.name in context.downloading_users:
         raise ConflictError(format_reason_sentence("download_yours"), code="download_yours")
-    if len(context.downloads) >= context.policy.downloads:
+    if len(context.downloading_users) >= context.policy.downloads:
         raise build_download_busy_error(context.policy.downloads)
-    context.downloads.add(person.name)
+    context.downloading_users.add(person.name)
     try:
         yield
     finally:
-        context.downloads.discard(person.name)
+        context.downloading_users.discard(person.name)
 
 
 def build_download_busy_error(limit: int) -> UnavailableError:

@@ -56,7 +56,7 @@ class IdleActions(Protocol):
 def predict_pause(context: AppContext, instance: Instance) -> PlannedPause | None:
     """Return the pause that is due without further activity, or None for never or if that is unknown now."""
     now = context.now()
-    return plan_pause(instance, context.policy, context.hearing.get_status(now), now)
+    return plan_pause(instance, context.policy, context.activity_sources.get_status(now), now)
 
 
 def has_pause_warning(context: AppContext, instance: Instance) -> bool:
@@ -66,7 +66,7 @@ def has_pause_warning(context: AppContext, instance: Instance) -> bool:
 
 async def process_idle_instances(context: AppContext, now: datetime, act: IdleActions) -> None:
     """Warn about or pause all instances that are due at *now*. Raises UnavailableError."""
-    sources = context.hearing.get_status(now)
+    sources = context.activity_sources.get_status(now)
     for _ in range(_MAX_IDLE_PAGES if sources.since else 0):
         page = await read_transaction(context, lambda tx: tx.idle_checks.list_due(now, _IDLE_PAGE_SIZE))
         await _process_idle_page(context, now, act, page, sources)
@@ -281,7 +281,7 @@ async def record_processor_activity(
 
     If the usage cannot be read, there is no such signal. Raises UnavailableError if the database does not answer.
     """
-    signal, threshold = context.hearing.processors, context.policy.idle.processor
+    signal, threshold = context.activity_sources.processors, context.policy.idle.processor
     if not threshold or not signal.is_query_due(
         now, PROCESSOR_RETRY_INTERVAL if signal.silent else PROCESSOR_POLL_INTERVAL
     ):
@@ -300,4 +300,4 @@ async def record_processor_activity(
     signal.busy = frozenset(key for key, used in cores.items() if used > threshold)
     await record_activity_of_instances(context, sorted(signal.busy), now)
     for username, session in signal.busy - before:  # remove the pause warning from open pages
-        context.news.publish(username, session)
+        context.event_bus.publish(username, session)

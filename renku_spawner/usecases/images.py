@@ -273,7 +273,7 @@ def is_image_permitted(
     if environment.kind is EnvironmentKind.REPOSITORY:
         return not context.policy.images.is_denied(image)
     by = environment.created_by if revision.created_by == HUB_REVISION_AUTHOR else revision.created_by
-    author = Person(name=by, groups=frozenset(context.groups_of(by)))
+    author = Person(name=by, groups=frozenset(context.get_user_groups(by)))
     return any(context.policy.images.is_permitted(image, user) for user in (author, person) if user)
 
 
@@ -366,10 +366,10 @@ def _start_image_status_refresh(
 ) -> asyncio.Task[None]:
     """Return the task that queries *image*, shared by all callers."""
     key = get_image_status_key(image, environment)
-    if key not in context.looks:
-        context.looks[key] = task = asyncio.ensure_future(_update_image_status(context, image, environment))
-        task.add_done_callback(lambda _: context.looks.pop(key, None))
-    return context.looks[key]
+    if key not in context.registry_queries:
+        context.registry_queries[key] = task = asyncio.ensure_future(_update_image_status(context, image, environment))
+        task.add_done_callback(lambda _: context.registry_queries.pop(key, None))
+    return context.registry_queries[key]
 
 
 async def _update_image_status(context: AppContext, image: ImageReference, environment: Environment) -> None:
@@ -392,16 +392,16 @@ async def import_attached_sbom(context: AppContext, image: ImageReference, seen:
     metadata = parse_image_metadata_json(seen.facts)
     if context.registry is None or metadata is None or not metadata.sbom or seen.digest is None:
         return
-    if context.unread.get((trusted, seen.digest)) or not await needs_package_scan(context, seen.digest):
+    if context.unreadable_packages.get((trusted, seen.digest)) or not await needs_package_scan(context, seen.digest):
         return
     try:
         software = await import_attested_software(context, context.registry, image, seen.digest, trusted=trusted)
     except RemoteError as problem:
-        context.unread.put((trusted, seen.digest), value=True, seconds=_FAILED_SBOM_RETRY_SECONDS)
+        context.unreadable_packages.put((trusted, seen.digest), value=True, seconds=_FAILED_SBOM_RETRY_SECONDS)
         log.info("Failed to fetch SBOM of %s: %s", format_image_reference(image), problem.detail)
     else:
         if software is None:
-            context.unread.put((trusted, seen.digest), value=True, seconds=_MISSING_SBOM_RETRY_SECONDS)
+            context.unreadable_packages.put((trusted, seen.digest), value=True, seconds=_MISSING_SBOM_RETRY_SECONDS)
 
 
 async def _fetch_image_status(
@@ -495,7 +495,7 @@ def _pin_environment(
 
 async def close_registry_checks(context: AppContext) -> None:
     """Cancel all queries to registries and close the client."""
-    queries = list(context.looks.values())
+    queries = list(context.registry_queries.values())
     for task in queries:
         task.cancel()
     await asyncio.gather(*queries, return_exceptions=True)

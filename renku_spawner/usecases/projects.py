@@ -365,9 +365,11 @@ def _require_known_members(context: AppContext, project: Project, change: Projec
     """Return the members of *change*. Raises InvalidInputError for new members or owners that the hub does not know."""
     wanted = _validate_members(change.members or ())
     new = {(m.kind, m.name): m for m in wanted if m not in project.members}
-    unknown = {("user", name) for name in context.gone([m.name for m in new.values() if m.kind == "user"])}
+    unknown = {
+        ("user", name) for name in context.find_missing_users([m.name for m in new.values() if m.kind == "user"])
+    }
     if any(m.kind == "group" for m in new.values()):
-        groups = set(context.groups())
+        groups = set(context.list_groups())
         unknown |= {("group", m.name) for m in new.values() if m.kind == "group" and m.name not in groups}
     present = {(m.kind, m.name) for m in project.members}
     fields = {
@@ -466,7 +468,7 @@ def list_namespaces(context: AppContext, person: Person) -> list[str]:
     """
     _require_local_project_creation(context)
     own = to_namespace(person.name)
-    groups = sorted(map(to_namespace, context.groups())) if person.admin else []
+    groups = sorted(map(to_namespace, context.list_groups())) if person.admin else []
     return [own, *(group for group in groups if group != own)]
 
 

@@ -692,7 +692,10 @@ async def find_session_file(
     try:
         async with asyncio.timeout(patience):
             return SessionFileLookup(
-                True, await context.offers.flights.run(key, lambda: _find_first_session_file(context, person, project))
+                True,
+                await context.session_file_offers.flights.run(
+                    key, lambda: _find_first_session_file(context, person, project)
+                ),
             )
     except TimeoutError:
         return SessionFileLookup(known=False)
@@ -732,9 +735,11 @@ async def _get_session_file(
     """Return the session file of one repository, queried once for all users who may read the same."""
     place = _get_gitlab_project(context, project, repository)
     key = (place or repository.url, repository.ref, person.name if place else None)
-    if context.offers.get_cached(key) is None:
-        await context.offers.flights.run(key, lambda: _fetch_session_file(context, person, repository, place, key))
-    cached = context.offers.get_cached(key)
+    if context.session_file_offers.get_cached(key) is None:
+        await context.session_file_offers.flights.run(
+            key, lambda: _fetch_session_file(context, person, repository, place, key)
+        )
+    cached = context.session_file_offers.get_cached(key)
     return cached.offer if cached else None
 
 
@@ -764,7 +769,7 @@ async def _fetch_session_file(
     except Exception:
         log.exception("Failed to read session file of %s", repository.directory)
         answer, seconds = CachedSessionFileOffer(None), _FILE_RETRY_SECONDS
-    context.offers.seen.put(key, answer, seconds=seconds)
+    context.session_file_offers.seen.put(key, answer, seconds=seconds)
 
 
 async def _read_gitlab_file(context: AppContext, person: Person, repository: Repository, place: str) -> bytes | None:

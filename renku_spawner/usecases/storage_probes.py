@@ -113,16 +113,16 @@ def require_allowed_host(context: AppContext, storage: Storage) -> None:
     """Check the host without a DNS look-up. Raises ConnectionNotAllowed."""
     if storage.kind == "sftp":
         host, port = _get_sftp_address(storage)
-        context.relay.guard.check_url(URL.build(scheme="https", host=host, port=port))
+        context.egress_proxies.guard.check_url(URL.build(scheme="https", host=host, port=port))
     elif storage.kind in _ENDPOINT_OPTIONS:
-        context.relay.guard.check_url(URL(_get_endpoint_url(storage)))
+        context.egress_proxies.guard.check_url(URL(_get_endpoint_url(storage)))
 
 
 async def _probe_sftp(context: AppContext, storage: Storage, options: dict[str, str]) -> StorageProbeOutcome:
     """Probe an SFTP server at the address that was checked, so that its name is not resolved a second time."""
     host, port = _get_sftp_address(storage)
     try:
-        addresses = await context.relay.guard.resolve_allowed_addresses(host, port)
+        addresses = await context.egress_proxies.guard.resolve_allowed_addresses(host, port)
     except ConnectionNotAllowed:
         return StorageProbeOutcome.NOT_ALLOWED
     except UnknownHost:
@@ -143,7 +143,7 @@ async def read_host_key(context: AppContext, storage: Storage) -> HostKey | None
     host, port = _get_sftp_address(storage)
     try:
         require_allowed_host(context, storage)
-        addresses = await context.relay.guard.resolve_allowed_addresses(host, port)
+        addresses = await context.egress_proxies.guard.resolve_allowed_addresses(host, port)
     except RemoteError:
         return None
     types = (storage.host_key.type,) if storage.host_key else ()
@@ -159,7 +159,7 @@ async def _probe_via_relay(context: AppContext, storage: Storage, options: dict[
     if _is_loopback_host(address.hostname or ""):
         return await probe_remote(options, storage.path)
     try:  # rclone cannot tell an unknown host from other errors of the proxy
-        await context.relay.guard.resolve_allowed_addresses(
+        await context.egress_proxies.guard.resolve_allowed_addresses(
             address.hostname or "", address.port or (443 if address.scheme == "https" else 80)
         )
     except UnknownHost:
@@ -167,7 +167,7 @@ async def _probe_via_relay(context: AppContext, storage: Storage, options: dict[
     except RemoteError:
         pass  # the proxy meets the same error and reports it
     plain = address._replace(scheme="http").geturl()
-    async with context.relay.open_proxy(plain=address.scheme == "http") as proxy:
+    async with context.egress_proxies.open_proxy(plain=address.scheme == "http") as proxy:
         proxied_options = {**options, _ENDPOINT_OPTIONS[storage.kind]: plain}
         outcome = await probe_remote(proxied_options, storage.path, proxy=proxy.proxy_url)
     return StorageProbeOutcome.NOT_ALLOWED if proxy.refused else outcome

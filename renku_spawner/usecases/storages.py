@@ -81,7 +81,7 @@ async def list_storages_without_credentials(
         if user_storages
         else {}
     )
-    return [s for s in user_storages if s.id not in kept and context.once.get(person.name, s) is None]
+    return [s for s in user_storages if s.id not in kept and context.one_time_secrets.get(person.name, s) is None]
 
 
 async def _prepare_mounted_storage(
@@ -133,7 +133,7 @@ async def open_credentials(context: AppContext, person: Person, storage: Storage
             storage.id
         )
         return await _open_sealed_credentials(context, storage.id, sealed)
-    held = context.once.get(person.name, storage)
+    held = context.one_time_secrets.get(person.name, storage)
     if held is not None:
         return held
     kept = (await read_transaction(context, lambda tx: tx.storages.get_user_secrets(person.name, [storage]))).get(
@@ -145,7 +145,7 @@ async def open_credentials(context: AppContext, person: Person, storage: Storage
 async def _open_sealed_credentials(context: AppContext, owner: str, sealed: str | None) -> dict[str, str]:
     if sealed is None:
         raise UnreadableSecret
-    return await context.keeper.decrypt_secrets(owner, sealed)
+    return await context.secret_store.decrypt_secrets(owner, sealed)
 
 
 def get_credentials_owner(storage: Storage, person: Person) -> str:
@@ -227,7 +227,7 @@ async def enter_credentials(
         InvalidInputError: at `<id>.<credential>`, or at `keep` where the hub has no key.
     """
     required = await get_required_credentials(context, person, ref, session_id)
-    if keep and not context.keeper.is_available:
+    if keep and not context.secret_store.is_available:
         raise InvalidInputError(CREDENTIALS_NOT_KEPT_MESSAGE, fields={"keep": CREDENTIALS_NOT_KEPT_MESSAGE})
     _require_unchanged_storages(required, entered)
     storages = {storage.id: storage for storage in required.storages}
@@ -283,9 +283,9 @@ async def _store_entered_credentials(
 ) -> bool:
     """Store the credentials for this version of the storage. Return False if it was changed."""
     if not keep:  # the version of the storage is part of the key
-        context.once.put(person.name, storage, secrets)
+        context.one_time_secrets.put(person.name, storage, secrets)
         return True
-    sealed = await context.keeper.encrypt_secrets(get_credentials_owner(storage, person), secrets)
+    sealed = await context.secret_store.encrypt_secrets(get_credentials_owner(storage, person), secrets)
 
     def work(tx: Transaction) -> None:
         tx.storages.save_credentials(storage, person.name, sealed, context.now())
@@ -298,7 +298,7 @@ async def _store_entered_credentials(
             await write_transaction(context, work)
     except ConcurrentUpdate:
         return False
-    context.once.delete(person.name, storage)
+    context.one_time_secrets.delete(person.name, storage)
     return True
 
 
@@ -377,9 +377,9 @@ async def seal_project_credentials(
     """Encrypt the project's credentials. Raises InvalidInputError: at `credentials`, where the hub has no key."""
     if storage.credentials is not StorageCredentials.PROJECT:
         return EncryptedSecret(None)
-    if not context.keeper.is_available:
+    if not context.secret_store.is_available:
         raise build_storage_field_error("credentials", PROJECT_CREDENTIALS_NOT_KEPT_MESSAGE)
-    return EncryptedSecret(await context.keeper.encrypt_secrets(storage.id, secrets))
+    return EncryptedSecret(await context.secret_store.encrypt_secrets(storage.id, secrets))
 
 
 def list_taken_directories(project: Project, storages: Sequence[Storage]) -> list[str]:
@@ -610,7 +610,7 @@ async def _open_project_credentials(context: AppContext, storage: Storage) -> Ma
         storage.id, ""
     )
     try:
-        return await context.keeper.decrypt_secrets(storage.id, sealed)
+        return await context.secret_store.decrypt_secrets(storage.id, sealed)
     except UnreadableSecret:
         raise build_storage_field_error(
             "secrets", "Please enter the credentials again: they cannot be read any more."

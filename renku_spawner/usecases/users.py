@@ -13,9 +13,9 @@ async def detect_recreated_user(context: AppContext, person: Person) -> None:
 
     Each user is looked up once in the lifetime of a hub.
     """
-    if person.name in context.known and context.known[person.name] == person.since:
+    if person.name in context.known_users and context.known_users[person.name] == person.since:
         return
     await write_transaction(context, lambda tx: tx.known_users.record_user(person.name, person.since))
-    if len(context.known) >= _MAX_REMEMBERED_USERS:
-        context.known.clear()
-    context.known[person.name] = person.since
+    if len(context.known_users) >= _MAX_REMEMBERED_USERS:
+        context.known_users.clear()
+    context.known_users[person.name] = person.since

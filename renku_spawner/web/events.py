@@ -111,7 +111,7 @@ class ProgressBroadcaster:
         self.task: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        with self.context.news.subscribe(self.username) as subscription:
+        with self.context.event_bus.subscribe(self.username) as subscription:
             while True:
                 for session in await subscription.wait_for_changes(_EVENT_WAIT_SECONDS):
                     try:
@@ -133,7 +133,7 @@ def subscribe_to_progress(context: AppContext, username: str) -> Iterator[Progre
 
     The oldest subscriber is replaced if the user has more than `MAX_STREAMS_PER_USER`.
     """
-    broadcasters = _broadcasters.setdefault(context.news, {})
+    broadcasters = _broadcasters.setdefault(context.event_bus, {})
     broadcaster = broadcasters.setdefault(username, ProgressBroadcaster(context, username))
     if broadcaster.task is None or broadcaster.task.done():
         broadcaster.task = asyncio.ensure_future(broadcaster.run())
@@ -154,7 +154,7 @@ def subscribe_to_progress(context: AppContext, username: str) -> Iterator[Progre
 
 async def load_progress(context: AppContext, username: str, session: str) -> ProgressAnswer:
     """Return the present progress of an instance; inactive if there is none. Raises UnavailableError."""
-    return await _batch_loaders.setdefault(context.news, ProgressBatchLoader()).load(context, username, session)
+    return await _batch_loaders.setdefault(context.event_bus, ProgressBatchLoader()).load(context, username, session)
 
 
 async def load_all_progress(context: AppContext, username: str) -> list[ProgressAnswer]:

@@ -40,7 +40,7 @@ class HealthAPIHandler(RenkuAPIHandler):
     async def get(self) -> None:
         dependencies = list_dependencies(self.context, self.settings["app"].spawner_class)
         detailed = self.has_scope(ADMIN_SCOPE)
-        self.write_answer(_to_health_answer(dependencies, self.context.health.refused_settings, detailed=detailed))
+        self.write_answer(_to_health_answer(dependencies, self.context.hub_health.refused_settings, detailed=detailed))
 
 
 def _to_health_answer(found: list[DependencyStatus], refused: str | None, *, detailed: bool) -> HealthAnswer:

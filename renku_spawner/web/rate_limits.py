@@ -95,7 +95,7 @@ def count_change(context: AppContext, username: str) -> None:
     """Count a change by *username*, if an admin has set a limit. Raises TooManyRequestsError."""
     limit = context.policy.writes_per_minute
     if limit is not None:
-        _change_limiters.setdefault(context.news, RequestRateLimiter()).count_or_reject(username, limit)
+        _change_limiters.setdefault(context.event_bus, RequestRateLimiter()).count_or_reject(username, limit)
 
 
 def count_image_check(context: AppContext, username: str) -> None:
@@ -105,34 +105,34 @@ def count_image_check(context: AppContext, username: str) -> None:
         TooManyRequestsError: there were more than `Renku.image_checks_per_minute`.
     """
     limit = context.policy.image_checks_per_minute
-    _image_check_limiters.setdefault(context.news, RequestRateLimiter(rule=_format_image_check_limit)).count_or_reject(
-        username, limit
-    )
+    _image_check_limiters.setdefault(
+        context.event_bus, RequestRateLimiter(rule=_format_image_check_limit)
+    ).count_or_reject(username, limit)
 
 
 def count_storage_check(context: AppContext, username: str) -> None:
     """Count a storage check by *username*, which starts a program. Raises TooManyRequestsError."""
     _storage_check_limiters.setdefault(
-        context.news, RequestRateLimiter(rule=_format_storage_check_limit)
+        context.event_bus, RequestRateLimiter(rule=_format_storage_check_limit)
     ).count_or_reject(username, _MAX_STORAGE_CHECKS_PER_MINUTE)
 
 
 def count_document(context: AppContext, username: str) -> None:
     """Count a session file that *username* compares or applies. Raises TooManyRequestsError."""
-    _document_limiters.setdefault(context.news, RequestRateLimiter(rule=_format_document_limit)).count_or_reject(
+    _document_limiters.setdefault(context.event_bus, RequestRateLimiter(rule=_format_document_limit)).count_or_reject(
         username, _MAX_DOCUMENTS_PER_MINUTE
     )
 
 
 def count_git_request(context: AppContext, username: str) -> None:
     """Count a request for git credentials by a session of *username*. Raises TooManyRequestsError."""
-    _git_request_limiters.setdefault(context.news, RequestRateLimiter(rule=_format_git_request_limit)).count_or_reject(
-        username, _MAX_SESSION_REQUESTS_PER_MINUTE
-    )
+    _git_request_limiters.setdefault(
+        context.event_bus, RequestRateLimiter(rule=_format_git_request_limit)
+    ).count_or_reject(username, _MAX_SESSION_REQUESTS_PER_MINUTE)
 
 
 def count_session_report(context: AppContext, username: str) -> None:
     """Count a report by a session of *username*. Raises TooManyRequestsError."""
     _session_report_limiters.setdefault(
-        context.news, RequestRateLimiter(rule=_format_session_report_limit)
+        context.event_bus, RequestRateLimiter(rule=_format_session_report_limit)
     ).count_or_reject(username, _MAX_SESSION_REQUESTS_PER_MINUTE)

@@ -71,7 +71,7 @@ class Publish(RequestHandler):
             await asyncio.sleep(max(0.0, begin + number / 2 - time.monotonic()))
             moments.append(time.monotonic())
             for username, session in active:
-                parts.news.publish(username, session)
+                parts.event_bus.publish(username, session)
         self.finish({"moments": moments})
 
 

@@ -117,7 +117,7 @@ class Hub:
         return cls(parts, Asked(db), clock, ExpiryJob(parts, Nobody()))
 
     def restarts(self) -> None:
-        self.parts = replace(self.parts, hearing=ActivitySources())
+        self.parts = replace(self.parts, activity_sources=ActivitySources())
         self.expiring = ExpiryJob(self.parts, Nobody())
 
     async def round(self) -> Cost:

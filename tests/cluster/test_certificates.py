@@ -95,7 +95,7 @@ async def test_it_is_told_no_more_once_it_is_accepted(
     parts: Any = SimpleNamespace(health=HubHealth(cluster_problem="as before"), now=utcnow)
     async with ApiClient(cluster.configuration("hub-token")) as client:
         await watch_cluster_certificate(parts, client)
-    assert (parts.health.cluster_problem, parts.health.cluster_problem_since) == (None, None)
+    assert (parts.hub_health.cluster_problem, parts.hub_health.cluster_problem_since) == (None, None)
 
 
 async def test_a_watch_says_it_too(served_by: Callable[..., Any], issuer: Authority) -> None:
@@ -114,7 +114,7 @@ async def test_an_authority_without_key_usage_is_refused_where_python_is_strict(
     parts: Any = SimpleNamespace(health=HubHealth(), now=utcnow)
     async with ApiClient(cluster.configuration("hub-token")) as client:
         asking = asyncio.ensure_future(watch_cluster_certificate(parts, client))
-        await until(lambda: asking.done() or parts.health.cluster_problem, seconds=60, why="it has asked")
+        await until(lambda: asking.done() or parts.hub_health.cluster_problem, seconds=60, why="it has asked")
         asking.cancel()
     assert asking.done() is not bool(STRICT)
     strict = ssl.create_default_context(cafile=lax.file)

@@ -34,7 +34,7 @@ def parts(sqlite_url: str, asked: list[str]) -> Iterator[AppContext]:
 
     upgrade_schema(sqlite_url)
     db = Database(sqlite_url)
-    yield AppContext(db=db, source=HubProjectSource(db), policy=HubPolicy(), groups=groups)
+    yield AppContext(db=db, source=HubProjectSource(db), policy=HubPolicy(), list_groups=groups)
     db.dispose()
 
 

@@ -136,11 +136,11 @@ async def test_a_large_one_passes_through_in_pieces_one_per_person_and_ends_with
         async for piece in pieces:
             size += len(piece)
     assert size > 50 * MB
-    await until(lambda: not hub.parts.downloads)
+    await until(lambda: not hub.parts.downloading_users)
     left = counted("left")
     async with begun(hub, session):
         pass
-    await until(lambda: not hub.parts.downloads, why="the hub has noticed that she went")
+    await until(lambda: not hub.parts.downloading_users, why="the hub has noticed that she went")
     assert counted("left") == left + 1
     assert not packers()
 
@@ -191,14 +191,16 @@ async def test_a_slow_reader_loses_the_place_and_somebody_else_gets_it(paused):
     )
     cut = counted("cut")
     slow = asyncio.ensure_future(read_slowly(hub, session, until_cut=120, pause=0.5))
-    await until(lambda: hub.parts.downloads == {"alice"} or slow.done())
-    await until(lambda: not hub.parts.downloads, why="the place is free, though something was taken all the time")
+    await until(lambda: hub.parts.downloading_users == {"alice"} or slow.done())
+    await until(
+        lambda: not hub.parts.downloading_users, why="the place is free, though something was taken all the time"
+    )
     slow.cancel()
     await asyncio.gather(slow, return_exceptions=True)
     assert counted("cut") == cut + 1
     assert not packers()
     async with begun(hub, session):
-        assert hub.parts.downloads == {"alice"}
+        assert hub.parts.downloading_users == {"alice"}
 
 
 async def test_a_reader_above_the_least_rate_gets_all_of_it(paused):
@@ -230,4 +232,4 @@ async def test_what_breaks_in_the_middle_is_broken_off_and_what_cannot_begin_is_
     monkeypatch.setattr(packed, "command", lambda *_, **more: ("false",))
     answer = await hub.client("alice").get(address(session))
     assert (answer.status_code, answer.json()["code"]) == (503, "download_failed")
-    assert not hub.parts.downloads
+    assert not hub.parts.downloading_users

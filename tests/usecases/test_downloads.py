@@ -30,8 +30,8 @@ def test_a_place_is_free_again_when_its_download_is_over(parts):
             pass
         with pytest.raises(ConflictError) as twice, reserve_download_slot(parts, ada):
             pass
-        assert parts.downloads == {"ada", "bob"}
+        assert parts.downloading_users == {"ada", "bob"}
     assert (full.value.code, full.value.retry_after, twice.value.code) == ("download_busy", 60, "download_yours")
     with pytest.raises(KeyError), reserve_download_slot(parts, carol):
         raise KeyError
-    assert parts.downloads == set()
+    assert parts.downloading_users == set()

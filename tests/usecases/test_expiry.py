@@ -118,7 +118,7 @@ async def house(parts: AppContext) -> Callable[..., House]:
     def make(*, post: bool = False, **rules: int) -> House:
         clock, sent = Clock(), Post()
         policy = HubPolicy(expiry=ExpiryRules(**rules))
-        whole = replace(parts, policy=policy, now=clock, post=(sent,) if post else ())
+        whole = replace(parts, policy=policy, now=clock, notification_channels=(sent,) if post else ())
         with parts.db.write() as tx:
             made = session(tx, project(tx), environment(tx))
         hub = Hub(whole)

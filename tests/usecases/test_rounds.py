@@ -66,7 +66,7 @@ class World:
 
     def restarted(self) -> None:
         """Another process takes over: nothing is left but what is stored."""
-        self.house.parts = replace(self.parts, hearing=ActivitySources())
+        self.house.parts = replace(self.parts, activity_sources=ActivitySources())
 
     async def runs(self, image: str = "quay.io/rounds/a:1") -> str:
         session = await self.house.ready_made(image)
@@ -97,7 +97,7 @@ def world(house: House) -> World:
 
 async def test_what_nobody_uses_is_warned_of_and_paused_and_says_why(world: World) -> None:
     session = await world.runs()
-    with world.parts.news.subscribe("ada") as news:
+    with world.parts.event_bus.subscribe("ada") as news:
         await world.passes(49)
         assert await news.wait_for_changes(0.01) == [], "pages hear nothing before"
         await world.passes(1)
@@ -130,7 +130,7 @@ async def test_use_moves_it_on_also_when_only_the_hub_has_heard_of_it(world: Wor
 async def test_whoever_works_again_after_a_warning_reads_it_no_more(world: World) -> None:
     session = await world.runs()
     await world.passes(55)
-    with world.parts.news.subscribe("ada") as news:
+    with world.parts.event_bus.subscribe("ada") as news:
         await record_activity(world.parts, await world.now(session), world.clock)
         assert await news.wait_for_changes(0.01) == [session]
     assert not has_pause_warning(world.parts, await world.now(session))
@@ -146,7 +146,7 @@ async def reported(world: World, session: str) -> None:
 
 
 async def proxy_away(world: World, session: str) -> None:
-    world.parts.hearing.register_source("traffic", 3 * MINUTE)
+    world.parts.activity_sources.register_source("traffic", 3 * MINUTE)
 
 
 @pytest.mark.parametrize("happens", [unseen, reported, proxy_away])
@@ -164,7 +164,7 @@ async def test_after_the_proxy_was_away_everybody_is_warned_first(world: World) 
     await proxy_away(world, session)
     await world.passes(300)
     for minutes in range(1, 11):
-        world.parts.hearing.record_signal("traffic", world.clock)
+        world.parts.activity_sources.record_signal("traffic", world.clock)
         await world.passes(1)
         assert await world.pauses_in(session) == 10 - minutes or minutes == 10
     assert (await world.now(session)).message == "Paused after 5 h 10 min without activity (signals: traffic)."
@@ -223,7 +223,10 @@ async def test_a_database_that_is_away_for_long_is_a_gap(world: World) -> None:
 async def test_two_hubs_pause_it_once(world: World) -> None:
     session = await world.runs()
     await world.passes(59)
-    other = World(house=House(parts=replace(world.parts, hearing=world.parts.hearing), clients=[]), clock=world.clock)
+    other = World(
+        house=House(parts=replace(world.parts, activity_sources=world.parts.activity_sources), clients=[]),
+        clock=world.clock,
+    )
     await world.passes(1)
     await other.passes(1)
     assert (world.stopped, other.stopped) == ([session], [])
@@ -281,7 +284,7 @@ async def test_pages_that_warned_hear_that_it_calculates_again(world: World) -> 
     world.cores = {("ada", session): 0.0}
     await world.passes(55)
     assert has_pause_warning(world.parts, await world.now(session))
-    with world.parts.news.subscribe("ada") as news:
+    with world.parts.event_bus.subscribe("ada") as news:
         world.cores = {("ada", session): 4.0}
         await world.passes(1)
         assert await news.wait_for_changes(0.01) == [session]

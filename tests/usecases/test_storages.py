@@ -85,7 +85,7 @@ async def parts(parts: AppContext, keys: CryptKeeper) -> AsyncIterator[AppContex
         ),
     )
     relay = EgressProxyFactory(EgressGuard(hosts=["127.0.0.1"], plain_http=["127.0.0.1"], ports=[22]))
-    made = replace(parts, policy=policy, relay=relay, keeper=HubSecretStore())
+    made = replace(parts, policy=policy, egress_proxies=relay, secret_store=HubSecretStore())
     new = NewProject(path=PATH, title="Climate", repositories=(NewRepository(url="https://git.example.org/a/Code"),))
     project = await create_project(made, ADA, new)
     people = [("ada", Role.OWNER), ("bob", Role.EDITOR), ("carol", Role.VIEWER)]
@@ -233,7 +233,7 @@ async def test_what_cannot_be_had_any_more_is_named_and_can_be_left_out(parts: A
 async def test_a_host_that_is_listed_no_more_is_mounted_no_more(parts: AppContext, url: str) -> None:
     await add_storage(parts, ADA, PATH, dav(url))
     id = await session(parts)
-    unlisted = replace(parts, relay=EgressProxyFactory(EgressGuard()))
+    unlisted = replace(parts, egress_proxies=EgressProxyFactory(EgressGuard()))
     refusal = await refused(prepare_launch_spec(unlisted, CAROL, id), LaunchRefusedError)
     assert (refusal.code, refusal.details) == ("storage_unavailable", {"storages": ["era5"]})
 
@@ -344,9 +344,14 @@ async def test_what_people_keep_goes_with_the_address_the_project_and_the_person
         tx.known_users.record_user("carol", parts.now().replace(year=2027))
     assert await kept_by(CAROL) == 0
     await enter(BOB)
-    assert await delete_old_records(replace(parts, gone=lambda names: set(names) - {"bob"}), timedelta(days=30)) == 0
+    assert (
+        await delete_old_records(
+            replace(parts, find_missing_users=lambda names: set(names) - {"bob"}), timedelta(days=30)
+        )
+        == 0
+    )
     assert await kept_by(BOB) == 1
-    assert await delete_old_records(replace(parts, gone=set), timedelta(days=30)) == 1
+    assert await delete_old_records(replace(parts, find_missing_users=set), timedelta(days=30)) == 1
     await enter(BOB)
     await delete_project(parts, ADA, PATH)
     assert await kept_by(BOB) == 0

@@ -74,7 +74,7 @@ def write(upstream: Upstream, text: str) -> None:
 
 def forget(hub: RenkuHub) -> None:
     """As after a minute."""
-    hub.parts.offers.seen._values.clear()
+    hub.parts.session_file_offers.seen._values.clear()
 
 
 async def becomes(client: httpx.AsyncClient, text: str) -> str:

@@ -90,9 +90,9 @@ async def test_a_page_that_is_closed_is_listened_for_no_longer(renku_hub):
     seen = []
     listening = asyncio.ensure_future(events(hub.client("alice"), "api/renku/sessions/events", seen))
     await until(lambda: seen)
-    assert _broadcasters[hub.parts.news]
+    assert _broadcasters[hub.parts.event_bus]
     listening.cancel()
-    await until(lambda: not _broadcasters[hub.parts.news], why="the pump stopped")
+    await until(lambda: not _broadcasters[hub.parts.event_bus], why="the pump stopped")
 
 
 async def test_the_oldest_of_more_than_fifty_streams_of_one_user_is_closed(renku_hub):

@@ -220,7 +220,7 @@ class PodLaunch:
 
     def _build_expectations(self) -> PodExpectations:
         ours = frozenset({self.secret})
-        now, since = datetime.now(UTC), self.context.since
+        now, since = datetime.now(UTC), self.context.started_at
         return build_pod_expectations(self.spec, ours=ours, now=now, storages=self.storages.names, hub_since=since)
 
     def _extend_deadline(self) -> None:

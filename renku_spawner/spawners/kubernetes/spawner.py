@@ -464,7 +464,7 @@ class RenkuSpawner(PVCSpawner):
         if self._check_pending:
             await self._wait_until_synced(watch, instance)
         is_synced = watch.is_synced
-        classes, since = self.renku.context.policy.classes, self.renku.context.since
+        classes, since = self.renku.context.policy.classes, self.renku.context.started_at
         status = read_running_pod_status(watch, self.pod_key, instance, classes, hub_since=since) if is_synced else None
         self.verdict = assess_failure(status.failure, self.verdict, monotonic()) if status else self.verdict
         if status is not None and status.running and status.address and instance.url:

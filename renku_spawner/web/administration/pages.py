@@ -56,7 +56,7 @@ class BaseAdminHandler(RenkuPageHandler):
         tabs = build_admin_tabs_view(self.tab, self.urls)
         dependencies = list_dependencies(self.context, self.settings["app"].spawner_class)
         problems = build_admin_problems_view(
-            self.context.health.refused_settings, [dependency.reason for dependency in dependencies]
+            self.context.hub_health.refused_settings, [dependency.reason for dependency in dependencies]
         )
         self.write_page(f"renku_admin_{self.tab or 'instances'}.html", "operate", tabs=tabs, problems=problems, **view)
 

@@ -73,7 +73,7 @@ class BaseStorageHandler(RenkuPageHandler):
         usable = [v for v in self.context.policy.volumes if v.is_usable_by(self.person, project.id)]
         form = build_storage_form_view(
             project, kind, values, self.context.policy, usable, self.page_context,
-            kept=more.pop("kept", False), keeps=self.context.keeper.is_available,
+            kept=more.pop("kept", False), keeps=self.context.secret_store.is_available,
         )  # fmt: skip
         base = f"{self.urls.project(project.path)}/-/storages"
         self.write_page(
@@ -191,7 +191,7 @@ class SessionCredentialsHandler(BaseSessionHandler):
     async def render_form(self, ref: str, session_id: str, errors: Mapping[str, str]) -> None:
         required = await get_required_credentials(self.context, self.person, self.check_project_ref(ref), session_id)
         form_errors = {_get_credential_form_field(key): text for key, text in errors.items()}
-        view = build_session_credentials_view(required, self.page_context, keeps=self.context.keeper.is_available)
+        view = build_session_credentials_view(required, self.page_context, keeps=self.context.secret_store.is_available)
         self.write_page(
             "renku_credentials.html",
             "projects",
