@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl, quote, urlsplit
 
 import requests
@@ -13,8 +14,20 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.util import Retry
 
-from .endpoints import Answer, HubEndpoint
 from .errors import Busy, ClientError, HubAway, NotAllowed, NotFound, NotUnderstood, Refused
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class HubEndpoint(Generic[Answer]):
+    """A method and path below `/api/renku`, with the models of its request body and response."""
+
+    method: str
+    path: str
+    answer: type[Answer]
+    body: type[BaseModel] | None = None
+
 
 _CLIENT_ERROR_BY_STATUS: dict[int, type[ClientError]] = {
     400: Refused, 401: NotAllowed, 403: NotAllowed, 404: NotFound, 405: NotUnderstood, 409: Refused, 413: Refused,

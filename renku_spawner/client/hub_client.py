@@ -1,4 +1,4 @@
-"""`Client`: one method for each call of a hub's API, in mixins by subject."""
+"""`Client`: one method for each call of a hub's API. A test compares its endpoints with the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -7,16 +7,24 @@ from time import monotonic, sleep
 from typing import Self
 from urllib.parse import urlsplit
 
+from pydantic import BaseModel
+
 from ..domain.session_files import DocumentPart
 from ..web.administration.forms import OrphansBody, PauseAllBody, PauseBody
 from ..web.administration.schemas import (
     AdminInstanceAnswer,
+    AdminInstanceList,
     AuditAnswer,
+    AuditList,
     ClaimAnswer,
+    ClaimList,
     EnvironmentStartsAnswer,
+    EnvironmentStartsList,
     FailureAnswer,
+    FailureList,
     NodeList,
     OrphansAnswer,
+    PauseAllAnswer,
     RemovedAnswer,
 )
 from ..web.environments.schemas import (
@@ -30,7 +38,15 @@ from ..web.environments.schemas import (
     SuccessorBody,
 )
 from ..web.images.schemas import BuiltImageList, CheckBody, CheckedAnswer, DismissalBody, RevisionBody, SoftwareAnswer
-from ..web.instances.schemas import ContentsAnswer, InstanceAnswer, MyInstanceAnswer, OwnAnswer, ProgressAnswer
+from ..web.instances.schemas import (
+    ContentsAnswer,
+    InstanceAnswer,
+    InstanceList,
+    LogAnswer,
+    MyInstanceAnswer,
+    OwnAnswer,
+    ProgressAnswer,
+)
 from ..web.schemas import (
     AwakeBody,
     HealthAnswer,
@@ -44,92 +60,128 @@ from ..web.schemas import (
 from ..web.sessions.schemas import (
     CopyBody,
     EnvironmentAnswer,
+    EnvironmentList,
     PlanAnswer,
     ProjectAnswer,
     ProjectEntryAnswer,
+    ProjectList,
     ResourceClassAnswer,
+    ResourceClassList,
     RevisionAnswer,
+    RevisionList,
     SessionAnswer,
+    SessionList,
 )
 from ..web.storages.schemas import (
     AskedStorageAnswer,
+    AskedStorageList,
     OwnCredentialsBody,
     StorageAnswer,
     StorageBody,
     StorageChangeBody,
     StorageCredentialsBody,
+    StorageList,
 )
-from .connection import READ_TIMEOUT_SECONDS, HubConnection
-from .endpoints import (
-    ADD_ENVIRONMENT,
-    ADD_PROJECT,
-    ADD_SESSION,
-    ADD_STORAGE,
-    APPLY_SESSION_FILE,
-    ARCHIVE_ENVIRONMENT,
-    CHANGE_ENVIRONMENT,
-    CHANGE_PROJECT,
-    CHANGE_SESSION,
-    CHANGE_STORAGE,
-    CHECK_IMAGE,
-    CHECK_STORAGE,
-    COPY_SESSION,
-    DELETE_CREDENTIALS,
-    DELETE_INSTANCE,
-    DISMISS_IMAGE_UPDATE,
-    DOWNLOAD_INSTANCE_FILES,
-    ENTER_CREDENTIALS,
-    EXPORT_SESSION_FILE,
-    GET_ENVIRONMENT,
-    GET_HEALTH,
-    GET_INSTANCE_CONTENTS,
-    GET_INSTANCE_LOGS,
-    GET_OWN_SESSION,
-    GET_PROJECT,
-    GET_SESSION,
-    GET_SESSION_BY_ID,
-    KEEP_INSTANCE_AWAKE,
-    LIST_ALL_INSTANCES,
-    LIST_AUDIT_EVENTS,
-    LIST_CI_IMAGES,
-    LIST_CLAIMS,
-    LIST_ENVIRONMENT_STARTS,
-    LIST_ENVIRONMENTS,
-    LIST_FAILURES,
-    LIST_MY_INSTANCES,
-    LIST_NODES,
-    LIST_ORPHANS,
-    LIST_PACKAGES,
-    LIST_PROJECTS,
-    LIST_REQUESTED_CREDENTIALS,
-    LIST_RESOURCE_CLASSES,
-    LIST_REVISIONS,
-    LIST_SESSIONS,
-    LIST_STORAGES,
-    MOVE_ENVIRONMENT,
-    PAUSE_ALL_INSTANCES,
-    PAUSE_INSTANCE,
-    PAUSE_INSTANCE_FOR_USER,
-    REMOVE_MEMBER,
-    REMOVE_ORPHANS,
-    REMOVE_PROJECT,
-    REMOVE_SESSION,
-    REMOVE_STORAGE,
-    RESTORE_INSTANCE,
-    RESTORE_INSTANCE_FOR_USER,
-    ROLL_BACK_ENVIRONMENT,
-    SET_ENVIRONMENT_STATE,
-    SET_REVISION,
-    START_SESSION,
-    STREAM_MY_EVENTS,
-    STREAM_SESSION_EVENTS,
-    TAKE_SUCCESSOR,
-)
+from .connection import READ_TIMEOUT_SECONDS, HubConnection, HubEndpoint
 from .errors import Busy, HubAway
 
 
-class BaseClient:
-    """The connection that all parts of the client share."""
+class EmptyAnswer(BaseModel):
+    """An empty response, or one that the client ignores."""
+
+
+GET_HEALTH = HubEndpoint("GET", "/health", HealthAnswer)
+LIST_PROJECTS = HubEndpoint("GET", "/projects", ProjectList)
+ADD_PROJECT = HubEndpoint("POST", "/projects", ProjectAnswer, ProjectBody)
+GET_PROJECT = HubEndpoint("GET", "/projects/{project}", ProjectAnswer)
+CHANGE_PROJECT = HubEndpoint("PATCH", "/projects/{project}", ProjectAnswer, ProjectChangeBody)
+REMOVE_PROJECT = HubEndpoint("DELETE", "/projects/{project}", EmptyAnswer)
+REMOVE_MEMBER = HubEndpoint("DELETE", "/projects/{project}/members/{name}", EmptyAnswer)
+
+LIST_SESSIONS = HubEndpoint("GET", "/projects/{project}/sessions", SessionList)
+ADD_SESSION = HubEndpoint("POST", "/projects/{project}/sessions", SessionAnswer, SessionBody)
+COPY_SESSION = HubEndpoint("POST", "/projects/{project}/sessions/{session}/copy", SessionAnswer, CopyBody)
+GET_SESSION = HubEndpoint("GET", "/projects/{project}/sessions/{session}", SessionAnswer)
+CHANGE_SESSION = HubEndpoint("PATCH", "/projects/{project}/sessions/{session}", SessionAnswer, SessionChangeBody)
+REMOVE_SESSION = HubEndpoint("DELETE", "/projects/{project}/sessions/{session}", EmptyAnswer, RemovalBody)
+START_SESSION = HubEndpoint("POST", "/projects/{project}/sessions/{session}/start", InstanceAnswer, StartBody)
+STREAM_SESSION_EVENTS = HubEndpoint("GET", "/projects/{project}/sessions/{session}/events", ProgressAnswer)
+EXPORT_SESSION_FILE = HubEndpoint("GET", "/projects/{project}/export", DocumentPart)
+APPLY_SESSION_FILE = HubEndpoint("POST", "/projects/{project}/apply", PlanAnswer, DocumentPart)
+LIST_REVISIONS = HubEndpoint("GET", "/projects/{project}/sessions/{session}/revisions", RevisionList)
+SET_REVISION = HubEndpoint("POST", "/projects/{project}/sessions/{session}/revision", SessionAnswer, RevisionBody)
+TAKE_SUCCESSOR = HubEndpoint("POST", "/projects/{project}/sessions/{session}/successor", SessionAnswer, SuccessorBody)
+DISMISS_IMAGE_UPDATE = HubEndpoint(
+    "POST", "/projects/{project}/sessions/{session}/dismissal", SessionAnswer, DismissalBody
+)
+LIST_PACKAGES = HubEndpoint("GET", "/projects/{project}/sessions/{session}/packages", SoftwareAnswer)
+LIST_CI_IMAGES = HubEndpoint("GET", "/projects/{project}/images", BuiltImageList)
+CHECK_IMAGE = HubEndpoint("POST", "/images/check", CheckedAnswer, CheckBody)
+
+LIST_STORAGES = HubEndpoint("GET", "/projects/{project}/storages", StorageList)
+ADD_STORAGE = HubEndpoint("POST", "/projects/{project}/storages", StorageAnswer, StorageBody)
+CHANGE_STORAGE = HubEndpoint("PATCH", "/projects/{project}/storages/{storage}", StorageAnswer, StorageChangeBody)
+REMOVE_STORAGE = HubEndpoint("DELETE", "/projects/{project}/storages/{storage}", EmptyAnswer)
+CHECK_STORAGE = HubEndpoint("POST", "/projects/{project}/storages/{storage}/check", StorageAnswer)
+LIST_REQUESTED_CREDENTIALS = HubEndpoint("GET", "/projects/{project}/sessions/{session}/credentials", AskedStorageList)
+ENTER_CREDENTIALS = HubEndpoint(
+    "POST", "/projects/{project}/sessions/{session}/credentials", AskedStorageList, OwnCredentialsBody
+)
+DELETE_CREDENTIALS = HubEndpoint("DELETE", "/storages/{storage}/credentials", EmptyAnswer)
+
+GET_OWN_SESSION = HubEndpoint("GET", "/me", OwnAnswer)
+LIST_MY_INSTANCES = HubEndpoint("GET", "/sessions", InstanceList)
+STREAM_MY_EVENTS = HubEndpoint("GET", "/sessions/events", ProgressAnswer)
+GET_SESSION_BY_ID = HubEndpoint("GET", "/sessions/{session}", SessionAnswer)
+GET_INSTANCE_CONTENTS = HubEndpoint("GET", "/sessions/{session}/contents", ContentsAnswer)
+PAUSE_INSTANCE = HubEndpoint("POST", "/sessions/{session}/pause", InstanceAnswer)
+KEEP_INSTANCE_AWAKE = HubEndpoint("POST", "/sessions/{session}/keep-awake", InstanceAnswer, AwakeBody)
+RESTORE_INSTANCE = HubEndpoint("POST", "/sessions/{session}/restore", InstanceAnswer)
+DOWNLOAD_INSTANCE_FILES = HubEndpoint("GET", "/sessions/{session}/data", EmptyAnswer)
+DELETE_INSTANCE = HubEndpoint("DELETE", "/sessions/{session}/instance", InstanceAnswer)
+GET_INSTANCE_LOGS = HubEndpoint("GET", "/sessions/{session}/logs", LogAnswer)
+
+LIST_RESOURCE_CLASSES = HubEndpoint("GET", "/resource-classes", ResourceClassList)
+LIST_ENVIRONMENTS = HubEndpoint("GET", "/environments", EnvironmentList)
+ADD_ENVIRONMENT = HubEndpoint("POST", "/environments", ReadyMadeAnswer, EnvironmentBody)
+GET_ENVIRONMENT = HubEndpoint("GET", "/environments/{environment}", ReadyMadeAnswer)
+CHANGE_ENVIRONMENT = HubEndpoint("PATCH", "/environments/{environment}", ReadyMadeAnswer, EnvironmentChangeBody)
+ARCHIVE_ENVIRONMENT = HubEndpoint("POST", "/environments/{environment}/archive", ReadyMadeAnswer, ArchiveBody)
+SET_ENVIRONMENT_STATE = HubEndpoint("POST", "/environments/{environment}/state", ReadyMadeAnswer, StateBody)
+ROLL_BACK_ENVIRONMENT = HubEndpoint("POST", "/environments/{environment}/revision", ReadyMadeAnswer, RollBackBody)
+MOVE_ENVIRONMENT = HubEndpoint("POST", "/environments/{environment}/move", ReadyMadeAnswer, MoveBody)
+
+LIST_ALL_INSTANCES = HubEndpoint("GET", "/admin/instances", AdminInstanceList)
+PAUSE_INSTANCE_FOR_USER = HubEndpoint("POST", "/admin/pause", EmptyAnswer, PauseBody)
+LIST_NODES = HubEndpoint("GET", "/admin/nodes", NodeList)
+PAUSE_ALL_INSTANCES = HubEndpoint("POST", "/admin/pause-all", PauseAllAnswer, PauseAllBody)
+RESTORE_INSTANCE_FOR_USER = HubEndpoint("POST", "/admin/restore", EmptyAnswer, PauseBody)
+LIST_ORPHANS = HubEndpoint("GET", "/admin/orphans", OrphansAnswer)
+REMOVE_ORPHANS = HubEndpoint("DELETE", "/admin/orphans", RemovedAnswer, OrphansBody)
+LIST_CLAIMS = HubEndpoint("GET", "/admin/claims", ClaimList)
+LIST_FAILURES = HubEndpoint("GET", "/admin/failures", FailureList)
+LIST_ENVIRONMENT_STARTS = HubEndpoint("GET", "/admin/launches", EnvironmentStartsList)
+LIST_AUDIT_EVENTS = HubEndpoint("GET", "/admin/audit", AuditList)
+
+UNSETTLED_STATUSES = ("launching", "stopping")
+MAX_HUB_OUTAGE_SECONDS = 60.0  # for which a restart may make the hub unavailable
+DELETION_TIMEOUT_SECONDS = 60.0  # a pod usually ends within this time
+_DELETION_POLL_INTERVAL_SECONDS = 3.0
+_RECONNECT_DELAY_SECONDS = 1.0  # after a stream has ended or failed
+_MAX_LOG_LINES = 1000
+_YAML_MEDIA_TYPE = "application/yaml"
+
+
+class Client:
+    """A client of one hub, as one user.
+
+    *url* is the hub's address, or that of any of its pages; *token* is a JupyterHub API token, made on the hub's page
+    *Token*. Projects are given by id or path, sessions by id. Request bodies and responses are the models of
+    `renku_spawner.client.models`. Lists are iterators that fetch further pages when they are needed.
+
+    Every call may raise ClientError: NotAllowed, NotFound, Refused, Busy, HubAway or NotUnderstood.
+    A client is not thread-safe. Used with `with`, it closes its connections at the end.
+    """
 
     def __init__(self, url: str, token: str, *, timeout: float = READ_TIMEOUT_SECONDS) -> None:
         """Prepare the connection; *timeout* is in seconds without a byte of a response.
@@ -177,150 +229,95 @@ class BaseClient:
         """List the resource classes, the smallest first."""
         return self._wire.request(LIST_RESOURCE_CLASSES).items
 
+    # Projects
 
-class AdminClientMixin(BaseClient):
-    """Ready-made environments, and what only admins may do."""
-
-    def environments(self, search: str = "", *, keyword: str = "", state: str = "") -> Iterator[EnvironmentAnswer]:
-        """Iterate over the ready-made environments on offer; admins may ask for another *state*, or for `all`."""
-        query = {"search": search, "keyword": keyword, "state": state}
-        for page in self._wire.iterate_pages(LIST_ENVIRONMENTS, query):
+    def projects(self, search: str = "") -> Iterator[ProjectEntryAnswer]:
+        """Iterate over the projects that the user can see, each with the user's instance of its default session."""
+        for page in self._wire.iterate_pages(LIST_PROJECTS, {"search": search}):
             yield from page.items
 
-    def environment(self, environment: str) -> ReadyMadeAnswer:
-        """Return a ready-made environment in any state, with its use and its history."""
-        return self._wire.request(GET_ENVIRONMENT, environment=environment)
+    def project(self, project: str) -> ProjectAnswer:
+        return self._wire.request(GET_PROJECT, project=project)
 
-    def add_environment(self, new: EnvironmentBody) -> ReadyMadeAnswer:
-        return self._wire.request(ADD_ENVIRONMENT, new)
+    def add_project(self, new: ProjectBody) -> ProjectAnswer:
+        return self._wire.request(ADD_PROJECT, new)
 
-    def change_environment(self, environment: str, change: EnvironmentChangeBody) -> ReadyMadeAnswer:
-        return self._wire.request(CHANGE_ENVIRONMENT, change, environment=environment)
+    def change_project(self, project: str, change: ProjectChangeBody) -> ProjectAnswer:
+        """Change a project; only the fields that were given to the constructor of *change* are sent."""
+        return self._wire.request(CHANGE_PROJECT, change, project=project)
 
-    def archive_environment(self, environment: str, why: ArchiveBody) -> ReadyMadeAnswer:
-        """Archive an environment: no new session starts from it."""
-        return self._wire.request(ARCHIVE_ENVIRONMENT, why, environment=environment)
+    def remove_project(self, project: str) -> None:
+        self._wire.request(REMOVE_PROJECT, project=project)
 
-    def set_environment_state(self, environment: str, state: StateBody) -> ReadyMadeAnswer:
-        """Offer, deprecate or archive an environment."""
-        return self._wire.request(SET_ENVIRONMENT_STATE, state, environment=environment)
+    def remove_member(self, project: str, name: str) -> None:
+        """Remove a member from a project; with the user's own name: leave it."""
+        self._wire.request(REMOVE_MEMBER, project=project, name=name)
 
-    def roll_environment_back(self, environment: str, wanted: RollBackBody) -> ReadyMadeAnswer:
-        return self._wire.request(ROLL_BACK_ENVIRONMENT, wanted, environment=environment)
+    # Sessions
 
-    def move_environment(self, environment: str, to: MoveBody) -> ReadyMadeAnswer:
-        return self._wire.request(MOVE_ENVIRONMENT, to, environment=environment)
-
-    # Instances and resources of all users
-
-    def all_instances(
-        self, *, status: str = "", owner: str = "", project: str = "", reason: str = ""
-    ) -> Iterator[AdminInstanceAnswer]:
-        """Iterate over the instances of all users, the latest start first. The audit log records this call."""
-        query = {"status": status, "owner": owner, "project": project, "reason": reason}
-        for page in self._wire.iterate_pages(LIST_ALL_INSTANCES, query):
+    def sessions(self, project: str, search: str = "") -> Iterator[SessionAnswer]:
+        """Iterate over the sessions of a project, each with the user's own instance."""
+        for page in self._wire.iterate_pages(LIST_SESSIONS, {"search": search}, project=project):
             yield from page.items
 
-    def pause_for(self, username: str, session: str) -> None:
-        """Pause a user's instance; its owner is told that an admin did it."""
-        self._wire.request(PAUSE_INSTANCE_FOR_USER, PauseBody(username=username, session=session))
+    def session(self, project: str, session: str) -> SessionAnswer:
+        return self._wire.request(GET_SESSION, project=project, session=session)
 
-    def nodes(self) -> NodeList:
-        """Return the number of running and of stopping sessions on each node of the cluster."""
-        return self._wire.request(LIST_NODES)
+    def session_by_id(self, session: str) -> SessionAnswer:
+        """Return a session of any project that the user can see."""
+        return self._wire.request(GET_SESSION_BY_ID, session=session)
 
-    def pause_all(self, node: str | None = None, *, dry_run: bool = False) -> int:
-        """Pause all sessions of a node, or of the hub, and return their number; a dry run only counts them."""
-        wanted = PauseAllBody(node=node, all=node is None, dry_run=dry_run)
-        return self._wire.request(PAUSE_ALL_INSTANCES, wanted).sessions
+    def add_session(self, project: str, new: SessionBody) -> SessionAnswer:
+        return self._wire.request(ADD_SESSION, new, project=project)
 
-    def restore_for(self, username: str, session: str) -> None:
-        """Restore a user's data from the trash. The audit log records this call."""
-        self._wire.request(RESTORE_INSTANCE_FOR_USER, PauseBody(username=username, session=session))
+    def copy_session(
+        self, project: str, session: str, to: str, *, title: str | None = None, default: bool = False
+    ) -> SessionAnswer:
+        """Copy a session to the project *to*; the default *title* is that of the original, with a number if taken."""
+        body = CopyBody(project=to, title=title, default=default)
+        return self._wire.request(COPY_SESSION, body, project=project, session=session)
 
-    def orphans(self) -> OrphansAnswer:
-        """List resources without a database record, and records without resources; at most 200 of each kind."""
-        return self._wire.request(LIST_ORPHANS)
+    def change_session(self, project: str, session: str, change: SessionChangeBody) -> SessionAnswer:
+        """Change a session; only the fields that were given to the constructor of *change* are sent."""
+        return self._wire.request(CHANGE_SESSION, change, project=project, session=session)
 
-    def remove_orphans(self, orphans: OrphansBody) -> RemovedAnswer:
-        """Remove orphaned resources for good; those that `orphans` would no longer list are left alone."""
-        return self._wire.request(REMOVE_ORPHANS, orphans)
+    def remove_session(self, project: str, session: str, *, new_default: str | None = None) -> None:
+        """Remove a session; if it is the default, *new_default* becomes the new one, or else the oldest session."""
+        body = RemovalBody(new_default=new_default) if new_default else RemovalBody()
+        self._wire.request(REMOVE_SESSION, body, project=project, session=session)
 
-    def claims(self, owner: str = "") -> Iterator[ClaimAnswer]:
-        """Iterate over the claims and folders with users' files, the oldest first. The audit log records this call."""
-        for page in self._wire.iterate_pages(LIST_CLAIMS, {"owner": owner}):
-            yield from page.items
+    def revisions(self, project: str, session: str) -> list[RevisionAnswer]:
+        """List the revisions of a session's environment, the newest first."""
+        return self._wire.request(LIST_REVISIONS, project=project, session=session).items
 
-    def failures(self) -> list[FailureAnswer]:
-        """List the number of failed starts of the last 30 days, by day and reason."""
-        return self._wire.request(LIST_FAILURES).items
+    def set_revision(self, project: str, session: str, wanted: RevisionBody) -> SessionAnswer:
+        """Accept a newer image, return to an earlier revision, or choose another image."""
+        return self._wire.request(SET_REVISION, wanted, project=project, session=session)
 
-    def starts(self) -> Iterator[EnvironmentStartsAnswer]:
-        """Iterate over the statistics of starts by environment: their results and durations."""
-        for page in self._wire.iterate_pages(LIST_ENVIRONMENT_STARTS):
-            yield from page.items
+    def dismiss(self, project: str, session: str, digest: str) -> SessionAnswer:
+        """Dismiss the newer image with that digest."""
+        body = DismissalBody(digest=digest)
+        return self._wire.request(DISMISS_IMAGE_UPDATE, body, project=project, session=session)
 
-    def audit(self, *, actor: str = "", action: str = "") -> Iterator[AuditAnswer]:
-        """Iterate over the audit log, the latest event first: actions and views of admins, and refused requests."""
-        for page in self._wire.iterate_pages(LIST_AUDIT_EVENTS, {"actor": actor, "action": action}):
-            yield from page.items
+    def take_successor(self, project: str, session: str, seen: SuccessorBody) -> SessionAnswer:
+        """Switch a session to the successor of its environment."""
+        return self._wire.request(TAKE_SUCCESSOR, seen, project=project, session=session)
 
+    # Images
 
-_YAML_MEDIA_TYPE = "application/yaml"
+    def packages(self, project: str, session: str, search: str = "") -> SoftwareAnswer:
+        """Return the software installed in a session's image. Raises NotFound also if it is not known."""
+        return self._wire.request(LIST_PACKAGES, query={"search": search}, project=project, session=session)
 
+    def built_images(self, project: str, repository: str = "", branch: str = "") -> BuiltImageList:
+        """List the images that CI built from a branch of one of the project's repositories."""
+        return self._wire.request(LIST_CI_IMAGES, query={"repository": repository, "branch": branch}, project=project)
 
-class SessionFileClientMixin(BaseClient):
-    """Sessions as code: export a project's sessions, and apply a document."""
+    def check_image(self, asked: CheckBody) -> CheckedAnswer:
+        """Inspect an image in its registry, and check whether it can run as a session."""
+        return self._wire.request(CHECK_IMAGE, asked)
 
-    def export(self, project: str) -> str:
-        """Export a project's sessions as YAML, to keep it in git and to apply it again."""
-        return self._wire.request_text(EXPORT_SESSION_FILE, _YAML_MEDIA_TYPE, project=project)
-
-    def export_document(self, project: str) -> DocumentPart:
-        """Export the project's sessions as a parsed document."""
-        return self._wire.request(EXPORT_SESSION_FILE, project=project)
-
-    def apply(
-        self, project: str, document: DocumentPart | str, *, dry_run: bool = False, prune: bool = False
-    ) -> PlanAnswer:
-        """Create and change a project's sessions as *document* (YAML text or parsed) says. Idempotent.
-
-        A *dry_run* only reports the changes. With *prune*, sessions that the document does not name are removed, unless
-        other users have data in them.
-
-        Raises:
-            Refused: `fields` has the errors by their path in the document.
-        """
-        query = {name: "true" for name, wanted in (("dry_run", dry_run), ("prune", prune)) if wanted}
-        if isinstance(document, str):
-            return self._wire.send_content(
-                APPLY_SESSION_FILE, document.encode(), _YAML_MEDIA_TYPE, query, project=project
-            )
-        return self._wire.request(APPLY_SESSION_FILE, document, query, project=project)
-
-
-def find_new_log_lines(known: Sequence[str], now: Sequence[str]) -> list[str]:
-    """Return the lines of *now* that follow its longest overlap with the end of *known*.
-
-    Without an overlap, as after another start of the session, that is all of *now*.
-    """
-    for start in range(max(0, len(known) - len(now)), len(known)):
-        length = len(known) - start
-        if known[-1] == now[length - 1] and list(known[start:]) == list(now[:length]):
-            return list(now[length:])
-    return list(now)
-
-
-UNSETTLED_STATUSES = ("launching", "stopping")
-MAX_HUB_OUTAGE_SECONDS = 60.0  # for which a restart may make the hub unavailable
-DELETION_TIMEOUT_SECONDS = 60.0  # a pod usually ends within this time
-_DELETION_POLL_INTERVAL_SECONDS = 3.0
-_RECONNECT_DELAY_SECONDS = 1.0  # after a stream has ended or failed
-_MAX_LOG_LINES = 1000
-
-
-class InstanceClientMixin(BaseClient):
-    """The user's own instances: start, pause, follow and delete them."""
+    # The user's own instances
 
     def me(self) -> OwnAnswer:
         """Return the session in which the calling program runs; this needs the session's own token."""
@@ -453,9 +450,35 @@ class InstanceClientMixin(BaseClient):
                 pause = max(pause, busy.retry_after or 0)
             sleep(pause)
 
+    # Sessions as code
 
-class StorageClientMixin(BaseClient):
-    """Storages of projects, and the user's own credentials for them."""
+    def export(self, project: str) -> str:
+        """Export a project's sessions as YAML, to keep it in git and to apply it again."""
+        return self._wire.request_text(EXPORT_SESSION_FILE, _YAML_MEDIA_TYPE, project=project)
+
+    def export_document(self, project: str) -> DocumentPart:
+        """Export the project's sessions as a parsed document."""
+        return self._wire.request(EXPORT_SESSION_FILE, project=project)
+
+    def apply(
+        self, project: str, document: DocumentPart | str, *, dry_run: bool = False, prune: bool = False
+    ) -> PlanAnswer:
+        """Create and change a project's sessions as *document* (YAML text or parsed) says. Idempotent.
+
+        A *dry_run* only reports the changes. With *prune*, sessions that the document does not name are removed, unless
+        other users have data in them.
+
+        Raises:
+            Refused: `fields` has the errors by their path in the document.
+        """
+        query = {name: "true" for name, wanted in (("dry_run", dry_run), ("prune", prune)) if wanted}
+        if isinstance(document, str):
+            return self._wire.send_content(
+                APPLY_SESSION_FILE, document.encode(), _YAML_MEDIA_TYPE, query, project=project
+            )
+        return self._wire.request(APPLY_SESSION_FILE, document, query, project=project)
+
+    # Storages of projects, and the user's own credentials for them
 
     def storages(self, project: str) -> list[StorageAnswer]:
         """List a project's storages, without their credentials."""
@@ -511,102 +534,100 @@ class StorageClientMixin(BaseClient):
         """Delete the user's own credentials for a storage, given by its id."""
         self._wire.request(DELETE_CREDENTIALS, storage=storage)
 
+    # Ready-made environments
 
-class Client(InstanceClientMixin, SessionFileClientMixin, AdminClientMixin, StorageClientMixin):
-    """A client of one hub, as one user.
+    def environments(self, search: str = "", *, keyword: str = "", state: str = "") -> Iterator[EnvironmentAnswer]:
+        """Iterate over the ready-made environments on offer; admins may ask for another *state*, or for `all`."""
+        query = {"search": search, "keyword": keyword, "state": state}
+        for page in self._wire.iterate_pages(LIST_ENVIRONMENTS, query):
+            yield from page.items
 
-    *url* is the hub's address, or that of any of its pages; *token* is a JupyterHub API token, made on the hub's page
-    *Token*. Projects are given by id or path, sessions by id. Request bodies and responses are the models of
-    `renku_spawner.client.models`. Lists are iterators that fetch further pages when they are needed.
+    def environment(self, environment: str) -> ReadyMadeAnswer:
+        """Return a ready-made environment in any state, with its use and its history."""
+        return self._wire.request(GET_ENVIRONMENT, environment=environment)
 
-    Every call may raise ClientError: NotAllowed, NotFound, Refused, Busy, HubAway or NotUnderstood.
-    A client is not thread-safe. Used with `with`, it closes its connections at the end.
+    def add_environment(self, new: EnvironmentBody) -> ReadyMadeAnswer:
+        return self._wire.request(ADD_ENVIRONMENT, new)
+
+    def change_environment(self, environment: str, change: EnvironmentChangeBody) -> ReadyMadeAnswer:
+        return self._wire.request(CHANGE_ENVIRONMENT, change, environment=environment)
+
+    def archive_environment(self, environment: str, why: ArchiveBody) -> ReadyMadeAnswer:
+        """Archive an environment: no new session starts from it."""
+        return self._wire.request(ARCHIVE_ENVIRONMENT, why, environment=environment)
+
+    def set_environment_state(self, environment: str, state: StateBody) -> ReadyMadeAnswer:
+        """Offer, deprecate or archive an environment."""
+        return self._wire.request(SET_ENVIRONMENT_STATE, state, environment=environment)
+
+    def roll_environment_back(self, environment: str, wanted: RollBackBody) -> ReadyMadeAnswer:
+        return self._wire.request(ROLL_BACK_ENVIRONMENT, wanted, environment=environment)
+
+    def move_environment(self, environment: str, to: MoveBody) -> ReadyMadeAnswer:
+        return self._wire.request(MOVE_ENVIRONMENT, to, environment=environment)
+
+    # For admins
+
+    def all_instances(
+        self, *, status: str = "", owner: str = "", project: str = "", reason: str = ""
+    ) -> Iterator[AdminInstanceAnswer]:
+        """Iterate over the instances of all users, the latest start first. The audit log records this call."""
+        query = {"status": status, "owner": owner, "project": project, "reason": reason}
+        for page in self._wire.iterate_pages(LIST_ALL_INSTANCES, query):
+            yield from page.items
+
+    def pause_for(self, username: str, session: str) -> None:
+        """Pause a user's instance; its owner is told that an admin did it."""
+        self._wire.request(PAUSE_INSTANCE_FOR_USER, PauseBody(username=username, session=session))
+
+    def nodes(self) -> NodeList:
+        """Return the number of running and of stopping sessions on each node of the cluster."""
+        return self._wire.request(LIST_NODES)
+
+    def pause_all(self, node: str | None = None, *, dry_run: bool = False) -> int:
+        """Pause all sessions of a node, or of the hub, and return their number; a dry run only counts them."""
+        wanted = PauseAllBody(node=node, all=node is None, dry_run=dry_run)
+        return self._wire.request(PAUSE_ALL_INSTANCES, wanted).sessions
+
+    def restore_for(self, username: str, session: str) -> None:
+        """Restore a user's data from the trash. The audit log records this call."""
+        self._wire.request(RESTORE_INSTANCE_FOR_USER, PauseBody(username=username, session=session))
+
+    def orphans(self) -> OrphansAnswer:
+        """List resources without a database record, and records without resources; at most 200 of each kind."""
+        return self._wire.request(LIST_ORPHANS)
+
+    def remove_orphans(self, orphans: OrphansBody) -> RemovedAnswer:
+        """Remove orphaned resources for good; those that `orphans` would no longer list are left alone."""
+        return self._wire.request(REMOVE_ORPHANS, orphans)
+
+    def claims(self, owner: str = "") -> Iterator[ClaimAnswer]:
+        """Iterate over the claims and folders with users' files, the oldest first. The audit log records this call."""
+        for page in self._wire.iterate_pages(LIST_CLAIMS, {"owner": owner}):
+            yield from page.items
+
+    def failures(self) -> list[FailureAnswer]:
+        """List the number of failed starts of the last 30 days, by day and reason."""
+        return self._wire.request(LIST_FAILURES).items
+
+    def starts(self) -> Iterator[EnvironmentStartsAnswer]:
+        """Iterate over the statistics of starts by environment: their results and durations."""
+        for page in self._wire.iterate_pages(LIST_ENVIRONMENT_STARTS):
+            yield from page.items
+
+    def audit(self, *, actor: str = "", action: str = "") -> Iterator[AuditAnswer]:
+        """Iterate over the audit log, the latest event first: actions and views of admins, and refused requests."""
+        for page in self._wire.iterate_pages(LIST_AUDIT_EVENTS, {"actor": actor, "action": action}):
+            yield from page.items
+
+
+def find_new_log_lines(known: Sequence[str], now: Sequence[str]) -> list[str]:
+    """Return the lines of *now* that follow its longest overlap with the end of *known*.
+
+    Without an overlap, as after another start of the session, that is all of *now*.
     """
-
-    # Projects
-
-    def projects(self, search: str = "") -> Iterator[ProjectEntryAnswer]:
-        """Iterate over the projects that the user can see, each with the user's instance of its default session."""
-        for page in self._wire.iterate_pages(LIST_PROJECTS, {"search": search}):
-            yield from page.items
-
-    def project(self, project: str) -> ProjectAnswer:
-        return self._wire.request(GET_PROJECT, project=project)
-
-    def add_project(self, new: ProjectBody) -> ProjectAnswer:
-        return self._wire.request(ADD_PROJECT, new)
-
-    def change_project(self, project: str, change: ProjectChangeBody) -> ProjectAnswer:
-        """Change a project; only the fields that were given to the constructor of *change* are sent."""
-        return self._wire.request(CHANGE_PROJECT, change, project=project)
-
-    def remove_project(self, project: str) -> None:
-        self._wire.request(REMOVE_PROJECT, project=project)
-
-    def remove_member(self, project: str, name: str) -> None:
-        """Remove a member from a project; with the user's own name: leave it."""
-        self._wire.request(REMOVE_MEMBER, project=project, name=name)
-
-    # Sessions
-
-    def sessions(self, project: str, search: str = "") -> Iterator[SessionAnswer]:
-        """Iterate over the sessions of a project, each with the user's own instance."""
-        for page in self._wire.iterate_pages(LIST_SESSIONS, {"search": search}, project=project):
-            yield from page.items
-
-    def session(self, project: str, session: str) -> SessionAnswer:
-        return self._wire.request(GET_SESSION, project=project, session=session)
-
-    def session_by_id(self, session: str) -> SessionAnswer:
-        """Return a session of any project that the user can see."""
-        return self._wire.request(GET_SESSION_BY_ID, session=session)
-
-    def add_session(self, project: str, new: SessionBody) -> SessionAnswer:
-        return self._wire.request(ADD_SESSION, new, project=project)
-
-    def copy_session(
-        self, project: str, session: str, to: str, *, title: str | None = None, default: bool = False
-    ) -> SessionAnswer:
-        """Copy a session to the project *to*; the default *title* is that of the original, with a number if taken."""
-        body = CopyBody(project=to, title=title, default=default)
-        return self._wire.request(COPY_SESSION, body, project=project, session=session)
-
-    def change_session(self, project: str, session: str, change: SessionChangeBody) -> SessionAnswer:
-        """Change a session; only the fields that were given to the constructor of *change* are sent."""
-        return self._wire.request(CHANGE_SESSION, change, project=project, session=session)
-
-    def remove_session(self, project: str, session: str, *, new_default: str | None = None) -> None:
-        """Remove a session; if it is the default, *new_default* becomes the new one, or else the oldest session."""
-        body = RemovalBody(new_default=new_default) if new_default else RemovalBody()
-        self._wire.request(REMOVE_SESSION, body, project=project, session=session)
-
-    def revisions(self, project: str, session: str) -> list[RevisionAnswer]:
-        """List the revisions of a session's environment, the newest first."""
-        return self._wire.request(LIST_REVISIONS, project=project, session=session).items
-
-    def set_revision(self, project: str, session: str, wanted: RevisionBody) -> SessionAnswer:
-        """Accept a newer image, return to an earlier revision, or choose another image."""
-        return self._wire.request(SET_REVISION, wanted, project=project, session=session)
-
-    def dismiss(self, project: str, session: str, digest: str) -> SessionAnswer:
-        """Dismiss the newer image with that digest."""
-        body = DismissalBody(digest=digest)
-        return self._wire.request(DISMISS_IMAGE_UPDATE, body, project=project, session=session)
-
-    def take_successor(self, project: str, session: str, seen: SuccessorBody) -> SessionAnswer:
-        """Switch a session to the successor of its environment."""
-        return self._wire.request(TAKE_SUCCESSOR, seen, project=project, session=session)
-
-    # Images
-
-    def packages(self, project: str, session: str, search: str = "") -> SoftwareAnswer:
-        """Return the software installed in a session's image. Raises NotFound also if it is not known."""
-        return self._wire.request(LIST_PACKAGES, query={"search": search}, project=project, session=session)
-
-    def built_images(self, project: str, repository: str = "", branch: str = "") -> BuiltImageList:
-        """List the images that CI built from a branch of one of the project's repositories."""
-        return self._wire.request(LIST_CI_IMAGES, query={"repository": repository, "branch": branch}, project=project)
-
-    def check_image(self, asked: CheckBody) -> CheckedAnswer:
-        """Inspect an image in its registry, and check whether it can run as a session."""
-        return self._wire.request(CHECK_IMAGE, asked)
+    for start in range(max(0, len(known) - len(now)), len(known)):
+        length = len(known) - start
+        if known[-1] == now[length - 1] and list(known[start:]) == list(now[:length]):
+            return list(now[length:])
+    return list(now)

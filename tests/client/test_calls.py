@@ -6,8 +6,9 @@ import sys
 import pytest
 from pydantic.json_schema import models_json_schema
 
-from renku_spawner.client import endpoints
-from renku_spawner.client.endpoints import EmptyAnswer, HubEndpoint
+from renku_spawner.client import hub_client
+from renku_spawner.client.connection import HubEndpoint
+from renku_spawner.client.hub_client import EmptyAnswer
 from renku_spawner.web.openapi import build_openapi_document
 from renku_spawner.web.routes import API_ROUTES
 
@@ -16,7 +17,7 @@ SCHEMAS = DOCUMENT["components"]["schemas"]
 METHODS = {"get", "post", "put", "patch", "delete"}
 OFFERED = {(path, method) for path, item in DOCUMENT["paths"].items() for method in item if method in METHODS}
 CLIENTS = {
-    (call.path, call.method.lower()): name for name, call in vars(endpoints).items() if isinstance(call, HubEndpoint)
+    (call.path, call.method.lower()): name for name, call in vars(hub_client).items() if isinstance(call, HubEndpoint)
 }
 
 # What the client leaves out, and why.
@@ -49,7 +50,7 @@ def test_every_call_of_the_api_is_in_the_client_or_left_out_for_a_reason():
 
 @pytest.mark.parametrize("name", CLIENTS.values())
 def test_a_call_takes_and_gives_what_the_document_says(name: str):
-    call = getattr(endpoints, name)
+    call = getattr(hub_client, name)
     operation = DOCUMENT["paths"][call.path][call.method.lower()]
     bodies = [body["content"]["application/json"]["schema"] for body in [operation.get("requestBody")] if body]
     assert [schema(body) for body in bodies] == ([of(call.body, "validation")[call.body.__name__]] if call.body else [])
