@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,14 +20,19 @@ from ..integrations.gitlab.client import GitLabClient
 from ..integrations.net.cache import TTLCache
 from ..integrations.net.egress_proxy import EgressProxyFactory
 from ..integrations.net.guarded_http import EgressGuard
+from ..integrations.net.rate_limiter import SlidingWindowLimiter
+from ..integrations.net.single_flight import SingleFlight
 from ..integrations.project_source import ProjectSource
 from ..integrations.registry.client import RegistryClient
 from ..persistence.database import Database, Transaction, retry_while_busy
 from ..persistence.statements import ConcurrentUpdate
 from .activity_sources import ActivitySources
+from .bom_cache import BomCache
 from .database_health import DatabaseHealth
 from .event_bus import EventBus
 from .prepulling import PrepullerState
+from .progress_streams import ProgressStreams
+from .repeated_actions import RepeatedActions
 from .secret_store import NoSecretStore, OneTimeSecrets, SecretStore
 from .session_file_offers import SessionFileOfferCache
 from .start_queue import StartQueue
@@ -65,6 +69,9 @@ class HubHealth:
     cluster_problem_since: datetime | None = None
 
 
+_REQUEST_COUNT_SECONDS = 60.0  # limits of requests are per minute
+
+
 @dataclass(frozen=True, kw_only=True)
 class AppContext:
     """The application context, created once by `config.renku.Renku`.
@@ -77,10 +84,13 @@ class AppContext:
     - `known_users`: users that were seen, and when they were created (see `usecases.users`).
     - `registry`, `git`, `gitlab`: None where the hub does not query registries, Git servers or GitLab.
     - `registry_queries`: running queries, by image. `unreadable_packages`: digests whose package list cannot be read.
-    - `session_file_offers`: cached session files of repositories.
+    - `session_file_offers`: cached session files of repositories. `bom_cache`: cached bills of materials.
     - `hub_health`: problems for admins.
     - `emit_event`: writes an `audit` or `launch` event to the hub's event log, after it is committed.
     - `notification_channels`: channels that reach users outside the hub.
+    - `progress_streams`: open event streams of pages (see `web.events`).
+    - `request_counts`: the limited requests of each user (see `web.rate_limits`). `repeated_actions`: those that share
+      a row in the audit log.
     - `started_at`: when this hub started. `downloading_users`: names of users with a running download.
     """
 
@@ -101,8 +111,9 @@ class AppContext:
     egress_proxies: EgressProxyFactory = field(default_factory=lambda: EgressProxyFactory(EgressGuard()))
     secret_store: SecretStore = field(default_factory=NoSecretStore)
     one_time_secrets: OneTimeSecrets = field(default_factory=OneTimeSecrets)
-    registry_queries: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    registry_queries: SingleFlight = field(default_factory=SingleFlight)
     unreadable_packages: TTLCache[bool] = field(default_factory=lambda: TTLCache(1000, monotonic))
+    bom_cache: BomCache = field(default_factory=BomCache)
     known_users: dict[str, datetime | None] = field(default_factory=dict)
     session_file_offers: SessionFileOfferCache = field(default_factory=SessionFileOfferCache)
     database_health: DatabaseHealth = field(default_factory=DatabaseHealth)
@@ -112,6 +123,9 @@ class AppContext:
     emit_event: Callable[[str, Mapping[str, Any]], None] = _discard_event
     notification_channels: tuple[NotificationChannel, ...] = ()
     start_queue: StartQueue = field(default_factory=StartQueue)
+    progress_streams: ProgressStreams[Any] = field(default_factory=ProgressStreams)
+    repeated_actions: RepeatedActions = field(default_factory=RepeatedActions)
+    request_counts: SlidingWindowLimiter = field(default_factory=lambda: SlidingWindowLimiter(_REQUEST_COUNT_SECONDS))
 
     @cached_property
     def gitlab_ci(self) -> GitLabCI | None:

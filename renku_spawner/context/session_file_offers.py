@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from time import monotonic
 
 from ..domain.session_files import SessionsDocument
-from ..integrations.net.cache import SingleFlight, TTLCache
+from ..integrations.net.cache import TTLCache
+from ..integrations.net.single_flight import SingleFlight
 
 _MAX_CACHED_OFFERS = 1000
 

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -518,13 +519,10 @@ def _is_ci_image_status_stale(known: BranchImageStatus, now: datetime) -> bool:
 def _start_ci_image_status_refresh(
     context: AppContext, person: Person, revision: Revision, source: CiImageOrigin, known: BranchImageStatus | None
 ) -> asyncio.Task[None]:
-    key = f"built {source.source} {source.ref} {revision.repository}"
-    if key not in context.registry_queries:
-        context.registry_queries[key] = task = asyncio.ensure_future(
-            _update_ci_image_status(context, person, revision, source, known)
-        )
-        task.add_done_callback(lambda _: context.registry_queries.pop(key, None))
-    return context.registry_queries[key]
+    return context.registry_queries.start(
+        f"built {source.source} {source.ref} {revision.repository}",
+        partial(_update_ci_image_status, context, person, revision, source, known),
+    )
 
 
 async def _update_ci_image_status(

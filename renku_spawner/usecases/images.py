@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ..context.app_context import AppContext, read_transaction, write_transaction
@@ -365,11 +366,9 @@ def _start_image_status_refresh(
     context: AppContext, image: ImageReference, environment: Environment
 ) -> asyncio.Task[None]:
     """Return the task that queries *image*, shared by all callers."""
-    key = get_image_status_key(image, environment)
-    if key not in context.registry_queries:
-        context.registry_queries[key] = task = asyncio.ensure_future(_update_image_status(context, image, environment))
-        task.add_done_callback(lambda _: context.registry_queries.pop(key, None))
-    return context.registry_queries[key]
+    return context.registry_queries.start(
+        get_image_status_key(image, environment), partial(_update_image_status, context, image, environment)
+    )
 
 
 async def _update_image_status(context: AppContext, image: ImageReference, environment: Environment) -> None:
@@ -495,9 +494,6 @@ def _pin_environment(
 
 async def close_registry_checks(context: AppContext) -> None:
     """Cancel all queries to registries and close the client."""
-    queries = list(context.registry_queries.values())
-    for task in queries:
-        task.cancel()
-    await asyncio.gather(*queries, return_exceptions=True)
+    await context.registry_queries.close()
     if context.registry is not None:
         await context.registry.close()

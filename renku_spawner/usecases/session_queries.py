@@ -5,12 +5,10 @@ These are sessions with the user's own instance, image updates, successors and i
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from time import monotonic
+from functools import partial
 
 from ..context.app_context import AppContext, read_transaction, write_transaction
 from ..domain.access import Person, ProjectAction, Role
@@ -25,7 +23,6 @@ from ..domain.environments import (
 )
 from ..domain.errors import ConflictError, InvalidInputError, NotFoundError
 from ..domain.image_updates import ImageStatus, ImageUpdate, resolve_image_update
-from ..domain.images import ImageReference
 from ..domain.instances import Instance, InstanceStatus, Launch
 from ..domain.projects import Project
 from ..domain.reasons import format_reason_sentence
@@ -33,7 +30,6 @@ from ..domain.resource_classes import ResourceClass, build_no_fitting_class_mess
 from ..domain.sessions import Session, build_launch_version
 from ..domain.software import ImageSoftware, SoftwareChanges, compare_software
 from ..domain.storages import Storage
-from ..integrations.net.cache import TTLCache
 from ..persistence.database import Transaction
 from ..persistence.statements import ConcurrentUpdate
 from .ci_images import get_ci_image_status_key
@@ -150,10 +146,6 @@ def _follow_successors(known: Mapping[str, Environment], id: str | None) -> Envi
     return None
 
 
-_BOM_EXECUTOR = ThreadPoolExecutor(1, "renku-bill")  # one at a time: each takes half a second of the hub's CPU time
-_BOM_CACHE: TTLCache[str] = TTLCache(8, monotonic)  # several megabytes each; used in the executor's thread only
-
-
 @dataclass(frozen=True, kw_only=True)
 class InstalledSoftware:
     """The packages of a session's image.
@@ -200,16 +192,8 @@ async def export_session_bom(context: AppContext, person: Person, ref: str, sess
     """Return the packages of the session's image as a CycloneDX document. Raises NotFoundError."""
     session, software = await get_session_software(context, person, ref, session_id)
     image = None if context.policy.local else get_revision_image(session.revision)
-    return await asyncio.get_running_loop().run_in_executor(_BOM_EXECUTOR, _render_cached_bom, software, image)
-
-
-def _render_cached_bom(found: ImageSoftware, image: ImageReference | None) -> str:
-    key = (image, found.found_at, found.origin)
-    document = _BOM_CACHE.get(key)
-    if document is None:
-        document = render_cyclonedx_bom(found, image)
-        _BOM_CACHE.put(key, document)
-    return document
+    key = (image, software.found_at, software.origin)
+    return await context.bom_cache.get_or_render(key, partial(render_cyclonedx_bom, software, image))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,7 +45,7 @@ from .errors import ErrorResponse, get_error_status, to_error_response
 from .formatting import LOCAL_MODE_NOTICE, STATUS_MESSAGES
 from .operations import APIOperation
 from .page_context import PageContext, build_limit_view
-from .rate_limits import count_change
+from .rate_limits import LimitedRequest, count_request
 from .request_parsing import (
     MAX_BODY_BYTES,
     check_query_parameters,
@@ -93,7 +93,7 @@ class RenkuBaseHandler(CookieUserHandler):
 
     scope: Mapping[str, str] = {}
     kinds: ClassVar[tuple[str, ...]] = ()
-    count = staticmethod(count_change)
+    limited_request = LimitedRequest.CHANGE
     body_limit = MAX_BODY_BYTES
     SUPPORTED_METHODS = (*CookieUserHandler.SUPPORTED_METHODS, _UNKNOWN_METHOD)
     path_args: Sequence[str] = ()  # Tornado sets them when it runs the method; an error may come earlier
@@ -144,7 +144,7 @@ class RenkuBaseHandler(CookieUserHandler):
         check_query_parameters(self.request.query_arguments)
         self.person = to_person(self.current_user)
         if self.request.method not in SAFE_METHODS:
-            self.count(self.context, self.person.name)
+            count_request(self.context, self.person.name, self.limited_request)
         await detect_recreated_user(self.context, self.person)
         if hidden:
             raise build_not_found_error()

@@ -17,7 +17,7 @@ from ..domain.session_files import (
 )
 from ..hub.adapter import require_disk_not_smaller
 from ..usecases.session_files import SessionFilePlan, apply_session_file, plan_session_file
-from .rate_limits import count_document, count_image_check
+from .rate_limits import LimitedRequest, count_request
 from .request_parsing import parse_json_object, parse_text_parameter
 from .sessions.schemas import DifferenceAnswer, PlanAnswer, StepAnswer
 
@@ -69,7 +69,7 @@ async def apply_requested_session_file(
             if step.mine is not None and step.mine.claim and size:
                 await _require_disk_size(handler, step.mine, size, f"{step.path}.configuration.disk")
 
-    count_document(handler.context, handler.person.name)
+    count_request(handler.context, handler.person.name, LimitedRequest.SESSION_FILE)
     return await apply_session_file(
         handler.context, handler.person, ref, wanted, prune=prune, count=_make_check_counter(handler), before=disks
     )
@@ -79,14 +79,14 @@ async def plan_requested_session_file(
     handler: Any, ref: str, wanted: SessionsDocument, *, prune: bool = False
 ) -> SessionFilePlan:
     """Plan what a session file changes, which costs nearly as much as applying it."""
-    count_document(handler.context, handler.person.name)
+    count_request(handler.context, handler.person.name, LimitedRequest.SESSION_FILE)
     return await plan_session_file(
         handler.context, handler.person, ref, wanted, prune=prune, count=_make_check_counter(handler)
     )
 
 
 def _make_check_counter(handler: Any) -> Any:
-    return lambda: count_image_check(handler.context, handler.person.name)
+    return lambda: count_request(handler.context, handler.person.name, LimitedRequest.IMAGE_CHECK)
 
 
 async def _require_disk_size(handler: Any, mine: Any, size: str, path: str) -> None:

@@ -289,7 +289,7 @@ async def test_a_list_that_cannot_be_read_is_not_fetched_at_every_look(house: Ho
         house.later(minutes=16)
         before = len(registry.requests("pins/unread"))
         await refresh_image_status(house.parts, session, patience=10)
-        await asyncio.gather(*house.parts.registry_queries.values())
+        await asyncio.gather(*house.parts.registry_queries.list_tasks())
         return sum(each.startswith("GET") for each in registry.requests("pins/unread")[before:])
 
     assert await fetched() > 0
@@ -303,7 +303,7 @@ async def test_the_file_for_other_programs_is_made_once(house: House, registry: 
     registry.push("pins/bill", "1", sbom=images_of_tests.spdx({f"package-{n}": "1.0" for n in range(1000)}))
     session = await house.own(f"{registry.host}/pins/bill:1")
     await refresh_image_status(house.parts, session, patience=10)
-    await asyncio.gather(*house.parts.registry_queries.values())
+    await asyncio.gather(*house.parts.registry_queries.list_tasks())
     made, took = [], []
     for _ in range(2):
         began = process_time()

@@ -1,8 +1,11 @@
 """Sessions as a document over HTTP: which form is given and taken, what is refused, and who may."""
 
+from dataclasses import replace
+
 import yaml
 
 from renku_spawner.web import rate_limits
+from renku_spawner.web.rate_limits import LimitedRequest
 from renku_spawner.web.request_parsing import MAX_BODY_BYTES
 from tests.fixtures.renku import RenkuHub, renku_hub
 
@@ -84,7 +87,8 @@ async def test_what_cannot_be_read_or_done_is_said_where_it_is_wrong(renku_hub) 
 
 
 async def test_who_only_looks_again_and_again_is_told_to_wait(renku_hub, monkeypatch) -> None:
-    monkeypatch.setattr(rate_limits, "_MAX_DOCUMENTS_PER_MINUTE", 3)
+    three = replace(rate_limits._REQUEST_LIMITS[LimitedRequest.SESSION_FILE], per_minute=lambda _policy: 3)
+    monkeypatch.setitem(rate_limits._REQUEST_LIMITS, LimitedRequest.SESSION_FILE, three)
     hub = await renku_hub()
     address, text = await begun(hub)
     bob = hub.client("bob")

@@ -9,7 +9,6 @@ import httpx
 from renku_spawner.client import Busy, Client
 from renku_spawner.domain.instances import InstanceStatus
 from renku_spawner.web import events as pump
-from renku_spawner.web.events import _broadcasters
 from tests.fixtures.renku import until
 
 
@@ -90,9 +89,9 @@ async def test_a_page_that_is_closed_is_listened_for_no_longer(renku_hub):
     seen = []
     listening = asyncio.ensure_future(events(hub.client("alice"), "api/renku/sessions/events", seen))
     await until(lambda: seen)
-    assert _broadcasters[hub.parts.event_bus]
+    assert len(hub.parts.progress_streams) == 1
     listening.cancel()
-    await until(lambda: not _broadcasters[hub.parts.event_bus], why="the pump stopped")
+    await until(lambda: len(hub.parts.progress_streams) == 0, why="the pump stopped")
 
 
 async def test_the_oldest_of_more_than_fifty_streams_of_one_user_is_closed(renku_hub):

@@ -1,9 +1,17 @@
-"""How often somebody may write: without a limit until an admin sets one, then for pages and API together."""
+"""How often a user may write: without a limit until an admin sets one, then for pages and API together."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
+from renku_spawner.context.app_context import AppContext
 from renku_spawner.domain.errors import TooManyRequestsError
-from renku_spawner.web.rate_limits import RequestRateLimiter
+from renku_spawner.domain.policy import HubPolicy
+from renku_spawner.integrations.net.rate_limiter import SlidingWindowLimiter
+from renku_spawner.integrations.project_source import HubProjectSource
+from renku_spawner.persistence.database import Database
+from renku_spawner.web.rate_limits import LimitedRequest, count_request
 from tests.fixtures.renku import xsrf
 
 SENTENCE = "Each user may make 3 changes a minute, the limit that an admin has set. Please try again in "
@@ -22,70 +30,106 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def throttle(clock: Clock) -> RequestRateLimiter:
-    return RequestRateLimiter(clock)
+def context(clock: Clock, sqlite_tables_url: str) -> Iterator[AppContext]:
+    database = Database(sqlite_tables_url)
+    counts = SlidingWindowLimiter(60, clock)
+    yield AppContext(db=database, source=HubProjectSource(database), policy=HubPolicy(), request_counts=counts)
+    database.dispose()
 
 
-def refused(throttle: RequestRateLimiter, name: str, limit: int) -> TooManyRequestsError:
+def allow(context: AppContext, changes: int) -> AppContext:
+    return replace(context, policy=replace(context.policy, writes_per_minute=changes))
+
+
+def change(context: AppContext, name: str = "alice") -> None:
+    count_request(context, name, LimitedRequest.CHANGE)
+
+
+def refused(count: Callable[..., None], *arguments: object) -> TooManyRequestsError:
     with pytest.raises(TooManyRequestsError) as refusal:
-        throttle.count_or_reject(name, limit)
+        count(*arguments)
     return refusal.value
 
 
-def test_a_minute_takes_as_many_writes_as_are_allowed_and_says_when_the_next_fits(throttle, clock):
+def test_a_minute_takes_as_many_writes_as_are_allowed_and_says_when_the_next_fits(context, clock):
+    three = allow(context, 3)
     for second in (0, 10, 20):
         clock.now = 1000.0 + second
-        throttle.count_or_reject("alice", 3)
+        change(three)
     clock.now = 1020.5
-    said = refused(throttle, "alice", 3)
+    said = refused(change, three)
     assert (said.code, said.retry_after, said.message) == ("too_many", 40, f"{SENTENCE}40 s.")
     clock.now = 1000.0 + said.retry_after + 20
-    throttle.count_or_reject("alice", 3)
-    assert refused(throttle, "alice", 3).retry_after == 10
+    change(three)
+    assert refused(change, three).retry_after == 10
 
 
-def test_the_window_slides_and_does_not_open_again_as_a_whole(throttle, clock):
+def test_the_window_slides_and_does_not_open_again_as_a_whole(context, clock):
+    three = allow(context, 3)
     for second in (0, 59, 59):
         clock.now = 1000.0 + second
-        throttle.count_or_reject("alice", 3)
+        change(three)
     clock.now = 1060.0
-    throttle.count_or_reject("alice", 3)
-    assert refused(throttle, "alice", 3).retry_after == 59
+    change(three)
+    assert refused(change, three).retry_after == 59
 
 
-def test_what_is_refused_does_not_count(throttle, clock):
-    throttle.count_or_reject("alice", 1)
+def test_what_is_refused_does_not_count(context, clock):
+    one = allow(context, 1)
+    change(one)
     for second in range(60):
         clock.now = 1000.0 + second
-        assert refused(throttle, "alice", 1).retry_after == 60 - second
+        assert refused(change, one).retry_after == 60 - second
     clock.now = 1060.0
-    throttle.count_or_reject("alice", 1)
+    change(one)
 
 
-def test_the_wait_is_never_nothing(throttle, clock):
-    throttle.count_or_reject("alice", 1)
+def test_the_wait_is_never_nothing(context, clock):
+    one = allow(context, 1)
+    change(one)
     clock.now = 1059.999
-    assert refused(throttle, "alice", 1).retry_after == 1
+    assert refused(change, one).retry_after == 1
 
 
-def test_one_user_is_not_another(throttle):
-    throttle.count_or_reject("alice", 1)
-    throttle.count_or_reject("bob", 1)
-    refused(throttle, "alice", 1)
-    refused(throttle, "bob", 1)
+def test_one_user_is_not_another(context):
+    one = allow(context, 1)
+    change(one, "alice")
+    change(one, "bob")
+    refused(change, one, "alice")
+    refused(change, one, "bob")
 
 
-def test_nobody_is_remembered_who_has_written_nothing_for_a_minute(throttle, clock):
+def test_each_kind_of_request_is_counted_apart(context):
+    one = replace(context, policy=replace(context.policy, writes_per_minute=1, image_checks_per_minute=1))
+    for kind in LimitedRequest:
+        count_request(one, "alice", kind)
+    for kind in (LimitedRequest.CHANGE, LimitedRequest.IMAGE_CHECK):
+        refused(count_request, one, "alice", kind)
+    count_request(one, "alice", LimitedRequest.STORAGE_CHECK)
+
+
+def test_a_copy_of_the_context_counts_with_the_original(context):
+    change(allow(context, 1))
+    refused(change, allow(context, 1))
+
+
+def test_without_a_limit_nothing_is_remembered(context):
+    for _ in range(1000):
+        change(context)
+    assert len(context.request_counts) == 0
+
+
+def test_a_user_without_a_write_for_a_minute_is_forgotten(clock):
+    counts = SlidingWindowLimiter(60, clock)
     for number in range(1000):
-        throttle.count_or_reject(f"user-{number}", 5)
-    assert len(throttle) == 1000
+        assert counts.try_acquire(f"user-{number}", 5) == 0
+    assert len(counts) == 1000
     clock.now += 30
-    throttle.count_or_reject("user-0", 5)  # stays, although it came first
+    assert counts.try_acquire("user-0", 5) == 0  # stays, although it came first
     clock.now += 30
-    throttle.count_or_reject("bob", 5)
-    assert len(throttle) == 2
-    refused_after = [throttle.count_or_reject("user-0", 2), refused(throttle, "user-0", 2).retry_after]
-    assert refused_after == [None, 30]
+    assert counts.try_acquire("bob", 5) == 0
+    assert len(counts) == 2
+    assert [counts.try_acquire("user-0", 2), counts.try_acquire("user-0", 2)] == [0, 30]
 
 
 # ---- on a live hub ---------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from ...domain.ci_images import CiPipeline, GitBranch, GitCommit, GitLabCodeProject, RegistryTag
-from ..net.cache import SingleFlight, TTLCache
+from ..net.cache import TTLCache
+from ..net.single_flight import SingleFlight
 from .client import GitLabClient, GitLabUnavailable
 
 Value = TypeVar("Value")

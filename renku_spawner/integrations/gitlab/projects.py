@@ -24,7 +24,8 @@ from ...persistence.database import Database, Transaction, retry_while_busy
 from ...persistence.projects import ExternalProject, build_external_project
 from ...persistence.search import decode_cursor, encode_cursor
 from ...persistence.statements import UniqueConflict
-from ..net.cache import SingleFlight, TTLCache
+from ..net.cache import TTLCache
+from ..net.single_flight import SingleFlight
 from .client import GitLabClient, GitLabForbidden, GitLabLoginRequired, GitLabNotFound, GitLabUnavailable
 
 # https://docs.gitlab.com/api/access_requests/#valid-access-levels, without Planner (15) and Security Manager (25).

@@ -1,11 +1,10 @@
-"""A cache with expiry, and the merging of parallel requests for the same thing."""
+"""A cache whose values expire."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
 
 from ...observability.metrics import record_cache_lookup
 
@@ -48,37 +47,3 @@ class TTLCache(Generic[Value]):
 
     def delete(self, key: Hashable) -> None:
         self._values.pop(key, None)
-
-
-class SingleFlight:
-    """Run one task per key: parallel callers share its result.
-
-    The cancellation of a caller does not cancel the task, so the work must end by itself in bounded time.
-    """
-
-    def __init__(self) -> None:
-        self._tasks: dict[Hashable, asyncio.Task[Any]] = {}
-
-    async def run(self, key: Hashable, work: Callable[[], Awaitable[Value]]) -> Value:
-        task = self._tasks.get(key)
-        if task is None:
-            task = asyncio.create_task(_run_work(work), name=f"asking {key!r}"[:200])
-            self._tasks[key] = task
-            task.add_done_callback(lambda done: self._discard_task(key, done))
-        return await asyncio.shield(task)
-
-    async def close(self) -> None:
-        """Cancel all running tasks."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _discard_task(self, key: Hashable, task: asyncio.Task[Any]) -> None:
-        self._tasks.pop(key, None)
-        if not task.cancelled():
-            task.exception()  # retrieve it, in case all callers were cancelled
-
-
-async def _run_work(work: Callable[[], Awaitable[Value]]) -> Value:
-    return await work()

@@ -14,7 +14,7 @@ from typing import TypeVar
 from ...domain.image_metadata import ImageMetadata, parse_image_config
 from ...domain.images import ImageReference
 from ...observability.metrics import DependencyCallTimer, record_skipped_call
-from ..net.cache import SingleFlight, TTLCache
+from ..net.cache import TTLCache
 from ..net.circuit_breaker import CircuitBreaker
 from ..net.errors import (
     ConnectionNotAllowed,
@@ -25,6 +25,7 @@ from ..net.errors import (
     RemoteUnreachable,
 )
 from ..net.guarded_http import HTTP_TOTAL_TIMEOUT_SECONDS, EgressGuard, GuardedHTTPClient, GuardedResponse
+from ..net.single_flight import SingleFlight
 from .login import RegistryRepository, RegistryTransport, to_registry_repository
 from .manifests import (
     CONFIG_MEDIA_TYPES,

@@ -13,9 +13,10 @@ from typing import Any
 from yarl import URL
 
 from ...domain.images import ImageReference
-from ..net.cache import SingleFlight, TTLCache
+from ..net.cache import TTLCache
 from ..net.errors import ConnectionNotAllowed, ImageAccessDenied, ImageNotFound, RemoteError, RemoteUnreachable
 from ..net.guarded_http import EgressGuard, GuardedHTTPClient, GuardedResponse
+from ..net.single_flight import SingleFlight
 from .manifests import MANIFEST_ACCEPT_HEADER
 
 MAX_CHALLENGE_CHARACTERS = 4096

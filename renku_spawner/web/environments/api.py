@@ -26,7 +26,7 @@ from ..operations import (
     STATE_PARAMETER,
     APIOperation,
 )
-from ..rate_limits import count_image_check
+from ..rate_limits import LimitedRequest, count_request
 from ..security import require_scope
 from ..sessions.api import BaseSessionAPIHandler
 from ..sessions.schemas import EnvironmentList, SessionAnswer
@@ -90,7 +90,7 @@ class EnvironmentListAPIHandler(RenkuAPIHandler):
 
     async def post(self) -> None:
         new = self.parse_body(EnvironmentBody).to_new_environment()
-        count_image_check(self.context, self.person.name)
+        count_request(self.context, self.person.name, LimitedRequest.IMAGE_CHECK)
         made = await add_managed_environment(self.context, self.person, new)
         self.write_answer(to_ready_made_answer(await load_managed_environment_details(self.context, made.id)), 201)
 
@@ -130,7 +130,7 @@ class EnvironmentAPIHandler(BaseEnvironmentAPIHandler):
 
     async def patch(self, id: str) -> None:
         change = self.parse_body(EnvironmentChangeBody).to_environment_change()
-        count_image_check(self.context, self.person.name)
+        count_request(self.context, self.person.name, LimitedRequest.IMAGE_CHECK)
         await change_managed_environment(self.context, self.person, id, change)
         await self.write_environment_answer(id)
 

@@ -21,7 +21,7 @@ from ...usecases.environments import (
 from ...usecases.sessions import keeps_pinned_image
 from ..base import RenkuPageHandler
 from ..images.forms import check_typed_image
-from ..rate_limits import count_image_check
+from ..rate_limits import LimitedRequest, count_request
 from .forms import (
     EnvironmentForm,
     MoveEnvironmentForm,
@@ -83,7 +83,7 @@ class EnvironmentListHandler(BaseNewEnvironmentHandler):
         self.write_page("renku_environments.html", "environments", **view)
 
     async def post(self) -> None:
-        count_image_check(self.context, self.person.name)
+        count_request(self.context, self.person.name, LimitedRequest.IMAGE_CHECK)
         made = await add_managed_environment(
             self.context, self.person, self.parse_form(EnvironmentForm).to_new_environment()
         )
@@ -103,7 +103,7 @@ class CheckNewEnvironmentHandler(BaseNewEnvironmentHandler):
     scope = {"post": ADMIN_SCOPE}
 
     async def post(self) -> None:
-        count_image_check(self.context, self.person.name)
+        count_request(self.context, self.person.name, LimitedRequest.IMAGE_CHECK)
         await self.render_form(errors=self.parse_form(EnvironmentForm).find_problems())
 
 
@@ -152,7 +152,7 @@ class EditEnvironmentHandler(BaseEditEnvironmentHandler):
         await self.render_form(id, errors={})
 
     async def post(self, id: str) -> None:
-        count_image_check(self.context, self.person.name)
+        count_request(self.context, self.person.name, LimitedRequest.IMAGE_CHECK)
         await change_managed_environment(
             self.context, self.person, id, self.parse_form(EnvironmentForm).to_environment_change()
         )
@@ -163,7 +163,7 @@ class CheckEditedEnvironmentHandler(BaseEditEnvironmentHandler):
     scope = {"post": ADMIN_SCOPE}
 
     async def post(self, id: str) -> None:
-        count_image_check(self.context, self.person.name)
+        count_request(self.context, self.person.name, LimitedRequest.IMAGE_CHECK)
         await self.render_form(id, errors=self.parse_form(EnvironmentForm).find_problems())
 
 

@@ -9,7 +9,7 @@ from ...usecases.session_queries import get_session_software
 from ..answers import to_built_image_list, to_checked_answer, to_software_answer
 from ..base import RenkuAPIHandler
 from ..operations import BRANCH_PARAMETER, PACKAGE_SEARCH_PARAMETER, REPOSITORY_PARAMETER, APIOperation
-from ..rate_limits import count_image_check
+from ..rate_limits import LimitedRequest, count_request
 from .schemas import BuiltImageList, CheckBody, CheckedAnswer, SoftwareAnswer
 
 
@@ -23,7 +23,7 @@ class CheckImageAPIHandler(RenkuAPIHandler):
 
     async def post(self) -> None:
         body = self.parse_body(CheckBody)
-        count_image_check(self.context, self.person.name)
+        count_request(self.context, self.person.name, LimitedRequest.IMAGE_CHECK)
         self.write_answer(
             to_checked_answer(await check_image(self.context, self.person, body.image, body.run.to_run_choice()))
         )

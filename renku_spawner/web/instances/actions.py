@@ -30,7 +30,7 @@ from ...usecases.instances import exclude_storages, get_last_launch_log, get_own
 from ...usecases.session_queries import SessionPageData, load_session_page
 from ...usecases.sessions import change_session, choose_revision, replace_session_image
 from ..images.schemas import RevisionBody
-from ..rate_limits import count_image_check
+from ..rate_limits import LimitedRequest, count_request
 
 _MAX_CONCURRENT_ADMIN_PAUSES = 10
 
@@ -80,7 +80,7 @@ async def pin_requested_revision(handler: Any, ref: str, session_id: str, body: 
     if image is None:
         assert body.revision is not None
         return await choose_revision(context, person, ref, session_id, body.revision, body.digest, body.version)
-    count_image_check(context, person.name)
+    count_request(context, person.name, LimitedRequest.IMAGE_CHECK)
     return await replace_session_image(context, person, ref, session_id, image, body.version)
 
 

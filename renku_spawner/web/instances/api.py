@@ -25,7 +25,7 @@ from ..answers import to_contents_answer
 from ..base import RenkuAPIHandler
 from ..formatting import format_pause_warning
 from ..operations import AFTER_PARAMETER, LIMIT_PARAMETER, LINES_PARAMETER, SORT_PARAMETER, APIOperation
-from ..rate_limits import count_git_request, count_session_report
+from ..rate_limits import LimitedRequest
 from ..request_parsing import parse_limit
 from ..schemas import AwakeBody, BaseAnswer, BaseBody, EmptyBody, LongText
 from ..sessions.api import BaseSessionAPIHandler
@@ -69,7 +69,7 @@ class CredentialAnswer(BaseAnswer):
 class GitCredentialAPIHandler(RenkuAPIHandler):
     """Called by the git credential helper in sessions, `credential.sh`."""
 
-    count = staticmethod(count_git_request)
+    limited_request = LimitedRequest.GIT_CREDENTIAL
     calls = {
         "post": APIOperation(
             summary="A password for git inside a session, asked for with the session's own token",
@@ -228,7 +228,7 @@ class OwnReport(BaseBody):
 class SessionSelfAPIHandler(RenkuAPIHandler):
     """Called by the JupyterLab extension in `extension/`."""
 
-    count = staticmethod(count_session_report)
+    limited_request = LimitedRequest.SESSION_REPORT
     calls = {
         "get": APIOperation(
             summary="What a session knows of itself, asked for with its own token",

@@ -32,7 +32,7 @@ from ..operations import (
     SEARCH_PARAMETER,
     APIOperation,
 )
-from ..rate_limits import count_image_check
+from ..rate_limits import LimitedRequest, count_request
 from ..request_parsing import parse_limit
 from ..schemas import EmptyBody, RemovalBody, SessionBody, SessionChangeBody, StartBody
 from ..session_files import (
@@ -137,7 +137,7 @@ class SessionListAPIHandler(BaseSessionAPIHandler):
     async def post(self, ref: str) -> None:
         new = self.parse_body(SessionBody).to_new_session()
         if new.image is not None:
-            count_image_check(self.context, self.person.name)
+            count_request(self.context, self.person.name, LimitedRequest.IMAGE_CHECK)
         made = await add_session(self.context, self.person, self.check_project_ref(ref), new)
         self.set_header("Location", f"{self.request.path}/{made.id}")
         await self.write_session_answer(ref, made.id, 201)

@@ -76,7 +76,7 @@ from ..images.views import (
 from ..instances.actions import edit_session, pause_owned_instance, read_session_page_log, start_owned_instance
 from ..page_context import ViewModel
 from ..projects.views import build_project_head_view, format_git_permissions
-from ..rate_limits import count_image_check
+from ..rate_limits import LimitedRequest, count_request
 from ..session_files import apply_requested_session_file, plan_requested_session_file, render_session_file
 from ..urls import add_query_parameters
 from .forms import DescribedSessionsForm
@@ -193,7 +193,7 @@ class AddSessionHandler(BaseNewSessionHandler):
 
     async def post(self, ref: str) -> None:
         if self.environment_kind:
-            count_image_check(self.context, self.person.name)
+            count_request(self.context, self.person.name, LimitedRequest.IMAGE_CHECK)
         new = self.parse_form(SESSION_FORMS_BY_KIND.get(self.environment_kind, SessionForm)).to_new_session()
         session = await add_session(self.context, self.person, self.check_project_ref(ref), new)
         self.redirect_to_page(f"{self.urls.project(ref)}#session-{session.id}", "added")
@@ -206,7 +206,7 @@ class CheckNewSessionHandler(BaseNewSessionHandler):
 
     async def post(self, ref: str) -> None:
         if self.environment_kind:
-            count_image_check(self.context, self.person.name)
+            count_request(self.context, self.person.name, LimitedRequest.IMAGE_CHECK)
         form = self.parse_form(SESSION_FORMS_BY_KIND.get(self.environment_kind, SessionForm))
         await self.render_form(ref, errors=form.find_problems())
 
@@ -482,7 +482,7 @@ class BaseEditSessionHandler(BaseSessionHandler):
     def parse_session_form(self) -> SessionForm:
         """Parse the form. Raises InvalidInputError; TooManyRequestsError, if an image is checked too often."""
         if self.has_own_image:
-            count_image_check(self.context, self.person.name)
+            count_request(self.context, self.person.name, LimitedRequest.IMAGE_CHECK)
         return self.parse_form(ExternalImageForm if self.has_own_image else SessionForm)
 
     async def render_form(self, ref: str, session_id: str, errors: Mapping[str, str]) -> None:

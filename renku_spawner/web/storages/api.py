@@ -17,7 +17,7 @@ from ...usecases.storages import (
 )
 from ..base import RenkuAPIHandler
 from ..operations import APIOperation
-from ..rate_limits import count_storage_check
+from ..rate_limits import LimitedRequest, count_request
 from ..schemas import EmptyBody
 from .schemas import (
     AskedStorageAnswer,
@@ -46,7 +46,7 @@ class StorageListAPIHandler(RenkuAPIHandler):
 
     async def post(self, ref: str) -> None:
         new = self.parse_body(StorageBody).to_new_storage()
-        count_storage_check(self.context, self.person.name)
+        count_request(self.context, self.person.name, LimitedRequest.STORAGE_CHECK)
         made = await add_storage(self.context, self.person, self.check_project_ref(ref), new)
         self.set_header("Location", f"{self.request.path}/{made.id}")
         self.write_answer(to_storage_answer(made), 201)
@@ -68,7 +68,7 @@ class StorageAPIHandler(RenkuAPIHandler):
 
     async def patch(self, ref: str, name: str) -> None:
         change = self.parse_body(StorageChangeBody).to_storage_change()
-        count_storage_check(self.context, self.person.name)
+        count_request(self.context, self.person.name, LimitedRequest.STORAGE_CHECK)
         self.write_answer(
             to_storage_answer(
                 await change_storage(self.context, self.person, self.check_project_ref(ref), name, change)
@@ -90,7 +90,7 @@ class CheckStorageAPIHandler(RenkuAPIHandler):
 
     async def post(self, ref: str, name: str) -> None:
         self.parse_body(EmptyBody)
-        count_storage_check(self.context, self.person.name)
+        count_request(self.context, self.person.name, LimitedRequest.STORAGE_CHECK)
         self.write_answer(
             to_storage_answer(await recheck_storage(self.context, self.person, self.check_project_ref(ref), name))
         )
@@ -119,7 +119,7 @@ class SessionCredentialsAPIHandler(RenkuAPIHandler):
 
     async def post(self, ref: str, session_id: str) -> None:
         body = self.parse_body(OwnCredentialsBody)
-        count_storage_check(self.context, self.person.name)
+        count_request(self.context, self.person.name, LimitedRequest.STORAGE_CHECK)
         target = (self.context, self.person, self.check_project_ref(ref), session_id)
         self.write_answer(
             to_asked_storage_list(await enter_credentials(*target, body.to_own_credentials(), keep=body.keep))

@@ -25,7 +25,7 @@ from ..base import RenkuPageHandler
 from ..instances.actions import start_owned_instance
 from ..projects.forms import ProjectPartRemovalForm
 from ..projects.views import build_project_head_view
-from ..rate_limits import count_storage_check
+from ..rate_limits import LimitedRequest, count_request
 from ..schemas import EmptyBody
 from ..sessions.pages import BaseSessionHandler
 from .forms import (
@@ -126,7 +126,7 @@ class AddStorageHandler(BaseNewStorageHandler):
     async def post(self, ref: str) -> None:
         new = read_storage_form(self.form_fields).to_new_storage(self.form_fields)
         project = await self.load_project(ref, ProjectAction.WRITE)
-        count_storage_check(self.context, self.person.name)
+        count_request(self.context, self.person.name, LimitedRequest.STORAGE_CHECK)
         await add_storage(self.context, self.person, project.id, new)
         self.redirect_after_save(project, "storage_added")
 
@@ -153,7 +153,7 @@ class EditStorageHandler(BaseStorageHandler):
     async def post(self, ref: str, storage_id: str) -> None:
         change = read_storage_form(self.form_fields).to_storage_change(self.form_fields)
         project = await self.load_project(ref, ProjectAction.WRITE)
-        count_storage_check(self.context, self.person.name)
+        count_request(self.context, self.person.name, LimitedRequest.STORAGE_CHECK)
         await change_storage(self.context, self.person, project.id, storage_id, change)
         self.redirect_after_save(project)
 
@@ -174,7 +174,7 @@ class CheckStorageHandler(BaseStorageHandler):
     async def post(self, ref: str, storage_id: str) -> None:
         self.parse_form(ProjectPartRemovalForm)  # the same form; a check does not need its version
         project = await self.load_project(ref, ProjectAction.WRITE)
-        count_storage_check(self.context, self.person.name)
+        count_request(self.context, self.person.name, LimitedRequest.STORAGE_CHECK)
         storage = await recheck_storage(self.context, self.person, project.id, storage_id)
         checked = storage.checked and storage.checked.outcome is not StorageProbeOutcome.NOT_CHECKED
         self.redirect_after_save(project, "storage_checked" if checked else "storage_not_checked")
@@ -211,7 +211,7 @@ class SessionCredentialsHandler(BaseSessionHandler):
 
     async def _enter_credentials(self, ref: str, session_id: str) -> SessionCredentialsForm:
         form, entered = read_session_credentials_form(self.form_fields), parse_own_credentials(self.form_fields)
-        count_storage_check(self.context, self.person.name)
+        count_request(self.context, self.person.name, LimitedRequest.STORAGE_CHECK)
         target = (self.context, self.person, self.check_project_ref(ref), session_id)
         await enter_credentials(*target, entered, keep=form.keep == "yes")
         return form
