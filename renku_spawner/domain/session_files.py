@@ -26,7 +26,8 @@ _MAX_YAML_DEPTH = 12
 _MAX_YAML_VALUES = 5000
 _YAML_INTEGER_PATTERN = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _YAML_CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
-_YamlLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# The base loader builds the tree and resolves no types: plain words are read in `_parse_scalar`.
+_YamlLoader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 Value = TypeVar("Value")
 
 
@@ -51,18 +52,16 @@ def parse_yaml(data: bytes) -> ParsedYaml:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise MalformedInputError("The file is not valid UTF-8.") from None
-    builder, loader = _YamlBuilder(), _YamlLoader(text)
     try:
-        while loader.check_event():
-            builder.handle_event(loader.get_event())
+        _check_yaml_events(text)
+        root = yaml.compose(text, Loader=_YamlLoader)
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
         raise _build_yaml_error(mark.line if mark else None, "this is not valid YAML", problem.problem or "") from None
     except (yaml.YAMLError, ValueError):
         raise MalformedInputError("The file is not valid YAML: it has characters that are not allowed.") from None
-    finally:
-        loader.dispose()
-    return ParsedYaml(value=builder.value, lines=builder.lines)
+    lines: dict[str, int] = {}
+    return ParsedYaml(value=None if root is None else _convert_yaml_node(root, "", lines), lines=lines)
 
 
 def _build_yaml_error(line: int | None, said: str, detail: str = "") -> MalformedInputError:
@@ -70,100 +69,62 @@ def _build_yaml_error(line: int | None, said: str, detail: str = "") -> Malforme
     return MalformedInputError(f"{where}: {said}{f' ({detail[:100]})' if detail else ''}.")
 
 
-class _OpenYamlCollection:
-    """A list or an object whose end was not reached yet; `key` is the one whose value comes next."""
+def _check_yaml_events(text: str) -> None:
+    """Refuse what would be expensive or is not plain, before `yaml.compose` builds the tree recursively.
 
-    def __init__(self, value: dict[str, Any] | list[Any], path: str) -> None:
-        self.value, self.path = value, path
-        self.key: str | None = None
-
-    @property
-    def needs_key(self) -> bool:
-        return isinstance(self.value, dict) and self.key is None
-
-    def get_value_path(self) -> str:
-        last = self.key if isinstance(self.value, dict) else str(len(self.value))
-        return f"{self.path}.{last}" if self.path else str(last)
-
-    def add_value(self, value: Any) -> None:
-        if isinstance(self.value, list):
-            self.value.append(value)
-        else:
-            self.value[str(self.key)] = value
-            self.key = None
-
-
-class _YamlBuilder:
-    """Build a value from YAML events, with a stack of its own: deep nesting in a file cannot exhaust Python's stack."""
-
-    def __init__(self) -> None:
-        self.value: Any = None
-        self.lines: dict[str, int] = {}
-        self._open: list[_OpenYamlCollection] = []
-        self._values = self._documents = 0
-
-    def handle_event(self, event: Any) -> None:
+    Raises:
+        MalformedInputError: nested too deeply, too many values, anchors, aliases, tags or a second document.
+        yaml.YAMLError: this is not YAML.
+    """
+    depth = values = documents = 0
+    for event in yaml.parse(text, Loader=_YamlLoader):
         line = event.start_mark.line
-        if isinstance(event, yaml.DocumentStartEvent):
-            self._documents += 1
-            if self._documents > 1:
-                raise _build_yaml_error(line, "a second document begins here")
-        elif isinstance(event, yaml.CollectionEndEvent):
-            self._open.pop()
-        elif isinstance(event, yaml.NodeEvent):
-            _require_plain_event(event, line)
-            self._add_node(event, line)
-
-    def _add_node(self, event: Any, line: int) -> None:
-        self._values += 1
-        if self._values > _MAX_YAML_VALUES:
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        values += isinstance(event, yaml.NodeEvent)
+        documents += isinstance(event, yaml.DocumentStartEvent)
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
+            raise _build_yaml_error(line, "anchors (&) and aliases (*) are not supported; write the values out")
+        if getattr(event, "tag", None) is not None:
+            raise _build_yaml_error(line, "tags (!) are not supported")
+        if depth > _MAX_YAML_DEPTH:
+            raise _build_yaml_error(line, "the file is nested too deeply")
+        if values > _MAX_YAML_VALUES:
             raise _build_yaml_error(line, f"there are more than {_MAX_YAML_VALUES} values")
-        top = self._open[-1] if self._open else None
-        if top is not None and top.needs_key:
-            self._add_key(top, event, line)
-        else:
-            self._add_value(top, event, line)
+        if documents > 1:
+            raise _build_yaml_error(line, "a second document begins here")
 
-    def _add_key(self, top: _OpenYamlCollection, event: Any, line: int) -> None:
-        if not isinstance(event, yaml.ScalarEvent):
+
+def _convert_yaml_node(node: yaml.Node, path: str, lines: dict[str, int]) -> Any:
+    """Return the value of *node*, and record the lines of its paths in *lines*.
+
+    Raises:
+        MalformedInputError: a key is not a plain word, or is listed twice.
+    """
+    lines.setdefault(path, node.start_mark.line + 1)
+    prefix = f"{path}." if path else ""
+    if isinstance(node, yaml.SequenceNode):
+        return [_convert_yaml_node(item, f"{prefix}{number}", lines) for number, item in enumerate(node.value)]
+    if not isinstance(node, yaml.MappingNode):
+        return _parse_scalar(node)
+    value: dict[str, Any] = {}
+    for key, item in node.value:
+        line = key.start_mark.line
+        if not isinstance(key, yaml.ScalarNode):
             raise _build_yaml_error(line, "a key is a plain word")
-        if event.value in top.value:
-            raise _build_yaml_error(line, f"the key {event.value[:64]!r} is listed twice")
-        top.key = event.value
-        self.lines[top.get_value_path()] = line + 1
-
-    def _add_value(self, top: _OpenYamlCollection | None, event: Any, line: int) -> None:
-        path = top.get_value_path() if top else ""
-        self.lines.setdefault(path, line + 1)
-        value = _parse_scalar(event) if isinstance(event, yaml.ScalarEvent) else _create_collection(event)
-        if top is not None:
-            top.add_value(value)
-        else:
-            self.value = value
-        if isinstance(value, dict | list):
-            if len(self._open) >= _MAX_YAML_DEPTH:
-                raise _build_yaml_error(line, "the file is nested too deeply")
-            self._open.append(_OpenYamlCollection(value, path))
+        if key.value in value:
+            raise _build_yaml_error(line, f"the key {key.value[:64]!r} is listed twice")
+        lines[f"{prefix}{key.value}"] = line + 1
+        value[key.value] = _convert_yaml_node(item, f"{prefix}{key.value}", lines)
+    return value
 
 
-def _require_plain_event(event: Any, line: int) -> None:
-    if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
-        raise _build_yaml_error(line, "anchors (&) and aliases (*) are not supported; write the values out")
-    if event.tag is not None:
-        raise _build_yaml_error(line, "tags (!) are not supported")
-
-
-def _create_collection(event: Any) -> dict[str, Any] | list[Any]:
-    return {} if isinstance(event, yaml.MappingStartEvent) else []
-
-
-def _parse_scalar(event: Any) -> Any:
-    """Return the value of a plain word as in JSON; a quoted or any other scalar is a text."""
-    if event.style or not event.implicit[0]:
-        return event.value
-    if event.value in _YAML_CONSTANTS:
-        return _YAML_CONSTANTS[event.value]
-    return int(event.value) if _YAML_INTEGER_PATTERN.fullmatch(event.value) else event.value
+def _parse_scalar(node: yaml.Node) -> Any:
+    """Return the value of a plain word as in JSON, stricter than YAML's `yes`, `0x1F` or dates; else the text."""
+    if node.style:
+        return node.value
+    if node.value in _YAML_CONSTANTS:
+        return _YAML_CONSTANTS[node.value]
+    return int(node.value) if _YAML_INTEGER_PATTERN.fullmatch(node.value) else node.value
 
 
 SESSIONS_DOCUMENT_VERSION = 1
