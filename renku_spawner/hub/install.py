@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyterhub.app import JupyterHub
+from prometheus_client import disable_created_metrics
 from traitlets import TraitError
 from traitlets.config import Config
 
@@ -51,6 +52,7 @@ def install(c: Config) -> None:
     if again:
         return
     refuse_removing_culler(_get_setting(hub, "services", []))
+    disable_created_metrics()  # for the whole process; an admin can enable them after this call
     options = dict(_get_setting(hub, "jinja_environment_options", {}))
     _set_default(hub, "spawner_class", RenkuLocalSpawner)
     _set_default(hub, "default_url", _get_landing_url)

@@ -160,7 +160,7 @@ _initialize_label_values()
 
 
 class _RenkuCollector(Collector):
-    """Export the metrics in the hub's own registry, without the `_created` series, which would double their number."""
+    """Export the metrics in the hub's own registry."""
 
     def __init__(self) -> None:
         self.before: dict[str, Callable[[], None]] = {}  # called at the beginning of each scrape
@@ -168,9 +168,7 @@ class _RenkuCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         for bring_up_to_date in list(self.before.values()):
             bring_up_to_date()
-        for metric in RENKU_REGISTRY.collect():
-            metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
-            yield metric
+        yield from RENKU_REGISTRY.collect()
 
     def describe(self) -> list[Metric]:
         """Return the metrics, so that the registry refuses a second collector with the same names."""

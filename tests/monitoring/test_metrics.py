@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, enable_created_metrics, generate_latest
+from traitlets.config import Config
 
 import renku_spawner
 from renku_spawner.context import database_health
@@ -45,6 +46,18 @@ def test_each_piece_of_work_beside_the_requests_is_counted_from_the_first():
     named = set(re.findall(r'record_task_(?:success|failure)\("(\w+)"\)', code))
     assert len(named) > 3
     assert named <= set(TASK_NAMES)
+
+
+def test_created_series_are_off_unless_an_admin_enables_them_again():
+    enable_created_metrics()
+    renku_spawner.install(Config())
+    text = generate_latest(REGISTRY).decode()
+    assert "_created" not in text
+    assert "renku_launches_total" in text
+    enable_created_metrics()
+    text = generate_latest(REGISTRY).decode()
+    renku_spawner.install(Config())
+    assert "renku_launches_created" in text
 
 
 def test_each_metric_says_what_it_is():
