@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from jupyterhub.handlers import BaseHandler
 from jupyterhub.spawner import SpawnException
@@ -31,13 +31,27 @@ from ..observability.metrics import count_launch_refusals, record_launch_refused
 from ..usecases.orphans import ResourceInventory
 from .admission import admit_server_start, require_named_server_room
 from .background import start_background_task
+from .jupyterhub import (
+    HubApp,
+    HubRequestHandler,
+    HubUser,
+    ServerStopper,
+    SessionServer,
+    clear_pending_start,
+    get_log_name,
+    get_start_future,
+    is_check_pending,
+    is_stop_pending,
+    set_pending_stop,
+    set_token_user,
+)
 
 STOP_WAIT_SECONDS = 2.0  # a request waits this long for a stop or a deletion, so that it is answered within 3 s
 _settle_tasks: dict[tuple[str, str], asyncio.Task[None]] = {}  # by user and session, while they run
 deletion_tasks: dict[tuple[str, str], asyncio.Task[None]] = {}  # likewise
 
 
-def start_settle_task(user: Any, context: AppContext, session_id: str) -> asyncio.Task[None]:
+def start_settle_task(user: HubUser, context: AppContext, session_id: str) -> asyncio.Task[None]:
     """Stop an instance that is active on record but unknown to the hub; concurrent callers share one task.
 
     The task waits for an unreachable cluster without limit, so callers with a deadline must not await it.
@@ -51,13 +65,13 @@ def start_settle_task(user: Any, context: AppContext, session_id: str) -> asynci
     return _settle_tasks[key]
 
 
-async def _settle_instance(user: Any, context: AppContext, session_id: str) -> None:
+async def _settle_instance(user: HubUser, context: AppContext, session_id: str) -> None:
     instance = await load_instance(context, user.name, session_id)
     if instance is not None and instance.is_active:
         await user.get_or_create_spawner(session_id, session_id).stop(now=True)
 
 
-async def has_server_exited(spawner: Any) -> bool:
+async def has_server_exited(spawner: SessionServer) -> bool:
     """Return True if a server has exited that the hub still takes for starting or running: it has not polled it yet."""
     if not spawner.ready and not (spawner.pending == "spawn" and spawner.begun):
         return False
@@ -65,7 +79,7 @@ async def has_server_exited(spawner: Any) -> bool:
     return instance is not None and instance.reason is not None
 
 
-async def wait_until_deleted(user: Any, session_id: str) -> None:
+async def wait_until_deleted(user: HubUser, session_id: str) -> None:
     """Wait for a running deletion to finish.
 
     Raises:
@@ -79,7 +93,7 @@ async def wait_until_deleted(user: Any, session_id: str) -> None:
             raise build_stopping_error(user.spawners.get(session_id))
 
 
-async def wait_until_stopped(spawner: Any) -> None:
+async def wait_until_stopped(spawner: SessionServer) -> None:
     """Wait for a running stop to finish.
 
     Raises:
@@ -93,7 +107,7 @@ async def wait_until_stopped(spawner: Any) -> None:
         await asyncio.sleep(0.05)
 
 
-def build_stopping_error(spawner: Any) -> ConflictError | UnavailableError:
+def build_stopping_error(spawner: SessionServer | None) -> ConflictError | UnavailableError:
     """Return the error for a request that meets a stop in progress."""
     if spawner is not None and not spawner.reachable:
         return UnavailableError(
@@ -106,7 +120,7 @@ _CANCEL_TIMEOUT_SECONDS = 0.4  # for a cancelled start to end its steps, so that
 
 
 async def pause_session_server(
-    handler: Any, user: Any, context: AppContext, session_id: str, *, ended_reason: str
+    handler: ServerStopper, user: HubUser, context: AppContext, session_id: str, *, ended_reason: str
 ) -> None:
     """Stop a session at any step of its launch or run; its files are kept."""
     if not await request_server_stop(handler, user, context, session_id, ended_reason=ended_reason):
@@ -117,7 +131,7 @@ async def pause_session_server(
 
 
 async def request_server_stop(
-    handler: Any, user: Any, context: AppContext, session_id: str, *, ended_reason: str
+    handler: ServerStopper, user: HubUser, context: AppContext, session_id: str, *, ended_reason: str
 ) -> bool:
     """Record the stop and ask the hub to stop the server; return False if the hub knows no such server."""
     await request_stop(context, user.name, session_id, ended_reason=ended_reason)
@@ -125,43 +139,45 @@ async def request_server_stop(
     if spawner is None or not spawner.active:
         return False
     if spawner.pending == "check":
-        start_background_task(_stop_server_after_check(handler, user, spawner), f"Stopping server {spawner._log_name}")
+        start_background_task(
+            _stop_server_after_check(handler, user, spawner), f"Stopping server {get_log_name(spawner)}"
+        )
     elif spawner.pending != "stop":
         await _cancel_pending_start(spawner)
         await _stop_server(handler, user, session_id)
     return True
 
 
-async def _cancel_pending_start(spawner: Any) -> None:
+async def _cancel_pending_start(spawner: SessionServer) -> None:
     await asyncio.sleep(0)  # let a start that was just requested begin: the hub would never await its coroutine
-    future = spawner._spawn_future
+    future = get_start_future(spawner)
     if future is not None and not future.done():
         future.cancel()
         await asyncio.wait({future}, timeout=_CANCEL_TIMEOUT_SECONDS)
 
 
-async def _stop_server(handler: Any, user: Any, session_id: str) -> None:
+async def _stop_server(handler: ServerStopper, user: HubUser, session_id: str) -> None:
     spawner = user.spawners.get(session_id)
     if spawner is None:
         return
-    spawner._spawn_pending = False  # of the start that was cancelled
-    if not spawner._stop_pending and spawner.server is not None:
+    clear_pending_start(spawner)  # of the start that was cancelled
+    if not is_stop_pending(spawner) and spawner.server is not None:
         await handler.stop_single_user(user, session_id)
 
 
-async def _stop_server_after_check(handler: Any, user: Any, spawner: Any) -> None:
-    while spawner._check_pending:
+async def _stop_server_after_check(handler: ServerStopper, user: HubUser, spawner: SessionServer) -> None:
+    while is_check_pending(spawner):
         await asyncio.sleep(0.1)
     if spawner.ready:
         await handler.stop_single_user(user, spawner.name)
 
 
-def get_resource_inventory(user: Any) -> ResourceInventory:
+def get_resource_inventory(user: HubUser) -> ResourceInventory:
     """Return the inventory of all users' resources. Every spawner has it, so the requesting user's own is used."""
     return cast(ResourceInventory, user.spawner)
 
 
-def get_hub_user(handler: Any, name: str) -> Any:
+def get_hub_user(handler: HubRequestHandler, name: str) -> HubUser:
     """Return the hub's user called *name*. Raises NotFoundError, also if the user was deleted."""
     user = handler.find_user(name)
     if user is None:
@@ -169,7 +185,7 @@ def get_hub_user(handler: Any, name: str) -> Any:
     return user
 
 
-async def require_disk_not_smaller(user: Any, instance: Instance, disk: str) -> None:
+async def require_disk_not_smaller(user: HubUser, instance: Instance, disk: str) -> None:
     """Raise InvalidInputError, `disk_shrink`, if the instance's disk is larger than *disk*: a PVC cannot shrink."""
     spawner = user.get_or_create_spawner(instance.session, instance.session)
     if size := await spawner.get_oversized_volume_size(instance, disk):
@@ -177,7 +193,7 @@ async def require_disk_not_smaller(user: Any, instance: Instance, disk: str) -> 
         raise InvalidInputError(sentence_, code="disk_shrink", fields={"disk": sentence_})
 
 
-async def read_instance_log(user: Any, instance: Instance) -> str:
+async def read_instance_log(user: HubUser, instance: Instance) -> str:
     """Return the last lines that an active instance has printed; empty if the hub knows no server for it."""
     spawner = user.spawners.get(instance.session)
     return str(await spawner.read_log_tail(instance)) if spawner is not None else ""
@@ -189,29 +205,28 @@ _BACKGROUND_STOP_TIMEOUT_SECONDS = 30.0  # for one stop, before the job goes on 
 class HubAdapter:
     """Stand-in for a request handler in background jobs: the part of its interface that this module needs."""
 
-    def __init__(self, hub: Any) -> None:
+    def __init__(self, hub: HubApp) -> None:
         self._hub, self.log = hub, hub.log
 
-    async def stop_single_user(self, user: Any, name: str) -> None:
+    async def stop_single_user(self, user: HubUser, name: str) -> None:
         """Remove the server's route, then stop it, as `BaseHandler.stop_single_user` of JupyterHub does."""
         spawner = user.spawners[name]
-        spawner._stop_pending = True
-        spawner._stop_future = asyncio.ensure_future(self._unroute_and_stop(user, spawner))
-        await asyncio.wait({spawner._stop_future}, timeout=_BACKGROUND_STOP_TIMEOUT_SECONDS)
+        stop = asyncio.ensure_future(self._unroute_and_stop(user, spawner))
+        set_pending_stop(spawner, stop)
+        await asyncio.wait({stop}, timeout=_BACKGROUND_STOP_TIMEOUT_SECONDS)
 
-    async def _unroute_and_stop(self, user: Any, spawner: Any) -> None:
+    async def _unroute_and_stop(self, user: HubUser, spawner: SessionServer) -> None:
         try:
             await self._hub.proxy.delete_user(user, spawner.name)
             await user.stop(spawner.name)
         finally:
-            spawner._stop_future = None
-            spawner._stop_pending = False
+            set_pending_stop(spawner, None)
 
 
 class IdleJobAdapter:
     """Implement `usecases.idle.IdleActions` with the hub's users and spawners."""
 
-    def __init__(self, hub: Any, renku: Renku) -> None:
+    def __init__(self, hub: HubApp, renku: Renku) -> None:
         self._hub, self._renku, self._door = hub, renku, HubAdapter(hub)
 
     def get_last_activity(self, instance: Instance) -> datetime | None:
@@ -233,7 +248,7 @@ class IdleJobAdapter:
             await pause_session_server(self._door, user, self._renku.context, instance.session, ended_reason=reason)
 
 
-async def delete_session_server(handler: Any, user: Any, context: AppContext, session_id: str) -> bool:
+async def delete_session_server(handler: ServerStopper, user: HubUser, context: AppContext, session_id: str) -> bool:
     """Stop a session if it runs, then delete its data for good. The owner has confirmed the deletion.
 
     Returns:
@@ -254,7 +269,7 @@ async def delete_session_server(handler: Any, user: Any, context: AppContext, se
     return True
 
 
-async def delete_expired_server(handler: Any, user: Any, session_id: str) -> None:
+async def delete_expired_server(handler: ServerStopper, user: HubUser, session_id: str) -> None:
     """Delete expired data of a paused instance that is marked for deletion; never stop a server for it.
 
     Raises:
@@ -267,7 +282,9 @@ async def delete_expired_server(handler: Any, user: Any, session_id: str) -> Non
     await _run_deletion_once(handler, user, session_id, _delete_data_and_server(user, session_id))
 
 
-async def _run_deletion_once(handler: Any, user: Any, session_id: str, work: Coroutine[Any, Any, None]) -> None:
+async def _run_deletion_once(
+    handler: ServerStopper, user: HubUser, session_id: str, work: Coroutine[Any, Any, None]
+) -> None:
     """Run *work* unless a deletion of the same session is running already, and wait for either."""
     key = (user.name, session_id)
     if key in deletion_tasks:
@@ -280,13 +297,13 @@ async def _run_deletion_once(handler: Any, user: Any, session_id: str, work: Cor
     await task
 
 
-def _finish_deletion_task(handler: Any, key: tuple[str, str], task: asyncio.Task[None]) -> None:
+def _finish_deletion_task(handler: ServerStopper, key: tuple[str, str], task: asyncio.Task[None]) -> None:
     deletion_tasks.pop(key, None)
     if not task.cancelled() and (error := task.exception()):  # the request that started it may be gone by now
         handler.log.warning("Failed to delete data of %s:%s: %s", *key, error)
 
 
-async def _stop_and_delete(handler: Any, user: Any, context: AppContext, session_id: str) -> None:
+async def _stop_and_delete(handler: ServerStopper, user: HubUser, context: AppContext, session_id: str) -> None:
     # Record the intent first, so that a hub that exits during the stop continues after its restart.
     await request_stop(context, user.name, session_id, ended_reason="stopped_by_user")
     await request_deletion(context, user.name, session_id)
@@ -302,7 +319,7 @@ async def _stop_and_delete(handler: Any, user: Any, context: AppContext, session
         await _delete_data_and_server(user, session_id)
 
 
-async def _delete_data_and_server(user: Any, session_id: str) -> None:
+async def _delete_data_and_server(user: HubUser, session_id: str) -> None:
     spawner = user.get_or_create_spawner(session_id, session_id)
     await spawner.delete_forever()
     user.db.delete(spawner.orm_spawner)
@@ -330,13 +347,18 @@ class SystemRequestHandler(BaseHandler):
     slow_spawn_timeout = 0
     current_user = None
 
-    _token_authenticated = True
-
-    def __init__(self, hub: Any, user: Any) -> None:
+    def __init__(self, hub: HubApp, user: HubUser) -> None:
         line, headers = RequestStartLine("POST", "/", "HTTP/1.1"), HTTPHeaders({"Host": "127.0.0.1"})
         request = HTTPServerRequest(start_line=line, headers=headers, connection=_NullConnection())
         super().__init__(hub.tornado_application, request)
-        self._jupyterhub_user = user
+        set_token_user(self, user)
+
+
+class StartRequestHandler(HubRequestHandler, Protocol):
+    """A request handler of `web` that starts servers."""
+
+    @property
+    def context(self) -> AppContext: ...
 
 
 _ADMISSION_TIMEOUT_SECONDS = 10.0  # for the admission of a start; the hub's own endpoints wait as long
@@ -344,7 +366,7 @@ _HUB_BUSY_RETRY_SECONDS = 30  # `Retry-After` when the start queue is full
 
 
 async def start_session_server(
-    handler: Any, user: Any, spec: LaunchSpec, resource_class: str | None = None, *, seen: str = ""
+    handler: StartRequestHandler, user: HubUser, spec: LaunchSpec, resource_class: str | None = None, *, seen: str = ""
 ) -> bool:
     """Start or resume a session that `usecases.instances.prepare_launch_spec` has accepted, or queue its start.
 
@@ -377,7 +399,9 @@ async def start_session_server(
     return True
 
 
-async def _start_or_enqueue(handler: Any, user: Any, spec: LaunchSpec, options: dict[str, str], seen: str) -> None:
+async def _start_or_enqueue(
+    handler: StartRequestHandler, user: HubUser, spec: LaunchSpec, options: dict[str, str], seen: str
+) -> None:
     spawner = user.spawners[spec.session]
     if spawner.pending:
         await _await_start(spawner, _wait_until_admitted(spawner))
@@ -390,9 +414,11 @@ async def _start_or_enqueue(handler: Any, user: Any, spec: LaunchSpec, options: 
         await _enqueue_start(handler, user, spec, options)
 
 
-async def _enqueue_start(handler: Any, user: Any, spec: LaunchSpec, options: dict[str, str]) -> None:
+async def _enqueue_start(
+    handler: StartRequestHandler, user: HubUser, spec: LaunchSpec, options: dict[str, str]
+) -> None:
     """Check the start and queue it. A start that can be refused now is refused now, not when it is its turn."""
-    context: AppContext = handler.context
+    context = handler.context
     with count_launch_refusals():
         if context.start_queue.is_full:
             raise UnavailableError(
@@ -403,7 +429,7 @@ async def _enqueue_start(handler: Any, user: Any, spec: LaunchSpec, options: dic
     await enqueue_start(context, admitted)
 
 
-async def _spawn_server(handler: Any, user: Any, spec: LaunchSpec, options: dict[str, str]) -> None:
+async def _spawn_server(handler: StartRequestHandler, user: HubUser, spec: LaunchSpec, options: dict[str, str]) -> None:
     spawner = user.spawners[spec.session]
     spawner.begun = False
     try:
@@ -414,7 +440,7 @@ async def _spawn_server(handler: Any, user: Any, spec: LaunchSpec, options: dict
     await _wait_until_admitted(spawner)
 
 
-async def _await_start(spawner: Any, start: Awaitable[None]) -> None:
+async def _await_start(spawner: SessionServer, start: Awaitable[None]) -> None:
     """Await *start* and convert its failures, so that all requests that meet one start get the same answer."""
     try:
         await start
@@ -429,12 +455,12 @@ async def _await_start(spawner: Any, start: Awaitable[None]) -> None:
             raise LaunchRefusedError(format_reason_sentence("cancelled"), code="cancelled") from None
 
 
-async def _wait_until_admitted(spawner: Any) -> None:
+async def _wait_until_admitted(spawner: SessionServer) -> None:
     """Wait until the start is admitted, so that a refusal answers this request even on a busy hub.
 
     `spawn_single_user` returns after `slow_spawn_timeout`, and admission can take longer than that.
     """
-    start, end = spawner._spawn_future, monotonic() + _ADMISSION_TIMEOUT_SECONDS
+    start, end = get_start_future(spawner), monotonic() + _ADMISSION_TIMEOUT_SECONDS
     while start is not None and not (start.done() or spawner.begun) and monotonic() < end:
         await asyncio.wait({start}, timeout=0.05)
     if start is not None and start.done():
@@ -466,15 +492,15 @@ def _to_hub_busy_error(error: HTTPError) -> Exception:
 
 
 @asynccontextmanager
-async def cancel_hub_start(spawner: Any) -> AsyncIterator[None]:
+async def cancel_hub_start(spawner: SessionServer) -> AsyncIterator[None]:
     """Cancel the hub's own start of a server that has exited, while the block records the exit.
 
     Otherwise the hub would poll the server for `Spawner.http_timeout` and count a failure of its own, or take the
     exited server for running and the next start for this one.
     """
-    start = spawner._spawn_future
+    start = get_start_future(spawner)
     under_way = start is not None and not start.done()
-    if under_way:
+    if start is not None and under_way:
         start.cancel()
     yield
     if under_way:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from jupyterhub.apihandlers.users import UserServerAPIHandler
 from jupyterhub.scopes import needs_scope
 from jupyterhub.utils import maybe_future
+from tornado.httputil import HTTPServerRequest
 from tornado.web import Finish, HTTPError
 
 from ..config.renku import Renku
@@ -27,10 +28,11 @@ from ..usecases.git_credentials import load_git_identity
 from ..usecases.image_pull_credentials import resolve_pull_registry
 from ..usecases.instances import find_server_project, prepare_launch_spec
 from ..usecases.users import detect_recreated_user
+from .jupyterhub import HubRequestHandler, HubUser, is_token_authenticated
 from .users import to_person
 
 
-async def add_gitlab_access(user: Any, spec: LaunchSpec) -> LaunchSpec:
+async def add_gitlab_access(user: HubUser, spec: LaunchSpec) -> LaunchSpec:
     """Return *spec* with the user's Git identity and the registry that the user's own token can pull the image from.
 
     Raises:
@@ -69,7 +71,7 @@ def check_user_options(options: Mapping[str, Any] | None) -> str | None:
 
 
 async def admit_server_start(
-    user: Any, name: str, options: Mapping[str, Any] | None, *, by: Any = None, seen: str = ""
+    user: HubUser, name: str, options: Mapping[str, Any] | None, *, by: HubUser | None = None, seen: str = ""
 ) -> LaunchSpec:
     """Admit a start of the server *name* of the hub's *user*, and return what it runs.
 
@@ -104,11 +106,11 @@ def build_named_server_limit(theirs: int | Callable[[Any], Any]) -> Callable[[An
     The hub awaits it at each of its entry points, before it creates a row for the server.
     """
 
-    async def before_row(handler: Any) -> int:
+    async def before_row(handler: HubRequestHandler) -> int:
         await _check_start_request(handler)
         return await admins(handler)
 
-    async def admins(handler: Any) -> int:
+    async def admins(handler: HubRequestHandler) -> int:
         value = await maybe_future(theirs(handler)) if callable(theirs) else theirs
         return int(value or 0)
 
@@ -116,7 +118,7 @@ def build_named_server_limit(theirs: int | Callable[[Any], Any]) -> Callable[[An
     return before_row
 
 
-async def require_named_server_room(handler: Any, user: Any, name: str) -> None:
+async def require_named_server_room(handler: HubRequestHandler, user: HubUser, name: str) -> None:
     """Apply the admin's own named server limit to servers that Renku's pages and API create.
 
     Raises:
@@ -159,7 +161,7 @@ def list_hub_handlers() -> list[tuple[str, type[Any]]]:
     return [(r"/api/users/([^/]+)/servers/([^/]*)", SessionServerAPIHandler)]
 
 
-async def _check_start_request(handler: Any) -> None:
+async def _check_start_request(handler: HubRequestHandler) -> None:
     """Raise unless the request names a server that may exist and has no unknown options.
 
     The hub's home page also reads the limit, without a server name. The owner is taken from the path, because an admin
@@ -178,14 +180,14 @@ async def _check_start_request(handler: Any) -> None:
         raise Finish
 
 
-def _refuse_cross_site_request(handler: Any) -> None:
+def _refuse_cross_site_request(handler: HubRequestHandler) -> None:
     """Refuse requests from other sites: the hub starts a server on a GET, so a link elsewhere could start one."""
     foreign = handler.request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")
-    if foreign and not getattr(handler, "_token_authenticated", False):
+    if foreign and not is_token_authenticated(handler):
         raise HTTPError(403, "This request comes from another site. Start the session from its own page.")
 
 
-async def _get_launch_path(handler: Any, owner: str, name: str) -> str | None:
+async def _get_launch_path(handler: HubRequestHandler, owner: str, name: str) -> str | None:
     """Return the path of Renku's own page for the server, None for a plain server.
 
     Raises:
@@ -208,7 +210,7 @@ async def _get_launch_path(handler: Any, owner: str, name: str) -> str | None:
     return f"launch/{quote(project.path)}/-/{name}" if project else "sessions"
 
 
-def _refuse_foreign_options(request: Any) -> None:
+def _refuse_foreign_options(request: HTTPServerRequest) -> None:
     files = [f"{key}_file" for key in request.files]  # as the hub would name them
     keys = {_strip_option_prefix(key) for key in [*request.query_arguments, *request.body_arguments, *files]}
     options = _parse_option_names(request)
@@ -221,7 +223,7 @@ def _strip_option_prefix(key: str) -> str:
     return key.removeprefix("opt-")
 
 
-def _parse_option_names(request: Any) -> set[str]:
+def _parse_option_names(request: HTTPServerRequest) -> set[str]:
     """Return the keys of `user_options` in a JSON body. Without that key the hub uses the body itself as options."""
     if not request.body or request.body_arguments:
         return set()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import Any
 from urllib.parse import urlsplit
 
 from ..config.renku import Renku
@@ -11,16 +10,17 @@ from ..domain.errors import SettingError
 from ..spawners.base import SessionSpawner
 from ..spawners.local.spawner import RenkuLocalSpawner
 from .gitlab_login import check_gitlab_authenticator
+from .jupyterhub import HubApp
 
 
-def check_hub_configuration(hub: Any, renku: Renku) -> None:
+def check_hub_configuration(hub: HubApp, renku: Renku) -> None:
     """Raise SettingError if the hub cannot run with these settings; the message says what to change."""
     _require_session_spawner(hub)
     _require_loopback_for_local_spawner(hub, renku)
     check_gitlab_authenticator(hub, renku)
 
 
-def _require_session_spawner(hub: Any) -> None:
+def _require_session_spawner(hub: HubApp) -> None:
     """Refuse other spawners: they would start sessions without any access check."""
     if not issubclass(hub.spawner_class, SessionSpawner):
         raise SettingError(
@@ -29,7 +29,7 @@ def _require_session_spawner(hub: Any) -> None:
         )
 
 
-def _require_loopback_for_local_spawner(hub: Any, renku: Renku) -> None:
+def _require_loopback_for_local_spawner(hub: HubApp, renku: Renku) -> None:
     """Refuse public addresses with the local spawner: its sessions are not isolated from each other or the hub."""
     if renku.allow_unisolated or not issubclass(hub.spawner_class, RenkuLocalSpawner):
         return

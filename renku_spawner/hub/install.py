@@ -21,6 +21,7 @@ from ..web.routes import list_extra_handlers
 from .admission import build_named_server_limit
 from .gitlab_login import use_gitlab_authenticator
 from .idle_culler import refuse_removing_culler
+from .jupyterhub import HubRequestHandler, HubServer, HubUser
 from .scopes import ADMIN_SCOPE, CUSTOM_SCOPES, GIT_SCOPE, LAUNCH_SCOPE, SESSION_SCOPE, WRITE_SCOPE
 from .tokens import build_server_token_scopes
 
@@ -122,17 +123,17 @@ def _has_surviving_sessions(c: Config) -> bool:
     return bool(getattr(spawner, "outlives_hub", False))
 
 
-def _get_landing_url(handler: Any) -> str:
+def _get_landing_url(handler: HubRequestHandler) -> str:
     """Return the address to open after log-in: the user's projects."""
     return f"{handler.hub.base_url}renku/projects"
 
 
-def _has_plain_servers(user: Any) -> bool:
+def _has_plain_servers(user: HubUser) -> bool:
     """Return True if plain named servers are allowed, so that templates link the hub's own home page."""
     return Renku.instance().allow_plain_servers
 
 
-def _ignore_user_options(spawner: Any, options: Any) -> None:
+def _ignore_user_options(spawner: HubServer, options: object) -> None:
     """Do nothing: options are read at admission, and without this hook the hub warns at each start."""
 
 

@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 from ..config.renku import Renku
+from .jupyterhub import HubApp
 
 PROXY_ACTIVITY_SOURCE = "traffic"
 _MAX_MISSED_REPORTS = 3  # after as many, the proxy no longer counts as an activity source
 
 
-def start_recording_proxy_activity(hub: Any, renku: Renku) -> None:
+def start_recording_proxy_activity(hub: HubApp, renku: Renku) -> None:
     """Wrap `get_all_routes` of the hub's proxy, which the hub calls every `JupyterHub.last_activity_interval`."""
     if not hub.last_activity_interval:
         return

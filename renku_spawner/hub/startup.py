@@ -20,7 +20,6 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 from jinja2 import Environment
 from jinja2.ext import Extension
 from jupyterhub.app import JupyterHub
-from jupyterhub.httpclient import JupyterHubHTTPClient
 from jupyterhub.proxy import ConfigurableHTTPProxy
 from jupyterhub.utils import url_path_join
 from tornado.log import access_log, app_log, gen_log
@@ -56,6 +55,15 @@ from ..usecases.instances import list_instances_pending_deletion
 from .adapter import IdleJobAdapter
 from .admission import list_hub_handlers
 from .configuration_checks import check_hub_configuration
+from .jupyterhub import (
+    HubApp,
+    SessionServer,
+    create_http_session,
+    from_proxy_path,
+    get_start_signal,
+    restore_proxy_routes,
+    to_proxy_path,
+)
 from .proxy import start_recording_proxy_activity
 
 log = logging.getLogger("renku_spawner")
@@ -65,7 +73,7 @@ _ROUTE_CHECK_INTERVAL_SECONDS = 2.0  # not shorter: the proxy logs each request
 _STARTUP_RETRY_SECONDS, _MAX_STARTUP_TRIES = 30.0, 3
 
 
-async def run_startup_jobs(hub: Any, renku: Renku) -> None:
+async def run_startup_jobs(hub: HubApp, renku: Renku) -> None:
     """Apply configured environments, settle lost instances, start jobs, then run housekeeping until the hub stops."""
     try:
         await _run_with_retries(
@@ -73,7 +81,7 @@ async def run_startup_jobs(hub: Any, renku: Renku) -> None:
             "configure environments",
             partial(apply_configured_environments, renku.context, renku.configured),
         )
-        await hub._start_future
+        await get_start_signal(hub)
         # Handlers added to the application take precedence over the hub's own.
         hub.tornado_application.add_handlers(".*", hub.add_url_prefix(hub.hub_prefix, list_hub_handlers()))
         renku.tasks.append(asyncio.ensure_future(_run_route_check_job(hub)))
@@ -90,7 +98,7 @@ async def run_startup_jobs(hub: Any, renku: Renku) -> None:
         await asyncio.shield(_close_context(renku.context))
 
 
-async def _run_activity_jobs(hub: Any, renku: Renku) -> None:
+async def _run_activity_jobs(hub: HubApp, renku: Renku) -> None:
     """Record activity of the proxy and run the idle and expiry jobs."""
     start_recording_proxy_activity(hub, renku)
     expiring = ExpiryJob(renku.context, ExpiryHubAdapter(hub, renku.context))
@@ -138,7 +146,7 @@ async def _close_context(context: AppContext) -> None:
         context.gitlab.close()
 
 
-async def _run_route_check_job(hub: Any) -> None:
+async def _run_route_check_job(hub: HubApp) -> None:
     """Add missing routes to the proxy within seconds.
 
     After a restart JupyterHub adds routes only when all servers are checked, and one that is still starting can take
@@ -147,14 +155,14 @@ async def _run_route_check_job(hub: Any) -> None:
     """
     checking = _count_checking_servers(hub)
     # A session of its own, with the certificates of JupyterHub's client: that client is closed before this job ends.
-    async with JupyterHubHTTPClient.loop_instance()._new_session() as client:
+    async with create_http_session() as client:
         sentinel = _ProxyRouteProbe(hub, client)
         while checking or sentinel.is_needed:
             await asyncio.sleep(_SERVER_CHECK_POLL_SECONDS if checking else _ROUTE_CHECK_INTERVAL_SECONDS)
             left = checking and _count_checking_servers(hub)
             try:
                 if left != checking or await sentinel.is_route_missing():
-                    await hub.proxy.check_routes(hub.users, hub._service_map)
+                    await restore_proxy_routes(hub)
                 record_task_success("routes")
             except Exception as error:
                 record_task_failure("routes")
@@ -169,9 +177,9 @@ class _ProxyRouteProbe:
     has started, and other proxies store their routes elsewhere.
     """
 
-    def __init__(self, hub: Any, client: ClientSession) -> None:
+    def __init__(self, hub: HubApp, client: ClientSession) -> None:
         self._hub, self._client = hub, client
-        self._spawner: Any = None
+        self._spawner: SessionServer | None = None
 
     @property
     def is_needed(self) -> bool:
@@ -183,14 +191,14 @@ class _ProxyRouteProbe:
         if not self.is_needed:
             return False
         spawner = self._find_ready_spawner()
-        path = self._hub.proxy._routespec_to_chp_path(spawner.proxy_spec) if spawner else ""
+        path = to_proxy_path(self._hub.proxy, spawner.proxy_spec) if spawner else ""
         try:
             status, body = await self._fetch_route(path)
         except (ClientError, OSError, TimeoutError, ValueError):
             return False
         if spawner is None:  # the query was for all routes: the hub's own and those of services
-            named = self._hub.proxy._routespec_from_chp_path
-            routes = {named(path) for path, route in body.items() if "jupyterhub" in route}
+            proxy = self._hub.proxy
+            routes = {from_proxy_path(proxy, path) for path, route in body.items() if "jupyterhub" in route}
             return status == 200 and self._hub.hub.routespec not in routes
         ready = spawner.ready and spawner.server is not None
         return ready and (status == 404 or (status == 200 and body.get("target") != spawner.server.host))
@@ -203,7 +211,7 @@ class _ProxyRouteProbe:
         ) as answer:
             return answer.status, json.loads(await answer.read()) if answer.status == 200 else {}
 
-    def _find_ready_spawner(self) -> Any:
+    def _find_ready_spawner(self) -> SessionServer | None:
         """Return a spawner that has a route, always the same one as long as it is ready."""
         if self._spawner is None or not self._spawner.ready:
             spawners = (spawner for user in self._hub.users.values() for spawner in user.spawners.values())
@@ -211,11 +219,11 @@ class _ProxyRouteProbe:
         return self._spawner
 
 
-def _count_checking_servers(hub: Any) -> int:
+def _count_checking_servers(hub: HubApp) -> int:
     return sum(s.pending == "check" for user in hub.users.values() for s in user.spawners.values())
 
 
-async def _settle_forgotten_instances(hub: Any, renku: Renku) -> None:
+async def _settle_forgotten_instances(hub: HubApp, renku: Renku) -> None:
     """Mark instances as failed that are active on record but unknown to the hub, and stop what is left of them.
 
     There can be many if the hub's database was lost, so requests are served between two of them.
@@ -224,7 +232,7 @@ async def _settle_forgotten_instances(hub: Any, renku: Renku) -> None:
         await asyncio.sleep(_STARTUP_RETRY_SECONDS)
 
 
-async def _try_settle_all(hub: Any, renku: Renku) -> bool:
+async def _try_settle_all(hub: HubApp, renku: Renku) -> bool:
     settled = True
     async for page in iter_active_instances(renku.context):
         active = {(user.name, name) for user in hub.users.values() for name, s in user.spawners.items() if s.active}
@@ -236,7 +244,7 @@ async def _try_settle_all(hub: Any, renku: Renku) -> bool:
     return settled
 
 
-async def _try_settle(hub: Any, renku: Renku, instance: Instance) -> bool:
+async def _try_settle(hub: HubApp, renku: Renku, instance: Instance) -> bool:
     try:
         await _settle_forgotten_instance(hub, renku, instance)
     except Exception as error:
@@ -245,7 +253,7 @@ async def _try_settle(hub: Any, renku: Renku, instance: Instance) -> bool:
     return True
 
 
-async def _settle_forgotten_instance(hub: Any, renku: Renku, instance: Instance) -> None:
+async def _settle_forgotten_instance(hub: HubApp, renku: Renku, instance: Instance) -> None:
     user = hub.users.get(instance.username)
     spawner = user.spawners.get(instance.session) if user else None
     if spawner is not None and spawner.active:  # the user has started it meanwhile
@@ -257,7 +265,7 @@ async def _settle_forgotten_instance(hub: Any, renku: Renku, instance: Instance)
     await record_failure(renku.context, instance.username, instance.session, reason="lost")
 
 
-async def _finish_pending_deletions(hub: Any, renku: Renku) -> None:
+async def _finish_pending_deletions(hub: HubApp, renku: Renku) -> None:
     """Finish confirmed deletions that the hub's exit has interrupted; retry until all succeed."""
     pending = await list_instances_pending_deletion(renku.context)
     while pending:
@@ -266,7 +274,7 @@ async def _finish_pending_deletions(hub: Any, renku: Renku) -> None:
             await asyncio.sleep(_STARTUP_RETRY_SECONDS)
 
 
-async def _try_delete_data(hub: Any, instance: Instance) -> bool:
+async def _try_delete_data(hub: HubApp, instance: Instance) -> bool:
     user = hub.users.get(instance.username)
     if user is None:
         return True
@@ -287,7 +295,7 @@ _STARTUP_TASKS = (
 )
 
 
-async def stop_stale_proxy(hub: Any) -> None:
+async def stop_stale_proxy(hub: HubApp) -> None:
     """Stop the process named in the pid file of the hub's proxy, if it is a proxy, and remove the file.
 
     Does nothing for a proxy of another class or one that the hub does not start.
@@ -321,13 +329,13 @@ def filter_tokens(record: logging.LogRecord) -> bool:
     return True
 
 
-def add_token_log_filter(hub: Any) -> None:
+def add_token_log_filter(hub: HubApp) -> None:
     """Add `filter_tokens` to the loggers of the hub and of Tornado, and to the hub's log handlers."""
     for place in (access_log, app_log, gen_log, hub.log, *hub.log.handlers):
         place.addFilter(filter_tokens)
 
 
-def start_observability(hub: Any, renku: Renku) -> asyncio.Task[None]:
+def start_observability(hub: HubApp, renku: Renku) -> asyncio.Task[None]:
     """Filter tokens from logs, set up metrics, and return the task that checks the database.
 
     Metrics replace those of an earlier hub in the same process.
@@ -353,7 +361,7 @@ class Startup(Extension):
             _start_or_exit(JupyterHub.instance())
 
 
-def _start_or_exit(hub: Any) -> None:
+def _start_or_exit(hub: HubApp) -> None:
     """Start Renku, or exit with the error message alone: a traceback would hide it."""
     try:
         start_renku(hub)
@@ -362,7 +370,7 @@ def _start_or_exit(hub: Any) -> None:
         hub.exit(1)
 
 
-def start_renku(hub: Any) -> None:
+def start_renku(hub: HubApp) -> None:
     """Build the application context, check the settings against the hub's, and start all jobs.
 
     Raises:
@@ -385,7 +393,7 @@ def start_renku(hub: Any) -> None:
     _freeze_loaded_objects()
 
 
-async def _watch_cluster_certificate(hub: Any, renku: Renku) -> None:
+async def _watch_cluster_certificate(hub: HubApp, renku: Renku) -> None:
     if issubclass(hub.spawner_class, RenkuSpawner):
         with suppress(ValueError):  # no cluster is configured, which each start reports
             client = create_detached_spawner(hub.spawner_class, hub.config).api.api_client

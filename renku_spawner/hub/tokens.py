@@ -14,6 +14,7 @@ from jupyterhub.utils import maybe_future, url_escape_path, url_path_join
 from ..config.renku import Renku
 from ..domain.errors import UnavailableError
 from ..domain.ids import is_valid_id
+from .jupyterhub import HubServer, HubUser, is_check_pending
 
 ServerTokenScopes = Sequence[str] | Callable[[Any], Any]
 
@@ -26,7 +27,7 @@ class TokenRevocationMixin:
     """
 
     name: str
-    user: Any
+    user: HubUser
 
     def run_post_stop_hook(self) -> Any:
         """Revoke tokens at the end of each stop, successful or not; no new start can have begun by then."""
@@ -48,7 +49,7 @@ class TokenRevocationMixin:
 _TOKEN_LOOKUP_TIMEOUT_SECONDS = 5.0  # wait for tokens that the hub still reads after its restart
 
 
-async def find_session_by_token(user: Any, token: str | None) -> str | None:
+async def find_session_by_token(user: HubUser, token: str | None) -> str | None:
     """Return the session whose server has *token*; None for any other token.
 
     Raises:
@@ -68,9 +69,9 @@ async def find_session_by_token(user: Any, token: str | None) -> str | None:
     return None
 
 
-def _has_known_token(spawner: Any) -> bool:
+def _has_known_token(spawner: HubServer) -> bool:
     knowing = getattr(spawner, "knowing", None)
-    return not spawner._check_pending and (knowing is None or knowing.done())
+    return not is_check_pending(spawner) and (knowing is None or knowing.done())
 
 
 def build_server_token_scopes(theirs: ServerTokenScopes, git: str, own: str) -> Callable[[Any], Awaitable[list[str]]]:
@@ -80,11 +81,11 @@ def build_server_token_scopes(theirs: ServerTokenScopes, git: str, own: str) -> 
     base is JupyterHub's default: the scopes of its role `server`.
     """
 
-    def scopes(spawner: Any) -> Awaitable[list[str]]:
+    def scopes(spawner: HubServer) -> Awaitable[list[str]]:
         spawner.user.db.commit()  # the end of any request rolls back uncommitted rows, such as this start's server
         return asked_for(spawner)
 
-    async def asked_for(spawner: Any) -> list[str]:
+    async def asked_for(spawner: HubServer) -> list[str]:
         configured = list(await maybe_future(theirs(spawner)) if callable(theirs) else theirs or [])
         ours = [own, *([git] if _has_git_credentials() else [])] if is_valid_id(spawner.name) else []
         missing = [scope for scope in ours if scope not in configured]

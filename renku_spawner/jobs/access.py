@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
 
 from ..context.app_context import AppContext
 from ..domain.errors import RenkuError
 from ..domain.instances import Instance
 from ..hub.adapter import HubAdapter, pause_session_server
+from ..hub.jupyterhub import HubApp
 from ..hub.users import to_person
 from ..lifecycle.runs import iter_active_instances
 from ..observability.metrics import record_task_failure, record_task_success
@@ -18,7 +18,7 @@ ACCESS_REVOKED_REASON = "access_revoked"
 log = logging.getLogger("renku_spawner")
 
 
-async def run_access_check_job(hub: Any, context: AppContext, pause: float) -> None:
+async def run_access_check_job(hub: HubApp, context: AppContext, pause: float) -> None:
     """Run `pause_inaccessible_sessions` every *pause* seconds; log failures and continue."""
     while True:
         await asyncio.sleep(pause)
@@ -30,7 +30,7 @@ async def run_access_check_job(hub: Any, context: AppContext, pause: float) -> N
             log.exception("Failed to check users' access to running sessions")
 
 
-async def pause_inaccessible_sessions(hub: Any, context: AppContext) -> int:
+async def pause_inaccessible_sessions(hub: HubApp, context: AppContext) -> int:
     """Check the access of every active instance's owner once; return the number of paused instances."""
     paused = 0
     async for page in iter_active_instances(context):
@@ -39,7 +39,7 @@ async def pause_inaccessible_sessions(hub: Any, context: AppContext) -> int:
     return paused
 
 
-async def _pause_if_access_lost(hub: Any, context: AppContext, instance: Instance) -> bool:
+async def _pause_if_access_lost(hub: HubApp, context: AppContext, instance: Instance) -> bool:
     user = hub.users.get(instance.username)
     if user is None or not await context.source.has_lost_access(to_person(user), instance.project):
         return False

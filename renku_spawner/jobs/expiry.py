@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..context.app_context import AppContext, read_transaction, write_transaction
 from ..domain.errors import RenkuError
@@ -27,6 +27,7 @@ from ..domain.expiry import (
 from ..domain.instances import DesiredState, Instance
 from ..domain.notifications import ExpiryNotification, ExpiryWarning, NotificationNotDeliveredError
 from ..hub.adapter import HubAdapter, delete_expired_server
+from ..hub.jupyterhub import HubApp
 from ..lifecycle.transitions import apply_transition
 from ..observability.metrics import record_expiry_step, record_expiry_warning, record_task_failure, record_task_success
 from ..persistence.database import Transaction
@@ -37,7 +38,7 @@ from .dependency_health import list_dependencies
 class ExpiryHubAdapter:
     """Implement `ExpiryAdapter` with the hub's users and servers and the health of its dependencies."""
 
-    def __init__(self, hub: Any, context: AppContext) -> None:
+    def __init__(self, hub: HubApp, context: AppContext) -> None:
         self._hub, self._context = hub, context
         self.page = f"{hub.public_url.rstrip('/')}{hub.hub.base_url[len(hub.base_url) - 1:]}renku/sessions" if (
             hub.public_url

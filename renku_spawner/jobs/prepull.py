@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..config.renku import Renku
+from ..hub.jupyterhub import HubApp
 from ..spawners.kubernetes.prepuller import DaemonSetPrepuller
 from ..spawners.kubernetes.spawner import RenkuSpawner, create_detached_spawner
 from ..usecases.environments import run_prepull_job
 
 
-async def run_cluster_prepull_job(hub: Any, renku: Renku) -> None:
+async def run_cluster_prepull_job(hub: HubApp, renku: Renku) -> None:
     """Keep images of environments on the nodes, until cancelled. Return at once without a pre-puller.
 
     Raises:

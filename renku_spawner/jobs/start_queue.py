@@ -6,7 +6,6 @@ import asyncio
 import logging
 from contextlib import suppress
 from time import monotonic
-from typing import Any
 
 from tornado.web import HTTPError
 
@@ -19,6 +18,7 @@ from ..domain.start_queue import QueuedStart, QueueKey
 from ..hub.adapter import SystemRequestHandler
 from ..hub.authentication import build_log_in_again_error
 from ..hub.background import start_background_task
+from ..hub.jupyterhub import HubApp, get_start_future, get_start_signal
 from ..lifecycle.runs import load_instance, refuse_queued_start, restore_start_queue
 from ..spawners.errors import SessionSpawnError
 
@@ -29,7 +29,7 @@ _START_RETRY_INTERVAL_SECONDS = 5.0  # after a start could not be checked, such 
 log = logging.getLogger("renku_spawner")
 
 
-def build_start_capacity(hub: Any, longest: int) -> StartCapacity:
+def build_start_capacity(hub: HubApp, longest: int) -> StartCapacity:
     """Build the capacity of a hub from its limits and its own counts; *longest* is the maximum length of the queue."""
 
     def starting() -> int:
@@ -51,11 +51,11 @@ def build_start_capacity(hub: Any, longest: int) -> StartCapacity:
     )
 
 
-async def run_start_queue_job(hub: Any, context: AppContext) -> None:
+async def run_start_queue_job(hub: HubApp, context: AppContext) -> None:
     """Restore the start queue from the database, then start queued sessions whenever the hub has capacity."""
     line, updated_at = context.start_queue, 0.0
     await restore_start_queue(context)
-    await hub._start_future
+    await get_start_signal(hub)
     while True:
         for each in line.list_startable():
             start_background_task(_start_queued_instance(hub, context, each), f"Queued start of {each.session}")
@@ -75,7 +75,7 @@ async def _wait_for_queue_change(line: StartQueue) -> None:
     line.stirred.clear()
 
 
-async def _start_queued_instance(hub: Any, context: AppContext, each: QueuedStart) -> None:
+async def _start_queued_instance(hub: HubApp, context: AppContext, each: QueuedStart) -> None:
     """Start a queued session like a request would, without a logged-in user: admission checks its owner again."""
     with context.start_queue.reserve_capacity(*each.key):
         while (waited := await load_instance(context, *each.key)) is not None and waited.turn is not None:
@@ -114,7 +114,7 @@ def _get_start_refusal(problem: Exception) -> RenkuError | None:
     return build_log_in_again_error() if isinstance(problem, HTTPError) and problem.status_code in (400, 403) else None
 
 
-async def _spawn_queued_server(hub: Any, waited: Instance) -> None:
+async def _spawn_queued_server(hub: HubApp, waited: Instance) -> None:
     user = hub.users.get(waited.username)
     if user is None:
         raise LaunchRefusedError(format_reason_sentence("lost"), code="lost")
@@ -122,7 +122,7 @@ async def _spawn_queued_server(hub: Any, waited: Instance) -> None:
     if not (spawner.pending or spawner.ready):  # otherwise another request has started it first
         options = {"resource_class": waited.resource_class}
         await SystemRequestHandler(hub, user).spawn_single_user(user, waited.session, options=options)
-    if (start := spawner._spawn_future) is not None:
+    if (start := get_start_future(spawner)) is not None:
         await asyncio.wait({start})
         if not start.cancelled() and (problem := start.exception()):
             raise problem

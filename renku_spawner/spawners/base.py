@@ -25,6 +25,7 @@ from ..domain.sessions import LaunchSpec
 from ..hub.adapter import cancel_hub_start
 from ..hub.admission import admit_server_start
 from ..hub.background import start_background_task
+from ..hub.jupyterhub import get_log_name, is_check_pending, is_stop_pending
 from ..hub.tokens import TokenRevocationMixin
 from ..lifecycle.cancellation import is_launch_wanted, wait_for_launch_or_stop
 from ..lifecycle.runs import (
@@ -130,7 +131,7 @@ class SessionSpawner(TokenRevocationMixin, SessionBackend, Spawner):
             )
             return await self._abort_launch(instance, timeout_failure)
         except Exception:
-            self.log.exception("Start of %s failed unexpectedly", self._log_name)
+            self.log.exception("Start of %s failed unexpectedly", get_log_name(self))
             return await self._abort_launch(instance, LaunchFailed("start_error"))
 
     async def _abort_launch(self, instance: Instance, failure: LaunchFailed) -> str:
@@ -167,9 +168,9 @@ class SessionSpawner(TokenRevocationMixin, SessionBackend, Spawner):
             return await super().poll()
         while True:
             try:
-                return await (self._recover_after_restart() if self._check_pending else self._poll_instance())
+                return await (self._recover_after_restart() if is_check_pending(self) else self._poll_instance())
             except UnavailableError:
-                if not self._check_pending:
+                if not is_check_pending(self):
                     return None  # an unknown state must not stop a user's session
                 # Returning None here would make JupyterHub probe a server that is still starting, and stop it.
                 await asyncio.sleep(_STATE_RETRY_SECONDS)
@@ -187,7 +188,7 @@ class SessionSpawner(TokenRevocationMixin, SessionBackend, Spawner):
             ObservedState.UNKNOWN,
         ):
             await self._record_end(instance, status)
-        elif instance.desired is not DesiredState.RUNNING or self._stop_pending:
+        elif instance.desired is not DesiredState.RUNNING or is_stop_pending(self):
             await request_stop(self.renku.context, self.user.name, self.name, ended_reason="stopped_by_user")
             await record_stopped(self.renku.context, self.user.name, self.name)
             self.clean_up_ended_session(instance)
@@ -276,11 +277,11 @@ class SessionSpawner(TokenRevocationMixin, SessionBackend, Spawner):
         if await record_new_url(self.renku.context, instance, url) is None or self.server is None:
             return
         address = urlsplit(url)
-        self.log.warning("Address of %s changed to %s", self._log_name, address.netloc)
+        self.log.warning("Address of %s changed to %s", get_log_name(self), address.netloc)
         self.server.ip, self.server.port = address.hostname, address.port
         self.user.db.commit()
         if self.ready:  # otherwise JupyterHub adds the route when it has finished the start
-            start_background_task(self._update_route(url), f"Updating the route to {self._log_name}")
+            start_background_task(self._update_route(url), f"Updating the route to {get_log_name(self)}")
 
     async def _update_route(self, url: str) -> None:
         """Update the proxy route to *url*, retrying until the proxy accepts it or the address changes again."""
@@ -289,7 +290,7 @@ class SessionSpawner(TokenRevocationMixin, SessionBackend, Spawner):
                 await self.user.settings["proxy"].add_user(self.user, self.name)
                 return
             except Exception as error:
-                self.log.warning("Failed to update the route to %s, retrying: %s", self._log_name, error)
+                self.log.warning("Failed to update the route to %s, retrying: %s", get_log_name(self), error)
                 await asyncio.sleep(_STATE_RETRY_SECONDS)
 
     async def get_url(self) -> str:

@@ -33,7 +33,8 @@ from ..domain.errors import (
 from ..domain.ids import is_project_path, is_valid_id
 from ..domain.instances import Instance
 from ..domain.projects import Project, remove_url_credentials
-from ..hub.authentication import CookieUserHandler, build_log_in_again_error
+from ..hub.authentication import build_log_in_again_error
+from ..hub.jupyterhub import CookieUserHandler, is_user_resolved, parse_request_body, set_anonymous_user
 from ..hub.scopes import ANONYMOUS_ACCESS, CUSTOM_SCOPES, SECRET_ACCESS
 from ..hub.users import to_person
 from ..integrations.gitlab.client import GitLabLoginRequired
@@ -385,7 +386,7 @@ class RenkuPageHandler(RenkuBaseHandler):
         if self.request.method in SAFE_METHODS:
             return
         try:
-            self.request._parse_body()
+            parse_request_body(self.request)
         except HTTPInputError:
             raise MalformedInputError("The form cannot be read.") from None
         self.check_xsrf_cookie()
@@ -497,9 +498,8 @@ class RenkuPageHandler(RenkuBaseHandler):
             super().write_error(status_code, **kwargs)
 
     def render_failure(self, failure: ErrorResponse) -> str:
-        if not hasattr(self, "_jupyterhub_user"):  # refused before the user was loaded
-            self._jupyterhub_user = None
-            self._resolve_roles_and_scopes()
+        if not is_user_resolved(self):
+            set_anonymous_user(self)
         links = [*self._build_back_links(failure), {"text": "My projects", "url": self.urls.projects}]
         return self.render_page(
             "renku_error.html", status=failure.status, title=failure.title, message=failure.message, links=links,

@@ -18,6 +18,7 @@ from tornado.iostream import StreamClosedError
 from ..context.app_context import AppContext
 from ..context.progress_streams import ProgressSubscriber
 from ..domain.instances import InstanceStatus
+from ..hub.jupyterhub import is_user_found
 from ..hub.scopes import READ_SCOPE
 from ..integrations.net.single_flight import BatchLoader
 from ..usecases.idle import predict_pause
@@ -104,7 +105,7 @@ class BaseEventStreamAPIHandler(RenkuAPIHandler):
 
     def check_xsrf_cookie(self) -> None:
         """Accept the page's ticket in place of its XSRF token."""
-        if getattr(self, "_jupyterhub_user", None) is not None:
+        if is_user_found(self):
             ticket, own = self.get_query_argument("ticket", ""), make_stream_ticket(self.xsrf_token)
             if hmac.compare_digest(ticket.encode(), own.encode()):
                 return

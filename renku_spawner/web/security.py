@@ -7,6 +7,7 @@ from typing import Any
 from tornado.web import HTTPError
 
 from ..domain.errors import ForbiddenError
+from ..hub.jupyterhub import is_token_authenticated
 from ..hub.scopes import ADMIN_SCOPE, READ_SCOPE
 from .request_parsing import has_request_body
 
@@ -54,7 +55,7 @@ def _check_request_origin(handler: Any) -> None:
     headers = handler.request.headers
     foreign = headers.get("Sec-Fetch-Site") not in _OWN_SITE_FETCH_VALUES
     unchecked = headers.get("Sec-Fetch-Mode") == "websocket"  # for which the hub checks no XSRF token
-    if (foreign or unchecked) and not getattr(handler, "_token_authenticated", False):
+    if (foreign or unchecked) and not is_token_authenticated(handler):
         raise ForbiddenError("This request comes from another site.", code="cross_site")
 
 

@@ -1,9 +1,11 @@
 """The architecture page agrees with the code: layers, folders, files, functions; and each decision is in the list."""
 
+import ast
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
 from functools import cache
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,9 +16,12 @@ from tests.docs.test_documents import AMERICAN, LINK, ROOT
 PACKAGE = ROOT / "renku_spawner"
 PAGE = ROOT / "docs" / "architecture.md"
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+REFLECTION = ("getattr", "hasattr", "setattr", "delattr")
 FENCE = re.compile(r"^```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SUFFIXES = ("py", "md", "html", "json", "yaml", "toml", "txt")
 FILE = re.compile(rf"`([\w./-]+\.(?:{'|'.join(SUFFIXES)}))(?:::(\w+))?`")
+HUB_OBJECTS = PACKAGE / "hub" / "jupyterhub.py"  # the only module with private attributes of JupyterHub
 UPSTREAM = ("jupyterhub", "kubespawner", "oauthenticator", "tornado")
 PLACES = ("docs", "tests", "templates", "helm", "extension", "renku_spawner")
 
@@ -55,6 +60,33 @@ def resolve(name: str) -> Path:
 def source(package: str) -> str:
     folder = Path(find_spec(package).origin).parent  # type: ignore[union-attr, arg-type]
     return "\n".join(path.read_text() for path in sorted(folder.rglob("*.py")) if "tests" not in path.parts[-3:])
+
+
+def named_seams() -> list[tuple[str, str, str]]:
+    """Each function or class of `hub/jupyterhub.py` with an upstream file and an attribute that it stands for."""
+    nodes = (node for node in ast.parse(HUB_OBJECTS.read_text()).body if isinstance(node, DEFINITIONS))
+    return [
+        (node.name, file, attribute)
+        for node in nodes
+        for file, attribute in re.findall(r"Upstream: (\S+) `(\w+)`", ast.get_docstring(node) or "")
+    ]
+
+
+def defined_names(tree: ast.AST) -> set[str]:
+    """Names that *tree* defines or assigns, also as attributes."""
+    nodes = list(ast.walk(tree))
+    names = {node.name for node in nodes if isinstance(node, DEFINITIONS)}
+    names |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return names | {node.attr for node in nodes if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
+
+
+def private_names(tree: ast.AST) -> set[str]:
+    """Private attributes that *tree* reads, sets or defines, also by `getattr` and its like."""
+    nodes = list(ast.walk(tree))
+    names = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    calls = (node for node in nodes if isinstance(node, ast.Call) and getattr(node.func, "id", "") in REFLECTION)
+    names |= {part.value for call in calls for part in call.args if isinstance(part, ast.Constant)}
+    return {name for name in names if isinstance(name, str) and re.match(r"_[a-z]", name)}
 
 
 def contract() -> list[str]:
@@ -113,6 +145,38 @@ def test_every_seam_is_still_there_upstream() -> None:
     assert len(names) > 50
     words = set().union(*(re.findall(r"\w+", source(each)) for each in UPSTREAM))
     assert sorted(names - words) == [], "an upgrade took away what docs/architecture.md lists as a seam"
+
+
+@pytest.mark.parametrize(("user", "file", "attribute"), named_seams())
+def test_a_private_attribute_of_jupyterhub_is_still_there_upstream(user: str, file: str, attribute: str) -> None:
+    package, _, name = file.partition("/")
+    path = Path(find_spec(package).origin).parent / name  # type: ignore[union-attr, arg-type]
+    there = path.is_file() and attribute in defined_names(ast.parse(path.read_text()))
+    release = f"{package} {version(package)}"
+    assert there, f"{release} has no {attribute} in {file} any more, on which hub/jupyterhub.py::{user} relies"
+
+
+def test_every_private_attribute_in_the_module_of_seams_names_its_upstream_file() -> None:
+    named, own, missing = named_seams(), {"_find_known_user"}, []
+    for node in ast.parse(HUB_OBJECTS.read_text()).body:
+        if isinstance(node, DEFINITIONS):
+            known = {attribute for user, _, attribute in named if user == node.name}
+            missing += [f"{node.name}: {name}" for name in sorted(private_names(node) - known - own)]
+    assert missing == [], "hub/jupyterhub.py uses what no line `Upstream:` of its docstrings names"
+    page = section(PAGE.read_text(), "## Seams to JupyterHub and KubeSpawner")
+    rows = [line for line in page.splitlines() if "| private | `hub/jupyterhub.py` |" in line]
+    assert {name for _, _, name in named} == {name for row in rows for name in re.findall(r"`(_\w+)`", row)}
+
+
+def test_private_attributes_of_jupyterhub_are_used_in_one_module() -> None:
+    seams, found = {attribute for _, _, attribute in named_seams()}, []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path != HUB_OBJECTS:
+            tree = ast.parse(path.read_text())
+            found += [
+                f"{path.relative_to(PACKAGE)}: {name}" for name in seams & private_names(tree) - defined_names(tree)
+            ]
+    assert found == [], "call a function of hub/jupyterhub.py instead"
 
 
 def test_every_decision_is_in_the_list() -> None:

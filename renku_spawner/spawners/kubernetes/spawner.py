@@ -26,6 +26,7 @@ from ...domain.reasons import format_reason_sentence, merge_notices
 from ...domain.resource_classes import ResourceClass
 from ...domain.sessions import LaunchSpec
 from ...hub.background import start_background_task
+from ...hub.jupyterhub import is_check_pending, is_end_watched, is_stop_pending
 from ...lifecycle.runs import record_observation, record_stage
 from ..base import SessionSpawner
 from ..errors import LaunchFailed
@@ -138,9 +139,9 @@ class WatchingSpawner(SessionSpawner, KubeSpawner):
 
     async def _run_monitoring_job(self, watch: PodInformer) -> None:
         with watch.subscribe(self.pod_key) as changed:
-            while not self._stop_pending and self.minder is asyncio.current_task():
+            while not is_stop_pending(self) and self.minder is asyncio.current_task():
                 await changed.wait()
-                if not self._callbacks:  # JupyterHub has not finished the start or its check after a restart
+                if not is_end_watched(self):  # JupyterHub has not finished the start or its check after a restart
                     await asyncio.sleep(_HUB_PENDING_RETRY_SECONDS)
                     continue
                 changed.clear()
@@ -461,7 +462,7 @@ class RenkuSpawner(PVCSpawner):
     async def observe_session(self, instance: Instance) -> int | None:
         """Return None also while the cluster is unreachable: an outage must not stop a user's session."""
         watch = await self._start_watching_pods()
-        if self._check_pending:
+        if is_check_pending(self):
             await self._wait_until_synced(watch, instance)
         is_synced = watch.is_synced
         classes, since = self.renku.context.policy.classes, self.renku.context.started_at

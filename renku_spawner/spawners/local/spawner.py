@@ -20,6 +20,7 @@ from ...domain.administration import BackendInventory, OrphanedResource
 from ...domain.instances import STAGE_LABELS, Instance, InstanceStatus, ObservedState
 from ...domain.reasons import format_reason, merge_notices, resolve_exit_reason
 from ...domain.sessions import LaunchSpec
+from ...hub.jupyterhub import get_log_name
 from ...integrations.net.guarded_http import EgressGuard
 from ...lifecycle.runs import iter_active_instances, record_stage
 from ...usecases.git_credentials import build_egress_check
@@ -107,7 +108,7 @@ class RenkuLocalSpawner(SessionSpawner, SimpleLocalProcessSpawner):
         except OSError as error:
             if error.errno not in DISK_FULL_ERRNOS:
                 raise
-            self.log.warning("Disk full: cannot create the home of %s", self._log_name)
+            self.log.warning("Disk full: cannot create the home of %s", get_log_name(self))
             raise LaunchFailed("crash_disk_full") from None
 
     def _is_own_process(self, folder: InstanceFolder) -> bool:
@@ -149,7 +150,7 @@ class RenkuLocalSpawner(SessionSpawner, SimpleLocalProcessSpawner):
         except DiskFull:
             raise LaunchFailed("crash_disk_full") from None
         except ServerStartFailed:
-            self.log.exception("Failed to start the process of %s", self._log_name)
+            self.log.exception("Failed to start the process of %s", get_log_name(self))
             raise LaunchFailed("start_error") from None
         return await self._record_stage(instance, ObservedState.WAITING)
 
