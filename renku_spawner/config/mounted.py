@@ -12,8 +12,9 @@ import signal
 import sys
 from asyncio import subprocess
 from contextlib import chdir, redirect_stdout, suppress
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from traitlets.config import Config, PyFileConfigLoader
 
@@ -22,7 +23,7 @@ from ..domain.errors import SettingError
 from ..observability.metrics import SETTINGS_REFUSED
 
 log = logging.getLogger("renku_spawner")
-_MOUNT_POLL_INTERVAL_SECONDS = 2.0
+MOUNT_CHECK_INTERVAL_SECONDS = 2.0
 _CONFIG_CHECK_TIMEOUT_SECONDS = 120.0
 _CONFIG_RECHECK_INTERVAL_SECONDS = 300.0  # a missing database or file may exist by then
 _loaded_digests: set[str] = set()  # the digest of the configuration that this process has loaded last
@@ -78,30 +79,38 @@ def _resolve_sqlite_url(url: str, hub_folder: Path) -> str:
     return f"sqlite:///{hub_folder / path}"
 
 
-async def watch_mounted_config(hub: Any, context: AppContext) -> None:
+@dataclass(kw_only=True)
+class MountedConfigWatch:
     """Restart the hub when mounted configuration has changed and is valid.
 
     Kubernetes does not replace a pod when a ConfigMap or Secret that it mounts changes. If the hub could not start with
     the changed settings, it keeps the current ones and reports that in its log, in a metric and to admins.
+
+    `seen` is the digest of the last check, `refused` that of the settings refused at `refused_at`, in seconds of the
+    event loop's clock.
     """
-    clock = asyncio.get_running_loop().time
-    before, refused, checked_at = "", "", 0.0
-    while True:
-        digest = _compute_mount_digest()
-        if digest != before:
-            before = digest  # wait for another poll without changes
+
+    seen: str = ""
+    refused: str = ""
+    refused_at: float = 0.0
+
+    async def check(self, context: AppContext, config_file: str) -> timedelta | None:
+        """Compare the mounted configuration with the loaded one. Return `timedelta.max` when the hub is restarted."""
+        now, digest = asyncio.get_running_loop().time(), _compute_mount_digest()
+        if digest != self.seen:
+            self.seen = digest  # wait for another check without changes
         elif digest in _loaded_digests:
             _clear_refused_settings(context)
-            refused = ""
-        elif digest != refused or clock() - checked_at > _CONFIG_RECHECK_INTERVAL_SECONDS:
-            problem = await find_config_problem(hub.config_file)
-            if problem is None and digest == _compute_mount_digest():
-                break
+            self.refused = ""
+        elif digest != self.refused or now - self.refused_at > _CONFIG_RECHECK_INTERVAL_SECONDS:
+            problem = await find_config_problem(config_file)
             if problem is not None:
-                refused, checked_at = digest, clock()
+                self.refused, self.refused_at = digest, now
                 _record_refused_settings(context, problem)
-        await asyncio.sleep(_MOUNT_POLL_INTERVAL_SECONDS)
-    _restart_hub()
+            elif digest == _compute_mount_digest():
+                _restart_hub()
+                return timedelta.max
+        return None
 
 
 async def find_config_problem(config_file: str) -> str | None:

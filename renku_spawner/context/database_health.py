@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from ..domain.errors import UnavailableError
 from ..domain.instances import InstanceStatus
-from ..observability.metrics import COUNTED_STATUSES, INSTANCES_BY_STATUS, record_task_failure, record_task_success
+from ..observability.metrics import COUNTED_STATUSES, INSTANCES_BY_STATUS
 from ..persistence.database import Database
 
 DATABASE_CHECK_INTERVAL_SECONDS = 5.0
 DATABASE_CHECK_PAUSE_FACTOR = 100  # pause this many times as long as the check took, to spare large databases
 _MIN_FAILED_CHECKS = 2  # in a row; after a single failure the database may only have been busy
-log = logging.getLogger("renku_spawner")
 
 
 @dataclass(kw_only=True)
@@ -33,23 +32,15 @@ class DatabaseHealth:
         """The time of the first failed check, or None while the database answers."""
         return self.since if self.missed >= _MIN_FAILED_CHECKS else None
 
-    async def run_check_job(self, db: Database, now: Callable[[], datetime]) -> None:
-        """Check the database every 5 seconds, in a thread: connecting to a dead server would block the event loop."""
-        clock = asyncio.get_running_loop().time
-        while True:
-            began, at = clock(), now()
-            if await self._check_database(db):
-                self.missed, self.since = 0, None
-            else:
-                self.missed, self.since = self.missed + 1, self.since or at
-            await asyncio.sleep(
-                max(
-                    DATABASE_CHECK_INTERVAL_SECONDS,
-                    DATABASE_CHECK_PAUSE_FACTOR * (clock() - began) if not self.missed else 0,
-                )
-            )
+    async def check(self, db: Database, now: Callable[[], datetime]) -> timedelta:
+        """Count the instances by status, and return the pause until the next check.
 
-    async def _check_database(self, db: Database) -> bool:
+        Raises:
+            UnavailableError: the database does not answer.
+        """
+        clock = asyncio.get_running_loop().time
+        began, at = clock(), now()
+        # In a thread: connecting to a dead server would block the event loop.
         counting = asyncio.ensure_future(asyncio.to_thread(_count_instances_by_status, db))
         try:
             counts = await asyncio.shield(counting)
@@ -57,13 +48,13 @@ class DatabaseHealth:
             await asyncio.wait({counting})  # return the connection to the pool before the database is closed
             raise
         except Exception as problem:
-            record_task_failure("counting")
-            log.debug("Failed to count instances by status: %s", type(problem).__name__)
-            return False
-        record_task_success("counting")
+            self.missed, self.since = self.missed + 1, self.since or at
+            raise UnavailableError(f"The database does not answer ({type(problem).__name__}).") from problem
+        self.missed, self.since = 0, None
         for status in COUNTED_STATUSES:
             INSTANCES_BY_STATUS.labels(status).set(counts.get(status, 0))
-        return True
+        took = clock() - began
+        return timedelta(seconds=max(DATABASE_CHECK_INTERVAL_SECONDS, DATABASE_CHECK_PAUSE_FACTOR * took))
 
 
 def _count_instances_by_status(db: Database) -> dict[InstanceStatus, int]:

@@ -47,6 +47,7 @@ class HubApp(Protocol):
     """`jupyterhub.app.JupyterHub`, the running hub."""
 
     config: Any
+    config_file: str
     db: Any
     log: Logger
     hub: Any

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
 from ..context.app_context import AppContext
@@ -12,22 +11,9 @@ from ..hub.adapter import HubAdapter, pause_session_server
 from ..hub.jupyterhub import HubApp
 from ..hub.users import to_person
 from ..lifecycle.runs import iter_active_instances
-from ..observability.metrics import record_task_failure, record_task_success
 
 ACCESS_REVOKED_REASON = "access_revoked"
 log = logging.getLogger("renku_spawner")
-
-
-async def run_access_check_job(hub: HubApp, context: AppContext, pause: float) -> None:
-    """Run `pause_inaccessible_sessions` every *pause* seconds; log failures and continue."""
-    while True:
-        await asyncio.sleep(pause)
-        try:
-            await pause_inaccessible_sessions(hub, context)
-            record_task_success("access")
-        except Exception:
-            record_task_failure("access")
-            log.exception("Failed to check users' access to running sessions")
 
 
 async def pause_inaccessible_sessions(hub: HubApp, context: AppContext) -> int:

@@ -5,7 +5,6 @@ No requests are sent for that, except to check the cluster's certificate.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,13 +13,15 @@ from typing import Any
 from aiohttp import ClientError, ClientTimeout
 
 from ..context.app_context import AppContext
+from ..hub.jupyterhub import HubApp
 from ..observability.metrics import DEPENDENCIES, DEPENDENCY_UNREACHABLE, WATCH_AGE_SECONDS
 from ..spawners.kubernetes.api import API_REQUEST_TIMEOUT_SECONDS
 from ..spawners.kubernetes.errors import explain_tls_failure
+from ..spawners.kubernetes.spawner import create_detached_spawner
 from ..spawners.kubernetes.watch import PodInformer
+from .runner import NEVER_AGAIN
 
 log = logging.getLogger("renku_spawner")
-_CERTIFICATE_CHECK_INTERVAL_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,26 +69,37 @@ def list_dependencies(context: AppContext, spawner: type[Any]) -> list[Dependenc
     return found
 
 
-async def watch_cluster_certificate(context: AppContext, client: Any) -> None:
-    """Report to admins, from the start of the hub on, that the TLS certificate of the cluster's API is not accepted.
+async def check_hub_certificate(hub: HubApp, context: AppContext) -> timedelta | None:
+    """Check the certificate of the cluster of this hub; see `check_cluster_certificate`."""
+    try:
+        client = create_detached_spawner(hub.spawner_class, hub.config).api.api_client
+    except ValueError:  # no cluster is configured, which each start reports
+        return NEVER_AGAIN
+    return await check_cluster_certificate(context, client)
 
-    *client* is an `ApiClient`. Returns as soon as the certificate is accepted: the pod watch reports later problems.
+
+async def check_cluster_certificate(context: AppContext, client: Any) -> timedelta | None:
+    """Report to admins that the TLS certificate of the cluster's API is not accepted.
+
+    *client* is an `ApiClient`. Return `NEVER_AGAIN` once the certificate is accepted: the pod watch reports later
+    problems.
     """
     health, url = context.hub_health, str(client.configuration.host)
-    while url.startswith("https:"):
-        try:
-            session, timeout = client.rest_client.pool_manager, ClientTimeout(total=API_REQUEST_TIMEOUT_SECONDS)
-            async with session.get(f"{url}/version", timeout=timeout, proxy=client.configuration.proxy):
-                problem = None
-        except (ClientError, OSError, TimeoutError) as error:
-            problem = explain_tls_failure(error)
-        if problem is not None and problem != health.cluster_problem:
-            log.critical("%s No session can start.", problem)
-        health.cluster_problem = problem
-        health.cluster_problem_since = (health.cluster_problem_since or context.now()) if problem else None
-        if problem is None:
-            return
-        await asyncio.sleep(_CERTIFICATE_CHECK_INTERVAL_SECONDS)
+    problem = await _find_certificate_problem(client, url) if url.startswith("https:") else None
+    if problem is not None and problem != health.cluster_problem:
+        log.critical("%s No session can start.", problem)
+    health.cluster_problem = problem
+    health.cluster_problem_since = (health.cluster_problem_since or context.now()) if problem else None
+    return NEVER_AGAIN if problem is None else None
+
+
+async def _find_certificate_problem(client: Any, url: str) -> str | None:
+    session, timeout = client.rest_client.pool_manager, ClientTimeout(total=API_REQUEST_TIMEOUT_SECONDS)
+    try:
+        async with session.get(f"{url}/version", timeout=timeout, proxy=client.configuration.proxy):
+            return None
+    except (ClientError, OSError, TimeoutError) as error:
+        return explain_tls_failure(error)
 
 
 def list_cluster_watches(spawner: type[Any]) -> set[PodInformer]:

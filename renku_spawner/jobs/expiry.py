@@ -29,7 +29,7 @@ from ..domain.notifications import ExpiryNotification, ExpiryWarning, Notificati
 from ..hub.adapter import HubAdapter, delete_expired_server
 from ..hub.jupyterhub import HubApp
 from ..lifecycle.transitions import apply_transition
-from ..observability.metrics import record_expiry_step, record_expiry_warning, record_task_failure, record_task_success
+from ..observability.metrics import record_expiry_step, record_expiry_warning
 from ..persistence.database import Transaction
 from ..usecases.audit import record_audit_event
 from .dependency_health import list_dependencies
@@ -89,26 +89,6 @@ class ExpiryJob:
     def __init__(self, context: AppContext, door: ExpiryAdapter) -> None:
         self._context, self._door = context, door
         self._noted: datetime | None = None
-        self._look: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Start a run in the background, unless one is in progress: e-mails can take longer than the interval."""
-        if self._look is None or self._look.done():
-            self._look = asyncio.ensure_future(self._run_logged())
-
-    def stop(self) -> None:
-        """Cancel the current run."""
-        if self._look is not None:
-            self._look.cancel()
-
-    async def _run_logged(self) -> None:
-        """Run once; log a failure, since the next run tries again."""
-        try:
-            await self.run_once()
-            record_task_success(EXPIRY_JOB_NAME)
-        except Exception:
-            record_task_failure(EXPIRY_JOB_NAME)
-            log.exception("Expiry job failed")
 
     async def run_once(self) -> None:
         """Take each expiry step that is due. Raises UnavailableError if the database is busy."""

@@ -1,4 +1,4 @@
-"""Run the periodic jobs that pause idle sessions and delete expired data.
+"""Pause idle sessions after a warning.
 
 Due times are stored with the instances and found by an index; nothing is kept in memory.
 """
@@ -6,17 +6,13 @@ Due times are stored with the instances and found by an index; nothing is kept i
 from __future__ import annotations
 
 import asyncio
-import logging
 from datetime import datetime, timedelta
 
 from ..context.app_context import AppContext, write_transaction
-from ..observability.metrics import record_task_failure, record_task_success
 from ..usecases.idle import IdleActions, process_idle_instances, record_processor_activity
-from .expiry import ExpiryJob
 
 _MAX_MISSED_RUNS = 3  # after as many missed runs, activity data has a gap and all instances are checked again
 _MAX_INSTANCES_PER_STATEMENT = 1000
-log = logging.getLogger("renku_spawner")
 
 
 async def run_idle_check(context: AppContext, now: datetime, act: IdleActions, *, interval: float = 60.0) -> None:
@@ -38,16 +34,3 @@ async def _mark_all_active_due(context: AppContext, now: datetime) -> None:
         == _MAX_INSTANCES_PER_STATEMENT
     ):
         await asyncio.sleep(0)
-
-
-async def run_idle_and_expiry_job(context: AppContext, act: IdleActions, interval: float, expiring: ExpiryJob) -> None:
-    """Run the idle check and the expiry job every *interval* seconds; log failures and continue."""
-    while True:
-        expiring.start()
-        try:
-            await run_idle_check(context, context.now(), act, interval=interval)
-            record_task_success("rounds")
-        except Exception:
-            record_task_failure("rounds")
-            log.exception("Idle check failed")
-        await asyncio.sleep(interval)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -37,7 +36,6 @@ from ..domain.ids import is_valid_id
 from ..domain.image_checks import InspectionResult
 from ..domain.images import parse_image_reference
 from ..domain.text import clean_description, clean_keywords, clean_title
-from ..observability.metrics import record_task_failure, record_task_success
 from ..persistence.database import Transaction
 from ..persistence.statements import ConcurrentUpdate, UniqueConflict
 from .images import format_image_reference, get_revision_image, prepare_image_revision
@@ -397,50 +395,24 @@ def _get_run_settings(revision: NewRevision | Revision) -> tuple[object, ...]:
 
 
 log = logging.getLogger("renku_spawner")
-_PREPULL_RETRY_SECONDS, _PREPULL_MAX_RETRY_SECONDS = 5.0, 300.0  # from a failure to the next attempt
-_PREPULL_RESYNC_SECONDS = 600.0  # apply the images again in case the DaemonSet was re-created
 _COVERAGE_TIMEOUT_SECONDS, _COVERAGE_CACHE_SECONDS = 2.0, 5.0  # a page waits for the cluster; its answer is reused
 
 
-async def run_prepull_job(context: AppContext, puller: ImagePrepuller) -> None:
-    """Keep the images of offered environments on the nodes.
+async def sync_prepulled_images(context: AppContext, puller: ImagePrepuller) -> None:
+    """Apply the list of images to the pre-puller. A problem is shown to admins until it is solved.
 
-    Updates run at once, after each change, and with a backoff after failures.
-    """
-    state, failures = context.prepulling, 0
-    while True:
-        failures = 0 if await _sync_prepulled_images(context, puller) else failures + 1
-        pause = (
-            min(_PREPULL_MAX_RETRY_SECONDS, _PREPULL_RETRY_SECONDS * 2 ** min(failures - 1, 10))
-            if failures
-            else _PREPULL_RESYNC_SECONDS
-        )
-        await state.wait_for_change(within=pause * random.uniform(0.5, 1))
-
-
-async def _sync_prepulled_images(context: AppContext, puller: ImagePrepuller) -> bool:
-    """Apply the list of images to the pre-puller. Return False on failure.
-
-    A problem is logged once, and shown to admins until it is solved.
+    Raises:
+        PrepullError, UnavailableError: the cluster or the database does not answer.
     """
     try:
         await puller.set_images(await read_transaction(context, _list_images_to_prepull))
     except (PrepullError, UnavailableError) as problem:
-        _set_prepull_problem(context, str(problem))
+        context.prepulling.problem = str(problem)
+        raise
     except Exception:
-        log.exception("Failed to update the images of the pre-puller")
         context.prepulling.problem = "An unexpected error occurred; see the hub's log."
-    else:
-        _set_prepull_problem(context, "")
-    well = not context.prepulling.problem
-    (record_task_success if well else record_task_failure)("prepulling")
-    return well
-
-
-def _set_prepull_problem(context: AppContext, problem: str) -> None:
-    if problem and problem != context.prepulling.problem:
-        log.warning("Failed to pre-pull images of environments that were added in the browser: %s", problem)
-    context.prepulling.problem = problem
+        raise
+    context.prepulling.problem = ""
 
 
 def _list_images_to_prepull(tx: Transaction) -> dict[str, str]:

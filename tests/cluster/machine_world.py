@@ -33,14 +33,7 @@ CANARY = "canary-4711-in-a-variable"
 RESTING = {  # what a hub with a watch and no session does
     "ObjectReflector.run",
     "run_startup_jobs",
-    "_run_activity_jobs",
-    "run_access_check_job",
-    "run_start_queue_job",
-    "run_idle_and_expiry_job",
-    "run_housekeeping_job",
-    "run_prepull_job",
-    "_run_route_check_job",
-    "DatabaseHealth.run_check_job",
+    "run_periodic_job",
     "shared_client.<locals>.close_client_task",
 }
 PASSING = {"HTTP1ServerConnection._server_request_loop", "Handler.prepare"}

@@ -12,8 +12,9 @@ import pytest
 from kubernetes_asyncio.client import ApiClient, CoreV1Api
 
 from renku_spawner.context.app_context import HubHealth, utcnow
-from renku_spawner.jobs import dependency_health
-from renku_spawner.jobs.dependency_health import watch_cluster_certificate
+from renku_spawner.jobs import table
+from renku_spawner.jobs.dependency_health import check_cluster_certificate
+from renku_spawner.jobs.runner import NEVER_AGAIN
 from renku_spawner.spawners.kubernetes.errors import explain_tls_failure
 from renku_spawner.spawners.kubernetes.spawner import RenkuSpawner
 from renku_spawner.spawners.kubernetes.watch import PodInformer
@@ -67,7 +68,7 @@ async def test_the_start_the_health_and_the_operators_page_say_it(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(dependency_health, "_CERTIFICATE_CHECK_INTERVAL_SECONDS", 0.2)
+    monkeypatch.setattr(table, "CERTIFICATE_CHECK_INTERVAL_SECONDS", 0.2)
     cluster = await served_by(issuer, trusted=None)
     use(cluster, monkeypatch)
     hub = await renku_hub(JupyterHub={"spawner_class": RenkuSpawner}, Authenticator={"admin_users": {"root"}})
@@ -87,14 +88,11 @@ async def test_the_start_the_health_and_the_operators_page_say_it(
     await forget_reflectors()
 
 
-async def test_it_is_told_no_more_once_it_is_accepted(
-    served_by: Callable[..., Any], issuer: Authority, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dependency_health, "_CERTIFICATE_CHECK_INTERVAL_SECONDS", 0.1)
+async def test_it_is_told_no_more_once_it_is_accepted(served_by: Callable[..., Any], issuer: Authority) -> None:
     cluster = await served_by(issuer, trusted=issuer)
-    parts: Any = SimpleNamespace(health=HubHealth(cluster_problem="as before"), now=utcnow)
+    parts: Any = SimpleNamespace(hub_health=HubHealth(cluster_problem="as before"), now=utcnow)
     async with ApiClient(cluster.configuration("hub-token")) as client:
-        await watch_cluster_certificate(parts, client)
+        assert await check_cluster_certificate(parts, client) == NEVER_AGAIN
     assert (parts.hub_health.cluster_problem, parts.hub_health.cluster_problem_since) == (None, None)
 
 
@@ -111,12 +109,10 @@ async def test_an_authority_without_key_usage_is_refused_where_python_is_strict(
 ) -> None:
     lax = Authority(tmp_path, key_usage=False)
     cluster = await served_by(lax, trusted=lax)
-    parts: Any = SimpleNamespace(health=HubHealth(), now=utcnow)
+    parts: Any = SimpleNamespace(hub_health=HubHealth(), now=utcnow)
     async with ApiClient(cluster.configuration("hub-token")) as client:
-        asking = asyncio.ensure_future(watch_cluster_certificate(parts, client))
-        await until(lambda: asking.done() or parts.hub_health.cluster_problem, seconds=60, why="it has asked")
-        asking.cancel()
-    assert asking.done() is not bool(STRICT)
+        again = await check_cluster_certificate(parts, client)
+    assert (again is None, parts.hub_health.cluster_problem is not None) == (bool(STRICT), bool(STRICT))
     strict = ssl.create_default_context(cafile=lax.file)
     strict.verify_flags |= ssl.VERIFY_X509_STRICT
     with pytest.raises(ssl.SSLError) as refused:
