@@ -14,6 +14,7 @@ from ..domain.policy import HubPolicy
 from ..hub.gitlab_login import HubTokenProvider
 from ..hub.secrets import HubSecretStore
 from ..hub.users import find_deleted_users, list_hub_groups, list_user_groups
+from ..integrations.net.rate_limiter import CallPacer
 from ..observability.events import create_event_emitter
 from ..persistence.database import Database
 from ..persistence.migrate import prepare_schema
@@ -213,6 +214,7 @@ class Renku(
             registry=registry,
             git=self.build_git_servers(parse_hosts_setting(self.repository_hosts)),
             egress_proxies=self.build_egress_proxies(),
+            cluster_pace=CallPacer(self.api_rate),
             secret_store=HubSecretStore(),
             emit_event=create_event_emitter(self.parent),
             notification_channels=self.build_notification_channels(),

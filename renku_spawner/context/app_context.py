@@ -20,7 +20,7 @@ from ..integrations.gitlab.client import GitLabClient
 from ..integrations.net.cache import TTLCache
 from ..integrations.net.egress_proxy import EgressProxyFactory
 from ..integrations.net.guarded_http import EgressGuard
-from ..integrations.net.rate_limiter import SlidingWindowLimiter
+from ..integrations.net.rate_limiter import CallPacer, SlidingWindowLimiter
 from ..integrations.net.single_flight import SingleFlight
 from ..integrations.project_source import ProjectSource
 from ..integrations.registry.client import RegistryClient
@@ -83,6 +83,7 @@ class AppContext:
     - `secret_store`: encrypts stored credentials. `one_time_secrets`: credentials that are not to be stored.
     - `known_users`: users that were seen, and when they were created (see `usecases.users`).
     - `registry`, `git`, `gitlab`: None where the hub does not query registries, Git servers or GitLab.
+    - `cluster_pace`: spaces lookups and clean-up of all sessions on the cluster.
     - `registry_queries`: running queries, by image. `unreadable_packages`: digests whose package list cannot be read.
     - `session_file_offers`: cached session files of repositories. `bom_cache`: cached bills of materials.
     - `hub_health`: problems for admins.
@@ -111,6 +112,7 @@ class AppContext:
     egress_proxies: EgressProxyFactory = field(default_factory=lambda: EgressProxyFactory(EgressGuard()))
     secret_store: SecretStore = field(default_factory=NoSecretStore)
     one_time_secrets: OneTimeSecrets = field(default_factory=OneTimeSecrets)
+    cluster_pace: CallPacer = field(default_factory=CallPacer)
     registry_queries: SingleFlight = field(default_factory=SingleFlight)
     unreadable_packages: TTLCache[bool] = field(default_factory=lambda: TTLCache(1000, monotonic))
     bom_cache: BomCache = field(default_factory=BomCache)

@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 
 from jupyterhub import orm
 from oauthenticator.gitlab import GitLabOAuthenticator
+from sqlalchemy.exc import SQLAlchemyError
 from tornado.httpclient import HTTPClientError, HTTPResponse
 from tornado.web import HTTPError
 from traitlets import default
@@ -35,6 +36,7 @@ from ..integrations.gitlab.auth_state import (
     parse_granted_scopes,
 )
 from ..integrations.gitlab.client import GitLabLoginRequired, GitLabUnavailable, parse_retry_after
+from ..integrations.net.retry import Backoff, retry
 
 GITLAB_ID_KEY = "gitlab_id"  # in the hub's `user_info`, which is stored with the user and is not encrypted
 _NO_IDENTITY_MESSAGE = "GitLab did not say who you are. Please try again."
@@ -206,7 +208,7 @@ RENEWAL_WAIT_SECONDS = 5.0  # a request waits this long for a new token
 _RENEWAL_TIMEOUT_SECONDS = 20.0  # of a request to the token endpoint
 _TOKEN_CHECK_TIMEOUT_SECONDS = 1.5  # of a request that checks whether GitLab still accepts a token
 _GITLAB_BACKOFF_SECONDS = 15  # no requests for this long after GitLab has not answered
-_STORE_RETRY_DELAYS_SECONDS = (0.2, 1.0, 3.0)  # between attempts to store auth state
+_STORE_BACKOFF, _MAX_STORE_ATTEMPTS = Backoff(first=0.2, factor=4, longest=3, jitter=0), 4  # of auth state
 _DEAD_TOKEN_STATUSES = (400, 401)  # of the token endpoint: the refresh token is invalid
 
 
@@ -406,15 +408,13 @@ class TokenRenewingAuthenticator(GitLabOAuthenticator):
 
 async def _save_auth_state(user: Any, state: AuthState) -> None:
     """Store auth state, with retries if the database fails: it may be busy, and the pair exists only in memory."""
-    for pause in _STORE_RETRY_DELAYS_SECONDS:
-        try:
-            return await user.save_auth_state(state)
-        except Exception as problem:
-            if not type(problem).__module__.startswith("sqlalchemy"):
-                raise
-            user.db.rollback()  # the hub shares one session among all requests
-        await asyncio.sleep(pause)
-    return await user.save_auth_state(state)
+    await retry(
+        lambda: user.save_auth_state(state),
+        errors=SQLAlchemyError,
+        backoff=_STORE_BACKOFF,
+        attempts=_MAX_STORE_ATTEMPTS,
+        on_failure=lambda _error, _failures: user.db.rollback(),  # the hub shares one session among all requests
+    )
 
 
 def _parse_json_body(answer: HTTPResponse) -> Any:

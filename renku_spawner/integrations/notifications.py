@@ -25,6 +25,7 @@ from typing import Literal
 import aiohttp
 
 from ..domain.notifications import ExpiryNotification, NotificationNotDeliveredError
+from .net.retry import Backoff, retry
 
 SMTP_STEP_TIMEOUT_SECONDS = 10.0  # for each answer of the server
 MAIL_TOTAL_TIMEOUT_SECONDS = 60.0  # for one e-mail
@@ -117,7 +118,8 @@ class MailNotifier:
 
 
 WEBHOOK_CONNECT_TIMEOUT_SECONDS, WEBHOOK_TOTAL_TIMEOUT_SECONDS = 3.0, 10.0
-WEBHOOK_RETRY_DELAYS_SECONDS = (1.0, 5.0)  # before the second and third attempt
+_WEBHOOK_ATTEMPTS = 3
+_WEBHOOK_BACKOFF = Backoff(first=1, factor=5, longest=5, jitter=0)
 
 
 class WebhookNotifier:
@@ -137,14 +139,12 @@ class WebhookNotifier:
         Raises:
             NotificationNotDeliveredError: the third attempt failed too.
         """
-        body = json.dumps(letter.payload).encode()
-        for pause in (*WEBHOOK_RETRY_DELAYS_SECONDS, None):
-            failure = await self._post_once(body)
-            if failure == "":
-                return
-            if pause is None:
-                raise NotificationNotDeliveredError(f"the webhook {failure}")
-            await asyncio.sleep(pause)
+        await retry(
+            partial(self._post_once, json.dumps(letter.payload).encode()),
+            errors=NotificationNotDeliveredError,
+            backoff=_WEBHOOK_BACKOFF,
+            attempts=_WEBHOOK_ATTEMPTS,
+        )
 
     async def close(self) -> None:
         """Stop sending, and refuse to create another HTTP session, which would never be closed."""
@@ -152,8 +152,8 @@ class WebhookNotifier:
         if self._made is not None:
             await self._made.close()
 
-    async def _post_once(self, body: bytes) -> str:
-        """Post once, and return a clause about the failure, or an empty string. Only the status is read."""
+    async def _post_once(self, body: bytes) -> None:
+        """Post once; only the status is read. Raises NotificationNotDeliveredError."""
         try:
             async with self._session.post(
                 self._url,
@@ -161,9 +161,11 @@ class WebhookNotifier:
                 headers=self.build_signed_headers(body, str(int(time.time()))),
                 allow_redirects=False,
             ) as answer:
-                return "" if 200 <= answer.status < 300 else f"answered {answer.status}"
+                if not 200 <= answer.status < 300:
+                    raise NotificationNotDeliveredError(f"the webhook answered {answer.status}")
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as problem:
-            return f"does not answer ({type(problem).__name__})"
+            name = type(problem).__name__
+            raise NotificationNotDeliveredError(f"the webhook does not answer ({name})") from None
 
     def build_signed_headers(self, body: bytes, now: str) -> dict[str, str]:
         signature = hmac.new(self._secret, now.encode() + b"." + body, hashlib.sha256).hexdigest()

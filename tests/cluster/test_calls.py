@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from kubernetes_asyncio.client import V1Container, V1ObjectMeta, V1Pod, V1PodSpec
 
+from renku_spawner.integrations.net.rate_limiter import CallPacer
 from renku_spawner.spawners.kubernetes.api import (
     API_REQUEST_TIMEOUT_SECONDS,
     API_RETRY_TIMEOUT_SECONDS,
     KubernetesAPI,
     KubernetesAPIError,
-    KubernetesRateLimiter,
 )
 from tests.cluster.watching import api, versions
 from tests.fakes.kube import FakeCluster
@@ -127,7 +127,7 @@ async def test_a_pod_of_that_name_that_this_run_did_not_make_is_never_taken(
         assert len(cluster.objects("pods", "sessions")) == 1
 
 
-async def asks(pace: KubernetesRateLimiter, count: int) -> list[float]:
+async def asks(pace: CallPacer, count: int) -> list[float]:
     """When so many who ask at once get their turns."""
     turns: list[float] = []
 
@@ -141,7 +141,7 @@ async def asks(pace: KubernetesRateLimiter, count: int) -> list[float]:
 
 @pytest.mark.parametrize("rate", [20, 100])
 async def test_in_no_second_are_there_more_calls_than_allowed(rate: int) -> None:
-    turns = await asks(KubernetesRateLimiter(rate), 3 * rate)
+    turns = await asks(CallPacer(rate), 3 * rate)
     most = max(sum(first <= turn < first + 1 for turn in turns) for first in turns)
     assert rate // 2 < most <= rate
     gaps = {round(later - earlier, 2) for earlier, later in pairwise(turns)}
@@ -149,5 +149,5 @@ async def test_in_no_second_are_there_more_calls_than_allowed(rate: int) -> None
 
 
 async def test_a_few_calls_are_made_at_once() -> None:
-    turns = await asks(KubernetesRateLimiter(40), 5)
+    turns = await asks(CallPacer(40), 5)
     assert turns[-1] - turns[0] < 0.1

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from renku_spawner.integrations.net.rate_limiter import CallPacer
 from renku_spawner.spawners.kubernetes import deletion, volumes
 from renku_spawner.spawners.kubernetes.api import KubernetesAPI, KubernetesAPIError
 from tests.cluster.watching import api, watching
@@ -157,7 +158,7 @@ async def play(scenario: Scenario, with_keep: Any, with_vanish: Any, patch: pyte
     patch.setattr("renku_spawner.spawners.kubernetes.api.API_RETRY_TIMEOUT_SECONDS", 0.3)
     async with FakeCluster() as cluster, api(cluster) as asked, watching(cluster) as watch:
         await cluster.until(lambda: watch.healthy)
-        calls = KubernetesAPI(asked, "sessions", patience=0.3, rate=1000)
+        calls = KubernetesAPI(asked, "sessions", patience=0.3, pace=CallPacer(1000))
         ours = with_vanish.SessionPod(calls=calls, watch=watch, key="sessions/it", session="mine")
         await scenario(cluster, calls, with_keep, ours)
 

@@ -7,7 +7,9 @@ import json
 import pytest
 
 from renku_spawner.domain.notifications import NotificationNotDeliveredError
-from renku_spawner.integrations.notifications import WEBHOOK_RETRY_DELAYS_SECONDS, WebhookNotifier
+from renku_spawner.integrations import notifications
+from renku_spawner.integrations.net.retry import Backoff
+from renku_spawner.integrations.notifications import WebhookNotifier
 from tests.fixtures import sessions
 from tests.fixtures.ports import free_port
 
@@ -19,10 +21,7 @@ SECRET = "s" * 16
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "renku_spawner.integrations.notifications.WEBHOOK_RETRY_DELAYS_SECONDS",
-        tuple(0 for _ in WEBHOOK_RETRY_DELAYS_SECONDS),
-    )
+    monkeypatch.setattr(notifications, "_WEBHOOK_BACKOFF", Backoff(first=0, longest=0))
 
 
 async def test_what_is_posted_is_signed_and_says_all(receiver: Receiver) -> None:

@@ -1,7 +1,9 @@
-"""Limit how often something is done: refuse above a number in a sliding window."""
+"""Limit how often something is done: refuse what exceeds a number in a sliding window, or let it wait for its turn."""
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from time import monotonic
@@ -38,3 +40,28 @@ class SlidingWindowLimiter:
         self._events[key] = events
         self._events.move_to_end(key)
         return 0.0
+
+
+_DEFAULT_CALLS_PER_SECOND = 20
+_BURST_DIVISOR = 8  # the burst is the rate divided by this
+_SPARE_CALLS_PER_SECOND = 2  # reserve for calls that a busy event loop makes too close to each other
+
+
+class CallPacer:
+    """Let calls wait, so that there are at most *rate* in any second, with a small burst at the beginning."""
+
+    def __init__(self, rate: int = _DEFAULT_CALLS_PER_SECOND) -> None:
+        self._at_once = max(1, rate // _BURST_DIVISOR)
+        # Calls from before and after a pause of the event loop may fall into the same second, hence twice the burst.
+        self._apart = 1 / max(1, rate - 2 * self._at_once - _SPARE_CALLS_PER_SECOND)
+        self._due = 0.0
+        self._turn = asyncio.Lock()
+
+    async def acquire(self) -> None:
+        """Wait for a turn, first come, first served; time that a busy loop missed is not made up for."""
+        clock = asyncio.get_running_loop().time
+        async with self._turn:
+            wait = self._due - (self._at_once - 1) * self._apart - clock()
+            if wait > 0:
+                await asyncio.sleep(wait + random.uniform(0, self._apart / 2))
+            self._due = max(self._due, clock()) + self._apart

@@ -1,7 +1,4 @@
-"""Try again what has failed, after pauses that grow.
-
-`hub/` and `spawners/` wait for a condition with `jupyterhub.utils.exponential_backoff`.
-"""
+"""Try again what has failed, after pauses that grow."""
 
 from __future__ import annotations
 

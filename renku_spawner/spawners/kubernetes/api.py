@@ -9,7 +9,6 @@ import json
 import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from aiohttp import ClientError
 from kubernetes_asyncio.client import (
@@ -27,6 +26,8 @@ from kubernetes_asyncio.client import (
     V1SelfSubjectAccessReviewSpec,
 )
 
+from ...integrations.net.rate_limiter import CallPacer
+from ...integrations.net.retry import Backoff
 from ...observability.metrics import DependencyCallTimer
 from .errors import KubernetesRefusal, classify_error_response
 from .objects import KubernetesObject, get_nested, list_objects, to_text
@@ -37,40 +38,9 @@ def get_loop_time() -> float:
     return asyncio.get_running_loop().time()
 
 
-DEFAULT_CALLS_PER_SECOND = 20
-_BURST_DIVISOR = 8  # the burst is the rate divided by this
-_SPARE_CALLS_PER_SECOND = 2  # reserve for calls that a busy event loop makes too close to each other
-
-
-class KubernetesRateLimiter:
-    """Limit calls to *rate* in any second, with a small burst at the beginning."""
-
-    def __init__(self, rate: int) -> None:
-        self._at_once = max(1, rate // _BURST_DIVISOR)
-        # Calls from before and after a pause of the event loop may fall into the same second, hence twice the burst.
-        self._apart = 1 / max(1, rate - 2 * self._at_once - _SPARE_CALLS_PER_SECOND)
-        self._due = 0.0
-        self._turn = asyncio.Lock()
-
-    async def acquire(self) -> None:
-        """Wait for a turn, first come, first served; time that a busy loop missed is not made up for."""
-        async with self._turn:
-            wait = self._due - (self._at_once - 1) * self._apart - get_loop_time()
-            if wait > 0:
-                await asyncio.sleep(wait + random.uniform(0, self._apart / 2))
-            self._due = max(self._due, get_loop_time()) + self._apart
-
-
-_rate_limiters_by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, KubernetesRateLimiter] = WeakKeyDictionary()
-
-
-def get_shared_rate_limiter(rate: int) -> KubernetesRateLimiter:
-    """Return the rate limiter that all sessions of this hub share; the first caller sets its *rate*."""
-    return _rate_limiters_by_loop.setdefault(asyncio.get_running_loop(), KubernetesRateLimiter(rate))
-
-
 API_REQUEST_TIMEOUT_SECONDS = 10  # for one request
 API_RETRY_TIMEOUT_SECONDS = 30.0  # for all tries of a call together
+_BACKOFF = Backoff(first=0.25, longest=5)
 MAX_CONTAINER_LOG_BYTES = 64 * 1024
 PVC_PAGE_SIZE = 500  # PVCs; about 1 MB
 FIELD_MANAGER, APPLY_PATCH_CONTENT_TYPE = "renku-hub", "application/apply-patch+yaml"
@@ -88,7 +58,7 @@ class KubernetesAPI:
     """Calls of the Kubernetes API in one namespace. Every method raises KubernetesAPIError when its retries end.
 
     *patience* is the time for all tries of a call, in seconds. Calls of a launch are made at once. Lookups and
-    clean-up are limited to *rate* calls per second for all sessions together.
+    clean-up wait for *pace*, which all sessions of a hub share.
     """
 
     def __init__(
@@ -97,9 +67,9 @@ class KubernetesAPI:
         namespace: str,
         *,
         patience: float = API_RETRY_TIMEOUT_SECONDS,
-        rate: int = DEFAULT_CALLS_PER_SECOND,
+        pace: CallPacer | None = None,
     ) -> None:
-        self._api, self._namespace, self._patience, self._pace = api, namespace, patience, get_shared_rate_limiter(rate)
+        self._api, self._namespace, self._patience, self._pace = api, namespace, patience, pace or CallPacer()
         self._asked: float | None = None
 
     @property
@@ -271,17 +241,17 @@ class KubernetesAPI:
             self._asked = None
 
     async def _retry_until(self, end: float, call: Callable[..., Awaitable[Any]], image: str, arguments: Any) -> Any:
-        pause = 0.25
+        tries = 0
         while True:
             result = await self._call_once(call, image, arguments)
             if not isinstance(result, KubernetesRefusal):
                 return result
-            wait = pause * random.uniform(0.5, 1) if result.wait is None else result.wait * random.uniform(1, 1.25)
+            tries += 1
+            wait = _BACKOFF.get_pause(tries) if result.wait is None else result.wait * random.uniform(1, 1.25)
             hopeless = not result.again or (result.exists and not result.leaving)
             if hopeless or get_loop_time() + wait > end:
                 raise KubernetesAPIError(result)
             await asyncio.sleep(wait)
-            pause = min(2 * pause, 5.0)
 
     async def _call_once(self, call: Callable[..., Awaitable[Any]], image: str, arguments: dict[str, Any]) -> Any:
         """Return the parsed response, or the KubernetesRefusal that explains an error."""

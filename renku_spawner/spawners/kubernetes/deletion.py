@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 
+from ...integrations.net.retry import Backoff, retry
 from .api import KubernetesAPI, KubernetesAPIError
 from .errors import KubernetesRefusal
 from .settings import RENKU_LABEL_PREFIX
@@ -13,7 +15,7 @@ from .watch import PodInformer
 
 LAUNCH_LABEL = f"{RENKU_LABEL_PREFIX}launch"
 _DELETION_MARGIN_SECONDS = 5.0  # added to the pod's grace period before its deletion is forced
-_DELETION_RETRY_SECONDS = 1.0
+_DELETION_BACKOFF = Backoff(first=1, longest=1, jitter=0)
 _FORCED_DELETION_TIMEOUT_SECONDS = 5.0
 
 
@@ -63,12 +65,8 @@ class SessionPod:
 
     async def delete_eventually(self, *, run: str | None) -> None:
         """Retry until the pod of *run* is deleted, unless a later run has replaced it."""
-        while True:
-            try:
-                await self.delete_and_wait(grace=0, run=run)
-                return
-            except KubernetesAPIError:
-                await asyncio.sleep(_DELETION_RETRY_SECONDS)
+        work = partial(self.delete_and_wait, grace=0, run=run)
+        await retry(work, errors=KubernetesAPIError, backoff=_DELETION_BACKOFF)
 
     async def _get_uid_and_labels(self) -> tuple[str | None, dict[str, str]]:
         """Read the pod from the API, because the informer may not have seen a new pod yet."""

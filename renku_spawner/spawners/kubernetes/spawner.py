@@ -77,7 +77,7 @@ class WatchingSpawner(SessionSpawner, KubeSpawner):
 
     @property
     def kubernetes_api(self) -> KubernetesAPI:
-        return KubernetesAPI(self.api, self.namespace, rate=self.renku.api_rate)
+        return KubernetesAPI(self.api, self.namespace, pace=self.renku.context.cluster_pace)
 
     @property
     def pod_key(self) -> str:
@@ -292,14 +292,14 @@ class PVCSpawner(WatchingSpawner):
 
     async def load_processor_usage(self) -> dict[tuple[str, str], float]:
         watch, spread = await self._start_watching_pods(), self.enable_user_namespaces
-        once = KubernetesAPI(self.api, self.namespace, patience=0, rate=self.renku.api_rate)
+        once = KubernetesAPI(self.api, self.namespace, patience=0, pace=self.renku.context.cluster_pace)
         return await load_session_cpu_usage(once, watch.pods, self.hub_label, spread=spread)
 
     @property
     def _interactive_api(self) -> KubernetesAPI:
         """An API client with a short retry timeout, for requests whose user waits for the response."""
         return KubernetesAPI(
-            self.api, self.namespace, patience=INVENTORY_RETRY_TIMEOUT_SECONDS, rate=self.renku.api_rate
+            self.api, self.namespace, patience=INVENTORY_RETRY_TIMEOUT_SECONDS, pace=self.renku.context.cluster_pace
         )
 
     async def delete_volume(self, instance: Instance) -> None:

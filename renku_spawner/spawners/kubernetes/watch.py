@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mappi
 from contextlib import aclosing, contextmanager, suppress
 from typing import Any
 
+from ...integrations.net.single_flight import SingleFlight
 from ...observability.metrics import WATCH_RECONNECTS_TOTAL
 from .api import get_loop_time
 from .errors import explain_tls_failure
@@ -30,8 +31,7 @@ class SyncStatus:
     """
 
     def __init__(self, heard: Callable[[], float]) -> None:
-        self._heard, self._seen = heard, asyncio.Event()
-        self._looking: asyncio.Task[None] | None = None
+        self._heard, self._seen, self._checks = heard, asyncio.Event(), SingleFlight()
 
     @property
     def is_synced(self) -> bool:
@@ -46,19 +46,16 @@ class SyncStatus:
 
     async def wait_until_synced(self) -> bool:
         """Wait for the initial list; return False if the API server stops responding."""
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.ensure_future(self._wait_while_responding())
-        await asyncio.shield(self._looking)
+        await self._checks.run("sync", self._wait_while_responding)
         return self.is_synced
 
     async def wait_indefinitely(self) -> None:
         """Wait for the initial list without a timeout."""
         await self._seen.wait()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Cancel the wait when the informer stops."""
-        if self._looking is not None:
-            self._looking.cancel()
+        await self._checks.close()
 
     async def _wait_while_responding(self) -> None:
         heard, silent = self._heard(), 0
@@ -420,7 +417,7 @@ class PodInformer:
         self._tasks.append(task)
 
     async def stop(self) -> None:
-        self.sight.close()
+        await self.sight.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
