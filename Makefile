@@ -44,7 +44,7 @@ define tested
 endef
 
 # No hub, no browser, no cluster, SQLite alone: what a contributor runs all the time
-FAST := tests/domain tests/jobs tests/kube tests/session_files tests/usecases tests/persistence tests/test_house.py
+FAST := tests/domain tests/jobs tests/spawners/kubernetes tests/session_files tests/usecases tests/persistence tests/test_house.py
 check-fast: $(DONE)/packages $(DONE)/git  ## the fast tests: domain, Kubernetes functions, use cases and persistence on SQLite
 	$(PYTEST) $(FAST) -k "not postgresql and not half_way and not old_hub and not hundred_thousand and not installed" -q $(SIDE_BY_SIDE)
 

@@ -18,7 +18,7 @@ from renku_spawner.spawners.local.spawner import RenkuLocalSpawner
 from tests.faults.own_hub import ADMIN_TOKEN, OwnHub
 from tests.faults.own_hub import until as wait
 from tests.fixtures.ports import free_ports
-from tests.spawner import ways
+from tests.spawners import ways
 
 SUPERVISE = Path(__file__).parents[1] / "helm" / "image" / "supervise.py"
 

@@ -11,7 +11,7 @@ import pytest
 
 from renku_spawner.domain.access import ProjectAction
 from renku_spawner.integrations.gitlab import projects
-from tests.gitlab.worlds import Place, place
+from tests.integrations.gitlab.worlds import Place, place
 
 PEOPLE, PROJECTS = 10, 10  # of a group
 READERS = 3  # of these people are reporters, the others developers

@@ -26,7 +26,7 @@ one of ten projects every ten minutes, loads its page twice more, and starts a s
 the look; seven in ten are developers, the others reporters. The hub itself asks who they are, twelve times an hour at
 most. Counts are the same on any machine.
 
-Not measured: a real GitLab, pages with what GitLab said minutes ago (tests/gitlab has
+Not measured: a real GitLab, pages with what GitLab said minutes ago (tests/integrations/gitlab has
 these). Git over HTTP is not counted.
 """
 _COUNTS = {

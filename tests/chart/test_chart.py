@@ -27,7 +27,7 @@ from tests.chart.rendered import (
     run,
     values_of,
 )
-from tests.kube.pss import offences
+from tests.spawners.kubernetes.pss import offences
 
 GOLDEN = Path(__file__).parent / "golden"
 KUBERNETES = ["1.32", "1.37"]  # the oldest that the chart is for, and the newest that there is

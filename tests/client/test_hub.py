@@ -18,7 +18,7 @@ from tests.docs import blocks
 from tests.docs.blocks import Block
 from tests.faults.own_hub import ADMIN_TOKEN, OwnHub
 from tests.fixtures.ports import free_port
-from tests.spawner import ways
+from tests.spawners import ways
 
 
 def test_a_program_makes_a_project_and_a_session_starts_reads_pauses_and_deletes(hub: OwnHub, client: Client):

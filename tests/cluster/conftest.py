@@ -19,7 +19,7 @@ from tests.fakes.kube import FakeCluster
 from tests.fakes.process_kubelet import ProcessKubelet
 from tests.fakes.spawning import forget_reflectors, use
 from tests.fixtures.renku import TINY, RenkuHub, renku_hub, stop_sessions
-from tests.runtime.conftest import upstream
+from tests.spawners.local.conftest import upstream
 
 __all__ = ["renku_hub", "upstream"]
 

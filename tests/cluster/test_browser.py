@@ -14,7 +14,7 @@ from renku_spawner.domain.projects import NewRepository
 from tests.browser import lab
 from tests.browser.test_main_job import became, card
 from tests.cluster.conftest import OnCluster
-from tests.spawner.test_inside import wheel
+from tests.spawners.test_inside import wheel
 
 NOTEBOOK = {
     "cells": [],

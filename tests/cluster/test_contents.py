@@ -9,8 +9,8 @@ from renku_spawner.domain.instances import InstanceStatus
 from renku_spawner.domain.projects import NewRepository
 from renku_spawner.spawners.kubernetes import pvc_inspection
 from tests.fixtures.renku import until
-from tests.runtime.conftest import git
-from tests.runtime.test_unsaved import VECTORS, trap
+from tests.spawners.local.conftest import git
+from tests.spawners.local.test_unsaved import VECTORS, trap
 
 from .test_probe import programs
 from .test_rights import asked, become, refused, rights, with_the_role

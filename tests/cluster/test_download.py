@@ -11,7 +11,7 @@ from renku_spawner.domain.instances import InstanceStatus
 from renku_spawner.spawners.kubernetes import pvc_download
 from renku_spawner.spawners.kubernetes.pvc_download import list_download_tasks
 from tests.fixtures.renku import until
-from tests.spawner.test_download import MB, address, begun, opened
+from tests.spawners.test_download import MB, address, begun, opened
 
 from .test_probe import programs
 from .test_rights import asked, become, refused, rights, with_the_role

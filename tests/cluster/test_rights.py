@@ -10,12 +10,12 @@ from renku_spawner.domain.instances import InstanceStatus
 from renku_spawner.domain.projects import NewRepository
 from renku_spawner.domain.resource_classes import ResourceRequirements
 from tests.fakes.kube import FakeCluster
-from tests.spawner.test_inside import changed
+from tests.spawners.test_inside import changed
 
 ROLE = yaml.safe_load((Path(__file__).parents[2] / "helm" / "role.yaml").read_text())
 
 
-FOR_PRIVATE_IMAGES = {("patch", "secrets")}  # shown to be needed in tests/gitlab/test_private_images.py
+FOR_PRIVATE_IMAGES = {("patch", "secrets")}  # shown to be needed in tests/integrations/gitlab/test_private_images.py
 FOR_THE_PREPULLER = {("get", "daemonsets"), ("patch", "daemonsets")}  # likewise in test_prepuller.py
 
 FOR_USE = {("list", "pods.metrics.k8s.io")}  # likewise in test_processor.py

@@ -10,7 +10,7 @@ import yaml
 from renku_spawner.spawners.kubernetes.image_probe import build_session_probe_pod
 from renku_spawner.spawners.kubernetes.pvc_download import DOWNLOAD_PORT, build_download_labels
 from renku_spawner.spawners.kubernetes.pvc_inspection import build_inspection_labels
-from tests.kube import made
+from tests.spawners.kubernetes import made
 
 SESSIONS, PROBES, LOOKS, DOWNLOADS, HUB = yaml.safe_load_all(
     (Path(__file__).parents[2] / "helm" / "networkpolicy.yaml").read_text()

@@ -17,7 +17,7 @@ from renku_spawner.domain.reasons import (
     merge_notices,
     resolve_exit_reason,
 )
-from tests.kube.made import spec
+from tests.spawners.kubernetes.made import spec
 
 CODES = sorted(REASONS_BY_CODE)
 ENDED = {"cancelled", "stopped_by_user", "stopped_by_admin", "stopped_by_hub", "deleted_by_user", "deleted_expired"}

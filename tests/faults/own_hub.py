@@ -15,7 +15,7 @@ import httpx
 from tests.fixtures.fair import Stopwatch
 from tests.fixtures.ports import kept_ports
 from tests.fixtures.renku import TINY
-from tests.spawner import ways
+from tests.spawners import ways
 
 ADMIN_TOKEN = "a-token-of-the-test-itself-0123456789"
 CONFIG = """

@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.own_hub import own_hub
 from tests.fixtures.fair import Stopwatch
-from tests.spawner import ways
+from tests.spawners import ways
 
 BUSY = "The database is busy. Nothing was changed; please try again."
 

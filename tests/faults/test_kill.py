@@ -10,7 +10,7 @@ import pytest
 from renku_spawner.spawners.local.process import find_process
 from tests.faults.own_hub import until
 from tests.fixtures.fair import Stopwatch
-from tests.spawner import ways
+from tests.spawners import ways
 
 # What alice sees before the kill, within ten seconds of the restart, and when all has come to rest.
 TABLE = {

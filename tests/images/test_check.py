@@ -2,7 +2,7 @@
 
 from tests.fixtures.fair import Stopwatch
 from tests.images.conftest import STACKS, silent
-from tests.spawner import ways
+from tests.spawners import ways
 
 CHECK = "api/renku/images/check"
 

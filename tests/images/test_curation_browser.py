@@ -3,9 +3,9 @@
 from playwright.async_api import Page, expect
 
 from tests.fixtures import images
-from tests.gitlab.test_every_page import looked_at
 from tests.images.conftest import STACKS, WithImages
 from tests.images.test_browser import Enter, enter, paste, verdict
+from tests.integrations.gitlab.test_every_page import looked_at
 
 __all__ = ["enter"]
 NEW, PROJECT = "renku/environments/new", "renku/projects/alice/climate"

@@ -19,7 +19,7 @@ from renku_spawner.usecases.projects import prepare_project_repositories
 from tests.domain.values import project
 from tests.fakes.gitlab import FakeGitLab
 from tests.fakes.gitlab_world import DEVELOPER, GUEST
-from tests.gitlab.raw import OneToken, answer, raw
+from tests.integrations.gitlab.raw import OneToken, answer, raw
 
 ADA = Person(name="ada")
 

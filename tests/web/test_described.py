@@ -15,7 +15,7 @@ from renku_spawner.integrations.git_server import GitServerClient
 from renku_spawner.integrations.net.guarded_http import EgressGuard
 from renku_spawner.usecases.projects import change_project, create_project, get_project
 from tests.fixtures.renku import RenkuHub, renku_hub, until, xsrf
-from tests.runtime.conftest import Upstream, git, upstream
+from tests.spawners.local.conftest import Upstream, git, upstream
 
 __all__ = ["renku_hub", "upstream"]
 FILE = """\

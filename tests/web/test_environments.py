@@ -8,7 +8,7 @@ from renku_spawner.context.app_context import read_transaction, write_transactio
 from renku_spawner.domain.environments import EnvironmentState
 from renku_spawner.usecases.environments import list_offered_environments
 from tests.fixtures.renku import RenkuHub, xsrf
-from tests.spawner import ways
+from tests.spawners import ways
 from tests.web.rendering import HOSTILE, Page, ours
 from tests.web.test_matrix import ADMINS, told
 
