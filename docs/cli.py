@@ -1,20 +1,17 @@
 # ruff: noqa: E501 - the text of a page has its own lines
-"""Write docs/cli.md and the scripts of `renku-spawner completion` from the commands; a test keeps them current."""
+"""Write docs/cli.md from the commands; a test keeps it current."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-import shtab
+import click
 
-from renku_spawner.cli.base import EXIT_STATUS_DESCRIPTIONS
-from renku_spawner.cli.completion import COMPLETION_SCRIPTS_FOLDER, COMPLETION_SHELLS, get_completion_script
-from renku_spawner.cli.main import build_argument_parser
+from renku_spawner.cli.main import command_line
+from renku_spawner.cli.output import EXIT_STATUS_DESCRIPTIONS
 
 PAGE = Path(__file__).with_name("cli.md")
-_FILES = ("config", "report", "file", "output")  # arguments that are file names
 _TOP = """# The command line
 
 This page is made from the code (`python docs/cli.py`). `renku-spawner` does from a terminal or a script what the pages do.
@@ -158,51 +155,32 @@ If the hub says when to retry, the client does so, three times at most and for h
 
 def page() -> str:
     exits = "\n".join(f"| {int(status)} | {words} |" for status, words in EXIT_STATUS_DESCRIPTIONS.items())
-    return _TOP.replace("{exits}", exits) + "\n" + "\n".join(_commands(build_argument_parser(), "renku-spawner"))
+    return _TOP.replace("{exits}", exits) + "\n" + "\n".join(_commands(command_line, ""))
 
 
-def _commands(parser: argparse.ArgumentParser, name: str) -> Iterator[str]:
+def _commands(command: click.Command, name: str) -> Iterator[str]:
     """Describe the arguments of each command; those that only group others have no section."""
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for word, inner in action.choices.items():
-                yield from _commands(inner, f"{name} {word}")
-            return
-    yield f"### {name.removeprefix('renku-spawner ')}\n"
-    yield f"{parser.description}\n"
-    rows = [_argument(action) for action in parser._actions if not isinstance(action, argparse._HelpAction)]
-    if rows:
-        yield "| argument | |\n| --- | --- |\n" + "\n".join(rows) + "\n"
+    if isinstance(command, click.Group):
+        for word, inner in command.commands.items():
+            yield from _commands(inner, f"{name} {word}".strip())
+        return
+    yield f"### {name}\n"
+    yield f"{command.help}\n"
+    if command.params:
+        yield "| argument | |\n| --- | --- |\n" + "\n".join(map(_argument, command.params)) + "\n"
 
 
-def _argument(action: argparse.Action) -> str:
-    value = action.metavar or ("\\|".join(action.choices) if action.choices else action.dest.upper())
-    if action.option_strings:
-        takes = "" if action.nargs == 0 or isinstance(action, argparse.BooleanOptionalAction) else f" {value}"
-        called = ", ".join(f"`{option}{takes}`" for option in action.option_strings)
+def _argument(parameter: click.Parameter) -> str:
+    choices = parameter.type.choices if isinstance(parameter.type, click.Choice) else ()
+    value = parameter.metavar or "\\|".join(choices) or str(parameter.name).upper()
+    if isinstance(parameter, click.Option):
+        takes = "" if parameter.is_flag else f" {value}"
+        names = [*parameter.opts, *parameter.secondary_opts]
+        called = ", ".join(f"`{name}{takes}`" for name in names)
     else:
-        called = f"`{value}{' …' if action.nargs == '*' else ''}`" + (
-            " (optional)" if action.nargs in ("*", "?") else ""
-        )
-    return f"| {called} | {action.help or ''} |"
-
-
-def completion(shell: str) -> str:
-    parser = build_argument_parser()
-    _name_files(parser)
-    return str(shtab.complete(parser, shell=shell))
-
-
-def _name_files(parser: argparse.ArgumentParser) -> None:
-    for action in parser._actions:
-        if action.dest in _FILES:
-            action.complete = shtab.FILE  # type: ignore[attr-defined]
-        for inner in set(action.choices.values()) if isinstance(action, argparse._SubParsersAction) else ():
-            _name_files(inner)
+        called = f"`{value}{' …' if parameter.nargs < 0 else ''}`" + ("" if parameter.required else " (optional)")
+    return f"| {called} | {parameter.help or ''} |"
 
 
 if __name__ == "__main__":
     PAGE.write_text(page())
-    COMPLETION_SCRIPTS_FOLDER.mkdir(exist_ok=True)
-    for shell in COMPLETION_SHELLS:
-        get_completion_script(shell).write_text(completion(shell))

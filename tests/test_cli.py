@@ -199,7 +199,7 @@ def test_the_command_that_is_installed_does_the_same(tmp_path: Path) -> None:
 def test_what_is_no_command_is_refused_with_the_usage(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     done = run(*arguments, folder=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.startswith("usage: renku-spawner")
+    assert done.stderr.startswith("Usage: renku-spawner")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import renku_spawner
-from renku_spawner.cli.main import main
+from renku_spawner.cli.main import command_line
 from renku_spawner.config.parsing import parse_resource_classes_setting
 from renku_spawner.context.app_context import AppContext
 from renku_spawner.demo.run import DEMO_USERS
@@ -64,8 +64,8 @@ def test_what_is_kept_is_what_this_release_makes(tmp_path: Path) -> None:
 
 
 def test_it_is_brought_up_to_date_and_the_hubs_own_tables_stay(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["db", "upgrade", "--url", url])
-    main(["db", "check", "--url", url])
+    command_line.main(["db", "upgrade", "--url", url], standalone_mode=False)
+    command_line.main(["db", "check", "--url", url], standalone_mode=False)
     assert "up to date" in capsys.readouterr().out
     assert compare_schema(url) == []
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:

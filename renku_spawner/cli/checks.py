@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import shlex
 import sys
@@ -25,24 +24,31 @@ from traitlets.config import Config
 
 from ..config.mounted import find_config_file, load_hub_config
 from ..config.renku import Renku
+from ..context.app_context import AppContext
+from ..domain.environments import RunConfiguration
 from ..domain.images import ImageReference, parse_image_reference
-from ..domain.software import ImageSoftware, SoftwareOrigin, parse_probe_report
+from ..domain.reasons import format_reason_sentence
+from ..domain.software import (
+    MAX_PROBE_REPORT_CHARACTERS,
+    ImageSoftware,
+    SoftwareOrigin,
+    parse_probe_report,
+)
 from ..hub.configuration_checks import check_hub_configuration
 from ..integrations.gitlab.client import GitLabForbidden, GitLabLoginRequired, GitLabNotFound, GitLabUnavailable
 from ..integrations.net.errors import RemoteError
 from ..integrations.registry.client import RegistryClient
 from ..persistence.migrate import SchemaOutOfDate, check_schema, get_head_schema_revision, get_schema_revision
-from ..spawners.kubernetes.api import list_missing_permissions
+from ..spawners.kubernetes.api import KubernetesAPIError, list_missing_permissions
 from ..spawners.kubernetes.errors import explain_tls_failure
-from ..spawners.kubernetes.image_probe import load_probe_scripts
+from ..spawners.kubernetes.helper_pods import PodPlacement, run_helper_pod
+from ..spawners.kubernetes.image_probe import PROBE_MAX_LOG_LINES, build_image_probe_pod, load_probe_scripts
 from ..spawners.kubernetes.spawner import RenkuSpawner, create_detached_spawner
 from ..usecases.environments import ConfiguredEnvironment
 from ..usecases.images import format_image_refusal, inspect_image
 from ..usecases.software import get_image_software, import_attested_software, save_image_software
-from .base import CommandError
-from .cluster import ImageProbeError, build_cluster_spawner, probe_image_in_pod
-from .database import convert_outdated_database_error
-from .output import escape_for_terminal, print_json
+from .administration import convert_outdated_database_error
+from .output import CommandError, escape_for_terminal, print_json
 
 REGISTRY_CHECK_TIMEOUT_SECONDS = 15.0  # for one registry
 _NO_TABLES_MESSAGE = "There are no tables of Renku yet; the hub creates them when it starts."
@@ -57,11 +63,11 @@ class CheckFinding(BaseModel):
     says: str
 
 
-def check_hub(parsed: argparse.Namespace) -> None:
+def run_hub_checks(config_file: str, *, settings_only: bool, as_json: bool) -> None:
     """Run all checks and print their results. Raises CommandError if a check fails."""
-    file = find_config_file(parsed.config)
-    findings = asyncio.run(_collect_findings(file, alone=parsed.json, settings_only=parsed.settings))
-    if parsed.json:
+    file = find_config_file(config_file)
+    findings = asyncio.run(_collect_findings(file, alone=as_json, settings_only=settings_only))
+    if as_json:
         print_json(findings)
     failed = sorted({each.what for each in findings if each.good is False})
     if failed:
@@ -217,30 +223,31 @@ _PROBE_INSTRUCTIONS = """\
   renku-spawner images probe {key} --digest {digest} --report report.txt"""
 
 
-def print_probe_script(_parsed: argparse.Namespace) -> None:
+def format_probe_script() -> str:
+    """Return the script that lists an image's packages, for `/bin/sh`."""
     shell, python = load_probe_scripts()
-    print(f"set -- {shlex.quote(python)} /\n{shell}", end="")
+    return f"set -- {shlex.quote(python)} /\n{shell}"
 
 
-def probe_environment_images(parsed: argparse.Namespace) -> None:
-    """Find the packages of configured environments' images.
+def probe_environment_images(
+    config_file: str, keys: Sequence[str], *, pod: bool, report: str | None, digest: str | None
+) -> bool:
+    """Find the packages of configured environments' images; return False if a registry or a probe pod failed.
 
     Raises:
         CommandError, ValueError, OSError: the message is for the admin.
     """
-    file = find_config_file(parsed.config)
+    file = find_config_file(config_file)
     try:
         config = load_hub_config(file)
         renku = Renku(config=config)
     except TraitError as problem:
         raise ValueError(str(problem)) from None
-    chosen = _select_environments(renku.configured, parsed.environments)
-    if (parsed.report or parsed.digest) and len(chosen) != 1:
+    chosen = _select_environments(renku.configured, keys)
+    if (report or digest) and len(chosen) != 1:
         raise ValueError("A report is about one environment; please name it.")
     with convert_outdated_database_error():
-        failed = asyncio.run(_probe_environments(renku, config, chosen, parsed))
-    if failed:
-        sys.exit(failed)
+        return asyncio.run(_probe_environments(renku, config, chosen, pod=pod, report=report, digest=digest))
 
 
 def _select_environments(
@@ -253,34 +260,42 @@ def _select_environments(
 
 
 async def _probe_environments(
-    renku: Renku, config: Config, chosen: Sequence[ConfiguredEnvironment], parsed: argparse.Namespace
-) -> int:
-    """Probe the *chosen* environments; return the exit status: 1 if a registry or a probe pod failed, otherwise 0."""
-    client, failed = renku.context.registry, 0
+    renku: Renku,
+    config: Config,
+    chosen: Sequence[ConfiguredEnvironment],
+    *,
+    pod: bool,
+    report: str | None,
+    digest: str | None,
+) -> bool:
+    """Probe the *chosen* environments; return False if a registry or a probe pod failed."""
+    client, good = renku.context.registry, True
     try:
         if client is None:
             raise ValueError("Renku.registries_asked is off; images cannot be found in their registries.")
-        by = build_cluster_spawner(config) if parsed.pod else None
+        by = build_cluster_spawner(config) if pod else None
         for each in chosen:
             try:
-                print(await _probe_environment(renku, client, each, parsed, by))
+                print(await _probe_environment(renku, client, each, by, report=report, digest=digest))
             except (RemoteError, ImageProbeError) as problem:
                 reason = f"{type(problem).__name__}: {problem.detail}" if isinstance(problem, RemoteError) else problem
                 print(f"{each.key}: {reason}", file=sys.stderr)
-                failed = 1
+                good = False
     finally:
         if client is not None:
             await client.close()
         renku.context.db.dispose()
-    return failed
+    return good
 
 
 async def _probe_environment(
     renku: Renku,
     client: RegistryClient,
     each: ConfiguredEnvironment,
-    parsed: argparse.Namespace,
     by: RenkuSpawner | None,
+    *,
+    report: str | None,
+    digest: str | None,
 ) -> str:
     """Find the packages of one environment; return a sentence with the result.
 
@@ -288,10 +303,10 @@ async def _probe_environment(
         RemoteError, ImageProbeError, ValueError, OSError: the message says why there is none.
     """
     of, context = parse_image_reference(each.image), renku.context
-    digest = parsed.digest or of.digest or (await client.resolve_manifest(of, trusted=True)).digest
-    if parsed.report:
-        report = sys.stdin.read() if parsed.report == "-" else await asyncio.to_thread(Path(parsed.report).read_text)
-        software = parse_probe_report(report, origin=SoftwareOrigin.PROBE, found_at=context.now())
+    digest = digest or of.digest or (await client.resolve_manifest(of, trusted=True)).digest
+    if report:
+        text = sys.stdin.read() if report == "-" else await asyncio.to_thread(Path(report).read_text)
+        software = parse_probe_report(text, origin=SoftwareOrigin.PROBE, found_at=context.now())
         if software is None:
             raise ValueError("The report is incomplete: it must be the whole output of the script.")
         saved = await save_image_software(context, digest, software)
@@ -313,3 +328,64 @@ def _format_package_count(key: str, found: ImageSoftware) -> str:
 
 def _format_probe_instructions(key: str, of: ImageReference, digest: str) -> str:
     return _PROBE_INSTRUCTIONS.format(key=shlex.quote(key), pinned=f"{of.repository}@{digest}", digest=digest)
+
+
+IMAGE_PROBE_TIMEOUT_SECONDS = 900  # enough to pull a large image
+
+
+class ImageProbeError(Exception):
+    """A failed probe; the message is the reason, to be printed after the environment's key and a colon."""
+
+
+def build_cluster_spawner(config: Config) -> RenkuSpawner:
+    """Create a spawner that starts no session, to use its cluster and its settings for pods.
+
+    It needs a running event loop; its connections are closed with it.
+
+    Raises:
+        ValueError: the hub has no cluster, or the cluster cannot be found from here.
+    """
+    settings = {name: value for name, value in config.JupyterHub.items() if name == "spawner_class"}
+    spawner_class = JupyterHub(config=Config(JupyterHub=settings)).spawner_class  # resolves names of classes
+    if not issubclass(spawner_class, RenkuSpawner):
+        raise ValueError(f"Sessions of this hub are not pods (c.JupyterHub.spawner_class is {spawner_class.__name__}).")
+    return create_detached_spawner(spawner_class, config)
+
+
+async def probe_image_in_pod(
+    context: AppContext, by: RenkuSpawner, image: ImageReference, digest: str, run: RunConfiguration
+) -> ImageSoftware:
+    """Find the packages of *image* with a helper pod and save them. Raises ImageProbeError."""
+    pod = build_image_probe_pod(
+        f"{image.repository}@{digest}",
+        run,
+        by.pod_settings,
+        _get_probe_placement(by),
+        seconds=IMAGE_PROBE_TIMEOUT_SECONDS,
+    )
+    try:
+        report = await run_helper_pod(
+            by.kubernetes_api,
+            pod,
+            patience=IMAGE_PROBE_TIMEOUT_SECONDS,
+            lines=PROBE_MAX_LOG_LINES,
+            limit=MAX_PROBE_REPORT_CHARACTERS,
+        )
+    except KubernetesAPIError as denied:
+        raise ImageProbeError(format_reason_sentence(denied.refusal.code, **denied.refusal.values)) from None
+    software = await asyncio.to_thread(parse_probe_report, report, origin=SoftwareOrigin.PROBE, found_at=context.now())
+    if software is None:
+        raise ImageProbeError(
+            "could not be probed: the image has no shell, does not start, or took more than "
+            f"{IMAGE_PROBE_TIMEOUT_SECONDS // 60} minutes"
+        )
+    await save_image_software(context, digest, software)
+    return software
+
+
+def _get_probe_placement(by: RenkuSpawner) -> PodPlacement:
+    """Return the nodes for the probe pod and its pull secrets: the same as for sessions."""
+    secrets = [{"name": each} if isinstance(each, str) else each for each in by.image_pull_secrets or []]
+    return PodPlacement(
+        selector=by.node_selector, tolerations=by.tolerations, pull_secrets=secrets, scheduler=by.scheduler_name or None
+    )

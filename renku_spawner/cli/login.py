@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from getpass import getpass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ..client import Busy, Client, ClientError, HubAway, NotAllowed, NotFound, Refused
-from .base import CommandError, ExitStatus, add_command
-from .output import escape_for_terminal
+import click
+
+from .output import CommandError, ExitStatus, escape_for_terminal
+
+if TYPE_CHECKING:
+    from ..client import Client, ClientError
 
 _MAX_LOGIN_FILE_BYTES = 10_000  # more than enough for one address and one token
 
@@ -32,9 +34,9 @@ class HubLogin:
     borrowed: bool = False
 
 
-def get_login_file(environ: Mapping[str, str]) -> Path:
+def get_login_file() -> Path:
     """Return the path of the login file, according to https://specifications.freedesktop.org/basedir-spec."""
-    base = environ.get("XDG_CONFIG_HOME", "")
+    base = os.environ.get("XDG_CONFIG_HOME", "")
     folder = Path(base) if base.startswith("/") else Path.home() / ".config"
     return folder / "renku-spawner" / "login.json"
 
@@ -89,12 +91,6 @@ def _build_login_file_error(file: Path) -> CommandError:
     return CommandError(f"{file} is not your login. Please remove the file and log in again.", ExitStatus.LOG_IN)
 
 
-_EXIT_STATUSES_BY_ERROR: dict[type[ClientError], ExitStatus] = {
-    NotAllowed: ExitStatus.REFUSED,
-    Refused: ExitStatus.REFUSED,
-    Busy: ExitStatus.AWAY,
-    HubAway: ExitStatus.AWAY,
-}
 _NEW_TOKEN_HINT = "Create a new token on the hub's page Token, then run: renku-spawner login {url}"
 _SESSION_TOKEN_HINT = (
     "The token of a session may not do this. Create a token on the hub's page Token and log in with it: "
@@ -103,7 +99,7 @@ _SESSION_TOKEN_HINT = (
 
 
 @contextmanager
-def connect_to_hub(parsed: argparse.Namespace, *, hidden: str = "") -> Iterator[Client]:
+def connect_to_hub(*, hidden: str = "") -> Iterator[Client]:
     """Connect to the hub at which the user is logged in, and convert its errors.
 
     If *hidden* is given, it is the message for 404: the hub hides from other users what is only for admins.
@@ -111,18 +107,18 @@ def connect_to_hub(parsed: argparse.Namespace, *, hidden: str = "") -> Iterator[
     Raises:
         CommandError: there is no login, or a request fails; the message says what helps.
     """
-    with _open_client(resolve_login(parsed.environ), hidden) as client:
+    with _open_client(resolve_login(), hidden) as client:
         yield client
 
 
 @contextmanager
-def connect_from_session(parsed: argparse.Namespace) -> Iterator[Client]:
+def connect_from_session() -> Iterator[Client]:
     """Connect to the hub with the token of the session in which this runs.
 
     Raises:
         CommandError: this does not run in a session, or a request fails.
     """
-    login = _read_login_from_environment(parsed.environ)
+    login = _read_login_from_environment()
     if login is None or not login.borrowed:
         raise CommandError("This is not inside a session.", ExitStatus.REFUSED)
     with _open_client(login, "") as client:
@@ -131,6 +127,8 @@ def connect_from_session(parsed: argparse.Namespace) -> Iterator[Client]:
 
 @contextmanager
 def _open_client(login: HubLogin, hidden: str) -> Iterator[Client]:
+    from ..client import Client, ClientError, NotFound
+
     try:
         with Client(login.url, login.token) as client:
             yield client
@@ -140,33 +138,37 @@ def _open_client(login: HubLogin, hidden: str) -> Iterator[Client]:
         raise to_command_error(problem, login) from None
 
 
-def resolve_login(environ: Mapping[str, str]) -> HubLogin:
+def resolve_login() -> HubLogin:
     """Return the login to use: the user's own token in the environment, the login file, or a session's token.
 
     Raises:
         CommandError: there is none.
     """
-    from_environment = _read_login_from_environment(environ)
+    from_environment = _read_login_from_environment()
     if from_environment and not from_environment.borrowed:
         return from_environment
-    login = load_login(get_login_file(environ)) or from_environment
+    login = load_login(get_login_file()) or from_environment
     if login is None:
         raise CommandError("You are not logged in. Please run: renku-spawner login https://your.hub", ExitStatus.LOG_IN)
     return login
 
 
-def _read_login_from_environment(environ: Mapping[str, str]) -> HubLogin | None:
-    url, token = environ.get("JUPYTERHUB_API_URL"), environ.get("JUPYTERHUB_API_TOKEN")
+def _read_login_from_environment() -> HubLogin | None:
+    url, token = os.environ.get("JUPYTERHUB_API_URL"), os.environ.get("JUPYTERHUB_API_TOKEN")
     if not url or not token:
         return None
-    return HubLogin(url=url, token=token, borrowed="JUPYTERHUB_SERVICE_PREFIX" in environ)
+    return HubLogin(url=url, token=token, borrowed="JUPYTERHUB_SERVICE_PREFIX" in os.environ)
 
 
 def to_command_error(problem: ClientError, login: HubLogin) -> CommandError:
     """Convert an error of the client to one for the user, with advice."""
+    from ..client import Busy, HubAway, NotAllowed, Refused
+
     fields = [f"{name}: {said}" for name, said in problem.fields.items() if said != problem.message]
-    sentences, status = [problem.message, *fields], _get_exit_status(problem)
+    sentences, status = [problem.message, *fields], ExitStatus.FAILED
     url = login.url.removesuffix("/hub/api")
+    if isinstance(problem, NotAllowed | Refused):
+        status = ExitStatus.REFUSED
     if isinstance(problem, NotAllowed) and login.borrowed:
         sentences.append(_SESSION_TOKEN_HINT.format(url=url))
     elif problem.code == "credentials":
@@ -174,53 +176,47 @@ def to_command_error(problem: ClientError, login: HubLogin) -> CommandError:
         status = ExitStatus.LOG_IN
     elif isinstance(problem, Busy | HubAway):
         sentences.append("Please try again in a while.")
+        status = ExitStatus.AWAY
     return CommandError(" ".join(sentences), status)
-
-
-def _get_exit_status(problem: ClientError) -> ExitStatus:
-    return next(
-        (status for kind, status in _EXIT_STATUSES_BY_ERROR.items() if isinstance(problem, kind)), ExitStatus.FAILED
-    )
 
 
 _LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
-def add_login_commands(commands: Any) -> None:
-    """Add the commands `login` and `logout`."""
-    log_in = add_command(commands, "login", _log_in_to_hub, "log in to a hub; the command asks for a token")
-    log_in.add_argument("url", metavar="URL", help="the hub's address, or that of one of its pages")
-    log_in.add_argument("--plain-http", action="store_true", help="send the token even without encryption")
-    add_command(commands, "logout", _log_out_of_hub, "delete the stored login")
+@click.command("login")
+@click.argument("url", help="the hub's address, or that of one of its pages")
+@click.option("--plain-http", is_flag=True, help="send the token even without encryption")
+def log_in_to_hub(url: str, plain_http: bool) -> None:
+    """Log in to a hub; the command asks for a token."""
+    from ..client import Client, ClientError
 
-
-def _log_in_to_hub(parsed: argparse.Namespace) -> None:
-    """Check the token at the hub and store the login. Raises CommandError, OSError."""
     try:
-        login = _ask_for_login(parsed)
+        login = _ask_for_login(url, plain_http=plain_http)
         with Client(login.url, login.token) as client:
             name = client.whoami()
             next(iter(client.projects()), None)  # every token can read its user's name; this needs a scope of Renku
     except ClientError as problem:
-        raise to_command_error(problem, HubLogin(url=parsed.url, token="")) from None
-    file = get_login_file(parsed.environ)
+        raise to_command_error(problem, HubLogin(url=url, token="")) from None
+    file = get_login_file()
     save_login(file, login)
     print(
         f"You are logged in at {escape_for_terminal(login.url)} as {escape_for_terminal(name)}. The token is in {file}."
     )
 
 
-def _ask_for_login(parsed: argparse.Namespace) -> HubLogin:
+def _ask_for_login(url: str, *, plain_http: bool) -> HubLogin:
     """Read the token from the environment, a pipe or a hidden prompt. Raises CommandError, ClientError."""
-    hub = Client(parsed.url, "").url
+    from ..client import Client
+
+    hub = Client(url, "").url
     parts = urlsplit(hub)
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK_HOSTS and not parsed.plain_http:
+    if parts.scheme == "http" and parts.hostname not in _LOOPBACK_HOSTS and not plain_http:
         raise CommandError(
             "Others could read your token, since this address is not encrypted. Use https if the hub has it.",
             ExitStatus.REFUSED,
         )
-    token = parsed.environ.get("JUPYTERHUB_API_TOKEN", "")
-    if not token or "JUPYTERHUB_SERVICE_PREFIX" in parsed.environ:  # then it is a session's token
+    token = os.environ.get("JUPYTERHUB_API_TOKEN", "")
+    if not token or "JUPYTERHUB_SERVICE_PREFIX" in os.environ:  # then it is a session's token
         token = _read_token(hub)
     if not (token.isascii() and token.isprintable() and token and " " not in token):
         raise CommandError("This is not a token.", ExitStatus.USAGE)
@@ -236,8 +232,13 @@ def _read_token(hub: str) -> str:
     return getpass("Token: ").strip()
 
 
-def _log_out_of_hub(parsed: argparse.Namespace) -> None:
-    file = get_login_file(parsed.environ)
+@click.command("logout")
+def log_out_of_hub() -> None:
+    """Delete the stored login."""
+    file = get_login_file()
     existed = file.exists()
     file.unlink(missing_ok=True)
     print("You are logged out. Revoke the token on the hub's page Token." if existed else "You were not logged in.")
+
+
+COMMANDS = (log_in_to_hub, log_out_of_hub)

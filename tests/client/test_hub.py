@@ -146,7 +146,7 @@ def test_ctrl_c_ends_the_waiting_and_not_the_start(
     change = ConfigurationBody(variables={"TINY_WAIT": "1"})
     client.change_session(path, session.id, SessionChangeBody(version=session.version, configuration=change))
     with watched("start", path, environ=environ_of(tmp_path)) as start:
-        start.until(rb"\r\x1b\[KExplore: ")
+        start.until(rb"Explore: ")
         start.until(rb", [1-9][0-9]* s")  # the seconds go on by themselves
         assert (start.interrupt(), b"Traceback" in start.shown) == (130, False)
     assert client.session_by_id(session.id).instance.status == "launching"

@@ -3,19 +3,20 @@
 import io
 import re
 from collections.abc import Iterator
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from renku_spawner.cli.output import escape_for_terminal, format_log_line, print_table
+from renku_spawner.cli.output import escape_for_terminal, format_log_line, print_table, show_launch_progress
 from renku_spawner.client import Busy, Client, ClientError, HubAway, NotUnderstood, Refused
-from renku_spawner.web.instances.schemas import InstanceAnswer, InstanceList, MyInstanceAnswer
+from renku_spawner.web.instances.schemas import InstanceAnswer, InstanceList, MyInstanceAnswer, ProgressAnswer
 from renku_spawner.web.sessions.schemas import ProjectList, ResourceClassList
 from tests.client.stranger import Stranger, stranger
 from tests.client.typed import Done, Terminal, typed
 
-HOSTILE = "Ice\x1b]0;owned\x07 \u202eand\x1b[2J\r\n\x9b31m snow"
+HOSTILE = "Ice\x1b]0;owned\x07 \u202eand\x1b[2J\r\n\x9b31m [red]snow[/] :smile:"
 BUSY = {"status": 503, "code": "hub_busy", "message": "Many sessions are starting."}
 
 
@@ -52,6 +53,7 @@ def test_a_title_neither_moves_the_cursor_nor_hides_anything(server: Stranger, t
     shown = run(server, tmp_path, "sessions", terminal=True)
     assert (shown.code, len(shown.out.splitlines()), harmless(shown.out)) == (0, 2, True)
     assert "Ice\\x1b]0;owned\\x07 \\u202eand" in shown.out
+    assert "31m [red]snow[/] :smile:" in shown.out, "this is no markup of ours"
     piped = run(server, tmp_path, "sessions", "--json")
     assert (piped.out.isascii(), piped.json[0]["title"]) == (True, HOSTILE)
     refused = run(server, tmp_path, "open", "a2a2a2a2a2a2", terminal=True)
@@ -63,6 +65,30 @@ def test_an_error_of_the_hub_does_nothing_to_a_terminal_either(server: Stranger,
     server.answers = [(409, {}, said)]
     done = run(server, tmp_path, "projects", terminal=True)
     assert (done.code, harmless(done.err)) == (4, True)
+
+
+@pytest.mark.parametrize("progress", [None, 40])
+def test_the_progress_of_a_launch_does_nothing_to_a_terminal_but_draw_its_line(
+    progress: int | None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "400")
+    said = {"session": "a2a2a2a2a2a2", "status": "launching", "stage": "pulling", "stage_text": HOSTILE}
+    answer = ProgressAnswer(**said, queue_position=None, progress=progress, elapsed=3, usual=None)
+    drawn = Terminal()
+    with redirect_stderr(drawn), show_launch_progress(HOSTILE) as show:
+        show(answer)
+    text = re.sub(r"\x1b\[\??[0-9;]*[a-zA-Z]|[\r\n]", "", drawn.getvalue())
+    assert text.isprintable()
+    assert text.count("31m [red]snow[/] :smile:") >= 2
+    assert text.endswith(", 3 s")
+    assert ("about 40 % Ice" in text) == (progress is not None)
+    lines = io.StringIO()
+    with redirect_stderr(lines), show_launch_progress("Ice") as show:
+        show(answer.model_copy(update={"stage_text": "Pulling"}))
+        show(answer.model_copy(update={"stage_text": "Pulling", "elapsed": 4}))
+        show(answer.model_copy(update={"stage_text": "Starting"}))
+    assert lines.getvalue() == "Ice: Pulling\nIce: Starting\n"
 
 
 @pytest.mark.parametrize(
@@ -94,6 +120,7 @@ def test_no_colours_where_nobody_wants_them(server: Stranger, tmp_path: Path):
     environ = {"JUPYTERHUB_API_URL": f"{server.url}/hub/api", "JUPYTERHUB_API_TOKEN": "x", "TERM": "xterm"}
     for more in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
         assert "\x1b" not in typed("sessions", environ=environ | more, terminal=True).out
+    assert "\x1b" not in typed("sessions", environ=environ | {"FORCE_COLOR": "1"}).out
 
 
 def test_a_call_is_made_again_when_the_hub_says_when(server: Stranger, client: Client):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from renku_spawner.cli.main import main
+from renku_spawner.cli.main import command_line
 from renku_spawner.persistence.migrate import get_schema_revision
 from tests.cluster.own import CONFIG, own_hub
 from tests.faults.test_kill import recorded
@@ -33,9 +33,9 @@ async def test_pods_claims_and_runs_are_the_same_after_the_tables_went_back_and_
     assert [len(found) for found in before.values()] == [2, 1]
     await own.do(own.hub.interrupt)
     url = f"sqlite:///{own.hub.folder}/hub.sqlite"
-    main(["db", "downgrade", OLD, "--yes", "--url", url])
+    command_line.main(["db", "downgrade", OLD, "--yes", "--url", url], standalone_mode=False)
     assert get_schema_revision(url) == OLD
-    main(["db", "upgrade", "--url", url])
+    command_line.main(["db", "upgrade", "--url", url], standalone_mode=False)
     await own.do(own.hub.start)
     await own.become(STATUSES)
     assert (uids(own), await own.do(recorded, own.hub)) == (before, runs)

@@ -6,7 +6,6 @@ from types import ModuleType
 
 import pytest
 
-from renku_spawner.cli.completion import COMPLETION_SHELLS, get_completion_script
 from renku_spawner.domain.reasons import REASONS_BY_CODE, ReasonGroup
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -31,11 +30,6 @@ def test_the_document_of_openapi_is_current() -> None:  # that it is valid is te
 
 def test_the_schema_of_sessions_as_code_is_current() -> None:
     assert (DOCS / "sessions.schema.json").read_text() == tool("api").schema(), "please run: make docs"
-
-
-@pytest.mark.parametrize("shell", COMPLETION_SHELLS)
-def test_what_completes_commands_in_a_shell_is_current(shell: str) -> None:
-    assert tool("cli").completion(shell) == get_completion_script(shell).read_text(), "please run: make docs"
 
 
 def test_every_reason_says_what_an_admin_does_and_no_other_stands_there() -> None:

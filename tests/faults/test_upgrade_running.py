@@ -2,7 +2,7 @@
 
 import pytest
 
-from renku_spawner.cli.main import main
+from renku_spawner.cli.main import command_line
 from renku_spawner.demo.run import build_demo_config
 from renku_spawner.persistence.migrate import get_schema_revision
 from tests.data import make_demo_fixture
@@ -36,12 +36,12 @@ def hub(tmp_path):
 
 
 def upgraded(hub):
-    main(["db", "upgrade", "--url", hub.database])
+    command_line.main(["db", "upgrade", "--url", hub.database], standalone_mode=False)
     hub.start()
 
 
 def rolled_back(hub):
-    main(["db", "downgrade", OLD, "--yes", "--url", hub.database])
+    command_line.main(["db", "downgrade", OLD, "--yes", "--url", hub.database], standalone_mode=False)
     assert get_schema_revision(hub.database) == OLD
 
 
@@ -89,7 +89,7 @@ def test_upgrade_use_and_roll_back_lose_nothing_and_restart_nothing(hub):
     hub.interrupt()
     before = durable(hub)
     rolled_back(hub)
-    main(["db", "upgrade", "--url", hub.database])
+    command_line.main(["db", "upgrade", "--url", hub.database], standalone_mode=False)
     assert durable(hub) == before
     hub.start()
     hub.become(statuses)
