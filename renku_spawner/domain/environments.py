@@ -168,7 +168,10 @@ class RunOverrides:
     working_directory: str | None = None
     uid: int | None = None
     gid: int | None = None
-    image_user: bool | None = None
+    image_user: bool | None = field(
+        default=None,
+        metadata={"description": "As the user that the image names, by its number and never root; without `uid`"},
+    )
 
     def apply_to(self, suggested: RunConfiguration) -> RunConfiguration:
         """Return the overrides, with *suggested* for everything that was not chosen."""

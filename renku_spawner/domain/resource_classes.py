@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from .access import Person
+from .configuration_fields import FieldKind, configuration_field, find_field_problems, list_configuration_fields
 from .errors import InvalidInputError
 from .quantities import format_cpu_quantity, format_size_quantity, parse_quantity
 
@@ -26,10 +27,19 @@ MAX_GPU_COUNT = 64
 class ResourceRequirements:
     """The minimum that a session needs: Kubernetes quantities as typed, `gpu` as a number."""
 
-    cpu: str = "500m"
-    memory: str = "1Gi"
-    gpu: int = 0
-    disk: str = "1Gi"
+    cpu: str = configuration_field(
+        "500m", FieldKind.QUANTITY, label="CPU", hint="like 0.5 or 500m",
+        limits=RESOURCE_RANGES["cpu"], example="500m or 2",
+    )  # fmt: skip
+    memory: str = configuration_field(
+        "1Gi", FieldKind.QUANTITY, label="Memory", hint="like 512Mi or 2Gi", limits=RESOURCE_RANGES["memory"]
+    )
+    gpu: int = configuration_field(
+        0, FieldKind.NUMBER, label="GPU", hint="whole ones", subject="GPUs are", maximum=MAX_GPU_COUNT
+    )
+    disk: str = configuration_field(
+        "1Gi", FieldKind.QUANTITY, label="Disk", hint="like 10Gi", limits=RESOURCE_RANGES["disk"]
+    )
 
     def get_amounts(self) -> Mapping[str, Decimal]:
         """Return cores, bytes of memory, GPU devices and bytes of disk by field."""
@@ -38,6 +48,9 @@ class ResourceRequirements:
     @property
     def summary(self) -> str:
         return _format_requirements(self)
+
+
+NEEDS_FIELDS = list_configuration_fields(ResourceRequirements)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,10 +103,7 @@ def check_resource_requirements(needs: ResourceRequirements) -> ResourceRequirem
     Raises:
         InvalidInputError: with a sentence that names the limits at each field that is wrong.
     """
-    fields = {key: _find_quantity_problem(key, getattr(needs, key)) for key in RESOURCE_RANGES}
-    if needs.gpu not in range(MAX_GPU_COUNT + 1):
-        fields["gpu"] = f"GPUs are a whole number between 0 and {MAX_GPU_COUNT}."
-    wrong = {key: sentence for key, sentence in fields.items() if sentence}
+    wrong = find_field_problems(NEEDS_FIELDS, needs)
     if wrong:
         raise InvalidInputError("These resources are not possible.", fields=wrong)
     return needs
@@ -114,16 +124,6 @@ def check_ephemeral_storage(size: str) -> str:
         sentence = f"Please give a quantity such as 10Gi between {words}, or 0 for no limit."
         raise InvalidInputError(sentence, fields={"ephemeral_storage": sentence})
     return size if amount else ""
-
-
-def _find_quantity_problem(key: str, text: str) -> str | None:
-    low, high, words = RESOURCE_RANGES[key]
-    sentence = f"Please give a quantity such as {'500m or 2' if key == 'cpu' else '512Mi or 2Gi'} between {words}."
-    try:
-        amount = parse_quantity(text)
-    except ValueError:
-        return sentence
-    return None if low <= amount <= high else sentence
 
 
 @lru_cache(maxsize=1024)  # a page of twenty sessions parses the same few values a hundred times

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar, get_type_hints
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
+from .configuration_fields import ConfigurationField, FieldKind
 from .environments import RunOverrides
 from .errors import VALIDATION_MESSAGES, InvalidInputError, MalformedInputError
+from .projections import with_fields
 from .projects import Repository
-from .sessions import Session, SessionConfiguration, list_secret_variables
+from .sessions import CONFIGURATION_FIELDS, Session, SessionConfiguration, list_secret_variables
 from .storages import Storage, StorageCredentials
 from .text import clean_description, clean_title, fold_title
 
@@ -175,8 +177,9 @@ EnvironmentSource = ManagedEnvironmentSource | OwnImageSource | CiImageSource
 class DescribedSession:
     """A session of a document; None keeps the present value, and is the default for a new session.
 
-    `was` is an earlier title: a session that still has it gets the new one. `repositories` and `storages` are
-    directories, or `all`, which includes those added later.
+    `was` is an earlier title: a session that still has it gets the new one. `configuration` has the fields of
+    `domain.sessions.CONFIGURATION_FIELDS` that the document sets; directories may be `all`, which includes those added
+    later.
     """
 
     title: str
@@ -184,38 +187,21 @@ class DescribedSession:
     was: str | None = None
     description: str | None = None
     default: bool = False
-    cpu: str | None = None
-    memory: str | None = None
-    gpu: int | None = None
-    disk: str | None = None
-    repositories: Literal["all"] | tuple[str, ...] | None = None
-    storages: Literal["all"] | tuple[str, ...] | None = None
-    variables: Mapping[str, str] | None = None
+    configuration: Mapping[str, Any] = field(default_factory=dict)
 
     def apply_to(self, present: SessionConfiguration) -> SessionConfiguration:
         """Return the described configuration, with *present* for everything that the document does not say.
 
         Variables that look secret are kept: an exported document never contains them.
         """
-        amounts = {name: getattr(self, name) for name in ("cpu", "memory", "gpu", "disk")}
-        needs = replace(present.needs, **{name: value for name, value in amounts.items() if value is not None})
-        return SessionConfiguration(
-            needs=needs,
-            repositories=_resolve_directories(self.repositories, present.repositories),
-            storages=_resolve_directories(self.storages, present.storages),
-            variables=present.variables
-            if self.variables is None
-            else {**_select_secret_variables(present.variables), **self.variables},
-        )
-
-
-def _resolve_directories(
-    wanted: Literal["all"] | tuple[str, ...] | None, present: tuple[str, ...] | None
-) -> tuple[str, ...] | None:
-    """Return directories, None for all."""
-    if wanted is None:
-        return present
-    return None if isinstance(wanted, str) else wanted
+        values = dict(self.configuration)
+        for each in CONFIGURATION_FIELDS:
+            if each.kind is FieldKind.DIRECTORIES and values.get(each.name) == ALL_DIRECTORIES:
+                values[each.name] = None
+            if each.kind is FieldKind.VARIABLES and each.name in values:
+                secret = {name: present.variables[name] for name in list_secret_variables(present.variables)}
+                values[each.name] = {**secret, **values[each.name]}
+        return present.with_values(values)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,26 +282,26 @@ def _clean_described_session(number: int, each: DescribedSession, wrong: dict[st
         return each
 
 
-def _select_secret_variables(present: Mapping[str, str]) -> dict[str, str]:
-    return {name: present[name] for name in list_secret_variables(present)}
-
-
 def describe_session(session: Session, environment: EnvironmentSource, *, default: bool) -> DescribedSession:
     """Return *session* as a document describes it: complete, but without variables that look secret."""
-    wanted, secret = session.configuration, list_secret_variables(session.configuration.variables)
+    values, secret = session.configuration.values, list_secret_variables(session.configuration.variables)
     return DescribedSession(
         title=session.title,
         description=session.description,
         default=default,
         environment=environment,
-        cpu=wanted.needs.cpu,
-        memory=wanted.needs.memory,
-        gpu=wanted.needs.gpu,
-        disk=wanted.needs.disk,
-        repositories=ALL_DIRECTORIES if wanted.repositories is None else wanted.repositories,
-        storages=ALL_DIRECTORIES if wanted.storages is None else wanted.storages,
-        variables={name: value for name, value in wanted.variables.items() if name not in secret},
+        configuration={
+            each.name: _describe_value(each.kind, values[each.name], secret) for each in CONFIGURATION_FIELDS
+        },
     )
+
+
+def _describe_value(kind: FieldKind, value: Any, secret: Sequence[str]) -> Any:
+    if kind is FieldKind.DIRECTORIES:
+        return ALL_DIRECTORIES if value is None else value
+    if kind is FieldKind.VARIABLES:
+        return {name: text for name, text in value.items() if name not in secret}
+    return value
 
 
 def find_repository_directory(url: str, repositories: tuple[Repository, ...]) -> str:
@@ -384,16 +370,23 @@ class StrictDocumentPart(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+_RUN_PART_TYPES: dict[Any, Any] = {
+    str | None: DocumentShortText | None,
+    tuple[str, ...] | None: list[DocumentLongText] | None,
+}
+
+
+def _list_run_part_fields() -> Iterator[tuple[str, tuple[Any, Any]]]:
+    types = get_type_hints(RunOverrides)
+    for each in fields(RunOverrides):
+        kind = types[each.name]
+        described = Field(default=None, description=each.metadata.get("description"))
+        yield each.name, (_RUN_PART_TYPES.get(kind, kind), described)
+
+
+@with_fields(dict(_list_run_part_fields()))
 class RunPart(StrictDocumentPart):
     """Overrides of how the image is run; a field that is left out uses the image's value, or the default."""
-
-    default_url: DocumentShortText | None = None
-    port: int | None = None
-    command: list[DocumentLongText] | None = None
-    working_directory: DocumentShortText | None = None
-    uid: int | None = None
-    gid: int | None = None
-    image_user: bool | None = None
 
     def to_run_overrides(self) -> RunOverrides:
         values = self.model_dump(exclude_none=True)
@@ -438,31 +431,34 @@ class EnvironmentPart(StrictDocumentPart):
         return OwnImageSource(image=self.image, **more)
 
 
+_CONFIGURATION_PART_TYPES: dict[FieldKind, Any] = {
+    FieldKind.QUANTITY: DocumentQuantity,
+    FieldKind.NUMBER: int,
+    FieldKind.DIRECTORIES: Literal["all"] | list[DocumentShortText],
+    FieldKind.VARIABLES: dict[DocumentShortText, DocumentScalarText],
+}
+_CONFIGURATION_PART_DESCRIPTIONS = {
+    FieldKind.DIRECTORIES: "Directories, or all, also those added later",
+    FieldKind.VARIABLES: "All of them; everyone who can read the project can read them",
+}
+
+
+def _build_part_field(each: ConfigurationField) -> tuple[Any, Any]:
+    description = each.description or _CONFIGURATION_PART_DESCRIPTIONS.get(each.kind)
+    return _CONFIGURATION_PART_TYPES[each.kind] | None, Field(default=None, description=description)
+
+
+@with_fields({each.name: _build_part_field(each) for each in CONFIGURATION_FIELDS})
 class ConfigurationPart(StrictDocumentPart):
     """The minimum that the session needs, and what it gets.
 
     A field that is left out keeps its value; a new session gets the default.
     """
 
-    cpu: DocumentQuantity | None = None
-    memory: DocumentQuantity | None = None
-    gpu: int | None = None
-    disk: DocumentQuantity | None = None
-    repositories: Literal["all"] | list[DocumentShortText] | None = Field(
-        default=None, description="Directories, or all, also those added later"
-    )
-    storages: Literal["all"] | list[DocumentShortText] | None = Field(
-        default=None, description="Directories of storages, or all, also those added later"
-    )
-    variables: dict[DocumentShortText, DocumentScalarText] | None = Field(
-        default=None, description="All of them; everyone who can read the project can read them"
-    )
-
-    def to_configuration_fields(self) -> dict[str, Any]:
-        values = dict(vars(self))
-        for name in ("repositories", "storages"):
-            values[name] = tuple(values[name]) if isinstance(values[name], list) else values[name]
-        return values
+    def to_values(self) -> dict[str, Any]:
+        """Return the values of the fields that the document sets."""
+        values = {name: value for name, value in self.model_dump().items() if value is not None}
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 class SessionPart(StrictDocumentPart):
@@ -478,7 +474,7 @@ class SessionPart(StrictDocumentPart):
         return DescribedSession(
             **values,
             environment=self.environment.to_environment_source(),
-            **self.configuration.to_configuration_fields(),
+            configuration=self.configuration.to_values(),
         )
 
 
@@ -626,7 +622,7 @@ def _to_session_dict(each: DescribedSession) -> dict[str, Any]:
         default=each.default or None,
         description=each.description,
         environment=_to_environment_dict(each.environment),
-        configuration=_to_configuration_dict(each) or None,
+        configuration=_to_configuration_dict(each.configuration) or None,
     )
 
 
@@ -656,21 +652,14 @@ def _to_run_dict(run: RunOverrides) -> dict[str, Any]:
     return _drop_none_values(**values | {"command": None if run.command is None else list(run.command)})
 
 
-def _to_configuration_dict(each: DescribedSession) -> dict[str, Any]:
-    variables = each.variables
-    return _drop_none_values(
-        cpu=each.cpu,
-        memory=each.memory,
-        gpu=each.gpu,
-        disk=each.disk,
-        repositories=_to_directory_list(each.repositories),
-        storages=_to_directory_list(each.storages),
-        variables=None if variables is None else _sort_by_name(variables),
-    )
+def _to_configuration_dict(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {each.name: _to_plain_value(values[each.name]) for each in CONFIGURATION_FIELDS if each.name in values}
 
 
-def _to_directory_list(directories: str | tuple[str, ...] | None) -> str | list[str] | None:
-    return list(directories) if isinstance(directories, tuple) else directories
+def _to_plain_value(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return _sort_by_name(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _sort_by_name(variables: Mapping[str, str]) -> dict[str, str]:

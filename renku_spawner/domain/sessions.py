@@ -7,28 +7,59 @@ import json
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
+from .configuration_fields import FieldKind, configuration_field, find_field_problems, list_configuration_fields
 from .environments import Environment, NewCiImage, NewOwnImage, Revision, RunConfiguration
 from .errors import InvalidInputError
 from .git_credentials import SessionGitIdentity
 from .projects import Repository
-from .resource_classes import ResourceClass, ResourceRequirements
+from .resource_classes import NEEDS_FIELDS, ResourceClass, ResourceRequirements, check_resource_requirements
 from .storages import MountedStorage, Storage
 
 
 @dataclass(frozen=True, kw_only=True)
 class SessionConfiguration:
-    """Configuration of a session.
+    """Configuration of a session: the one place where its fields are defined.
 
-    `repositories` and `storages` are directories; None is all of the project's, also those added later.
+    `CONFIGURATION_FIELDS` lists the fields of `needs` and of this class; bodies, answers, forms, documents, columns and
+    pages are built from it. `repositories` and `storages` are directories; None is all of the project's, also those
+    added later.
     """
 
     needs: ResourceRequirements = field(default_factory=ResourceRequirements)
-    repositories: tuple[str, ...] | None = None
-    storages: tuple[str, ...] | None = None
-    variables: Mapping[str, str] = field(default_factory=dict)
+    repositories: tuple[str, ...] | None = configuration_field(None, FieldKind.DIRECTORIES, label="Repositories")
+    storages: tuple[str, ...] | None = configuration_field(None, FieldKind.DIRECTORIES, label="Storages")
+    variables: Mapping[str, str] = configuration_field({}, FieldKind.VARIABLES, label="Variables")
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The value of each of `CONFIGURATION_FIELDS`."""
+        return vars(self.needs) | {each.name: getattr(self, each.name) for each in OTHER_FIELDS}
+
+    def with_values(self, values: Mapping[str, Any]) -> SessionConfiguration:
+        """Return a copy with other *values* of `CONFIGURATION_FIELDS`; directories may be a list."""
+        plain: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
+        needs: dict[str, Any] = {each.name: plain.pop(each.name) for each in NEEDS_FIELDS if each.name in plain}
+        return replace(self, needs=replace(self.needs, **needs), **plain)
+
+    def check(self) -> SessionConfiguration:
+        """Return the configuration with each directory once, if all values are possible on any hub.
+
+        Raises:
+            InvalidInputError: with a sentence at each field that is wrong.
+        """
+        check_resource_requirements(self.needs)
+        wrong = find_field_problems(OTHER_FIELDS, self)
+        if wrong:
+            raise InvalidInputError("This configuration is not possible.", fields=wrong)
+        check_variables(self.variables)
+        chosen = {each.name: getattr(self, each.name) for each in OTHER_FIELDS if each.kind is FieldKind.DIRECTORIES}
+        return self.with_values({name: value and list(dict.fromkeys(value)) for name, value in chosen.items()})
 
     def select_repositories(self, repositories: tuple[Repository, ...]) -> tuple[Repository, ...]:
         """Return those of the project's *repositories* that the session gets."""
@@ -39,6 +70,12 @@ class SessionConfiguration:
     def select_storages(self, storages: Iterable[Storage]) -> tuple[Storage, ...]:
         """Return those of the project's *storages* that the session gets."""
         return tuple(s for s in storages if self.storages is None or s.directory in self.storages)
+
+
+OTHER_FIELDS = list_configuration_fields(SessionConfiguration)
+CONFIGURATION_FIELDS = NEEDS_FIELDS + OTHER_FIELDS
+# In every hash; further fields are in it only with another value than the default, so that old hashes still match.
+_FIELDS_OF_FIRST_HASH = ("repositories", "variables")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,15 +135,11 @@ class Session:
 
         It changes when an edit takes effect at the next start, but not with the title or the description.
         """
-        needs = self.configuration.needs
-        content = {
-            "needs": {"cpu": needs.cpu, "memory": needs.memory, "gpu": needs.gpu, "disk": needs.disk},
-            "repositories": self.configuration.repositories,
-            "variables": dict(self.configuration.variables),
-            "revision": self.revision.id,
-        }
-        if self.configuration.storages is not None:  # absent by default, so that hashes of older releases still match
-            content["storages"] = self.configuration.storages
+        content: dict[str, Any] = {"needs": vars(self.configuration.needs), "revision": self.revision.id}
+        for each in OTHER_FIELDS:
+            value = getattr(self.configuration, each.name)
+            if each.name in _FIELDS_OF_FIRST_HASH or value != each.default:
+                content[each.name] = value
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -126,12 +159,19 @@ def build_launch_version(session: Session, repositories: Iterable[Repository], s
         revision.canonical_reference,
         revision.digest,
         vars(revision.run),
-        vars(wanted.needs),
+        vars(wanted.needs) | _select_changed_amounts(wanted),
         dict(wanted.variables),
         [wanted.repositories, sorted((vars(clone) for clone in clones), key=lambda clone: str(clone["directory"]))],
         sorted((storage.id, storage.version) for storage in wanted.select_storages(storages)),
     )
     return ".".join("" if part is None else _hash_launch_part(part) for part in parts)
+
+
+def _select_changed_amounts(configuration: SessionConfiguration) -> dict[str, Any]:
+    """Return the amounts beside the needs that are not the default, so that old versions still match."""
+    amounts = {each.name: each.default for each in OTHER_FIELDS if each.kind in (FieldKind.QUANTITY, FieldKind.NUMBER)}
+    values = {name: getattr(configuration, name) for name in amounts}
+    return {name: value for name, value in values.items() if value != amounts[name]}
 
 
 def _hash_launch_part(part: object) -> str:
@@ -162,8 +202,9 @@ class LaunchSpec:
     - `own_image` is true unless admins manage the image; it is `unverified` if it starts although no registry
       has confirmed that it exists and is public.
     - `started_by` is the admin who started it for its owner, None if the owner did.
-    - `storages` are those that it gets, `without` are directories of those that its owner leaves out.
-    - `variables` are the session's own; values are literal and never pass through `str.format`.
+    - `configuration` is the session's own; values of variables are literal and never pass through `str.format`.
+    - `repositories` and `storages` are those that it gets, `without` are directories of storages that its owner leaves
+      out.
     - `git` is the Git identity of its owner, None without GitLab.
     - `pull` is the host of the registry from which the image is pulled with the owner's own token.
     """
@@ -179,9 +220,8 @@ class LaunchSpec:
     revision: str
     fingerprint: str
     resource_class: ResourceClass
-    needs: ResourceRequirements
+    configuration: SessionConfiguration
     repositories: tuple[Repository, ...]
-    variables: Mapping[str, str]
     run: RunConfiguration
     storages: tuple[MountedStorage, ...] = ()
     without: tuple[str, ...] = ()
@@ -191,6 +231,14 @@ class LaunchSpec:
     unverified: bool = False
     git: SessionGitIdentity | None = None
     pull: str | None = None
+
+    @property
+    def needs(self) -> ResourceRequirements:
+        return self.configuration.needs
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        return self.configuration.variables
 
 
 MAX_VARIABLES = 32

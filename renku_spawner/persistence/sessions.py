@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Select, bindparam, func, insert, or_, select, tuple_, update
 
+from ..domain.configuration_fields import FieldKind
 from ..domain.environments import Environment, Revision
-from ..domain.resource_classes import ResourceRequirements
-from ..domain.sessions import Session, SessionChange, SessionConfiguration
+from ..domain.sessions import CONFIGURATION_FIELDS, Session, SessionChange, SessionConfiguration
 from ..domain.text import fold_title
 from .environments import ENVIRONMENT_COLUMNS, RevisionStore, cast_json_to_text, to_environment
 from .search import (
@@ -34,22 +34,22 @@ _SESSION_COLUMNS = (
     _S.revision,
     _S.title,
     _S.description,
-    _S.cpu,
-    _S.memory,
-    _S.gpu,
-    _S.disk,
-    cast_json_to_text(_S.repositories),
-    cast_json_to_text(_S.variables),
     _S.created_by,
     _S.created_at,
     _S.deleted_at,
     _S.version,
     _S.position,
     _S.dismissed,
-    cast_json_to_text(_S.storages),
 )
+_JSON_KINDS = (FieldKind.DIRECTORIES, FieldKind.VARIABLES)
+_CONFIGURATION_COLUMNS = tuple(
+    cast_json_to_text(_S[each.name]) if each.kind in _JSON_KINDS else _S[each.name] for each in CONFIGURATION_FIELDS
+)
+_ENVIRONMENT_OFFSET = len(_SESSION_COLUMNS) + len(_CONFIGURATION_COLUMNS)
 _SELECT_SESSIONS = (
-    select(*_SESSION_COLUMNS, *ENVIRONMENT_COLUMNS).select_from(sessions).join(environments, _E.id == _S.environment)
+    select(*_SESSION_COLUMNS, *_CONFIGURATION_COLUMNS, *ENVIRONMENT_COLUMNS)
+    .select_from(sessions)
+    .join(environments, _E.id == _S.environment)
 )
 _SESSION_KEY: BindParameter[str] = bindparam("key")
 _IS_LIVING_SESSION = _S.deleted_at.is_(None)
@@ -243,7 +243,7 @@ class SessionStore:
         return sessions[0] if sessions else None
 
     def _to_sessions(self, rows: Sequence[Sequence[Any]]) -> list[Session]:
-        newest, pinned = {row[len(_SESSION_COLUMNS)] for row in rows}, {row[2] for row in rows}
+        newest, pinned = {row[_ENVIRONMENT_OFFSET] for row in rows}, {row[2] for row in rows}
         revisions = self._revisions.get_many(newest | pinned)
         return [_to_session(row, revisions) for row in rows]
 
@@ -255,7 +255,7 @@ class SessionStore:
 
 
 def _to_session(row: Sequence[Any], revisions: Mapping[str, Revision]) -> Session:
-    environment = row[len(_SESSION_COLUMNS) :]
+    environment = row[_ENVIRONMENT_OFFSET:]
     return Session(
         id=row[0],
         project=row[1],
@@ -263,35 +263,30 @@ def _to_session(row: Sequence[Any], revisions: Mapping[str, Revision]) -> Sessio
         revision=revisions[row[2]],
         title=row[3],
         description=row[4],
-        configuration=SessionConfiguration(
-            needs=ResourceRequirements(cpu=row[5], memory=row[6], gpu=row[7], disk=row[8]),
-            repositories=None if row[9] is None else tuple(json.loads(row[9])),
-            storages=None if row[17] is None else tuple(json.loads(row[17])),
-            variables={} if row[10] == "{}" else json.loads(row[10]),
-        ),
-        created_by=row[11],
-        created_at=row[12],
-        deleted_at=row[13],
-        version=row[14],
-        position=row[15],
-        dismissed=row[16],
+        configuration=_to_configuration(row[len(_SESSION_COLUMNS) : _ENVIRONMENT_OFFSET]),
+        created_by=row[5],
+        created_at=row[6],
+        deleted_at=row[7],
+        version=row[8],
+        position=row[9],
+        dismissed=row[10],
     )
+
+
+def _to_configuration(row: Sequence[Any]) -> SessionConfiguration:
+    values = {
+        each.name: json.loads(value) if value is not None and each.kind in _JSON_KINDS else value
+        for each, value in zip(CONFIGURATION_FIELDS, row, strict=True)
+    }
+    return SessionConfiguration().with_values(values)
 
 
 def _to_session_columns(session: Session) -> dict[str, Any]:
     """Return the columns that an edit changes, including the derived ones."""
-    configuration = session.configuration
-    chosen, mounted = configuration.repositories, configuration.storages
     return {
         "title": session.title,
         "folded_title": fold_title(session.title),
         "description": session.description,
         "search": build_search_text(session.title, session.description),
-        "cpu": configuration.needs.cpu,
-        "memory": configuration.needs.memory,
-        "gpu": configuration.needs.gpu,
-        "disk": configuration.needs.disk,
-        "repositories": None if chosen is None else list(chosen),
-        "storages": None if mounted is None else list(mounted),
-        "variables": dict(configuration.variables),
+        **session.configuration.values,
     }

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, Table, Text
 
+from ..domain.configuration_fields import ConfigurationField, FieldKind
+from ..domain.sessions import CONFIGURATION_FIELDS
 from .columns import (
     boolean_column,
     datetime_column,
@@ -18,6 +22,15 @@ from .columns import (
     string_columns,
     text_column,
 )
+
+
+def _build_configuration_column(each: ConfigurationField) -> Column[Any]:
+    if each.kind is FieldKind.NUMBER:
+        return integer_column(each.name)
+    if each.kind is FieldKind.QUANTITY:
+        return string_column(each.name)
+    return json_column(each.name, nullable=each.default is None)  # null: all of the project's
+
 
 # `secret` is encrypted with JupyterHub's CryptKeeper, or null; only the secret store reads it.
 storages = Table(
@@ -247,11 +260,7 @@ sessions = Table(
     *string_columns("title", "folded_title"),
     text_column("description"),
     text_column("search"),
-    *string_columns("cpu", "memory"),
-    integer_column("gpu"),
-    string_column("disk"),
-    *(json_column(name, nullable=True) for name in ("repositories", "storages")),  # null: all of the project's
-    json_column("variables"),
+    *map(_build_configuration_column, CONFIGURATION_FIELDS),
     string_column("created_by"),
     datetime_column("created_at"),
     datetime_column("deleted_at", nullable=True),

@@ -157,11 +157,10 @@ async def _build_launch_spec(
         revision=session.revision.id,
         fingerprint=session.fingerprint,
         resource_class=chosen,
-        needs=session.configuration.needs,
+        configuration=session.configuration,
         repositories=session.configuration.select_repositories(project.repositories),
         storages=await prepare_mounted_storages(context, person, session, there, without=without),
         without=tuple(storage.directory for storage in there if storage.directory in without),
-        variables=session.configuration.variables,
         run=resolve_launch_run(session.revision),
         own_image=session.environment.kind is not EnvironmentKind.DEFAULT,
     )

@@ -11,7 +11,7 @@ import binascii
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from urllib.parse import quote
 from ..context.app_context import AppContext, read_transaction, write_transaction_in_thread
 from ..context.session_file_offers import CachedSessionFileOffer, SessionFileOffer
 from ..domain.access import Person, ProjectAction
+from ..domain.configuration_fields import FieldKind
 from ..domain.environments import Environment, EnvironmentKind, NewCiImage, NewOwnImage, Revision, RunOverrides
 from ..domain.errors import (
     ConflictError,
@@ -48,7 +49,14 @@ from ..domain.session_files import (
     find_repository_directory,
     parse_yaml,
 )
-from ..domain.sessions import NewSession, Session, SessionChange, SessionConfiguration, list_secret_variables
+from ..domain.sessions import (
+    CONFIGURATION_FIELDS,
+    NewSession,
+    Session,
+    SessionChange,
+    SessionConfiguration,
+    list_secret_variables,
+)
 from ..domain.storages import (
     STORAGE_KINDS_BY_NAME,
     NewStorage,
@@ -449,27 +457,17 @@ def _list_text_differences(session: Session, change: SessionChange) -> list[Sess
 
 
 def _list_configuration_differences(session: Session, wanted: SessionConfiguration) -> list[SessionDifference]:
-    old, new = _flatten_configuration(session.configuration), _flatten_configuration(wanted)
-    differences = [
-        SessionDifference(field=name, old=old[name], new=new[name]) for name in old if old[name] != new[name]
-    ]
-    return differences + _list_variable_differences(session.configuration.variables, wanted.variables)
-
-
-def _flatten_configuration(configuration: SessionConfiguration) -> dict[str, str]:
-    needs = configuration.needs
-    return {
-        "cpu": needs.cpu,
-        "memory": needs.memory,
-        "gpu": str(needs.gpu),
-        "disk": needs.disk,
-        "repositories": _format_directories(configuration.repositories),
-        "storages": _format_directories(configuration.storages),
-    }
-
-
-def _format_directories(directories: tuple[str, ...] | None) -> str:
-    return "all" if directories is None else ", ".join(directories) or "none"
+    old, new = session.configuration.values, wanted.values
+    differences: list[SessionDifference] = []
+    for each in CONFIGURATION_FIELDS:
+        before, after = old[each.name], new[each.name]
+        if each.kind is FieldKind.VARIABLES:
+            differences += _list_variable_differences(before, after)
+        elif each.format_value(before) != each.format_value(after):
+            differences.append(
+                SessionDifference(field=each.name, old=each.format_value(before), new=each.format_value(after))
+            )
+    return differences
 
 
 def _list_variable_differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[SessionDifference]:
@@ -902,8 +900,8 @@ def _flatten_storage(storage: Storage | DescribedStorage) -> dict[str, str]:
 _MAX_CONCURRENT_STEPS = 4  # per document, because steps query registries
 # Titles and places below the session limit become free before they are taken.
 _STEP_ORDER = (PlanStepKind.CHANGE, PlanStepKind.REMOVE, PlanStepKind.ADD)
-_CONFIGURATION_FIELDS = frozenset(("cpu", "memory", "gpu", "disk", "repositories", "storages", "variables"))
-_RUN_FIELDS = frozenset(("default_url", "port", "command", "working_directory", "uid", "gid", "image_user"))
+_CONFIGURATION_NAMES = frozenset(each.name for each in CONFIGURATION_FIELDS)
+_RUN_NAMES = frozenset(each.name for each in fields(RunOverrides))
 _DOCUMENT_PATHS = {
     "environment": "environment", "image": "environment.image", "repository": "environment.repository",
     "branch": "environment.repository.branch", "name": "environment.name", "revision": "environment.digest",
@@ -1085,9 +1083,9 @@ def _map_errors_to_document(path: str, problem: InvalidInputError | ConflictErro
 
 
 def _get_document_path(name: str) -> str:
-    if name.partition(".")[0] in _CONFIGURATION_FIELDS:
+    if name.partition(".")[0] in _CONFIGURATION_NAMES:
         return f"configuration.{name}"
-    return f"environment.run.{name}" if name in _RUN_FIELDS else _DOCUMENT_PATHS.get(name, name)
+    return f"environment.run.{name}" if name in _RUN_NAMES else _DOCUMENT_PATHS.get(name, name)
 
 
 async def _gather_steps(steps: Iterable[Coroutine[Any, Any, PlanStep]]) -> list[PlanStep]:

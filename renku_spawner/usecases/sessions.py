@@ -30,13 +30,12 @@ from ..domain.instances import Instance
 from ..domain.policy import HubPolicy
 from ..domain.projects import Project, ProjectEntry
 from ..domain.reasons import format_reason_sentence
-from ..domain.resource_classes import check_resource_requirements, find_unmet_requirements, list_fitting_classes
+from ..domain.resource_classes import find_unmet_requirements, list_fitting_classes
 from ..domain.sessions import (
     NewSession,
     Session,
     SessionChange,
     SessionConfiguration,
-    check_variables,
     list_secret_variables,
 )
 from ..domain.text import MAX_TITLE_LENGTH, clean_description, clean_title, fold_title
@@ -275,21 +274,15 @@ def validate_configuration(
     Raises:
         InvalidInputError: with a message for each wrong field, and what the largest class has.
     """
-    needs = check_resource_requirements(configuration.needs)
-    lacking = find_unmet_requirements(policy.classes, needs)
+    checked = configuration.check()
+    lacking = find_unmet_requirements(policy.classes, checked.needs)
     if lacking:
         raise InvalidInputError("No class is large enough for this.", fields=lacking)
-    chosen = configuration.repositories
     known = {repository.directory for repository in project.repositories}
-    if chosen is not None and not set(chosen) <= known:
+    if checked.repositories is not None and not set(checked.repositories) <= known:
         sentence = "The project has no repository in one of these directories."
         raise InvalidInputError(sentence, fields={"repositories": sentence})
-    return SessionConfiguration(
-        needs=needs,
-        repositories=None if chosen is None else tuple(dict.fromkeys(chosen)),
-        storages=None if configuration.storages is None else tuple(dict.fromkeys(configuration.storages)),
-        variables=check_variables(configuration.variables),
-    )
+    return checked
 
 
 def require_session_storages(tx: Transaction, project: str, configuration: SessionConfiguration | None) -> None:

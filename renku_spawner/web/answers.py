@@ -413,16 +413,7 @@ def to_revision_answer(found: Revision) -> RevisionAnswer:
 
 
 def _to_configuration_answer(found: SessionConfiguration) -> ConfigurationAnswer:
-    needs = found.needs
-    return ConfigurationAnswer(
-        cpu=needs.cpu,
-        memory=needs.memory,
-        gpu=needs.gpu,
-        disk=needs.disk,
-        repositories=None if found.repositories is None else list(found.repositories),
-        storages=None if found.storages is None else list(found.storages),
-        variables=dict(found.variables),
-    )
+    return ConfigurationAnswer.model_validate(found.values)
 
 
 def to_contents_answer(look: Look) -> ContentsAnswer:

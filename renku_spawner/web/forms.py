@@ -6,17 +6,17 @@ Forms of other nouns are in their own packages.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, Literal, get_type_hints
 
+from ..domain.configuration_fields import ConfigurationField, FieldKind
 from ..domain.environments import RunOverrides, check_run_overrides
 from ..domain.errors import ConflictError, InvalidInputError
-from ..domain.resource_classes import ResourceRequirements
-from ..domain.sessions import NewSession, Session, SessionChange, SessionConfiguration
+from ..domain.projections import with_fields
+from ..domain.sessions import CONFIGURATION_FIELDS, NewSession, Session, SessionChange, SessionConfiguration
 from ..domain.storages import MAX_PROJECT_STORAGES
 from .schemas import BaseBody, FormVersion, LongText, QuantityText, ShortText
-
-_DEFAULT_REQUIREMENTS = ResourceRequirements()
 
 
 def build_field_error(field: str, sentence: str) -> InvalidInputError:
@@ -70,37 +70,50 @@ class DismissSessionUpdateForm(BaseBody):
     digest: ShortText
 
 
+_CHOICE_FIELDS = {"repositories": "which", "storages": "which_storages"}  # whether all or some are chosen
+_CONFIGURATION_FORM_FIELDS: dict[FieldKind, tuple[Any, Any]] = {
+    FieldKind.QUANTITY: (QuantityText, None),
+    FieldKind.NUMBER: (QuantityText, "0"),
+    FieldKind.DIRECTORIES: (list[ShortText], []),
+    FieldKind.VARIABLES: (LongText, ""),
+}
+
+
+def _list_configuration_form_fields() -> Iterator[tuple[str, tuple[Any, Any]]]:
+    for each in CONFIGURATION_FIELDS:
+        kind, default = _CONFIGURATION_FORM_FIELDS[each.kind]
+        yield each.name, (kind, each.default if default is None else default)
+        if each.kind is FieldKind.DIRECTORIES:
+            yield _CHOICE_FIELDS[each.name], (Literal["all", "some"], "all")
+
+
+@with_fields(dict(_list_configuration_form_fields()))
 class SessionForm(BaseBody):
     environment: ShortText = ""
     title: LongText = ""
     description: LongText = ""
-    cpu: QuantityText = _DEFAULT_REQUIREMENTS.cpu
-    memory: QuantityText = _DEFAULT_REQUIREMENTS.memory
-    gpu: QuantityText = "0"
-    disk: QuantityText = _DEFAULT_REQUIREMENTS.disk
-    which: Literal["all", "some"] = "all"
-    repositories: list[ShortText] = []
-    which_storages: Literal["all", "some"] = "all"
-    storages: list[ShortText] = []
-    variables: LongText = ""
     default: Literal["yes"] | None = None
     version: ShortText = "0"
 
     def to_configuration(self) -> SessionConfiguration:
-        return SessionConfiguration(
-            needs=self.to_requirements(),
-            repositories=tuple(self.repositories) if self.which == "some" else None,
-            storages=tuple(self.storages) if self.which_storages == "some" else None,
-            variables=parse_variables(self.variables),
+        """Parse the fields. Raises InvalidInputError."""
+        return SessionConfiguration().with_values(
+            {each.name: self._parse_configuration_value(each) for each in CONFIGURATION_FIELDS}
         )
 
-    def to_requirements(self) -> ResourceRequirements:
-        gpu = self.gpu.strip() or "0"
-        if not (gpu.isascii() and gpu.isdigit() and len(gpu) < 6):
-            raise build_field_error("gpu", "GPUs are a whole number.")
-        return ResourceRequirements(
-            cpu=self.cpu.strip(), memory=self.memory.strip(), gpu=int(gpu), disk=self.disk.strip()
-        )
+    def _parse_configuration_value(self, each: ConfigurationField) -> Any:
+        typed = getattr(self, each.name)
+        if each.kind is FieldKind.DIRECTORIES:
+            return typed if getattr(self, _CHOICE_FIELDS[each.name]) == "some" else None
+        if each.kind is FieldKind.VARIABLES:
+            return parse_variables(typed)
+        text: str = typed.strip()
+        if each.kind is FieldKind.QUANTITY:
+            return text
+        number = text or "0"
+        if not (number.isascii() and number.isdigit() and len(number) < 6):
+            raise build_field_error(each.name, f"{each.subject} a whole number.")
+        return int(number)
 
     def to_new_session(self) -> NewSession:
         if not self.environment:
@@ -145,20 +158,25 @@ def parse_variables(text: str) -> dict[str, str]:
 
 def build_session_fields(session: Session) -> dict[str, Any]:
     """Return the field values to edit *session*."""
-    configuration, needs = session.configuration, session.configuration.needs
     return {
         "title": session.title,
         "description": session.description,
-        "cpu": needs.cpu,
-        "memory": needs.memory,
-        "gpu": str(needs.gpu or ""),
-        "disk": needs.disk,
-        "variables": "\n".join(f"{name}={value}" for name, value in configuration.variables.items()),
-        "repositories": list(configuration.repositories or ()),
-        "which": "all" if configuration.repositories is None else "some",
-        "storages": list(configuration.storages or ()),
-        "which_storages": "all" if configuration.storages is None else "some",
+        **_build_configuration_fields(session.configuration),
     }
+
+
+def _build_configuration_fields(configuration: SessionConfiguration) -> dict[str, Any]:
+    values = configuration.values
+    shown = {each.name: _format_configuration_value(each, values[each.name]) for each in CONFIGURATION_FIELDS}
+    return shown | {field: "all" if values[name] is None else "some" for name, field in _CHOICE_FIELDS.items()}
+
+
+def _format_configuration_value(each: ConfigurationField, value: Any) -> Any:
+    if each.kind is FieldKind.DIRECTORIES:
+        return list(value or ())
+    if each.kind is FieldKind.VARIABLES:
+        return "\n".join(f"{name}={text}" for name, text in value.items())
+    return str(value or "")
 
 
 def build_blank_session_fields(environment: str) -> dict[str, Any]:
@@ -166,15 +184,7 @@ def build_blank_session_fields(environment: str) -> dict[str, Any]:
     return {
         "title": "",
         "description": "",
-        "cpu": _DEFAULT_REQUIREMENTS.cpu,
-        "memory": _DEFAULT_REQUIREMENTS.memory,
-        "gpu": "",
-        "disk": _DEFAULT_REQUIREMENTS.disk,
-        "variables": "",
-        "repositories": [],
-        "which": "all",
-        "storages": [],
-        "which_storages": "all",
+        **_build_configuration_fields(SessionConfiguration()),
         "environment": environment,
         "default": "",
     }
@@ -185,31 +195,28 @@ def get_typed_fields(fields: Mapping[str, Any], names: Sequence[str]) -> dict[st
     return {name: fields.get(name, "") for name in names}
 
 
-RUN_FORM_FIELDS = ("name", "port", "default_url", "working_directory", "uid", "gid", "image_user", "command")
+_RUN_TYPES = get_type_hints(RunOverrides)
+_RUN_NAMES = tuple(each.name for each in fields(RunOverrides))
+_RUN_FORM_TYPES: dict[Any, Any] = {bool | None: Literal["", "yes"], tuple[str, ...] | None: LongText}
+RUN_FORM_FIELDS = ("name", *_RUN_NAMES)
 
 
+@with_fields({name: (_RUN_FORM_TYPES.get(_RUN_TYPES[name], ShortText), "") for name in _RUN_NAMES})
 class RunFormFields(BaseBody):
-    port: ShortText = ""
-    default_url: ShortText = ""
-    working_directory: ShortText = ""
-    uid: ShortText = ""
-    gid: ShortText = ""
-    image_user: Literal["", "yes"] = ""
-    command: LongText = ""
-
     def find_problems(self) -> dict[str, str]:
-        return collect_field_problems(lambda: check_run_overrides(self.to_run_choice()))
+        return collect_field_problems(lambda: check_run_overrides(self.to_run_overrides()))
 
-    def to_run_choice(self) -> RunOverrides:
-        return RunOverrides(
-            default_url=self.default_url.strip() or None,
-            port=_parse_whole_number("port", self.port),
-            command=_parse_command(self.command),
-            working_directory=self.working_directory.strip() or None,
-            uid=_parse_whole_number("uid", self.uid),
-            gid=_parse_whole_number("gid", self.gid),
-            image_user=self.image_user == "yes" or None,
-        )
+    def to_run_overrides(self) -> RunOverrides:
+        """Parse the fields. Raises InvalidInputError."""
+        return RunOverrides(**{name: self._parse_run_value(name) for name in _RUN_NAMES})
+
+    def _parse_run_value(self, name: str) -> Any:
+        kind, typed = _RUN_TYPES[name], getattr(self, name)
+        if kind == int | None:
+            return _parse_whole_number(name, typed)
+        if kind == tuple[str, ...] | None:
+            return _parse_command(typed)
+        return typed == "yes" or None if kind == bool | None else typed.strip() or None
 
 
 class ImageSessionForm(RunFormFields, SessionForm):

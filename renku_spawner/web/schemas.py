@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from ..domain.access import Role, Visibility
+from ..domain.configuration_fields import ConfigurationField, FieldKind
 from ..domain.environments import NewCiImage, NewOwnImage, RunOverrides
 from ..domain.errors import VALIDATION_MESSAGES, InvalidInputError
 from ..domain.ids import PATH_PART_RULE
+from ..domain.projections import with_fields
 from ..domain.projects import NewProject, NewRepository, ProjectChange, ProjectMember
-from ..domain.sessions import NewSession, SessionChange, SessionConfiguration
+from ..domain.session_files import RunPart
+from ..domain.sessions import CONFIGURATION_FIELDS, NewSession, SessionChange, SessionConfiguration
 from ..domain.storages import MAX_PROJECT_STORAGES
 
 
@@ -153,49 +155,31 @@ class ProjectChangeBody(BaseBody):
         )
 
 
+_DIRECTORIES_DESCRIPTION = "Directories; null is all, also those added later"
+_CONFIGURATION_BODY_TYPES: dict[FieldKind, Any] = {
+    FieldKind.QUANTITY: QuantityText,
+    FieldKind.NUMBER: int,
+    FieldKind.DIRECTORIES: Annotated[list[ShortText] | None, Field(description=_DIRECTORIES_DESCRIPTION)],
+    FieldKind.VARIABLES: dict[str, LongText],
+}
+
+
+def _build_body_field(each: ConfigurationField) -> tuple[Any, Any]:
+    kind = _CONFIGURATION_BODY_TYPES[each.kind]
+    return kind, Field(default=each.default, description=each.description) if each.description else each.default
+
+
+@with_fields({each.name: _build_body_field(each) for each in CONFIGURATION_FIELDS})
 class ConfigurationBody(BaseBody):
     """The minimum that a session needs; in a change, absent fields stay."""
 
-    cpu: QuantityText = "500m"
-    memory: QuantityText = "1Gi"
-    gpu: int = 0
-    disk: QuantityText = "1Gi"
-    repositories: list[ShortText] | None = Field(
-        default=None, description="Directories; null is all, also those added later"
-    )
-    storages: list[ShortText] | None = Field(
-        default=None, description="Directories; null is all, also those added later"
-    )
-    variables: dict[str, LongText] = {}
-
     def to_configuration(self, present: SessionConfiguration | None = None) -> SessionConfiguration:
         """Return the configuration, with the values of *present* for absent fields."""
-        present = present or SessionConfiguration()
-        values = self.model_dump(exclude_unset=True)
-        needs = {key: values.pop(key) for key in ("cpu", "memory", "gpu", "disk") if key in values}
-        for name in ("repositories", "storages"):
-            chosen = values.pop(name, getattr(present, name))
-            values[name] = None if chosen is None else tuple(chosen)
-        return replace(present, needs=replace(present.needs, **needs), **values)
+        return (present or SessionConfiguration()).with_values(self.model_dump(exclude_unset=True))
 
 
-class RunBody(BaseBody):
+class RunBody(RunPart):
     """The run configuration of a user's own image; absent fields are taken from the image, or are the defaults."""
-
-    default_url: ShortText | None = None
-    port: int | None = None
-    command: list[LongText] | None = None
-    working_directory: ShortText | None = None
-    uid: int | None = None
-    gid: int | None = None
-    image_user: bool | None = Field(
-        default=None, description="As the user that the image names, by its number and never root; without `uid`"
-    )
-
-    def to_run_choice(self) -> RunOverrides:
-        values = self.model_dump(exclude_none=True)
-        command = values.pop("command", None)
-        return RunOverrides(**values, command=None if command is None else tuple(command))
 
 
 class BuiltBody(BaseBody):
@@ -226,7 +210,7 @@ class SessionBody(BaseBody):
         if sum(each is not None for each in (self.environment, self.image, self.built)) != 1:
             sentence = "Either an environment or an image, please."
             raise InvalidInputError(sentence, fields={"environment": sentence})
-        run = self.run.to_run_choice()
+        run = self.run.to_run_overrides()
         own = NewOwnImage(image=self.image, name=self.name, run=run) if self.image is not None else None
         return NewSession(
             environment=self.environment,

@@ -38,7 +38,7 @@ def test_the_widest_range_includes_its_ends() -> None:
 def test_everything_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(InvalidInputError) as refusal:
         check_resource_requirements(ResourceRequirements(cpu="0", memory="x", gpu=-1, disk="2Pi"))
-    assert list(refusal.value.fields) == ["cpu", "memory", "disk", "gpu"]
+    assert list(refusal.value.fields) == ["cpu", "memory", "gpu", "disk"]
 
 
 def test_requirements_count_in_cores_bytes_and_devices() -> None:

@@ -54,19 +54,25 @@ environments = (
     | st.builds(OwnImageSource, image=values, digest=digests, name=maybe, run=runs)
     | st.builds(CiImageSource, directory=values, branch=maybe, image=maybe, digest=digests, name=maybe, run=runs)
 )
+configurations = st.fixed_dictionaries(
+    {},
+    optional={
+        "cpu": values,
+        "memory": values,
+        "gpu": st.integers(-1, 99),
+        "disk": values,
+        "repositories": st.just(ALL_DIRECTORIES) | st.lists(values, max_size=3).map(tuple),
+        "storages": st.just(ALL_DIRECTORIES) | st.lists(values, max_size=3).map(tuple),
+        "variables": st.dictionaries(names, values, max_size=3),
+    },
+)
 sessions = st.builds(
     DescribedSession,
     title=titles,
     was=st.none() | titles,
     description=st.none() | descriptions,
     environment=environments,
-    cpu=maybe,
-    memory=maybe,
-    gpu=st.none() | st.integers(-1, 99),
-    disk=maybe,
-    repositories=st.none() | st.just(ALL_DIRECTORIES) | st.lists(values, max_size=3).map(tuple),
-    storages=st.none() | st.just(ALL_DIRECTORIES) | st.lists(values, max_size=3).map(tuple),
-    variables=st.none() | st.dictionaries(names, values, max_size=3),
+    configuration=configurations,
 )
 
 
@@ -114,8 +120,7 @@ def test_a_file_reads_well_and_has_its_keys_in_one_order() -> None:
         description="First.\n\nSecond.",
         environment=ManagedEnvironmentSource(name="python"),
         default=True,
-        cpu="2",
-        variables={"B": "yes", "A": "1"},
+        configuration={"cpu": "2", "variables": {"B": "yes", "A": "1"}},
     )
     said = SessionsDocument(
         sessions=(one, DescribedSession(title="Other", environment=image)), left_out={"Other": ("TOKEN",)}

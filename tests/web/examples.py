@@ -362,6 +362,15 @@ FORM: dict[str, Any] = {
         "default": False,
     },
     "repositories": REPOSITORIES,
+    "amounts": [
+        {"name": name, "label": label, "hint": hint}
+        for name, label, hint in (
+            ("cpu", "CPU", "like 0.5 or 500m"),
+            ("memory", "Memory", "like 512Mi or 2Gi"),
+            ("gpu", "GPU", "whole ones"),
+            ("disk", "Disk", "like 10Gi"),
+        )
+    ],
     "all_repositories": False,
     "storages": STORAGES,
     "all_storages": False,
@@ -376,6 +385,7 @@ FORM: dict[str, Any] = {
 }
 CONFIGURATION = {
     "needs": "1 CPU, 4 GiB memory, 10 GiB disk",
+    "more": [{"name": "Shared memory", "text": "256", "code": False}],
     "fits": "fits small and larger",
     "repositories": REPOSITORIES,
     "storages": STORAGES,

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from renku_spawner.domain.access import Person
+from renku_spawner.domain.configuration_fields import ConfigurationField, FieldKind
 from renku_spawner.domain.errors import (
     ConflictError,
     InvalidInputError,
@@ -21,7 +22,14 @@ from renku_spawner.domain.images import parse_image_reference
 from renku_spawner.domain.instances import DesiredState, Instance, ObservedState
 from renku_spawner.domain.policy import HubPolicy
 from renku_spawner.domain.resource_classes import ResourceClass
-from renku_spawner.domain.sessions import SessionConfiguration
+from renku_spawner.domain.session_files import (
+    ConfigurationPart,
+    ManagedEnvironmentSource,
+    SessionsDocument,
+    describe_session,
+    to_document_dict,
+)
+from renku_spawner.domain.sessions import CONFIGURATION_FIELDS, SessionConfiguration, build_launch_version
 from renku_spawner.web.errors import to_error_response
 from renku_spawner.web.formatting import (
     compute_progress_percent,
@@ -32,13 +40,21 @@ from renku_spawner.web.formatting import (
     format_typical_duration,
     truncate_at_word,
 )
-from renku_spawner.web.forms import ConfirmDeletionForm, SessionForm, build_blank_session_fields, parse_variables
+from renku_spawner.web.forms import (
+    ConfirmDeletionForm,
+    SessionForm,
+    build_blank_session_fields,
+    build_session_fields,
+    parse_variables,
+)
 from renku_spawner.web.images.views import build_image_check_view
 from renku_spawner.web.instances.views import build_idle_view
 from renku_spawner.web.request_parsing import parse_form_fields, parse_json_object, parse_limit, parse_text_parameter
 from renku_spawner.web.schemas import ConfigurationBody, EmptyBody, ProjectBody, SessionBody, validate_model
+from renku_spawner.web.sessions.schemas import ConfigurationAnswer
 from renku_spawner.web.sessions.views import build_class_fit_view
 from renku_spawner.web.urls import UrlBuilder, parse_inner_path
+from tests.domain.values import session
 
 NOW = datetime(2026, 11, 24, 9, 42, tzinfo=UTC)
 ID = "abcdefghijkl"
@@ -114,6 +130,34 @@ class TestBodies:
             validate_model(SessionBody, {"environment": id})
 
 
+OTHER_VALUES = {
+    FieldKind.QUANTITY: "7",
+    FieldKind.NUMBER: 7,
+    FieldKind.DIRECTORIES: ("a", "b"),
+    FieldKind.VARIABLES: {"A": "b=c"},
+}
+
+
+@pytest.mark.parametrize("field", CONFIGURATION_FIELDS, ids=lambda field: field.name)
+def test_each_field_of_a_configuration_passes_through_form_api_and_document(field: ConfigurationField) -> None:
+    wanted = SessionConfiguration().with_values({field.name: OTHER_VALUES[field.kind]})
+    assert wanted != SessionConfiguration()
+    edited = session(configuration=wanted)
+    typed = {name: text for name, text in build_session_fields(edited).items() if name in SessionForm.model_fields}
+    assert validate_model(SessionForm, typed).to_configuration() == wanted
+    answer = ConfigurationAnswer.model_validate(wanted.values).model_dump()
+    assert validate_model(ConfigurationBody, answer).to_configuration() == wanted
+    described = describe_session(edited, ManagedEnvironmentSource(name="python"), default=False)
+    part = ConfigurationPart.model_validate(
+        to_document_dict(SessionsDocument(sessions=(described,)))["sessions"][0]["configuration"]
+    )
+    assert part.to_values() == described.configuration
+    assert described.apply_to(SessionConfiguration()) == wanted
+    assert edited.fingerprint != session().fingerprint
+    if field.kind is not FieldKind.DIRECTORIES:  # whose version is that of the repositories and storages themselves
+        assert build_launch_version(edited, (), ()) != build_launch_version(session(), (), ())
+
+
 class TestForms:
     def test_variables_are_lines(self):
         assert parse_variables("A=1\r\n\nB = {x}=\n") == {"A": "1", "B": " {x}="}
@@ -132,7 +176,7 @@ class TestForms:
     @pytest.mark.parametrize("gpu", ["1.5", "-1", "x", "\N{ARABIC-INDIC DIGIT ONE}"])
     def test_gpus_are_whole(self, gpu):
         with pytest.raises(InvalidInputError) as refused:
-            validate_model(SessionForm, {"gpu": gpu}).to_requirements()
+            validate_model(SessionForm, {"gpu": gpu}).to_configuration()
         assert set(refused.value.fields) == {"gpu"}
 
     def test_only_the_title_confirms(self):

@@ -45,7 +45,7 @@ class EnvironmentForm(RunFormFields, VersionedForm):
         return NewManagedEnvironment(
             name=self.name,
             image=self._require_image(),
-            run=self.to_run_choice(),
+            run=self.to_run_overrides(),
             description=self.description,
             keywords=self._parse_keywords(),
             icon=self.icon,
@@ -60,7 +60,7 @@ class EnvironmentForm(RunFormFields, VersionedForm):
             keywords=self._parse_keywords(),
             icon=self.icon,
             image=self._require_image(),
-            run=self.to_run_choice(),
+            run=self.to_run_overrides(),
             renew=self.renew == "yes",
         )
 

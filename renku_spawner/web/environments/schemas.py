@@ -83,7 +83,7 @@ class EnvironmentBody(BaseBody):
         return NewManagedEnvironment(
             name=self.name,
             image=self.image,
-            run=self.run.to_run_choice(),
+            run=self.run.to_run_overrides(),
             description=self.description,
             keywords=tuple(self.keywords),
             icon=self.icon,
@@ -111,7 +111,7 @@ class EnvironmentChangeBody(BaseBody):
             keywords=None if self.keywords is None else tuple(self.keywords),
             icon=self.icon,
             image=self.image,
-            run=self.run.to_run_choice() if self.run else None,
+            run=self.run.to_run_overrides() if self.run else None,
             renew=self.renew,
         )
 

@@ -25,7 +25,7 @@ class CheckImageAPIHandler(RenkuAPIHandler):
         body = self.parse_body(CheckBody)
         count_request(self.context, self.person.name, LimitedRequest.IMAGE_CHECK)
         self.write_answer(
-            to_checked_answer(await check_image(self.context, self.person, body.image, body.run.to_run_choice()))
+            to_checked_answer(await check_image(self.context, self.person, body.image, body.run.to_run_overrides()))
         )
 
 

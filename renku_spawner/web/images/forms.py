@@ -28,7 +28,7 @@ class ExternalImageForm(ImageSessionForm):
         if not self.image.strip():
             raise build_field_error("image", "Please give an image.")
         return NewSession(
-            image=NewOwnImage(image=self.image.strip(), name=self.name.strip() or None, run=self.to_run_choice()),
+            image=NewOwnImage(image=self.image.strip(), name=self.name.strip() or None, run=self.to_run_overrides()),
             title=self.title or None,
             description=self.description,
             configuration=self.to_configuration(),
@@ -39,7 +39,7 @@ class ExternalImageForm(ImageSessionForm):
         if not self.image.strip():
             raise build_field_error("image", "Please give an image.")
         return replace(
-            super().to_session_change(), image=NewOwnImage(image=self.image.strip(), run=self.to_run_choice())
+            super().to_session_change(), image=NewOwnImage(image=self.image.strip(), run=self.to_run_overrides())
         )
 
     def find_problems(self) -> dict[str, str]:
@@ -70,7 +70,7 @@ def parse_typed_run_choice(values: Mapping[str, Any]) -> RunOverrides:
     try:
         return validate_model(
             ExternalImageForm, {name: values[name] for name in IMAGE_FORM_FIELDS if name in values}
-        ).to_run_choice()
+        ).to_run_overrides()
     except RenkuError:
         return RunOverrides()
 
@@ -78,7 +78,7 @@ def parse_typed_run_choice(values: Mapping[str, Any]) -> RunOverrides:
 def parse_typed_gpu_count(values: Mapping[str, Any]) -> int:
     """Return the number of GPUs typed so far; an invalid one counts as 0."""
     try:
-        return validate_model(ExternalImageForm, {"gpu": values.get("gpu", "0")}).to_requirements().gpu
+        return validate_model(ExternalImageForm, {"gpu": values.get("gpu", "0")}).to_configuration().needs.gpu
     except RenkuError:
         return 0
 
@@ -114,7 +114,7 @@ class CiImageForm(ImageSessionForm):
                 branch=self.branch or None,
                 image=self.image,
                 name=self.name.strip() or None,
-                run=self.to_run_choice(),
+                run=self.to_run_overrides(),
             ),
             title=self.title or None,
             description=self.description,

@@ -173,9 +173,9 @@ class RevisionBody(BaseBody):
         if new == (self.revision is not None):
             sentence = "Either a revision, or an image or how it is run, please."
             raise InvalidInputError(sentence, fields={"revision": sentence})
-        return (
-            NewOwnImage(image=(self.image or "").strip(), run=(self.run or RunBody()).to_run_choice()) if new else None
-        )
+        if not new:
+            return None
+        return NewOwnImage(image=(self.image or "").strip(), run=(self.run or RunBody()).to_run_overrides())
 
 
 class DismissalBody(BaseBody):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ...domain.configuration_fields import FieldKind
 from ...domain.environments import EnvironmentState
 from ...domain.errors import InvalidInputError
+from ...domain.projections import with_fields
+from ...domain.sessions import CONFIGURATION_FIELDS
 from ..images.schemas import BuiltAnswer, FactsAnswer, UpdateAnswer
 from ..instances.schemas import InstanceAnswer
 from ..schemas import BaseAnswer, BaseBody, BaseListAnswer, FormVersion, LongText, RowVersion, ShortText
@@ -89,14 +92,26 @@ class EnvironmentAnswer(BaseAnswer):
     created_at: datetime
 
 
+_DIRECTORIES_DESCRIPTION = "Directories; null is all of the project"
+_CONFIGURATION_ANSWER_TYPES: dict[FieldKind, Any] = {
+    FieldKind.QUANTITY: str,
+    FieldKind.NUMBER: int,
+    FieldKind.DIRECTORIES: Annotated[list[str] | None, Field(description=_DIRECTORIES_DESCRIPTION)],
+    FieldKind.VARIABLES: dict[str, str],
+}
+
+
+@with_fields(
+    {
+        each.name: (
+            _CONFIGURATION_ANSWER_TYPES[each.kind],
+            Field(description=each.description) if each.description else ...,
+        )
+        for each in CONFIGURATION_FIELDS
+    }
+)
 class ConfigurationAnswer(BaseAnswer):
-    cpu: str
-    memory: str
-    gpu: int
-    disk: str
-    repositories: list[str] | None = Field(description="Directories; null is all of the project")
-    storages: list[str] | None = Field(description="Directories; null is all of the project")
-    variables: dict[str, str]
+    pass
 
 
 class RevisionAnswer(BaseAnswer):

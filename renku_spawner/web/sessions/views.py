@@ -8,6 +8,7 @@ from typing import Any
 from ...context.app_context import AppContext
 from ...context.session_file_offers import SessionFileOffer
 from ...domain.access import Person, Role
+from ...domain.configuration_fields import FieldKind
 from ...domain.environments import Environment, EnvironmentKind, Revision, RunConfiguration
 from ...domain.errors import RenkuError
 from ...domain.image_checks import ImageInspection
@@ -26,7 +27,7 @@ from ...domain.resource_classes import (
     list_fitting_classes,
     sort_resource_classes,
 )
-from ...domain.sessions import Session
+from ...domain.sessions import CONFIGURATION_FIELDS, OTHER_FIELDS, Session
 from ...domain.storages import Storage
 from ...usecases.images import get_revision_image, get_suggested_run
 from ...usecases.instances import OwnedInstance
@@ -64,10 +65,9 @@ _STEP_ICONS_AND_LABELS = {
     PlanStepKind.LEAVE: ("fa-minus", "stays as it is"),
 }
 _FIELD_LABELS = {
-    "cpu": "CPU", "memory": "Memory", "gpu": "GPUs", "disk": "Disk", "repositories": "Repositories", "image": "Image",
-    "environment": "Environment", "needs": "Needs at least", "title": "Title", "description": "Description",
-    "default": "The default session", "storages": "Storages", "kind": "Kind", "path": "Path",
-    "credentials": "Whose credentials", "read_only": "Read only",
+    **{each.name: each.label for each in CONFIGURATION_FIELDS}, "image": "Image", "environment": "Environment",
+    "needs": "Needs at least", "title": "Title", "description": "Description", "default": "The default session",
+    "kind": "Kind", "path": "Path", "credentials": "Whose credentials", "read_only": "Read only",
 }  # fmt: skip
 
 
@@ -149,7 +149,7 @@ def build_copy_session_view(
     }
 
 
-_CLASS_FIT_FIELDS = ("cpu", "memory", "gpu", "disk", "variables")
+_CLASS_FIT_FIELDS = tuple(each.name for each in CONFIGURATION_FIELDS if each.kind is not FieldKind.DIRECTORIES)
 
 
 def build_configuration_form_view(
@@ -159,6 +159,11 @@ def build_configuration_form_view(
     """Build the `form` of renku_session_new.html and renku_session_edit.html; values may be invalid."""
     return {
         "values": dict(values),
+        "amounts": [
+            {"name": each.name, "label": each.label, "hint": each.hint}
+            for each in CONFIGURATION_FIELDS
+            if each.kind in (FieldKind.QUANTITY, FieldKind.NUMBER)
+        ],
         "repositories": build_repository_rows(project.repositories),
         "storages": [{"directory": s.directory, "words": s.summary} for s in storages],
         "all_storages": values.get("which_storages", "all") != "some",
@@ -171,8 +176,9 @@ def build_class_fit_view(values: Mapping[str, Any], person: Person, policy: HubP
     """Build the classes, and the one that *person* would get for the needs in *values*."""
     try:
         form = validate_model(SessionForm, {key: values[key] for key in _CLASS_FIT_FIELDS if key in values})
-        needs = check_resource_requirements(form.to_requirements())
-        warnings = list_configuration_warnings(policy, form.to_configuration())
+        configuration = form.to_configuration()
+        needs = check_resource_requirements(configuration.needs)
+        warnings = list_configuration_warnings(policy, configuration)
     except RenkuError:
         return {
             "classes": _build_class_rows(policy, person, None),
@@ -383,6 +389,11 @@ def build_configuration_view(
     smallest = view.classes[0] if view.classes else None
     return {
         "needs": configuration.needs.summary,
+        "more": [
+            build_property_view(each.label, each.format_value(getattr(configuration, each.name)))
+            for each in OTHER_FIELDS
+            if each.kind in (FieldKind.QUANTITY, FieldKind.NUMBER) and getattr(configuration, each.name) != each.default
+        ],
         "fits": f"your smallest class for it is {smallest.name} ({smallest.size_label})" if smallest else "",
         "repositories": build_repository_rows(configuration.select_repositories(project.repositories)),
         "storages": build_storages_view(configuration.select_storages(storages), frame),

@@ -9,7 +9,7 @@ from kubespawner.objects import make_pod
 from renku_spawner.domain.environments import RunConfiguration
 from renku_spawner.domain.projects import Repository
 from renku_spawner.domain.resource_classes import ResourceClass, ResourceRequirements
-from renku_spawner.domain.sessions import LaunchSpec
+from renku_spawner.domain.sessions import LaunchSpec, SessionConfiguration
 from renku_spawner.spawners.kubernetes.pod import build_session_pod
 from renku_spawner.spawners.kubernetes.secrets import build_session_secret
 from renku_spawner.spawners.kubernetes.settings import PodSettings
@@ -61,10 +61,11 @@ def spec(**changed: Any) -> LaunchSpec:
         "environment": "environmenta", "title": "Ada's notebook", "display_name": "Climate: Ada's notebook",
         "username": "ada", "image": "quay.io/jupyter/scipy-notebook:2026-11-02", "digest": DIGEST,
         "revision": "revisionaaaa", "fingerprint": "0123456789abcdef", "resource_class": SIZE,
-        "needs": ResourceRequirements(disk="10Gi"), "repositories": REPOSITORIES, "variables": {"LEVEL": "3"},
-        "run": RunConfiguration(),
+        "repositories": REPOSITORIES, "run": RunConfiguration(),
     }  # fmt: skip
-    return LaunchSpec(**usual | changed)
+    configured = {"needs": ResourceRequirements(disk="10Gi"), "variables": {"LEVEL": "3"}}
+    configured |= {name: changed.pop(name) for name in configured if name in changed}
+    return LaunchSpec(**usual | changed, configuration=SessionConfiguration(**configured))
 
 
 def pod(said: LaunchSpec, raw: V1Pod | None = None, *, run: str = RUN, **options: Any) -> dict[str, Any]:

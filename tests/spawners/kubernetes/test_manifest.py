@@ -310,7 +310,8 @@ def test_the_clone_containers_command_runs_with_what_the_secret_holds(tmp_path: 
 @given(SPECS, OPTIONS)
 def test_no_token_stands_in_a_pod(said: Any, options: dict[str, Any]) -> None:
     canary = "canary-of-a-variable"
-    said = replace(said, variables={**said.variables, "DB_PASSWORD": canary})
+    variables = {**said.variables, "DB_PASSWORD": canary}
+    said = replace(said, configuration=replace(said.configuration, variables=variables))
     raw = hub_pod({**HUB, "REGISTRY_TOKEN": "canary-of-the-admin"})
     found = json.dumps(pod(said, raw, **options))
     values = made.secret(said, raw)["stringData"]
