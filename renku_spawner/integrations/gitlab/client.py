@@ -1,4 +1,6 @@
-"""Call GitLab's API on behalf of a hub user, with timeouts, retries and a circuit breaker.
+"""Call GitLab's API by python-gitlab on behalf of a hub user, with timeouts, retries and a circuit breaker.
+
+`docs/decisions/0021-gitlab-by-python-gitlab.md` says which parts of requests are extended, and why.
 
 Logging in and refreshing tokens is in hub.gitlab_login.
 """
@@ -15,10 +17,10 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from http.cookiejar import DefaultCookiePolicy
+from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,7 +31,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
-from urllib3.util import parse_url
+from urllib3.response import HTTPResponse
 
 from ...domain.errors import NOT_FOUND_MESSAGE, ForbiddenError, NotFoundError, UnavailableError
 from ...domain.text import to_single_line
@@ -72,89 +74,79 @@ class GitLabNotFound(NotFoundError):
 
 GITLAB_MAX_RESPONSE_BYTES = 12 << 20  # enough for a project description of 10 MB, which is cut and not refused
 GITLAB_MAX_REDIRECTS = 3
-GITLAB_CONNECT_TIMEOUT_SECONDS = 2.0
-_RESPONSE_CHUNK_BYTES = 1 << 16
-_thread_state = threading.local()
+_worker = threading.local()  # `call` is the GitLabCall that the thread works on
 
 
 class GitLabCall:
     """One call in a worker thread, which the event loop can abort.
 
-    requests only limits the time of each read, so a slow server could hold a thread for ever. When the time is up,
-    the connection in use is shut down.
+    requests limits neither the size of a response nor its total time: a server that sends a byte now and then would
+    hold the thread for ever.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self.until = time.monotonic() + seconds
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._connection: Any = None
-        self._over = False
-        self.retry_after: str | None = None  # of the last answer
+        self._socket: socket.socket | None = None
+        self._aborted = False
+        self.retry_after: str | None = None  # of the last response
 
-    @property
-    def remaining_seconds(self) -> float:
-        """The remaining seconds; always above 0, since 0 would mean no limit."""
-        return max(self.until - time.monotonic(), 0.001)
-
-    def attach_connection(self, connection: Any) -> None:
-        """Set the connection in use.
+    def attach_socket(self, sock: socket.socket) -> None:
+        """Set the socket on which a response is awaited.
 
         Raises:
             TimeoutError: the call was aborted.
         """
         with self._lock:
-            self._connection = connection
-            if self._over:
+            self._socket = sock
+            if self._aborted:
                 raise TimeoutError
 
     def abort(self) -> None:
         with self._lock:
-            self._over = True
-            sock = getattr(self._connection, "sock", None)
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                # The base class's method: SSLSocket.shutdown would change the TLS state during a read.
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+            self._aborted = True
+            if self._socket is not None:
+                with contextlib.suppress(OSError):
+                    # The base class's method: SSLSocket.shutdown would change the TLS state during a read.
+                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
-    def __enter__(self) -> GitLabCall:
-        _thread_state.call = self
-        return self
+    def read_response(self, response: requests.Response, **_: Any) -> None:
+        """Read the body of *response*, also of a redirect or an error, before requests does; a response hook.
 
-    def __exit__(self, *_: object) -> None:
-        _thread_state.call = None
-
-
-class _TrackedConnectionMixin:
-    """A connection that attaches itself to the `GitLabCall` of its thread."""
-
-    def connect(self) -> None:
-        super().connect()  # type: ignore[misc]
-        _thread_state.call.attach_connection(self)
-
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        _thread_state.call.attach_connection(self)
-        super().request(*args, **kwargs)  # type: ignore[misc]
+        Raises:
+            requests.RequestException: it is too large.
+            urllib3.exceptions.HTTPError: the connection broke.
+        """
+        self.retry_after = response.headers.get("Retry-After")
+        body = response.raw.read(GITLAB_MAX_RESPONSE_BYTES + 1, decode_content=True)
+        if len(body) > GITLAB_MAX_RESPONSE_BYTES:
+            response.raw.close()
+            raise requests.exceptions.InvalidJSONError("GitLab sent an answer that is too large")
+        response.raw = BytesIO(body)
 
 
-class _TrackedHTTPConnection(_TrackedConnectionMixin, HTTPConnection): ...
+class _AbortableHTTPConnection(HTTPConnection):
+    """A connection that gives its socket to the call of its thread."""
+
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as in urllib3
+        _worker.call.attach_socket(self.sock)
+        return super().getresponse()
 
 
-class _TrackedHTTPSConnection(_TrackedConnectionMixin, HTTPSConnection): ...
+class _AbortableHTTPSConnection(_AbortableHTTPConnection, HTTPSConnection): ...
 
 
-class _TrackedHTTPConnectionPool(HTTPConnectionPool):
-    ConnectionCls = _TrackedHTTPConnection
+class _AbortableHTTPConnectionPool(HTTPConnectionPool):
+    ConnectionCls = _AbortableHTTPConnection
 
 
-class _TrackedHTTPSConnectionPool(HTTPSConnectionPool):
-    ConnectionCls = _TrackedHTTPSConnection
+class _AbortableHTTPSConnectionPool(HTTPSConnectionPool):
+    ConnectionCls = _AbortableHTTPSConnection
 
 
 class GitLabHTTPAdapter(HTTPAdapter):
-    """An HTTP adapter that is shared by all threads and users; state of a single call is in its session."""
+    """The connections to GitLab, shared by all threads."""
 
-    def __init__(self, url: str, *, connections: int, ca: str = "") -> None:
-        self._origin = _parse_origin(url)
+    def __init__(self, *, connections: int, ca: str = "") -> None:
         self._ca = ca
         super().__init__(pool_connections=1, pool_maxsize=connections)
 
@@ -163,125 +155,9 @@ class GitLabHTTPAdapter(HTTPAdapter):
         trust = ssl.create_default_context(cafile=self._ca or None)
         super().init_poolmanager(*args, ssl_context=trust, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {
-            "http": _TrackedHTTPConnectionPool,
-            "https": _TrackedHTTPSConnectionPool,
+            "http": _AbortableHTTPConnectionPool,
+            "https": _AbortableHTTPSConnectionPool,
         }
-
-    def create_session(self) -> requests.Session:
-        """Create the session of one call, without cookies and without the machine's proxies and `.netrc`."""
-        session = requests.Session()
-        session.trust_env = False
-        session.verify = self._ca or True
-        session.max_redirects = GITLAB_MAX_REDIRECTS
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        session.mount("https://", self)
-        session.mount("http://", self)
-        return session
-
-    def send(
-        self,
-        request: requests.PreparedRequest,
-        stream: bool = False,
-        timeout: Any = None,
-        verify: bool | str = True,
-        cert: Any = None,
-        proxies: Mapping[str, str] | None = None,
-    ) -> requests.Response:
-        """Send one request (of possibly several redirects), and read the whole response.
-
-        Raises:
-            requests.RequestException: no response, one that is too large, or a redirect to another origin.
-        """
-        if _parse_origin(request.url or "") != self._origin:
-            raise requests.exceptions.InvalidURL("GitLab redirected to another host")
-        call: GitLabCall = _thread_state.call
-        limits = (min(GITLAB_CONNECT_TIMEOUT_SECONDS, call.remaining_seconds), call.remaining_seconds)
-        response = super().send(request, stream=True, timeout=limits, verify=verify, cert=cert)
-        call.retry_after = response.headers.get("Retry-After")
-        _read_response_content(response)
-        return response
-
-
-def _parse_origin(url: str) -> tuple[str | None, str | None, int | None]:
-    parts = parse_url(url)
-    return parts.scheme, parts.host, parts.port or {"http": 80, "https": 443}.get(parts.scheme or "")
-
-
-def _read_response_content(response: requests.Response) -> None:
-    """Read the whole body here, where its size can be limited."""
-    body = bytearray()
-    try:
-        for chunk in response.raw.stream(_RESPONSE_CHUNK_BYTES, decode_content=True):
-            body += chunk
-            if len(body) > GITLAB_MAX_RESPONSE_BYTES:
-                break
-    except (HTTPError, OSError, ValueError) as problem:
-        response.raw.close()
-        raise requests.exceptions.ConnectionError(type(problem).__name__) from None
-    if len(body) > GITLAB_MAX_RESPONSE_BYTES:
-        response.raw.close()
-        raise requests.exceptions.InvalidJSONError("GitLab sent an answer that is too large")
-    response._content = bytes(body)  # as `stream=False` does
-    response._content_consumed = True
-    response.raw.release_conn()
-
-
-GITLAB_POOL_THREADS = 16
-GITLAB_POOL_QUEUE_SIZE = 64
-
-
-class GitLabThreadPool:
-    """Run calls in threads of its own, so that a hanging GitLab does not block other work in threads.
-
-    A call without a thread or an answer in its time is given up, and its connection is shut down.
-    """
-
-    def __init__(self, *, threads: int = GITLAB_POOL_THREADS, waiting: int = GITLAB_POOL_QUEUE_SIZE) -> None:
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="gitlab")
-        self._most = threads + waiting
-        self._inside = 0
-
-    async def run(self, work: Callable[[GitLabCall], Any], *, within: float) -> Any:
-        """Return the result of *work*, within *within* seconds.
-
-        Raises:
-            GitLabUnavailable: too many calls are queued, or the time is up.
-        """
-        if self._inside >= self._most:
-            raise GitLabUnavailable
-        self._inside += 1
-        call = GitLabCall(within)
-        try:
-            future = self._executor.submit(_run_call, call, work)
-        except RuntimeError:  # the executor is shut down
-            self._inside -= 1
-            raise GitLabUnavailable from None
-        loop = asyncio.get_running_loop()
-        future.add_done_callback(lambda _: _notify_loop(loop, self._release_slot))
-        try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), within)
-        except TimeoutError:
-            raise GitLabUnavailable from None
-        finally:
-            if not future.done():
-                call.abort()
-
-    def close(self) -> None:
-        """Start no more calls; running ones end within their timeout."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
-
-    def _release_slot(self) -> None:
-        self._inside -= 1
-
-
-def _run_call(call: GitLabCall, work: Callable[[GitLabCall], Any]) -> Any:
-    with call:
-        return work(call)
-
-
-def _notify_loop(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop is closed, so the counter no longer matters
-        loop.call_soon_threadsafe(what)
 
 
 MAX_RETRY_AFTER_SECONDS = 30  # even if GitLab asks for more
@@ -326,23 +202,6 @@ class GitLabTransientError(GitLabUnavailable):
     """A failure that a retry may well fix."""
 
 
-def run_gitlab_operation(call: GitLabCall, gitlab: Gitlab, work: Callable[[Gitlab], Any]) -> Any:
-    """Return the result of *work*, and translate all exceptions.
-
-    Raises:
-        GitLabLoginRequired, GitLabForbidden, GitLabNotFound: GitLab's definitive answers.
-        GitLabUnavailable: any other failure.
-    """
-    try:
-        return work(gitlab)
-    except GitlabError as problem:
-        raise _to_gitlab_error(problem, call) from None
-    except requests.ConnectionError:
-        raise GitLabTransientError from None
-    except (requests.RequestException, TimeoutError, LookupError, TypeError, ValueError, AttributeError):
-        raise GitLabUnavailable from None
-
-
 def _to_gitlab_error(problem: GitlabError, call: GitLabCall) -> Exception:
     status = problem.response_code
     definitive: type[Exception] | None = _DEFINITIVE_ERRORS.get(status or 0)
@@ -363,6 +222,8 @@ def _parse_required_scope(problem: GitlabError) -> str:
         return "?"
 
 
+GITLAB_POOL_THREADS = 16
+GITLAB_POOL_QUEUE_SIZE = 64
 GITLAB_PAGE_SIZE = 20
 _RETRY_DELAY_SECONDS = (0.05, 0.2)  # random delay before a retry
 _MAX_REMEMBERED_BACKOFFS = 10_000
@@ -397,8 +258,11 @@ class GitLabClient:
         self.host = urlsplit(url).netloc
         self.tokens = tokens
         self._clock = clock
-        self._pool = GitLabThreadPool(threads=threads, waiting=queue)
-        self._wire = GitLabHTTPAdapter(url, connections=threads, ca=ca)
+        self._ca = ca
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="gitlab")
+        self._max_calls = threads + queue
+        self._calls: set[Future[Any]] = set()  # running and queued
+        self._adapter = GitLabHTTPAdapter(connections=threads, ca=ca)
         self._breaker = CircuitBreaker(clock)
         self._told_to_wait: TTLCache[float] = TTLCache(_MAX_REMEMBERED_BACKOFFS, clock)
 
@@ -460,9 +324,9 @@ class GitLabClient:
         return self._breaker.get_outage_seconds(self.host)
 
     def close(self) -> None:
-        """Stop all requests, and close the connections."""
-        self._pool.close()
-        self._wire.close()
+        """Start no more calls, and close the connections; running calls end within their timeout."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._adapter.close()
 
     async def _request(self, name: str | None, work: GitLabOperation, within: float) -> Any:
         self._check_backoff(name)
@@ -513,33 +377,85 @@ class GitLabClient:
         """Send the request once. Only missing answers count as failures of GitLab, any answer as a success."""
         if access == "":  # python-gitlab would send the request without a token
             raise GitLabLoginRequired
-        left = max(until - self._clock(), 0.001)
         try:
             with DependencyCallTimer("gitlab", _GITLAB_METRIC_OUTCOMES):
-                value = await self._pool.run(
-                    lambda call: run_gitlab_operation(call, self._build_client(access, left), work), within=left
-                )
-        except GitLabUnavailable as away:
-            (self._breaker.record_success if isinstance(away, GitLabRateLimited) else self._breaker.record_failure)(
-                self.host
-            )
-            raise
-        except (GitLabLoginRequired, GitLabForbidden, GitLabNotFound):
+                value = await self._run_in_thread(access, work, max(until - self._clock(), 0.001))
+        except (GitLabRateLimited, GitLabLoginRequired, GitLabForbidden, GitLabNotFound):
             self._breaker.record_success(self.host)
+            raise
+        except GitLabUnavailable:
+            self._breaker.record_failure(self.host)
             raise
         self._breaker.record_success(self.host)
         return value
 
-    def _build_client(self, access: str | None, left: float) -> Gitlab:
+    async def _run_in_thread(self, access: str | None, work: GitLabOperation, left: float) -> Any:
+        """Run *work* in a thread of the client's own, so that a hanging GitLab does not block other threads.
+
+        A call that is cancelled, or whose time is up, frees its thread at once.
+        """
+        if len(self._calls) >= self._max_calls:
+            raise GitLabUnavailable
+        call = GitLabCall()
+        try:
+            future = self._threads.submit(self._run_call, call, access, work, left)
+        except RuntimeError:  # the client is closed
+            raise GitLabUnavailable from None
+        self._calls.add(future)
+        future.add_done_callback(self._calls.discard)
+        try:
+            return await asyncio.wrap_future(future)
+        finally:
+            if not future.done():
+                call.abort()
+
+    def _run_call(self, call: GitLabCall, access: str | None, work: GitLabOperation, left: float) -> Any:
+        """Return the result of *work*, in a worker thread, and translate all exceptions.
+
+        Raises:
+            GitLabLoginRequired, GitLabForbidden, GitLabNotFound: GitLab's definitive answers.
+            GitLabUnavailable: any other failure.
+        """
+        _worker.call = call
+        try:
+            return work(self._build_client(self._create_session(call), access, left))
+        except GitlabError as problem:
+            raise _to_gitlab_error(problem, call) from None
+        except (requests.ConnectionError, HTTPError):
+            raise GitLabTransientError from None
+        except (requests.RequestException, TimeoutError, LookupError, TypeError, ValueError, AttributeError):
+            raise GitLabUnavailable from None
+
+    def _create_session(self, call: GitLabCall) -> requests.Session:
+        """Create the session of one call, which reaches no other host, and uses no proxy and no `.netrc`."""
+        session = requests.Session()
+        session.trust_env = False
+        session.max_redirects = GITLAB_MAX_REDIRECTS
+        session.hooks["response"] = [call.read_response]
+        session.adapters.clear()
+        for origin in _list_origins(self.url):
+            session.mount(origin, self._adapter)
+        return session
+
+    def _build_client(self, session: requests.Session, access: str | None, left: float) -> Gitlab:
         """Create a python-gitlab client for one call, since it holds the user's token."""
         return Gitlab(
             self.url,
             oauth_token=access,
+            ssl_verify=self._ca or True,
             timeout=left,
             user_agent="renku-spawner",
-            session=self._wire.create_session(),
+            session=session,
             keep_base_url=True,
         )
+
+
+def _list_origins(url: str) -> list[str]:
+    """Return the prefixes of all URLs on the host of *url*: with and without the port, if it is the scheme's own."""
+    parts = urlsplit(url)
+    port = {"http": 80, "https": 443}[parts.scheme]
+    host = parts.netloc.removesuffix(f":{port}")
+    return [f"{parts.scheme}://{host}/", *([f"{parts.scheme}://{host}:{port}/"] if parts.port in (None, port) else [])]
 
 
 def _require_json(value: Any) -> Any:

@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+import requests
 
 from renku_spawner.integrations.gitlab import client
 from renku_spawner.integrations.gitlab.client import (
@@ -16,6 +17,7 @@ from renku_spawner.integrations.gitlab.client import (
     parse_retry_after,
 )
 from tests.fixtures.fair import Stopwatch
+from tests.fixtures.network import Authority
 from tests.integrations.gitlab.raw import OneToken, Raw, answer, drip, hang, raw
 
 
@@ -68,6 +70,20 @@ async def test_the_certificate_is_of_an_authority_that_an_admin_has_named(author
         trusting.close()
         usual.close()
     assert len(server.requests) == 1
+
+
+async def test_an_authority_that_an_admin_has_named_is_the_only_one(authority, tmp_path, monkeypatch):
+    monkeypatch.setattr(requests.adapters, "DEFAULT_CA_BUNDLE_PATH", str(authority.file))  # certifi's
+    async with raw(authority.server("localhost")) as server:
+        server.says = answer(body={"id": 42})
+        url = f"https://localhost:{server.port}"
+        usual = GitLabClient(url, OneToken())
+        assert await usual.get("alice", "/projects/1") == {"id": 42}
+        strict = GitLabClient(url, OneToken(), ca=str(Authority(tmp_path).file))
+        with pytest.raises(GitLabUnavailable):
+            await strict.get("alice", "/projects/1")
+        usual.close()
+        strict.close()
 
 
 async def test_nobody_asks_without_a_token(server, gitlab):
@@ -132,7 +148,13 @@ async def test_a_user_whose_every_token_is_refused_is_to_log_in_again(server, gi
 
 
 @pytest.mark.parametrize(
-    "says", [hang, drip(answer(body=["x" * 1000])), drip(b"HTTP/1.1 200 OK\r\nX-A: " + b"a" * 999)]
+    "says",
+    [
+        hang,
+        drip(answer(body=["x" * 1000])),
+        drip(answer(body=["x" * 1000], Connection="close")),
+        drip(b"HTTP/1.1 200 OK\r\nX-A: " + b"a" * 999),
+    ],
 )
 async def test_a_server_that_hangs_or_drips_holds_neither_caller_nor_thread(says, server, gitlab):
     server.says = says
@@ -141,7 +163,7 @@ async def test_a_server_that_hangs_or_drips_holds_neither_caller_nor_thread(says
         await gitlab.get("alice", "/projects/1", within=0.3)
     assert took() < 15
     async with asyncio.timeout(30):  # seconds; far below an hour
-        while gitlab._pool._inside:
+        while gitlab._calls:
             await asyncio.sleep(0.01)
 
 
@@ -158,13 +180,14 @@ async def test_calls_beyond_threads_and_queue_are_away_at_once(server):
     gitlab.close()
 
 
-async def test_an_answer_without_end_is_not_read_to_the_end(server, gitlab, monkeypatch):
+@pytest.mark.parametrize("status", [b"200 OK", b"301 Moved\r\nLocation: /api/v4/projects/2", b"404 Not Found"])
+async def test_an_answer_without_end_is_not_read_to_the_end(status, server, gitlab, monkeypatch):
     monkeypatch.setattr(client, "GITLAB_MAX_RESPONSE_BYTES", 1 << 20)
     sent = 0
 
     async def endless(writer: asyncio.StreamWriter) -> None:
         nonlocal sent
-        writer.write(b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n["')
+        writer.write(b"HTTP/1.1 " + status + b'\r\nContent-Type: application/json\r\n\r\n["')
         while sent < 1 << 28:
             writer.write(b"x" * 65536)
             await writer.drain()
@@ -190,6 +213,26 @@ async def test_a_redirect_stays_at_gitlab(server, gitlab):
     server.says = says
     assert await gitlab.get("alice", "/projects/a%2Fold") == {"id": 42}
     assert "Authorization: Bearer alice-1" in server.requests[1]
+
+
+async def test_redirects_end_after_three(server, gitlab):
+    server.says = answer(301, b"moved", Location="/api/v4/projects/1")
+    with pytest.raises(GitLabUnavailable):
+        await gitlab.get("alice", "/projects/1")
+    assert len(server.requests) == 4
+
+
+@pytest.mark.parametrize(
+    ("url", "origins"),
+    [
+        ("https://GitLab.example.org", ["https://GitLab.example.org/", "https://GitLab.example.org:443/"]),
+        ("https://example.org:443/gitlab", ["https://example.org/", "https://example.org:443/"]),
+        ("http://[::80]", ["http://[::80]/", "http://[::80]:80/"]),
+        ("http://localhost:8080", ["http://localhost:8080/"]),
+    ],
+)
+def test_the_port_of_the_scheme_may_be_named_or_left_out(url, origins):
+    assert client._list_origins(url) == origins
 
 
 async def test_a_redirect_to_another_host_is_not_followed(server, gitlab):
