@@ -294,7 +294,9 @@ async def begin(tmp_path: Path, alone: None) -> AsyncIterator[Callable[..., None
 
     def begin(**changes: dict[str, Any]) -> None:
         changes.setdefault("JupyterHub", {}).setdefault("db_url", f"sqlite:///{tmp_path}/hub.sqlite")
-        start_renku(JupyterHub(config=installed(**changes)))
+        hub = JupyterHub(config=installed(**changes))
+        hub.init_eventlog()  # as the hub does before it starts Renku
+        start_renku(hub)
 
     yield begin
     if Renku.initialized():

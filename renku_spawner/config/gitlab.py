@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from traitlets import Bool, Enum, Integer, TraitError, Unicode, default, validate
 from traitlets.config import LoggingConfigurable
 
-from ..integrations.gitlab.auth_state import GitLabTokenProvider
-from ..integrations.gitlab.client import GitLabClient
+from ..integrations.gitlab.auth_state import GitLabToken, GitLabTokenProvider
+from ..integrations.gitlab.client import GitLabClient, GitLabLoginRequired
 from ..integrations.gitlab.projects import GitLabProjectSource
 from ..integrations.project_source import HubProjectSource, ProjectSource
 from ..persistence.database import Database
@@ -25,6 +25,17 @@ GITLAB_LOGIN_SCOPES = {
     "read_repository": "to read repositories in your sessions",
 }
 READ_REGISTRY_SCOPE, WRITE_REPOSITORY_SCOPE = "read_registry", "write_repository"
+
+
+class NoTokenProvider:
+    """Implement `GitLabTokenProvider` where there is no hub, on the command line: no user has a token."""
+
+    async def get_token(self, name: str, *, left: float = 60.0, not_this: str | None = None) -> GitLabToken:
+        """Raise GitLabLoginRequired."""
+        raise GitLabLoginRequired
+
+    def record_accepted(self, name: str, token: GitLabToken, *, ago: float) -> None:
+        """Do nothing: there is no token."""
 
 
 class GitLabSettings(LoggingConfigurable):

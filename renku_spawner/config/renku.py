@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from traitlets import Bool, Dict, Float, Integer, List, Set, Unicode, default
 from traitlets.config import SingletonConfigurable
 
-from ..context.app_context import AppContext
+from ..context.app_context import AppContext, discard_event
+from ..context.secret_store import NoSecretStore, SecretStore
 from ..domain.policy import HubPolicy
-from ..hub.gitlab_login import HubTokenProvider
-from ..hub.secrets import HubSecretStore
-from ..hub.users import find_deleted_users, list_hub_groups, list_user_groups
+from ..integrations.gitlab.auth_state import GitLabTokenProvider
 from ..integrations.net.rate_limiter import CallPacer
-from ..observability.events import create_event_emitter
 from ..persistence.database import Database
 from ..persistence.migrate import prepare_schema
-from .gitlab import GitLabSettings
+from .gitlab import GitLabSettings, NoTokenProvider
 from .images import (
     CiSettings,
     ImageSettings,
@@ -38,6 +37,21 @@ from .parsing import (
 )
 from .retention import ExpirySettings, IdleSettings
 from .storages import StorageSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubServices:
+    """Parts of `AppContext` that only a running hub has. The defaults are for the command line.
+
+    `tokens` are the GitLab tokens of the hub's users; `AppContext` describes the other fields.
+    """
+
+    tokens: GitLabTokenProvider = field(default_factory=NoTokenProvider)
+    list_groups: Callable[[], Iterable[str]] = tuple
+    get_user_groups: Callable[[str], Iterable[str]] = lambda name: ()
+    find_missing_users: Callable[[Collection[str]], Collection[str]] = lambda names: ()
+    secret_store: SecretStore = field(default_factory=NoSecretStore)
+    emit_event: Callable[[str, Mapping[str, Any]], None] = discard_event
 
 
 class Renku(
@@ -194,13 +208,14 @@ class Renku(
             getattr(self.parent, "db_url", "") or self.config.JupyterHub.get("db_url", "sqlite:///jupyterhub.sqlite")
         )
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *, services: HubServices | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        services = services or HubServices()
         check_setting_names(self.config.Renku, self.trait_names(config=True))
         self.tasks: list[Any] = []  # the jobs; referenced here, since an event loop keeps only weak references
         self.configured = parse_environments_setting(self.environments)
         registry = self.build_registry_client()
-        gitlab = self.build_gitlab_client(HubTokenProvider(self.parent))
+        gitlab = self.build_gitlab_client(services.tokens)
         database = self._open_database()
         self.context = AppContext(
             db=database,
@@ -208,15 +223,15 @@ class Renku(
             gitlab=gitlab,
             policy=self._build_policy(),
             workspace=self.workspace_folder,
-            list_groups=partial(list_hub_groups, self.parent),
-            get_user_groups=partial(list_user_groups, self.parent),
-            find_missing_users=partial(find_deleted_users, self.parent),
+            list_groups=services.list_groups,
+            get_user_groups=services.get_user_groups,
+            find_missing_users=services.find_missing_users,
             registry=registry,
             git=self.build_git_servers(parse_hosts_setting(self.repository_hosts)),
             egress_proxies=self.build_egress_proxies(),
             cluster_pace=CallPacer(self.api_rate),
-            secret_store=HubSecretStore(),
-            emit_event=create_event_emitter(self.parent),
+            secret_store=services.secret_store,
+            emit_event=services.emit_event,
             notification_channels=self.build_notification_channels(),
         )
 

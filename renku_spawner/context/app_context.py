@@ -53,7 +53,7 @@ def utcnow() -> datetime:
     return datetime.now(UTC)
 
 
-def _discard_event(_kind: str, _said: Mapping[str, Any]) -> None:
+def discard_event(_kind: str, _said: Mapping[str, Any]) -> None:
     """Discard the event, where there is no hub with an event log."""
 
 
@@ -122,7 +122,7 @@ class AppContext:
     hub_health: HubHealth = field(default_factory=HubHealth)
     activity_sources: ActivitySources = field(default_factory=ActivitySources)
     downloading_users: set[str] = field(default_factory=set)
-    emit_event: Callable[[str, Mapping[str, Any]], None] = _discard_event
+    emit_event: Callable[[str, Mapping[str, Any]], None] = discard_event
     notification_channels: tuple[NotificationChannel, ...] = ()
     start_queue: StartQueue = field(default_factory=StartQueue)
     progress_streams: ProgressStreams[Any] = field(default_factory=ProgressStreams)

@@ -1,6 +1,6 @@
 """The interface that encrypts secrets, and a store of one-time secrets that are kept in memory only.
 
-The implementation with the hub's key is in `hub.secrets`.
+The implementation with the hub's key is in `hub.services`.
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ from ..integrations.gitlab.auth_state import (
 )
 from ..integrations.gitlab.client import GitLabLoginRequired, GitLabUnavailable, parse_retry_after
 from ..integrations.net.retry import Backoff, retry
+from .jupyterhub import HubApp, HubRequestHandler, HubUser
 
 GITLAB_ID_KEY = "gitlab_id"  # in the hub's `user_info`, which is stored with the user and is not encrypted
 _NO_IDENTITY_MESSAGE = "GitLab did not say who you are. Please try again."
@@ -64,7 +65,7 @@ class GitLabUserNames:
             self._names[number] = name
 
 
-async def assign_hub_name(known: GitLabUserNames, handler: Any, model: dict[str, Any]) -> dict[str, Any]:
+async def assign_hub_name(known: GitLabUserNames, handler: HubRequestHandler, model: dict[str, Any]) -> dict[str, Any]:
     """Return the auth model *model* with the hub's name for that GitLab user.
 
     A user who was renamed in GitLab keeps the old name on the hub, and with it all sessions. A GitLab name that belongs
@@ -83,7 +84,7 @@ async def assign_hub_name(known: GitLabUserNames, handler: Any, model: dict[str,
     return {**model, "name": name, "user_info": {**before, **(model.get("user_info") or {}), GITLAB_ID_KEY: number}}
 
 
-async def _find_free_name(handler: Any, name: str, number: int) -> str:
+async def _find_free_name(handler: HubRequestHandler, name: str, number: int) -> str:
     for each in (name, f"{name}-{number}"):
         user = handler.find_user(each)
         if user is None or await _get_owner_gitlab_id(user) in (None, number):
@@ -91,12 +92,12 @@ async def _find_free_name(handler: Any, name: str, number: int) -> str:
     raise HTTPError(403, _NAME_TAKEN_MESSAGE.format(name=name))
 
 
-async def _get_owner_gitlab_id(user: Any) -> int | None:
+async def _get_owner_gitlab_id(user: HubUser) -> int | None:
     """Return the GitLab user id of the hub's *user*, from auth state if another authenticator class has stored it."""
     return _get_gitlab_id(user) or get_gitlab_user_id(await user.get_auth_state())
 
 
-def _get_gitlab_id(user: Any) -> int | None:
+def _get_gitlab_id(user: HubUser | None) -> int | None:
     return ((user.user_info if user else None) or {}).get(GITLAB_ID_KEY)
 
 
@@ -228,7 +229,7 @@ class TokenRenewingAuthenticator(GitLabOAuthenticator):
         self.heard = TokenVerificationCache()
         self._quiet_until = -math.inf
 
-    async def get_valid_state(self, user: Any, *, left: float, not_this: str | None) -> AuthState:
+    async def get_valid_state(self, user: HubUser, *, left: float, not_this: str | None) -> AuthState:
         """Return auth state of the hub's *user* with a token that lasts *left* more seconds and is not *not_this*.
 
         Raises:
@@ -242,7 +243,7 @@ class TokenRenewingAuthenticator(GitLabOAuthenticator):
             return state or {}
         return await self._finish_despite_cancellation(self._load_or_renew(user, left, not_this))
 
-    async def get_verified_state(self, user: Any) -> AuthState:
+    async def get_verified_state(self, user: HubUser) -> AuthState:
         """Return auth state with a token that GitLab accepts and that lasts `MIN_TOKEN_LIFETIME_SECONDS` more.
 
         GitLab is not asked about a token that it has accepted within `ACCEPTED_TOKEN_SECONDS`, if it has verified the
@@ -273,7 +274,7 @@ class TokenRenewingAuthenticator(GitLabOAuthenticator):
         if not task.cancelled():
             task.exception()  # mark it as retrieved: the request that waited may be gone
 
-    async def _load_or_renew(self, user: Any, left: float, not_this: str | None) -> AuthState:
+    async def _load_or_renew(self, user: HubUser, left: float, not_this: str | None) -> AuthState:
         self._require_gitlab_available()
         async with self._get_user_lock(user.name):
             state = await self._load_state(user)
@@ -281,7 +282,7 @@ class TokenRenewingAuthenticator(GitLabOAuthenticator):
                 return state  # another request has renewed it
             return await self._renew_tokens(user, state)
 
-    async def _verify_or_renew(self, user: Any, asked: float) -> AuthState:
+    async def _verify_or_renew(self, user: HubUser, asked: float) -> AuthState:
         self._require_gitlab_available()
         async with self._get_user_lock(user.name):
             state = await self._load_state(user)
@@ -293,7 +294,7 @@ class TokenRenewingAuthenticator(GitLabOAuthenticator):
                 return state
             return await self._verify_with_gitlab(user, state)
 
-    async def _verify_with_gitlab(self, user: Any, state: AuthState) -> AuthState:
+    async def _verify_with_gitlab(self, user: HubUser, state: AuthState) -> AuthState:
         begun = time.monotonic()
         try:
             answer = await self._fetch_from_gitlab(
@@ -311,13 +312,13 @@ class TokenRenewingAuthenticator(GitLabOAuthenticator):
     def _get_user_lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
 
-    async def _load_state(self, user: Any) -> AuthState:
+    async def _load_state(self, user: HubUser) -> AuthState:
         state = await user.get_auth_state()
-        if parse_gitlab_token(state) is None:
+        if state is None or parse_gitlab_token(state) is None:
             raise GitLabLoginRequired
         return dict(state)
 
-    async def _update_user_data(self, user: Any, state: AuthState, answer: HTTPResponse, begun: float) -> AuthState:
+    async def _update_user_data(self, user: HubUser, state: AuthState, answer: HTTPResponse, begun: float) -> AuthState:
         """Store GitLab's current user data in *state*. Keep *state* if *answer* is an error or about another user."""
         user_data = _parse_json_body(answer)
         if answer.code != 200 or parse_gitlab_user_id(user_data) != get_gitlab_user_id(state):
@@ -329,7 +330,7 @@ class TokenRenewingAuthenticator(GitLabOAuthenticator):
             else await self._save_state(user, {**state, AUTH_STATE_USER_KEY: user_data})
         )
 
-    async def _renew_tokens(self, user: Any, state: AuthState) -> AuthState:
+    async def _renew_tokens(self, user: HubUser, state: AuthState) -> AuthState:
         refresh = state.get("refresh_token")
         if not refresh or self._dead.get(user.name) == refresh:
             raise GitLabLoginRequired
@@ -347,7 +348,7 @@ class TokenRenewingAuthenticator(GitLabOAuthenticator):
         self.heard.record_accepted(user.name, made["access_token"], ago=time.monotonic() - begun)
         return await self._save_state(user, await self._merge_token_response(state, made))
 
-    async def _load_newer_state(self, user: Any, refused: str) -> AuthState:
+    async def _load_newer_state(self, user: HubUser, refused: str) -> AuthState:
         """Return auth state that a log-in has stored meanwhile. Raises GitLabLoginRequired if there was none."""
         state = await self._load_state(user)
         if state.get("refresh_token") == refused:
@@ -362,7 +363,7 @@ class TokenRenewingAuthenticator(GitLabOAuthenticator):
         built = self.build_auth_state_dict(kept | made, state[AUTH_STATE_USER_KEY])
         return {**state, **(await built if isawaitable(built) else built)}
 
-    async def _save_state(self, user: Any, state: AuthState) -> AuthState:
+    async def _save_state(self, user: HubUser, state: AuthState) -> AuthState:
         """Store *state*, then the result of the admin's hook: a new pair must not be lost if the hook fails."""
         await _save_auth_state(user, state)
         if self.modify_auth_state_hook is None:
@@ -406,7 +407,7 @@ class TokenRenewingAuthenticator(GitLabOAuthenticator):
         return GitLabUnavailable(retry_after=math.ceil(seconds))
 
 
-async def _save_auth_state(user: Any, state: AuthState) -> None:
+async def _save_auth_state(user: HubUser, state: AuthState) -> None:
     """Store auth state, with retries if the database fails: it may be busy, and the pair exists only in memory."""
     await retry(
         lambda: user.save_auth_state(state),
@@ -485,7 +486,7 @@ class RenkuGitLabOAuthenticator(TokenRenewingAuthenticator):
         with convert_gitlab_login_errors():
             return await super().check_allowed(username, auth_model)
 
-    async def refresh_user(self, user: Any, handler: Any = None, **kwargs: Any) -> Any:
+    async def refresh_user(self, user: HubUser, handler: Any = None, **kwargs: Any) -> Any:
         """Verify the log-in of the hub's *user*.
 
         Return False if scopes are missing or GitLab refuses the log-in, True also while GitLab does not answer.
@@ -506,7 +507,7 @@ class RenkuGitLabOAuthenticator(TokenRenewingAuthenticator):
             return False
         return await self._get_auth_model_changes(user, state)
 
-    async def _get_auth_model_changes(self, user: Any, state: AuthState) -> Any:
+    async def _get_auth_model_changes(self, user: HubUser, state: AuthState) -> Any:
         """Return the auth model if managed groups or admin status have changed, otherwise True: nothing to store."""
         if not self.manage_groups:
             return True
@@ -516,7 +517,7 @@ class RenkuGitLabOAuthenticator(TokenRenewingAuthenticator):
         same = set(model["groups"]) == {group.name for group in user.groups}
         return True if same and model["admin"] in (None, user.admin) else model
 
-    async def get_access_token(self, user: Any, *, left: float, not_this: str | None = None) -> GitLabToken:
+    async def get_access_token(self, user: HubUser, *, left: float, not_this: str | None = None) -> GitLabToken:
         """Return the access token of the hub's *user*; see `integrations.gitlab.auth_state.GitLabTokenProvider`.
 
         Raises:
@@ -557,7 +558,7 @@ def use_gitlab_authenticator(c: Config) -> None:
         c.JupyterHub.authenticator_class = RenkuGitLabOAuthenticator
 
 
-def check_gitlab_authenticator(hub: Any, wishes: GitLabLoginSettings) -> None:
+def check_gitlab_authenticator(hub: HubApp, wishes: GitLabLoginSettings) -> None:
     """Have the hub's authenticator request the scopes that Renku needs. Raises SettingError if it cannot."""
     if wishes.projects != "gitlab":
         return
@@ -584,12 +585,9 @@ def _build_ca_options(wishes: GitLabLoginSettings) -> dict[str, Any]:
 
 
 class HubTokenProvider:
-    """Implement `integrations.gitlab.auth_state.GitLabTokenProvider` with the hub's authenticator.
+    """Implement `integrations.gitlab.auth_state.GitLabTokenProvider` with the hub's authenticator."""
 
-    Without a *hub*, on the command line, no user has a token.
-    """
-
-    def __init__(self, hub: Any) -> None:
+    def __init__(self, hub: HubApp) -> None:
         self._hub = hub
 
     async def get_token(self, name: str, *, left: float = 60.0, not_this: str | None = None) -> GitLabToken:
@@ -598,11 +596,8 @@ class HubTokenProvider:
         Raises:
             GitLabLoginRequired, GitLabUnavailable: as there.
         """
-        authenticator = self._get_gitlab_authenticator()
-        if authenticator is None:
-            raise GitLabLoginRequired
-        user = self._hub.users.get(name)
-        if user is None:
+        authenticator, user = self._get_gitlab_authenticator(), self._hub.users.get(name)
+        if authenticator is None or user is None:
             raise GitLabLoginRequired
         return await authenticator.get_access_token(user, left=left, not_this=not_this)
 
@@ -613,5 +608,5 @@ class HubTokenProvider:
             authenticator.heard.record_accepted(name, token.access, ago=ago)
 
     def _get_gitlab_authenticator(self) -> RenkuGitLabOAuthenticator | None:
-        found = getattr(self._hub, "authenticator", None)
+        found = self._hub.authenticator
         return found if isinstance(found, RenkuGitLabOAuthenticator) else None

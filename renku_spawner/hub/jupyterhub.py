@@ -53,6 +53,7 @@ class HubApp(Protocol):
     hub: Any
     proxy: HubProxy
     authenticator: Any
+    eventlog: Any
     spawner_class: type[Any]
     tornado_application: Any
     base_url: str

@@ -44,6 +44,7 @@ from .admission import list_hub_handlers
 from .configuration_checks import check_hub_configuration
 from .jupyterhub import HubApp, get_start_signal
 from .proxy import start_recording_proxy_activity
+from .services import build_hub_services
 
 log = logging.getLogger("renku_spawner")
 _STARTUP_RETRY_SECONDS, _MAX_STARTUP_TRIES = 30.0, 3
@@ -196,7 +197,7 @@ def start_renku(hub: HubApp) -> None:
         if Renku.instance().parent is hub:
             return
         Renku.clear_instance()
-    renku = Renku.instance(parent=hub)
+    renku = Renku.instance(parent=hub, services=build_hub_services(hub))
     check_hub_configuration(hub, renku)
     renku.tasks = [asyncio.ensure_future(stop_stale_proxy(hub)), asyncio.ensure_future(run_startup_jobs(hub, renku))]
     register_scrape_callback("line", lambda: START_QUEUE_LENGTH.set(renku.context.start_queue.length))

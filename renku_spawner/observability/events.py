@@ -15,14 +15,11 @@ EVENT_SCHEMA_BASE_URL = "https://renku.io/jupyterhub/events/"
 log = logging.getLogger("renku_spawner")
 
 
-def create_event_emitter(hub: Any) -> Callable[[str, Mapping[str, Any]], None]:
+def create_event_emitter(events: Any) -> Callable[[str, Mapping[str, Any]], None]:
     """Return a function that emits an event of a kind (the name of a schema); failures are only logged.
 
-    Schemas are registered once per hub, since it refuses a second registration. Without a hub nothing is emitted.
+    Schemas are registered once with the hub's event log *events*, since it refuses a second registration.
     """
-    events = getattr(hub, "eventlog", None)
-    if events is None:
-        return lambda kind, data: None
     for file in sorted(EVENT_SCHEMAS_DIR.glob("*.yaml")):
         if EVENT_SCHEMA_BASE_URL + file.stem not in events.schemas:
             events.register_event_schema(file)

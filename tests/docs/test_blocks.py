@@ -153,6 +153,7 @@ async def test_a_hub_can_have_the_configuration(block: Block, folder: Path, monk
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     hub = configured(block, folder)
+    hub.init_eventlog()  # as the hub does before it starts Renku
     start_renku(hub)
     assert Renku.initialized()
     assert unknown(hub) == []

@@ -27,7 +27,7 @@ async def test_launches_and_the_audit_are_told_as_their_schemas_say(renku_hub):
     hub = await renku_hub()
     assert {file.stem for file in EVENT_SCHEMAS_DIR.iterdir()} == KINDS
     assert {EVENT_SCHEMA_BASE_URL + kind for kind in KINDS} <= set(hub.app.eventlog.schemas.schema_ids)
-    create_event_emitter(hub.app)  # A second registration of the same would be an error
+    create_event_emitter(hub.app.eventlog)  # A second registration of the same would be an error
     written = heard(hub)
     session = await hub.session(await hub.project())
     alice, address = hub.client("alice"), f"api/users/alice/servers/{session.id}"

@@ -33,7 +33,7 @@ from renku_spawner.domain.storages import (
     StorageCredentials,
     StorageProbeOutcome,
 )
-from renku_spawner.hub.secrets import HubSecretStore
+from renku_spawner.hub.services import HubSecretStore
 from renku_spawner.integrations.net.egress_proxy import EgressProxyFactory
 from renku_spawner.integrations.net.guarded_http import EgressGuard
 from renku_spawner.jobs.housekeeping import delete_old_records
