@@ -31,7 +31,7 @@ ALONE = "tests/faults/"
 # The files that take longest, one worker each: begun last, they would be all that still runs at the end.
 LONGEST = (
     "tests/persistence/test_migrations.py", "tests/cluster/test_restart.py", "tests/built/test_images.py",
-    "tests/web/test_matrix.py", "tests/bench/test_bench.py", "tests/web/test_requests.py", "tests/test_install.py",
+    "tests/web/test_matrix.py", "tests/bench/test_bench.py", "tests/web/test_requests.py", "tests/hub/test_install.py",
     "tests/web/test_script.py", "tests/browser/test_every_page.py", "tests/web/test_hostile.py",
     "tests/test_wheel.py", "tests/browser/test_main_job.py",
 )  # fmt: skip

@@ -35,9 +35,9 @@ from renku_spawner.hub.install import ADMIN_ROLE
 from renku_spawner.spawners.kubernetes.spawner import RenkuSpawner
 from tests.chart import schema as bounds
 from tests.chart.rendered import CHART, HELMS, SETS, changed, rendered
+from tests.config.test_settings import WRONG_CLASSES, WRONG_ENVIRONMENTS
+from tests.config.test_volume_settings import VOLUME, WRONG_VOLUMES
 from tests.fakes.spawning import Hub
-from tests.test_settings import WRONG_CLASSES, WRONG_ENVIRONMENTS
-from tests.test_volume_settings import VOLUME, WRONG_VOLUMES
 
 # Not for the chart to say, and why.
 ELSEWHERE = {

@@ -12,12 +12,12 @@ import pytest
 
 from renku_spawner.persistence.migrate import get_schema_revision, upgrade_schema
 from renku_spawner.spawners.kubernetes.api import METRICS_PERMISSIONS, PREPULLER_PERMISSIONS, REQUIRED_PERMISSIONS
+from tests.cli.test_cli import Done, run, set_revision
 from tests.fakes.gitlab import FakeGitLab
 from tests.fakes.kube import FakeCluster
 from tests.fakes.spawning import use
 from tests.fixtures.ports import free_port
 from tests.fixtures.registry import Registry, registry
-from tests.test_cli import Done, run, set_revision
 
 from . import test_rights
 

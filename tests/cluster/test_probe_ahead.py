@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from renku_spawner.domain.software import SoftwareOrigin
+from tests.cli.test_cli import Done, run
+from tests.cli.test_cli_images import known
 from tests.fakes.kube import FakeCluster
 from tests.fakes.process_kubelet import ProcessKubelet
 from tests.fakes.spawning import use
 from tests.fixtures import images
 from tests.fixtures.registry import Registry, registry
-from tests.test_cli import Done, run
-from tests.test_cli_images import known
 
 from .test_rights import asked, refused, rights, with_the_role
 

@@ -151,9 +151,9 @@ def test_every_row_of_this_release_stands_on_the_security_page() -> None:
 
 
 def test_a_test_that_does_not_exist_is_noticed() -> None:
-    assert named_tests("see `tests/test_cli.py::test_nothing` and `tests/test_cli.py`") == [
-        ("tests/test_cli.py", "test_nothing"),
-        ("tests/test_cli.py", ""),
+    assert named_tests("see `tests/cli/test_cli.py::test_nothing` and `tests/cli/test_cli.py`") == [
+        ("tests/cli/test_cli.py", "test_nothing"),
+        ("tests/cli/test_cli.py", ""),
     ]
-    assert not exists("tests/test_cli.py", "test_nothing")
+    assert not exists("tests/cli/test_cli.py", "test_nothing")
     assert not exists("tests/test_nothing.py", "")

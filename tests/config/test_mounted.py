@@ -20,7 +20,7 @@ from tests.faults.own_hub import until as wait
 from tests.fixtures.ports import free_ports
 from tests.spawners import ways
 
-SUPERVISE = Path(__file__).parents[1] / "helm" / "image" / "supervise.py"
+SUPERVISE = Path(__file__).parents[2] / "helm" / "image" / "supervise.py"
 
 
 @pytest.fixture

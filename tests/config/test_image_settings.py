@@ -148,6 +148,6 @@ def test_a_place_for_it_that_cannot_be_is_named(registry: str) -> None:
 
 
 def test_the_tag_is_the_one_that_its_dockerfile_and_the_chart_have() -> None:
-    helm = Path(__file__).parents[1] / "helm"
+    helm = Path(__file__).parents[2] / "helm"
     assert f"ARG TAG={JUPYTER_PYTHON_IMAGE_TAG}\n" in (helm / "environments/jupyter-python/Dockerfile").read_text()
     assert f"jupyter-python:{JUPYTER_PYTHON_IMAGE_TAG}" in (helm / "renku-hub/templates/_names.tpl").read_text()

@@ -7,9 +7,9 @@ import pytest
 
 from renku_spawner.domain.software import ImageSoftware, SoftwareOrigin
 from renku_spawner.persistence.database import Database
+from tests.cli.test_cli import refusal, run
 from tests.fixtures import images
 from tests.fixtures.registry import Registry
-from tests.test_cli import refusal, run
 
 REPORT = "renku-probe 1\ninterpreter\tPython\t3.12.4\npython\tnumpy\t2.1\nend\n"
 

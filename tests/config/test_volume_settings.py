@@ -7,7 +7,7 @@ import pytest
 from renku_spawner.config.storages import parse_storage_class_setting, parse_volumes_setting
 from renku_spawner.domain.access import Person
 from renku_spawner.domain.storages import NfsExport, SharedVolume
-from tests.test_settings import said
+from tests.config.test_settings import said
 
 VOLUME = {"name": "reference", "claim": "reference-data"}
 WRONG_VOLUMES: list[tuple[dict[str, Any], str]] = [
