@@ -73,7 +73,7 @@ def _wrap_http_method(method: Callable[..., Awaitable[None]]) -> Callable[..., A
     """Wrap *method* so that it runs with the complete body, and errors of a form are shown in the form."""
 
     @functools.wraps(method)
-    async def wrapped(self: Any, *args: str) -> None:
+    async def wrapped(self: RenkuBaseHandler, *args: str) -> None:
         self.assemble_body()
         try:
             await method(self, *args)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..domain.errors import InvalidInputError
+from ..domain.instances import Instance
 from ..domain.session_files import (
     ParsedYaml,
     SessionsDocument,
@@ -17,6 +18,7 @@ from ..domain.session_files import (
 )
 from ..hub.adapter import require_disk_not_smaller
 from ..usecases.session_files import SessionFilePlan, apply_session_file, plan_session_file
+from .base import RenkuBaseHandler
 from .rate_limits import LimitedRequest, count_request
 from .request_parsing import parse_json_object, parse_text_parameter
 from .sessions.schemas import DifferenceAnswer, PlanAnswer, StepAnswer
@@ -56,7 +58,7 @@ def parse_query_flag(arguments: Mapping[str, Any], name: str) -> bool:
 
 
 async def apply_requested_session_file(
-    handler: Any, ref: str, wanted: SessionsDocument, *, prune: bool = False
+    handler: RenkuBaseHandler, ref: str, wanted: SessionsDocument, *, prune: bool = False
 ) -> SessionFilePlan:
     """Apply a session file.
 
@@ -76,7 +78,7 @@ async def apply_requested_session_file(
 
 
 async def plan_requested_session_file(
-    handler: Any, ref: str, wanted: SessionsDocument, *, prune: bool = False
+    handler: RenkuBaseHandler, ref: str, wanted: SessionsDocument, *, prune: bool = False
 ) -> SessionFilePlan:
     """Plan what a session file changes, which costs nearly as much as applying it."""
     count_request(handler.context, handler.person.name, LimitedRequest.SESSION_FILE)
@@ -85,11 +87,11 @@ async def plan_requested_session_file(
     )
 
 
-def _make_check_counter(handler: Any) -> Any:
+def _make_check_counter(handler: RenkuBaseHandler) -> Callable[[], None]:
     return lambda: count_request(handler.context, handler.person.name, LimitedRequest.IMAGE_CHECK)
 
 
-async def _require_disk_size(handler: Any, mine: Any, size: str, path: str) -> None:
+async def _require_disk_size(handler: RenkuBaseHandler, mine: Instance, size: str, path: str) -> None:
     try:
         await require_disk_not_smaller(handler.current_user, mine, size)
     except InvalidInputError as problem:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from ...domain.administration import InstanceFilter, OrphanKind
 from ...domain.errors import InvalidInputError
 from ...domain.instances import InstanceStatus
+from ..base import RenkuBaseHandler
 from ..schemas import BaseBody, LongText, RecordId, ShortText
 
 # The word that confirms the removal of orphans of a kind.
@@ -22,7 +23,7 @@ ALL_NODES_CONFIRMATION_WORD = "all"  # confirms that all sessions are paused
 LISTED_INSTANCE_STATUSES = [status for status in InstanceStatus if status is not InstanceStatus.INACTIVE]
 
 
-def parse_instance_filter(handler: Any) -> InstanceFilter:
+def parse_instance_filter(handler: RenkuBaseHandler) -> InstanceFilter:
     """Parse the instance filter from the query parameters. Raises InvalidInputError for an unknown status."""
     requested_status = handler.get_search_text("status")
     if requested_status and requested_status not in LISTED_INSTANCE_STATUSES:

@@ -14,6 +14,7 @@ from ...domain.images import parse_image_reference
 from ...domain.sessions import NewSession, Session, SessionChange
 from ...usecases.images import check_image_while_typing
 from ...usecases.sessions import get_run_choice
+from ..base import RenkuBaseHandler
 from ..forms import RUN_FORM_FIELDS, ImageSessionForm, build_field_error, collect_field_problems
 from ..schemas import LongText, ShortText, validate_model
 
@@ -84,7 +85,7 @@ def parse_typed_gpu_count(values: Mapping[str, Any]) -> int:
 
 
 async def check_typed_image(
-    handler: Any, values: Mapping[str, Any], beside: Sequence[Session] = (), *, trusted: bool = False
+    handler: RenkuBaseHandler, values: Mapping[str, Any], beside: Sequence[Session] = (), *, trusted: bool = False
 ) -> ImageInspection | None:
     """Check the image in *values* when a form is sent; None before.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from typing import Any
 
 from ...domain.access import Role
 from ...domain.errors import RenkuError, UnavailableError
@@ -29,6 +28,7 @@ from ...usecases.administration import get_instance_to_pause, list_instances_to_
 from ...usecases.instances import exclude_storages, get_last_launch_log, get_own_instance, prepare_launch_spec
 from ...usecases.session_queries import SessionPageData, load_session_page
 from ...usecases.sessions import change_session, choose_revision, replace_session_image
+from ..base import RenkuBaseHandler
 from ..images.schemas import RevisionBody
 from ..rate_limits import LimitedRequest, count_request
 
@@ -36,7 +36,7 @@ _MAX_CONCURRENT_ADMIN_PAUSES = 10
 
 
 async def start_owned_instance(
-    handler: Any,
+    handler: RenkuBaseHandler,
     session_id: str,
     resource_class: str | None,
     *,
@@ -65,7 +65,7 @@ async def start_owned_instance(
     return await start_session_server(handler, handler.current_user, spec, resource_class or None, seen=seen)
 
 
-async def edit_session(handler: Any, ref: str, session_id: str, wanted: SessionChange) -> Session:
+async def edit_session(handler: RenkuBaseHandler, ref: str, session_id: str, wanted: SessionChange) -> Session:
     """Edit a session. Raises InvalidInputError if the editor's own disk in it would become smaller."""
     page = await load_session_page(handler.context, handler.person, ref, session_id)
     instance, configuration = page.view.instance, wanted.configuration
@@ -74,7 +74,7 @@ async def edit_session(handler: Any, ref: str, session_id: str, wanted: SessionC
     return await change_session(handler.context, handler.person, ref, session_id, wanted)
 
 
-async def pin_requested_revision(handler: Any, ref: str, session_id: str, body: RevisionBody) -> Session:
+async def pin_requested_revision(handler: RenkuBaseHandler, ref: str, session_id: str, body: RevisionBody) -> Session:
     """Pin a session to an existing revision, or to a new one with another image."""
     context, person, image = handler.context, handler.person, body.to_new_image()
     if image is None:
@@ -84,21 +84,21 @@ async def pin_requested_revision(handler: Any, ref: str, session_id: str, body: 
     return await replace_session_image(context, person, ref, session_id, image, body.version)
 
 
-async def pause_owned_instance(handler: Any, session_id: str) -> None:
+async def pause_owned_instance(handler: RenkuBaseHandler, session_id: str) -> None:
     """Stop the user's own instance at any stage; its files stay."""
     await pause_session_server(
         handler, handler.current_user, handler.context, session_id, ended_reason="stopped_by_user"
     )
 
 
-async def pause_owned_instances(handler: Any, session_ids: Iterable[str]) -> dict[str, str]:
+async def pause_owned_instances(handler: RenkuBaseHandler, session_ids: Iterable[str]) -> dict[str, str]:
     """Pause several of the user's own instances; return the error code of each, empty on success."""
     ids = list(dict.fromkeys(session_ids))
     codes = await asyncio.gather(*(_try_pause_owned_instance(handler, session_id) for session_id in ids))
     return dict(zip(ids, codes, strict=True))
 
 
-async def _try_pause_owned_instance(handler: Any, session_id: str) -> str:
+async def _try_pause_owned_instance(handler: RenkuBaseHandler, session_id: str) -> str:
     try:
         await get_own_instance(handler.context, handler.person, session_id)
         await pause_owned_instance(handler, session_id)
@@ -107,7 +107,7 @@ async def _try_pause_owned_instance(handler: Any, session_id: str) -> str:
     return ""
 
 
-async def pause_instance_as_admin(handler: Any, username: str, session_id: str) -> Instance:
+async def pause_instance_as_admin(handler: RenkuBaseHandler, username: str, session_id: str) -> Instance:
     """Stop an instance of any user, after recording that in the audit log.
 
     Raises NotFoundError, also if the hub no longer has its owner: the instance is then an orphan.
@@ -118,7 +118,7 @@ async def pause_instance_as_admin(handler: Any, username: str, session_id: str) 
     return await load_instance(handler.context, username, session_id) or instance
 
 
-async def pause_all_instances(handler: Any, node: str | None, *, dry_run: bool = False) -> int:
+async def pause_all_instances(handler: RenkuBaseHandler, node: str | None, *, dry_run: bool = False) -> int:
     """Stop all instances on *node* (None: of the hub) in the background, and return their number.
 
     Raises UnavailableError if it is unknown what runs on that node.
@@ -134,7 +134,7 @@ async def pause_all_instances(handler: Any, node: str | None, *, dry_run: bool =
     return len(instances)
 
 
-async def _pause_recorded_instances(handler: Any, found: Sequence[Instance], reason: str) -> None:
+async def _pause_recorded_instances(handler: RenkuBaseHandler, found: Sequence[Instance], reason: str) -> None:
     """Record all instances as stopping, for a hub that is restarted meanwhile, and then stop them."""
     for instance in found:
         with suppress(UnavailableError):
@@ -152,19 +152,19 @@ async def _pause_recorded_instances(handler: Any, found: Sequence[Instance], rea
     await asyncio.gather(*map(pause_one, found))
 
 
-async def delete_owned_instance(handler: Any, session_id: str) -> bool:
+async def delete_owned_instance(handler: RenkuBaseHandler, session_id: str) -> bool:
     """Delete the user's own instance and its files; return False while the deletion goes on."""
     return await delete_session_server(handler, handler.current_user, handler.context, session_id)
 
 
-async def read_owned_instance_log(handler: Any, session_id: str) -> str:
+async def read_owned_instance_log(handler: RenkuBaseHandler, session_id: str) -> str:
     """Return the end of the log of the present or last run. Raises NotFoundError without an instance."""
     instance = await get_own_instance(handler.context, handler.person, session_id)
     live = await read_instance_log(handler.current_user, instance) if instance.is_active else ""
     return live or await get_last_launch_log(handler.context, handler.person, session_id)
 
 
-async def read_session_page_log(handler: Any, found: SessionPageData) -> str:
+async def read_session_page_log(handler: RenkuBaseHandler, found: SessionPageData) -> str:
     """Return the end of the log of the present or last run, for a session page that is loaded."""
     instance = found.view.instance
     live = await read_instance_log(handler.current_user, instance) if instance and instance.is_active else ""
