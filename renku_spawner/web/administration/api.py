@@ -69,7 +69,7 @@ class AdminInstanceListAPIHandler(RenkuAPIHandler):
     }
 
     async def get(self) -> None:
-        instance_filter, limit = parse_instance_filter(self), self.get_limit()
+        instance_filter, limit = parse_instance_filter(self.get_search_text), self.get_limit()
         rows, following = await list_instances_of_all_users(
             self.context, self.person, instance_filter, after=self.get_cursor(), limit=limit
         )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from ...domain.administration import InstanceFilter, OrphanKind
 from ...domain.errors import InvalidInputError
 from ...domain.instances import InstanceStatus
-from ..base import RenkuBaseHandler
 from ..schemas import BaseBody, LongText, RecordId, ShortText
 
 # The word that confirms the removal of orphans of a kind.
@@ -23,14 +23,17 @@ ALL_NODES_CONFIRMATION_WORD = "all"  # confirms that all sessions are paused
 LISTED_INSTANCE_STATUSES = [status for status in InstanceStatus if status is not InstanceStatus.INACTIVE]
 
 
-def parse_instance_filter(handler: RenkuBaseHandler) -> InstanceFilter:
-    """Parse the instance filter from the query parameters. Raises InvalidInputError for an unknown status."""
-    requested_status = handler.get_search_text("status")
+def parse_instance_filter(get_search_text: Callable[[str], str]) -> InstanceFilter:
+    """Build the instance filter from the query parameters that *get_search_text* reads.
+
+    Raises InvalidInputError for an unknown status.
+    """
+    requested_status = get_search_text("status")
     if requested_status and requested_status not in LISTED_INSTANCE_STATUSES:
         raise InvalidInputError(
             "There is no such status.", fields={"status": f"One of {', '.join(LISTED_INSTANCE_STATUSES)}, please."}
         )
-    filters = {name: handler.get_search_text(name) for name in ("owner", "project", "reason")}
+    filters = {name: get_search_text(name) for name in ("owner", "project", "reason")}
     return InstanceFilter(status=InstanceStatus(requested_status) if requested_status else None, **filters)
 
 

@@ -65,7 +65,7 @@ class AdminInstanceListHandler(BaseAdminHandler):
     scope = {"get": ADMIN_SCOPE}
 
     async def get(self) -> None:
-        instance_filter = parse_instance_filter(self)
+        instance_filter = parse_instance_filter(self.get_search_text)
         rows, following = await list_instances_of_all_users(
             self.context, self.person, instance_filter, after=self.get_cursor()
         )
