@@ -1,9 +1,13 @@
 """The house keeps its rules, and each rule is one that can be broken."""
 
+import ast
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -155,6 +159,30 @@ def test_the_lock_files_give_a_digest_for_everything_and_no_address() -> None:
     assert len(pinned) == len(re.findall(r"^[a-z]", python, re.MULTILINE))
     assert node.count('"integrity"') == node.count('"node_modules/')
     assert '"resolved"' not in node
+
+
+def imported_packages(code: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def distribution_name(requirement: str) -> str:
+    """The name in a requirement such as `PyYAML>=6`, as PEP 503 normalises it."""
+    return re.sub("[-_.]+", "-", re.split(r"[^\w.-]", requirement)[0].lower())
+
+
+def test_every_package_that_is_imported_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {distribution_name(each) for each in (project["name"], *project["dependencies"])}
+    assert {"requests", "pyyaml", "renku-spawner"} <= declared
+    distributions = packages_distributions()
+    for file in PACKAGE.rglob("*.py"):
+        for package in imported_packages(file.read_text()):
+            names = {distribution_name(name) for name in distributions.get(package, ())}
+            assert not names or names & declared, f"{file}: {package} is not in pyproject.toml"
 
 
 def test_what_the_tests_need_is_installed() -> None:
