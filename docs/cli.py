@@ -53,8 +53,8 @@ done.
 
 `start` waits until the session runs, shows its progress (on a terminal as a bar, otherwise as a line for each step on stderr) and
 prints its address. With `--no-wait` it returns at once; `--open` opens it in a browser. Ctrl-C stops the waiting, not the start.
-`download` fetches the files of a paused session as a `tar.zst`, and leaves no incomplete file. `delete-data` shows which of the
-files are not saved elsewhere, and asks for the title, or takes `--yes`.
+`download` fetches the files of a paused session as a `.tar.zst` or `.tar.gz`, and leaves no incomplete file. `delete-data`
+shows which of the files are not saved elsewhere, and asks for the title, or takes `--yes`.
 
 ## Sessions as code
 

@@ -130,7 +130,7 @@ ADMIN = {
     "storage_not_here": "On one machine: install `rclone` and `fuse3`, and let the hub's user open `/dev/fuse`. On a cluster: set `Renku.rclone_storage_class`. A volume with a `directory` works only with the local spawner.",
     "storage_slow": "Nothing if it is far away; otherwise check whether this machine can reach it.",
     "storage_unprotected": "Install `rclone` and `fuse3`, so that folders can be mounted read-only.",
-    "download_failed": "Check the hub's log. On a cluster a pod of `RenkuSpawner.clone_image` reads the files: check that it can be pulled, that its Python is 3.10 or newer and finds `zstandard` or the library libzstd, and that a NetworkPolicy lets the hub reach port 8080 of pods with the label `renku.io/download`.",
+    "download_failed": "Check the hub's log. On a cluster a pod of `RenkuSpawner.clone_image` reads the files: check that it can be pulled, that its Python is 3.10 or newer, and that a NetworkPolicy lets the hub reach port 8080 of pods with the label `renku.io/download`.",
     "clone_disk_full": NOTHING,
     "clone_in_the_way": NOTHING,
     # crash

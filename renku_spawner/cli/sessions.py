@@ -8,6 +8,7 @@ import tempfile
 import webbrowser
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from time import sleep
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from ..domain.downloads import build_download_file_name
+from ..domain.downloads import ARCHIVE_FORMATS, ARCHIVE_MAGIC_BYTES, build_download_file_name, detect_archive_format
 from ..domain.errors import RenkuError
 from ..domain.ids import is_valid_id
 from ..domain.quantities import format_size
@@ -359,7 +360,7 @@ _MAX_CONTENTS_POLLS, _CONTENTS_POLL_INTERVAL_SECONDS = 6, 2.0
     "--output",
     type=FILE_NAME,
     metavar="FILE",
-    help="a tar.zst, by default named after the session; - is stdout",
+    help="a .tar.zst or .tar.gz, by default named after the session; - is stdout",
 )
 @click.option("--force", is_flag=True, help="replace an existing file")
 def download_files(session: str, output: str | None, force: bool) -> None:
@@ -370,14 +371,33 @@ def download_files(session: str, output: str | None, force: bool) -> None:
         if output == "-":
             _write_to_stdout(pieces)
             return
-        file = Path(output or build_download_file_name(found.title))
-        if file.exists() and not force:
-            raise CommandError(f"{file} already exists; use --force to replace it.", ExitStatus.REFUSED)
-        size = _write_archive(file, pieces)
+        default_names = [build_download_file_name(found.title, archive) for archive in ARCHIVE_FORMATS]
+        existing = [name for name in ([output] if output else default_names) if Path(name).exists()]
+        if existing and not force:
+            raise CommandError(f"{existing[0]} already exists; use --force to replace it.", ExitStatus.REFUSED)
+        start = _read_start(pieces)
+        file = Path(output or _build_archive_name(found.title, start))
+        size = _write_archive(file, chain([start], pieces))
         print(
             f"{escape_for_terminal(found.title)} is in {escape_for_terminal(str(file))} ({format_size(size)}).",
             file=sys.stderr,
         )
+
+
+def _read_start(pieces: Iterator[bytes]) -> bytes:
+    """Read until the archive's format can be told; less if the archive ends."""
+    start = b""
+    while len(start) < ARCHIVE_MAGIC_BYTES and (piece := next(pieces, b"")):
+        start += piece
+    return start
+
+
+def _build_archive_name(title: str, start: bytes) -> str:
+    """Name the archive by its *start*, because what packs it decides on its compression."""
+    archive = detect_archive_format(start)
+    if archive is None:
+        raise CommandError("The hub sent an archive of an unknown format; name a file with -o.", ExitStatus.FAILED)
+    return build_download_file_name(title, archive)
 
 
 def _write_to_stdout(pieces: Iterator[bytes]) -> None:

@@ -375,7 +375,9 @@ class Client:
         return self._wire.request(GET_INSTANCE_CONTENTS, session=session)
 
     def download(self, session: str) -> Iterator[bytes]:
-        """Iterate over the chunks of a `tar.zst` archive with all files of a paused instance.
+        """Iterate over the chunks of an archive with all files of a paused instance.
+
+        It is a `.tar.zst` or a `.tar.gz`: `domain.downloads.detect_archive_format` tells by its first bytes.
 
         Raises:
             HubAway: the download broke off.

@@ -1,15 +1,35 @@
-"""Check whether the files of an instance can be downloaded, name the download, and detect readers that are too slow."""
+"""Check whether files can be downloaded, recognise and name their archive, and detect readers that are too slow."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from .instances import DesiredState, Instance, InstanceStatus
 
-DOWNLOAD_SUFFIX = ".tar.zst"
 _MAX_FILE_NAME_CHARACTERS = 80
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArchiveFormat:
+    """A compressed tar archive; *magic* are its first bytes."""
+
+    suffix: str
+    media_type: str
+    magic: bytes
+
+
+ZSTD_ARCHIVE = ArchiveFormat(suffix=".tar.zst", media_type="application/zstd", magic=b"\x28\xb5\x2f\xfd")
+GZIP_ARCHIVE = ArchiveFormat(suffix=".tar.gz", media_type="application/gzip", magic=b"\x1f\x8b")
+ARCHIVE_FORMATS = (ZSTD_ARCHIVE, GZIP_ARCHIVE)
+ARCHIVE_MAGIC_BYTES = max(len(archive.magic) for archive in ARCHIVE_FORMATS)
+
+
+def detect_archive_format(start: bytes) -> ArchiveFormat | None:
+    """Return the format of an archive from its first `ARCHIVE_MAGIC_BYTES`: what packs it decides on the format."""
+    return next((archive for archive in ARCHIVE_FORMATS if start.startswith(archive.magic)), None)
 
 
 def find_download_obstacle(instance: Instance) -> str | None:
@@ -59,17 +79,17 @@ class DownloadTooSlowError(Exception):
     """A reader takes data more slowly than the minimum rate."""
 
 
-def build_download_file_name(title: str) -> str:
+def build_download_file_name(title: str, archive: ArchiveFormat) -> str:
     """Return a file name made from the session's title that any file system accepts."""
     shown = " ".join("".join(letter if letter.isprintable() else " " for letter in title).split())
     shown = re.sub(r'[/\\:*?"<>|%]', "-", shown).strip(". -")[:_MAX_FILE_NAME_CHARACTERS] or "session"
-    return shown + DOWNLOAD_SUFFIX
+    return shown + archive.suffix
 
 
-def build_content_disposition(title: str) -> str:
+def build_content_disposition(title: str, archive: ArchiveFormat) -> str:
     """Return the `Content-Disposition` header, with the name in ASCII and in UTF-8 (RFC 6266)."""
-    named = build_download_file_name(title)
-    shown = named.removesuffix(DOWNLOAD_SUFFIX)
+    name = build_download_file_name(title, archive)
+    shown = name.removesuffix(archive.suffix)
     plain = unicodedata.normalize("NFKD", shown).encode("ascii", "ignore").decode()
     plain = re.sub(r"[^A-Za-z0-9 ._-]", "", plain).strip(". -") or "session"
-    return f"attachment; filename=\"{plain}{DOWNLOAD_SUFFIX}\"; filename*=UTF-8''{quote(named, safe='')}"
+    return f"attachment; filename=\"{plain}{archive.suffix}\"; filename*=UTF-8''{quote(name, safe='')}"

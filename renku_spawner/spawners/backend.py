@@ -11,7 +11,7 @@ from ..domain.administration import BackendInventory, OrphanedResource
 from ..domain.instances import Instance
 from ..domain.sessions import LaunchSpec
 from .errors import LaunchFailed
-from .in_pod.contents import Look
+from .in_pod.contents import ContentsInspection
 
 
 class SessionBackend:
@@ -44,12 +44,12 @@ class SessionBackend:
         """Return the formatted size of the volume if it is larger than *disk*, otherwise or if unknown None."""
         return None
 
-    async def inspect_files(self, instance: Instance) -> Look:
+    async def inspect_files(self, instance: Instance) -> ContentsInspection:
         """Return the contents of the volume, as far as they are known within seconds."""
-        return Look()
+        return ContentsInspection()
 
     def stream_files(self, instance: Instance) -> AsyncGenerator[bytes, None]:
-        """Stream the files of a paused session as a tar.zst archive.
+        """Stream the files of a paused session as a compressed tar archive, with Zstandard or gzip.
 
         Raises UnavailableError before the first chunk, DownloadInterrupted after it.
         """

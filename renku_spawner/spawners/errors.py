@@ -8,9 +8,9 @@ from typing import Self
 
 from jupyterhub.spawner import SpawnException
 
-from ..domain.errors import RenkuError, UnavailableError
+from ..domain.errors import RenkuError
 from ..domain.instances import Instance, ObservedState
-from ..domain.reasons import REASONS_BY_CODE, format_reason_sentence
+from ..domain.reasons import REASONS_BY_CODE
 from ..observability.metrics import count_launch_refusals
 
 
@@ -49,18 +49,6 @@ class LaunchFailed(Exception):
 
 class DownloadInterrupted(Exception):
     """A download that broke off after part of the files was sent; the text is the reason, for the log."""
-
-
-def build_file_read_error(error: Exception, *, begun: bool) -> Exception:
-    """Return DownloadInterrupted if part of the files was sent (*begun*), otherwise UnavailableError."""
-    why = "reading them failed."
-    return (
-        DownloadInterrupted(str(error))
-        if begun
-        else UnavailableError(
-            format_reason_sentence("download_failed", message=why), retry_after=60, code="download_failed"
-        )
-    )
 
 
 def build_start_timeout_failure(instance: Instance | None, *, limit: int, image: str) -> LaunchFailed:

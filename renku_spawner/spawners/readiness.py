@@ -58,27 +58,28 @@ class ReadinessProbe:
     def __post_init__(self) -> None:
         self.found = self._build_closed_port_failure()
 
-    async def wait_until_ready(self, well: Callable[[], Awaitable[None]]) -> None:
-        """Wait until the program responds as a session must; *well* is awaited regularly and may raise to end the wait.
+    async def wait_until_ready(self, check_alive: Callable[[], Awaitable[None]]) -> None:
+        """Wait until the program responds as a session must; *check_alive* is awaited regularly and
+        may raise to end the wait.
 
         Raises:
             LaunchFailed: `port_not_open`, `app_error`, `base_url_wrong` or `auth_loop`.
         """
         end, tries = monotonic() + self.timeout, 0
         async with _create_probe_client() as self.client:
-            while not await self._probe_once(well):
+            while not await self._probe_once(check_alive):
                 if monotonic() > end or self._is_failure_stable():
                     raise self.found
                 await asyncio.sleep(_PROBE_PAUSES_SECONDS[min(tries, len(_PROBE_PAUSES_SECONDS) - 1)])
                 tries += 1
 
-    async def _probe_once(self, well: Callable[[], Awaitable[None]]) -> bool:
+    async def _probe_once(self, check_alive: Callable[[], Awaitable[None]]) -> bool:
         """Probe once, and return True if the program is ready."""
         probe = asyncio.ensure_future(self._find_failure())
         try:
             while not probe.done():
                 await asyncio.wait({probe}, timeout=_PROCESS_CHECK_INTERVAL_SECONDS)
-                await well()
+                await check_alive()
             failure = probe.result()
         finally:
             probe.cancel()

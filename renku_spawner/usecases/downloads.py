@@ -66,6 +66,14 @@ def build_download_busy_error(limit: int) -> UnavailableError:
     )
 
 
+def build_download_failed_error(why: str) -> UnavailableError:
+    return UnavailableError(
+        format_reason_sentence("download_failed", message=why),
+        code="download_failed",
+        retry_after=_DOWNLOAD_RETRY_AFTER_SECONDS,
+    )
+
+
 async def record_download(context: AppContext, person: Person, session_id: str) -> None:
     """Record the start of a download in the audit log."""
     await record_audit_event(

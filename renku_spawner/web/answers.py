@@ -33,8 +33,7 @@ from ..domain.reasons import REASONS_BY_CODE
 from ..domain.resource_classes import ResourceClass
 from ..domain.sessions import SessionConfiguration
 from ..domain.software import ImageSoftware, search_packages
-from ..spawners.in_pod.contents import Look
-from ..spawners.in_pod.unsaved import Unsaved
+from ..spawners.in_pod.contents import ContentsInspection, UnsavedWork
 from ..usecases.ci_images import BranchCIImages
 from ..usecases.environments import ManagedEnvironmentDetails
 from ..usecases.images import format_image_refusal
@@ -416,15 +415,15 @@ def _to_configuration_answer(found: SessionConfiguration) -> ConfigurationAnswer
     return ConfigurationAnswer.model_validate(found.values)
 
 
-def to_contents_answer(look: Look) -> ContentsAnswer:
-    contents = look.contents
+def to_contents_answer(inspection: ContentsInspection) -> ContentsAnswer:
+    contents = inspection.contents
     if contents is None:
         return ContentsAnswer(
-            known=False, under_way=look.under_way, bytes=None, complete=False, repositories=[], more=0, loose=0
+            known=False, under_way=inspection.under_way, bytes=None, complete=False, repositories=[], more=0, loose=0
         )
     return ContentsAnswer(
         known=True,
-        under_way=look.under_way,
+        under_way=inspection.under_way,
         bytes=contents.total.bytes,
         complete=contents.total.complete and contents.loose.complete,
         repositories=[_to_work_answer(work) for work in contents.unsaved],
@@ -433,14 +432,14 @@ def to_contents_answer(look: Look) -> ContentsAnswer:
     )
 
 
-def _to_work_answer(each: Unsaved) -> WorkAnswer:
-    unread = each.problem is not None
+def _to_work_answer(work: UnsavedWork) -> WorkAnswer:
+    unread = work.problem is not None
     return WorkAnswer(
-        directory=each.directory,
-        branch=each.branch,
-        lost=each.lost,
-        changed=None if unread else each.changed + each.untracked,
-        unpushed=None if unread else each.unpushed + each.stashes,
+        directory=work.directory,
+        branch=work.branch,
+        lost=work.lost,
+        changed=None if unread else work.changed + work.untracked,
+        unpushed=None if unread else work.unpushed + work.stashes,
     )
 
 

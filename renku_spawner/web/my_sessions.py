@@ -308,8 +308,8 @@ class DeleteInstanceDataHandler(BaseInstanceHandler):
 
     async def render_form(self, session_id: str, errors: Mapping[str, str]) -> None:
         owned = await load_owned_instance(self.context, self.person, session_id)
-        look = await load_instance_contents(self.current_user, owned.instance)
-        view = build_delete_data_view(owned, look, self.page_context)
+        inspection = await load_instance_contents(self.current_user, owned.instance)
+        view = build_delete_data_view(owned, inspection, self.page_context)
         values = {"confirm": self.form_fields.get("confirm", "")}
         self.write_page("renku_delete_data.html", "sessions", errors=errors, values=values, **view)
 

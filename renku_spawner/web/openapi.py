@@ -155,8 +155,9 @@ def _build_success_response(status: int, call: APIOperation, refs: dict[Any, Any
     if call.stream:
         text = "Events `data: {json}` of ProgressAnswer; in silence `event: ping` every 8 s"
         return {"description": text, "content": {"text/event-stream": {"schema": {"type": "string"}}}}
-    if call.file:
-        return {"description": "The file", "content": {call.file: {"schema": {"type": "string", "format": "binary"}}}}
+    if call.files:
+        schema = {"type": "string", "format": "binary"}
+        return {"description": "The file", "content": {kind: {"schema": schema} for kind in call.files}}
     if status != 204:
         schema = refs[call.answer] if call.answer else {"type": "object"}
         response["content"] = _build_media_types(schema, yaml=call.yaml and call.body is None)

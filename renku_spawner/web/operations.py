@@ -42,8 +42,8 @@ class APIOperation:
     """One method of one address.
 
     `scope` is the scope that a token needs, `statuses` are the success codes, `errors` the error codes besides 403, 404
-    and 405. `stream` marks server-sent events, `yaml` bodies and answers that may be YAML too; `file` is the media type
-    of an answer that is not JSON.
+    and 405. `stream` marks server-sent events, `yaml` bodies and answers that may be YAML too; `files` are the media
+    types of an answer that is a file.
     """
 
     summary: str
@@ -55,4 +55,4 @@ class APIOperation:
     errors: tuple[int, ...] = ()
     stream: bool = False
     yaml: bool = False
-    file: str | None = None
+    files: tuple[str, ...] = ()

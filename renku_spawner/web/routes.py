@@ -261,7 +261,9 @@ PAGE_ROUTES = (
     Route("my_sessions_pause", r"renku/sessions/pause", PauseMySessionsHandler),
     Route("instance_pause", rf"renku/sessions/{ID_PATTERN}/pause", PauseOwnedInstanceHandler),
     Route("instance_resume", rf"renku/sessions/{ID_PATTERN}/resume", ResumeOwnedInstanceHandler),
-    Route("instance_files", rf"renku/sessions/{ID_PATTERN}/data\.tar\.zst", DownloadInstanceFilesHandler),
+    Route("instance_files", rf"renku/sessions/{ID_PATTERN}/download", DownloadInstanceFilesHandler),
+    # The address of releases that always compressed with Zstandard.
+    Route("instance_files_zst", rf"renku/sessions/{ID_PATTERN}/data\.tar\.zst", DownloadInstanceFilesHandler),
     Route("instance_restore", rf"renku/sessions/{ID_PATTERN}/restore", RestoreOwnedInstanceHandler),
     Route("instance_awake", rf"renku/sessions/{ID_PATTERN}/keep-awake", KeepAwakeHandler),
     Route("instance_data", rf"renku/sessions/{ID_PATTERN}/data", DeleteInstanceDataHandler),

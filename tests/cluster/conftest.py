@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from kubespawner import KubeSpawner
 
-from renku_spawner.spawners.kubernetes.pvc_download import list_download_tasks
-from renku_spawner.spawners.kubernetes.pvc_inspection import list_inspection_tasks
+from renku_spawner.spawners.kubernetes.pvc_reader import list_reader_tasks
 from renku_spawner.spawners.kubernetes.spawner import RenkuSpawner
 from tests.fakes.kube import FakeCluster
 from tests.fakes.process_kubelet import ProcessKubelet
@@ -97,8 +96,8 @@ async def on_cluster(
         for it in made:
             await stop_sessions(it.hub)
             await asyncio.gather(*endings(it.hub))
-        looks = [*list_inspection_tasks(), *list_download_tasks()]
-        for look in looks:
-            look.cancel()
-        await asyncio.gather(*looks, return_exceptions=True)
+        readers = list_reader_tasks()
+        for reader in readers:
+            reader.cancel()
+        await asyncio.gather(*readers, return_exceptions=True)
         await forget_reflectors()

@@ -7,7 +7,7 @@ import pytest
 
 from renku_spawner.domain.instances import InstanceStatus
 from renku_spawner.domain.projects import NewRepository
-from renku_spawner.spawners.kubernetes import pvc_inspection
+from renku_spawner.spawners.kubernetes import pvc_reader
 from tests.fixtures.renku import until
 from tests.spawners.local.conftest import git
 from tests.spawners.local.test_unsaved import VECTORS, trap
@@ -114,7 +114,7 @@ def spoil(code: Path, trap) -> None:
 async def test_a_look_that_takes_long_goes_on_beside_and_ends_when_somebody_needs_the_claim(
     running, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(pvc_inspection, "INSPECTION_WAIT_SECONDS", 0.5)
+    monkeypatch.setattr(pvc_reader, "INSPECTION_WAIT_SECONDS", 0.5)
     it, session, page = await running()
     await become(it, session, "pause", InstanceStatus.PAUSED)
     go = tmp_path / "go"
@@ -145,8 +145,8 @@ BROKEN = {"fails": "exit 3", "prints garbage": "echo '{}'", "hangs": "exec sleep
 
 
 async def test_where_it_cannot_be_looked_at_the_page_says_that_nobody_knows(running, tmp_path, monkeypatch):
-    monkeypatch.setattr(pvc_inspection, "INSPECTION_TIMEOUT_SECONDS", 1)
-    monkeypatch.setattr(pvc_inspection, "ACTIVE_INSPECTION_TTL_SECONDS", 0)
+    monkeypatch.setattr(pvc_reader, "INSPECTION_TIMEOUT_SECONDS", 1)
+    monkeypatch.setattr(pvc_reader, "ACTIVE_INSPECTION_TTL_SECONDS", 0)
     it, session, page = await running()
     for how, program in BROKEN.items():
         programs(it, tmp_path, program)

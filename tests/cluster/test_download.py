@@ -8,10 +8,11 @@ import httpx
 import pytest
 
 from renku_spawner.domain.instances import InstanceStatus
-from renku_spawner.spawners.kubernetes import pvc_download
-from renku_spawner.spawners.kubernetes.pvc_download import list_download_tasks
+from renku_spawner.spawners.kubernetes import pvc_reader
+from renku_spawner.spawners.kubernetes.pvc_reader import list_reader_tasks
+from tests.fixtures.archives import read_files
 from tests.fixtures.renku import until
-from tests.spawners.test_download import MB, address, begun, opened
+from tests.spawners.test_download import MB, address, begun
 
 from .test_probe import programs
 from .test_rights import asked, become, refused, rights, with_the_role
@@ -45,8 +46,8 @@ async def test_all_of_it_comes_from_a_pod_that_can_only_read_and_goes_again(rest
     for _ in ("once", "and again"):
         answer = await it.hub.client("alice").get(address(session))
         assert answer.status_code == 200, answer.text
-        assert opened(answer.content)["work/note.txt"] == b"mine"
-    await until(lambda: (it.downloads(), list_download_tasks()) == ([], []), why="it has gone")
+        assert read_files(answer.content)["work/note.txt"] == b"mine"
+    await until(lambda: (it.downloads(), list_reader_tasks()) == ([], []), why="it has gone")
     first, second = made(it)
     (container,) = first["spec"]["containers"]
     assert [mount["readOnly"] for mount in container["volumeMounts"]] == [True]
@@ -82,18 +83,18 @@ async def test_a_start_or_a_deletion_that_needs_the_claim_ends_it_and_no_part_lo
 
 
 async def test_what_takes_long_is_made_ready_beside_and_what_cannot_be_is_said(resting, tmp_path, monkeypatch):
-    monkeypatch.setattr(pvc_download, "DOWNLOAD_WAIT_SECONDS", 0)
-    monkeypatch.setattr(pvc_download, "DOWNLOAD_PICKUP_TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(pvc_reader, "DOWNLOAD_WAIT_SECONDS", 0)
+    monkeypatch.setattr(pvc_reader, "DOWNLOAD_PICKUP_TIMEOUT_SECONDS", 0.5)
     it, session = await resting()
     alice = it.hub.client("alice")
     answer = await alice.get(address(session))
     assert (answer.status_code, answer.json()["code"]) == (503, "download_waits")
     assert answer.headers["retry-after"] == "10"
     await until(it.downloads, why="it is made all the same")
-    await until(lambda: (it.downloads(), list_download_tasks()) == ([], []), why="nobody has come for it")
-    monkeypatch.setattr(pvc_download, "DOWNLOAD_WAIT_SECONDS", 30)
-    programs(it, tmp_path, "echo no zstd >&2; exit 1")
-    monkeypatch.setattr(pvc_download, "_DOWNLOAD_CONNECT_TIMEOUT_SECONDS", 1)
+    await until(lambda: (it.downloads(), list_reader_tasks()) == ([], []), why="nobody has come for it")
+    monkeypatch.setattr(pvc_reader, "DOWNLOAD_WAIT_SECONDS", 30)
+    programs(it, tmp_path, "echo no python >&2; exit 1")
+    monkeypatch.setattr(pvc_reader, "_DOWNLOAD_CONNECT_TIMEOUT_SECONDS", 1)
     answer = await alice.get(address(session))
     assert (answer.status_code, answer.json()["code"]) == (503, "download_failed")
     it.kubelet.programs.clear()

@@ -8,8 +8,7 @@ import pytest
 import yaml
 
 from renku_spawner.spawners.kubernetes.image_probe import build_session_probe_pod
-from renku_spawner.spawners.kubernetes.pvc_download import DOWNLOAD_PORT, build_download_labels
-from renku_spawner.spawners.kubernetes.pvc_inspection import build_inspection_labels
+from renku_spawner.spawners.kubernetes.pvc_reader import DOWNLOAD_PORT, build_reader_labels
 from tests.spawners.kubernetes import made
 
 SESSIONS, PROBES, LOOKS, DOWNLOADS, HUB = yaml.safe_load_all(
@@ -27,8 +26,8 @@ PEERS = {
         "sessions",
         made.sent(build_session_probe_pod({}, made.spec(), made.SETTINGS))["metadata"]["labels"],
     ),
-    "a look at files": ("sessions", build_inspection_labels(made.SETTINGS, "work-claimaaaaaaa")),
-    "a download": ("sessions", build_download_labels(made.SETTINGS, "work-claimaaaaaaa")),
+    "a look at files": ("sessions", build_reader_labels("look", made.SETTINGS, "work-claimaaaaaaa")),
+    "a download": ("sessions", build_reader_labels("download", made.SETTINGS, "work-claimaaaaaaa")),
 }
 PRIVATE = [
     "169.254.169.254", "10.0.0.1", "10.96.0.10", "172.31.255.254", "192.168.1.1", "100.100.100.200", "127.0.0.1",

@@ -5,9 +5,13 @@ from datetime import UTC, datetime
 import pytest
 
 from renku_spawner.domain.downloads import (
+    GZIP_ARCHIVE,
+    ZSTD_ARCHIVE,
+    ArchiveFormat,
     DownloadRateWindow,
     DownloadTooSlowError,
     build_content_disposition,
+    detect_archive_format,
     find_download_obstacle,
 )
 from renku_spawner.domain.instances import DesiredState, Instance, ObservedState
@@ -47,11 +51,24 @@ def test_only_files_of_what_rests_can_be_had(changes: dict[str, object], code: s
         ("x" * 300, "x" * 80, "x" * 80),
     ],
 )
-def test_a_title_names_the_file_and_nothing_else(title: str, plain: str, shown: str) -> None:
-    expected = f"attachment; filename=\"{plain}.tar.zst\"; filename*=UTF-8''{shown}.tar.zst"
-    assert build_content_disposition(title) == expected
-    assert build_content_disposition(title).isascii()
-    assert build_content_disposition(title).isprintable()
+@pytest.mark.parametrize("archive", [ZSTD_ARCHIVE, GZIP_ARCHIVE])
+def test_a_title_names_the_file_and_nothing_else(title: str, plain: str, shown: str, archive: ArchiveFormat) -> None:
+    ending = archive.suffix
+    expected = f"attachment; filename=\"{plain}{ending}\"; filename*=UTF-8''{shown}{ending}"
+    assert build_content_disposition(title, archive) == expected
+    assert build_content_disposition(title, archive).isascii()
+    assert build_content_disposition(title, archive).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("start", "archive"),
+    [
+        (b"\x28\xb5\x2f\xfd\x04", ZSTD_ARCHIVE), (b"\x1f\x8b\x08\x00", GZIP_ARCHIVE), (b"\x28\xb5", None),
+        (b"work/", None), (b"", None),
+    ],
+)  # fmt: skip
+def test_an_archive_is_known_by_its_first_bytes(start: bytes, archive: ArchiveFormat | None) -> None:
+    assert detect_archive_format(start) is archive
 
 
 def test_a_reader_is_too_slow_when_less_than_the_least_rate_is_taken_in_a_window() -> None:

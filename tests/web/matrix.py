@@ -90,6 +90,7 @@ PAGES = """
 /renku/sessions/{session}/keep-awake                 POST    303 404 404 404 409 404  303 404 404 404 409 404  303
 /renku/sessions/{session}/data                       GET     302 404 404 404 200 404  302 404 404 404 200 404  302
 /renku/sessions/{session}/data                       POST    303 404 404 404 303 404  303 404 404 404 303 404  303
+/renku/sessions/{session}/download                   GET     302 404 404 404 409 404  302 404 404 404 409 404  302
 /renku/sessions/{session}/data.tar.zst               GET     302 404 404 404 409 404  302 404 404 404 409 404  302
 /renku/launch/{path}                                 GET     302 404 200 200 200 404  302 200 200 200 200 200  302
 /renku/launch/{path}                                 POST    303 404 409 409 409 404  303 409 409 409 409 409  303

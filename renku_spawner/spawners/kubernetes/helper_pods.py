@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -117,6 +118,18 @@ _STALE_POD_RETRY_SECONDS = 30.0
 _MIN_POLL_INTERVAL_SECONDS, _MAX_POLL_INTERVAL_SECONDS = 0.5, 3.0  # the interval grows while a pod runs
 
 
+@asynccontextmanager
+async def create_helper_pod(calls: KubernetesAPI, pod: V1Pod) -> AsyncIterator[str]:
+    """Create the pod, yield its name, and delete it at the end of the block. Raises KubernetesAPIError."""
+    (container,) = pod.spec.containers
+    created = await calls.create_pod(pod, image=container.image)
+    name, uid = created["metadata"]["name"], created["metadata"]["uid"]
+    try:
+        yield name
+    finally:
+        await _try_delete_helper_pod(calls, name, uid)
+
+
 async def run_helper_pod(
     calls: KubernetesAPI, pod: V1Pod, *, patience: float, lines: int, limit: int = MAX_CONTAINER_LOG_BYTES
 ) -> str:
@@ -125,9 +138,7 @@ async def run_helper_pod(
     The log is empty if the pod has not finished within *patience* seconds. Raises KubernetesAPIError.
     """
     (container,) = pod.spec.containers
-    created = await calls.create_pod(pod, image=container.image)
-    name, uid = created["metadata"]["name"], created["metadata"]["uid"]
-    try:
+    async with create_helper_pod(calls, pod) as name:
         end, pause = monotonic() + patience, _MIN_POLL_INTERVAL_SECONDS
         while not has_pod_ended(await calls.get_pod(name)):
             if monotonic() > end:
@@ -135,11 +146,9 @@ async def run_helper_pod(
             await asyncio.sleep(pause)
             pause = min(1.2 * pause, _MAX_POLL_INTERVAL_SECONDS)
         return await calls.read_log(name, container.name, lines=lines, limit=limit)
-    finally:
-        await try_delete_helper_pod(calls, name, uid)
 
 
-async def try_delete_helper_pod(calls: KubernetesAPI, name: str, uid: str) -> None:
+async def _try_delete_helper_pod(calls: KubernetesAPI, name: str, uid: str) -> None:
     """Delete the pod; if that fails, leave it to its owner reference, since its output has been read."""
     task = asyncio.current_task()
     if task is None or task.cancelling():  # the hub is shutting down and its connections are closed

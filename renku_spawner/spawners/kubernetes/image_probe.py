@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from functools import cache
-from importlib.resources import files
 
 from kubernetes_asyncio.client import V1Container, V1ObjectMeta, V1Pod
 
@@ -19,6 +17,7 @@ from ...domain.environments import RunConfiguration
 from ...domain.sessions import LaunchSpec
 from ...domain.software import MAX_PROBE_REPORT_CHARACTERS, SoftwareOrigin, parse_probe_report
 from ...usecases.software import needs_package_scan, save_image_software
+from ..in_pod import read_program
 from .api import KubernetesAPI, KubernetesAPIError
 from .environment import escape_kubelet_expansion
 from .helper_pods import PodPlacement, build_helper_pod, build_owner_reference, read_pod_placement, run_helper_pod
@@ -32,11 +31,9 @@ PROBE_MAX_LOG_LINES = 20_000  # the longest report has a few thousand
 PROBE_DEADLINE_SECONDS = 15  # includes the start of its container
 
 
-@cache
 def load_probe_scripts() -> tuple[str, str]:
     """Return the shell script and the Python script; the first takes the second as its argument and runs it."""
-    folder = files(__package__.partition(".")[0]) / "spawners" / "in_pod"
-    return (folder / "packages.sh").read_text(encoding="utf-8"), (folder / "packages.py").read_text(encoding="utf-8")
+    return read_program("packages.sh"), read_program("packages.py")
 
 
 def build_probe_command() -> list[str]:

@@ -30,7 +30,7 @@ from ...hub.jupyterhub import is_check_pending, is_end_watched, is_stop_pending
 from ...lifecycle.runs import record_observation, record_stage
 from ..base import SessionSpawner
 from ..errors import LaunchFailed
-from ..in_pod.contents import Look
+from ..in_pod.contents import ContentsInspection
 from ..logs import redact_log
 from .api import API_RETRY_TIMEOUT_SECONDS, KubernetesAPI, KubernetesAPIError, get_loop_time
 from .cpu_usage import load_session_cpu_usage
@@ -56,8 +56,13 @@ from .inventory import (
 from .launch import ClusterOutageNotice, PodLaunch, build_pod_url
 from .objects import KubernetesObject
 from .pod import build_session_pod, get_pinned_image
-from .pvc_download import cancel_pvc_download, delete_stale_download_pods, stream_pvc_archive
-from .pvc_inspection import PVCReadRequest, cancel_pvc_inspection, delete_stale_inspection_pods, inspect_pvc
+from .pvc_reader import (
+    PVCReadRequest,
+    cancel_pvc_readers,
+    delete_stale_reader_pods,
+    inspect_pvc,
+    stream_pvc_archive,
+)
 from .secrets import PodPullSecret, build_session_secret, copy_with_owner_pod, read_api_token
 from .settings import NOTEBOOK_CONTAINER_NAME, RENKU_LABEL_PREFIX, PodSettings
 from .storages import StorageNames, create_storage_objects, list_unavailable_storage_notices
@@ -101,11 +106,8 @@ class WatchingSpawner(SessionSpawner, KubeSpawner):
             labels += f",{RENKU_LABEL_PREFIX}hub={self.hub_label}" if self.hub_label else ""
             watch = PodInformer(self.api, namespace=self.namespace, labels=labels, log=self.log)
             reflectors[key] = reflectors[self._get_reflector_key("events")] = watch
-            for delete_stale_pods in (delete_stale_inspection_pods, delete_stale_download_pods):
-                deletion = delete_stale_pods(self.kubernetes_api, self.hub_label)
-                watch.cancel_on_stop(
-                    start_background_task(deletion, f"Deletion of stale helper pods in {self.namespace}")
-                )
+            deletion = delete_stale_reader_pods(self.kubernetes_api, self.hub_label)
+            watch.cancel_on_stop(start_background_task(deletion, f"Deletion of stale helper pods in {self.namespace}"))
         return reflectors[key]
 
     def _build_common_labels(self, extra_labels: dict[str, str]) -> dict[str, str]:
@@ -187,8 +189,8 @@ class PVCSpawner(WatchingSpawner):
         config=True,
         help="""
         Image of the container that clones repositories, and of the pods that look for unsaved work or stream files for
-        a download. It needs `sh`, `python3` (3.10 or newer), `git` and Zstandard: the library libzstd, which images
-        based on Debian have, Python's own module, or the package `zstandard`.
+        a download. It needs `sh`, `python3` (3.10 or newer) and `git`. A download is compressed with Zstandard if this
+        Python has it (3.14 or newer, or the package `zstandard`), and otherwise with gzip, which takes longer.
         """,
     )
 
@@ -230,8 +232,7 @@ class PVCSpawner(WatchingSpawner):
         A lost PVC is created again only if the session was never ready, or if its owner agreed to an empty disk.
         """
         name, storage = self._get_work_pvc_name(instance), self.storage_class or None
-        await cancel_pvc_inspection(calls, name)
-        await cancel_pvc_download(calls, name)
+        await cancel_pvc_readers(calls, name)
         claim = build_work_pvc(name, spec, self.pod_settings, storage_class=storage)
         expected = instance.last_activity is not None
         notice = await ensure_pvc(calls, claim, spec, expected=expected)
@@ -249,9 +250,9 @@ class PVCSpawner(WatchingSpawner):
             return get_oversized_pvc_size(present or {}, disk)
         return None
 
-    async def inspect_files(self, instance: Instance) -> Look:
+    async def inspect_files(self, instance: Instance) -> ContentsInspection:
         if not self.show_unsaved or instance.claim is None:
-            return Look()
+            return ContentsInspection()
         return await inspect_pvc(self._build_pvc_read_request(instance))
 
     def stream_files(self, instance: Instance) -> AsyncGenerator[bytes, None]:
@@ -306,8 +307,7 @@ class PVCSpawner(WatchingSpawner):
         """Delete helper pods first, because they would block the deletion of the PVC."""
         name = self._get_work_pvc_name(instance)
         try:
-            await cancel_pvc_inspection(self.kubernetes_api, name, left=True)
-            await cancel_pvc_download(self.kubernetes_api, name, left=True)
+            await cancel_pvc_readers(self.kubernetes_api, name, left=True)
             is_deleted = await delete_session_pvc(self.kubernetes_api, name, instance.session)
         except KubernetesAPIError as denied:
             raise UnavailableError(format_reason_sentence(denied.refusal.code, **denied.refusal.values)) from None

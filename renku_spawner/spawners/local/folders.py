@@ -17,7 +17,7 @@ from time import monotonic
 
 from ...domain.administration import BackendInventory, BackendResource, OrphanedResource, OrphanKind
 from ...domain.errors import ConflictError, UnavailableError
-from ..in_pod.walk import Total, files_of
+from ..in_pod.contents import FileTotal, count_session_files
 from .process import find_server_pid
 
 _UNMOUNT_TIMEOUT_SECONDS = 5.0
@@ -124,9 +124,9 @@ class InstanceFolders:
         path = self.get_folder(claim).work_dir
         return path.is_dir() and not path.is_symlink() and not path.parent.is_symlink()
 
-    def measure_usage(self, claim: str) -> Total:
+    def measure_usage(self, claim: str) -> FileTotal:
         """Count files and bytes of the working directory, for five seconds at most."""
-        return files_of(self.get_folder(claim).work_dir)
+        return count_session_files(self.get_folder(claim).work_dir)
 
     def delete_folder(self, claim: str) -> None:
         """Delete the folder and its contents, also read-only directories; never the target of a link or of a mount.
@@ -234,7 +234,7 @@ def _measure_folder_size(folder: Path, end: float) -> str:
     """Return the size of the session's files, formatted for users; empty if the time is up."""
     if (left := end - monotonic()) <= 0:
         return ""
-    found = files_of(InstanceFolder(folder).work_dir, seconds=left)
+    found = count_session_files(InstanceFolder(folder).work_dir, seconds=left)
     return str(found.bytes) if found.complete else ""
 
 

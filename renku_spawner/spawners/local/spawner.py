@@ -23,14 +23,14 @@ from ...domain.sessions import LaunchSpec
 from ...hub.jupyterhub import get_log_name
 from ...integrations.net.guarded_http import EgressGuard
 from ...lifecycle.runs import iter_active_instances, record_stage
+from ...usecases.downloads import build_download_failed_error
 from ...usecases.git_credentials import build_egress_check
 from ..base import SessionSpawner
-from ..errors import LaunchFailed, build_file_read_error
-from ..in_pod import contents as spawners_in_pod_contents
-from ..in_pod import packed
-from ..in_pod.contents import Look
+from ..errors import DownloadInterrupted, LaunchFailed
+from ..in_pod.contents import ContentsInspection, inspect_contents
 from ..logs import read_file_tail, redact_log
 from ..readiness import ReadinessProbe
+from .archive import stream_archive
 from .clone import CloneResult, clone_repositories
 from .environment import build_local_session_variables
 from .folders import (
@@ -166,13 +166,15 @@ class RenkuLocalSpawner(SessionSpawner, SimpleLocalProcessSpawner):
     async def _wait_until_ready(self, instance: Instance, folder: InstanceFolder) -> None:
         """Wait until the server answers; raise LaunchFailed if it ends or `Renku.start_timeout` is exceeded."""
 
-        async def well() -> None:
+        async def check_process() -> None:
             if find_server_pid(folder.path) is None:
                 log = await self.read_log_tail(instance)
                 raise self.explain_exit(instance, get_server_exit_code(folder.path) or 0, log)
 
         prefix, hub, timeout = self.server.base_url, self.hub.base_url, self.renku.start_timeout
-        await ReadinessProbe(url=instance.url or "", prefix=prefix, hub=hub, timeout=timeout).wait_until_ready(well)
+        await ReadinessProbe(url=instance.url or "", prefix=prefix, hub=hub, timeout=timeout).wait_until_ready(
+            check_process
+        )
 
     # Running and stopping
 
@@ -208,22 +210,23 @@ class RenkuLocalSpawner(SessionSpawner, SimpleLocalProcessSpawner):
         await remove_mounts(folder)  # only now are their files closed
         await asyncio.to_thread(delete_server_token, folder)
 
-    async def inspect_files(self, instance: Instance) -> Look:
+    async def inspect_files(self, instance: Instance) -> ContentsInspection:
         if instance.claim is None or not self.folders.has_folder(instance.claim):
-            return Look()
-        return Look(
-            contents=await asyncio.to_thread(spawners_in_pod_contents.look, self._get_folder(instance).work_dir)
-        )
+            return ContentsInspection()
+        contents = await asyncio.to_thread(inspect_contents, self._get_folder(instance).work_dir)
+        return ContentsInspection(contents=contents)
 
     async def stream_files(self, instance: Instance) -> AsyncGenerator[bytes, None]:
-        begun = False
+        has_started = False
         try:
-            async with aclosing(packed.pieces(self._get_folder(instance).work_dir)) as pieces:
-                async for piece in pieces:
-                    begun = True
-                    yield piece
+            async with aclosing(stream_archive(self._get_folder(instance).work_dir)) as chunks:
+                async for chunk in chunks:
+                    has_started = True
+                    yield chunk
         except ChildProcessError as error:
-            raise build_file_read_error(error, begun=begun) from None
+            if has_started:
+                raise DownloadInterrupted(str(error)) from None
+            raise build_download_failed_error("reading them failed.") from None
 
     async def load_inventory(self) -> BackendInventory:
         return await asyncio.to_thread(build_folder_inventory, self.folders)
@@ -246,11 +249,11 @@ class RenkuLocalSpawner(SessionSpawner, SimpleLocalProcessSpawner):
 def _build_clone_notices(spec: LaunchSpec, results: Sequence[CloneResult]) -> tuple[dict[str, str], ...]:
     """Build a notice for each repository that could not be cloned."""
     refs = {repository.directory: repository.ref or "" for repository in spec.repositories}
-    told = []
+    notices = []
     for result in results:
         if result.outcome == "failed":
             code = result.code or "clone_failed"
             values = {"directory": result.directory, "message": result.message, "ref": refs.get(result.directory, "")}
             title, text = format_reason(code, **values)
-            told.append({"code": code, "title": title, "text": text})
-    return tuple(told)
+            notices.append({"code": code, "title": title, "text": text})
+    return tuple(notices)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from ...domain.downloads import ARCHIVE_FORMATS
 from ...domain.errors import ForbiddenError
 from ...domain.instances import parse_instance_sort
 from ...hub.scopes import GIT_SCOPE, LAUNCH_SCOPE, READ_SCOPE, SESSION_SCOPE
@@ -152,7 +153,7 @@ class InstanceFilesAPIHandler(RenkuAPIHandler):
     calls = {
         "get": APIOperation(
             summary="All files of your paused or failed instance as one archive; a token needs the right to launch",
-            scope=LAUNCH_SCOPE, file="application/zstd", errors=(409, 503),
+            scope=LAUNCH_SCOPE, files=tuple(archive.media_type for archive in ARCHIVE_FORMATS), errors=(409, 503),
         )
     }  # fmt: skip
 

@@ -10,19 +10,31 @@ from typing import Any, cast
 
 from tornado.iostream import StreamClosedError
 
-from ...domain.downloads import DownloadRateWindow, DownloadTooSlowError, build_content_disposition
+from ...domain.downloads import (
+    ARCHIVE_MAGIC_BYTES,
+    ArchiveFormat,
+    DownloadRateWindow,
+    DownloadTooSlowError,
+    build_content_disposition,
+    detect_archive_format,
+)
 from ...domain.instances import Instance
 from ...observability.metrics import record_download_outcome
 from ...spawners.errors import DownloadInterrupted
-from ...spawners.in_pod.contents import Look
-from ...usecases.downloads import record_download, require_downloadable_instance, reserve_download_slot
+from ...spawners.in_pod.contents import ContentsInspection
+from ...usecases.downloads import (
+    build_download_failed_error,
+    record_download,
+    require_downloadable_instance,
+    reserve_download_slot,
+)
 from ..security import require_same_origin
 
 
-async def load_instance_contents(user: Any, instance: Instance) -> Look:
+async def load_instance_contents(user: Any, instance: Instance) -> ContentsInspection:
     """Return the contents of the user's own *instance*, as far as they are known within seconds."""
     spawner = user.get_or_create_spawner(instance.session, instance.session)
-    return cast(Look, await spawner.inspect_files(instance))
+    return cast(ContentsInspection, await spawner.inspect_files(instance))
 
 
 def stream_instance_files(user: Any, instance: Instance) -> AsyncGenerator[bytes, None]:
@@ -42,15 +54,29 @@ async def send_files_archive(handler: Any, session_id: str) -> None:
     with reserve_download_slot(handler.context, handler.person):
         files = stream_instance_files(handler.current_user, owned.instance)
         async with aclosing(files), aclosing(_iterate_while_connected(handler, files)) as pieces:
-            first = await anext(pieces, b"")
+            start = await _read_start(pieces)
+            archive = detect_archive_format(start)
+            if archive is None and handler.gone.is_set():
+                record_download_outcome("left")
+                return
+            if archive is None:
+                raise build_download_failed_error("what was read is no archive.")
             await record_download(handler.context, handler.person, session_id)
-            _set_archive_headers(handler, owned.title)
-            record_download_outcome(await _send_pieces(handler, first, pieces))
+            _set_archive_headers(handler, owned.title, archive)
+            record_download_outcome(await _send_pieces(handler, start, pieces))
 
 
-def _set_archive_headers(handler: Any, title: str) -> None:
-    handler.set_header("Content-Type", "application/zstd")
-    handler.set_header("Content-Disposition", build_content_disposition(title))
+async def _read_start(pieces: AsyncGenerator[bytes, None]) -> bytes:
+    """Read until the archive's format can be told; less if the archive ends."""
+    start = b""
+    while len(start) < ARCHIVE_MAGIC_BYTES and (piece := await anext(pieces, b"")):
+        start += piece
+    return start
+
+
+def _set_archive_headers(handler: Any, title: str, archive: ArchiveFormat) -> None:
+    handler.set_header("Content-Type", archive.media_type)
+    handler.set_header("Content-Disposition", build_content_disposition(title, archive))
     handler.set_header("Accept-Ranges", "none")
     handler.set_header("X-Accel-Buffering", "no")
 
@@ -58,7 +84,8 @@ def _set_archive_headers(handler: Any, title: str) -> None:
 async def _send_pieces(handler: Any, piece: bytes, pieces: AsyncGenerator[bytes, None]) -> str:
     """Send the pieces and return the outcome: `whole`, `left` or `cut`.
 
-    A client that reads too slowly is cut off, because others wait for its slot.
+    A client that reads too slowly is cut off, because others wait for its slot. The connection is closed on any error:
+    Tornado would end the response as if the archive were complete.
     """
     policy = handler.context.policy
     window = DownloadRateWindow(min_rate=policy.download_min_rate, seconds=policy.download_rate_window)
@@ -73,6 +100,9 @@ async def _send_pieces(handler: Any, piece: bytes, pieces: AsyncGenerator[bytes,
         handler.log.warning("Aborted download of %s: %s", handler.person.name, error)
         _abort_connection(handler)
         return "cut"
+    except BaseException:
+        _abort_connection(handler)
+        raise
     return "left" if handler.gone.is_set() else "whole"
 
 
@@ -99,11 +129,13 @@ async def _iterate_while_connected(handler: Any, files: AsyncGenerator[bytes, No
     try:
         while True:
             reading = asyncio.ensure_future(anext(files, b""))
-            await asyncio.wait({reading, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not reading.done():
+            try:
+                await asyncio.wait({reading, leaving}, return_when=asyncio.FIRST_COMPLETED)
+                if not reading.done():
+                    return
+            finally:
                 reading.cancel()
-                await asyncio.wait({reading})
-                return
-            yield await reading
+                await asyncio.wait({reading})  # `files` cannot be closed while it is being read
+            yield reading.result()
     finally:
         leaving.cancel()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from ...domain.downloads import DOWNLOAD_SUFFIX, find_download_obstacle
+from ...domain.downloads import find_download_obstacle
 from ...domain.expiry import is_deletion_near
 from ...domain.idle import PlannedPause
 from ...domain.instances import DesiredState, Instance, InstanceStatus
@@ -14,9 +14,7 @@ from ...domain.policy import HubPolicy, StoragePrice
 from ...domain.quantities import format_size, format_size_quantity
 from ...domain.reasons import REASONS_BY_CODE
 from ...domain.text import format_duration
-from ...spawners.in_pod.contents import Contents, Look
-from ...spawners.in_pod.unsaved import Unsaved
-from ...spawners.in_pod.walk import Total
+from ...spawners.in_pod.contents import Contents, ContentsInspection, FileTotal, UnsavedWork
 from ...usecases.instances import OwnedInstance
 from ..formatting import format_count, format_iso_time, format_pause_warning, format_time_ago
 from ..page_context import PageContext, ViewModel
@@ -26,9 +24,9 @@ _UNKNOWN_CONTENTS_TEXT = "We do not know what is in it: it cannot be looked at f
 _PENDING_CONTENTS_TEXT = "We do not know yet what is in it, and are looking."
 
 
-def build_delete_data_view(found: OwnedInstance, look: Look, frame: PageContext) -> ViewModel:
+def build_delete_data_view(found: OwnedInstance, inspection: ContentsInspection, frame: PageContext) -> ViewModel:
     """Build the view of renku_delete_data.html, without what was typed."""
-    instance, urls, contents = found.instance, frame.urls, look.contents
+    instance, urls, contents = found.instance, frame.urls, inspection.contents
     is_visible = found.project is not None and found.session is not None
     is_stopped = instance.status in (InstanceStatus.PAUSED, InstanceStatus.FAILED)
     can_download = frame.downloads and find_download_obstacle(instance) is None
@@ -37,7 +35,7 @@ def build_delete_data_view(found: OwnedInstance, look: Look, frame: PageContext)
         "session": {
             "title": found.title,
             "page": urls.session(found.project.path, instance.session) if is_visible and found.project else None,
-            "download": urls.instance_action(instance.session, "data" + DOWNLOAD_SUFFIX) if can_download else None,
+            "download": urls.instance_action(instance.session, "download") if can_download else None,
             "launch_version": found.launch_version,
             "resume": urls.instance_action(instance.session, "resume") if is_visible and is_stopped else None,
         },
@@ -45,14 +43,14 @@ def build_delete_data_view(found: OwnedInstance, look: Look, frame: PageContext)
         "as_of": "as it is now" if contents else None,
         "running": instance.is_active,
         "unsaved": _build_contents_rows(contents) if contents else [],
-        "unsaved_note": None if contents else _PENDING_CONTENTS_TEXT if look.under_way else unknown,
-        "again": look.under_way,
+        "unsaved_note": None if contents else _PENDING_CONTENTS_TEXT if inspection.under_way else unknown,
+        "again": inspection.under_way,
         "action": urls.instance_action(instance.session, "data"),
         "cancel": urls.my_sessions,
     }
 
 
-def _format_total_size(total: Total) -> str:
+def _format_total_size(total: FileTotal) -> str:
     return format_size(total.bytes) if total.complete else f"at least {format_size(total.bytes)}"
 
 
@@ -73,7 +71,7 @@ def _build_other_files_row(name: str, state: str, *, lost: bool, changed: int | 
     return {"name": name, "code": False, **fields, "unpushed": None, "branch": None}
 
 
-def _build_unsaved_repository_row(work: Unsaved) -> ViewModel:
+def _build_unsaved_repository_row(work: UnsavedWork) -> ViewModel:
     unread = work.problem is not None
     return {
         "name": work.directory,

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ...domain.downloads import DOWNLOAD_SUFFIX, find_download_obstacle
+from ...domain.downloads import find_download_obstacle
 from ...domain.environments import Environment, EnvironmentState, Revision
 from ...domain.instances import Instance, InstanceStatus
 from ...domain.projects import Project
@@ -168,7 +168,7 @@ def build_brief_session_view(
     """Build the view of a session of which only the title is known, with the user's own instance."""
     data = frame.urls.instance_action(id, "data") if instance and instance.claim else None
     can_download = frame.downloads and instance is not None and find_download_obstacle(instance) is None
-    files = frame.urls.instance_action(id, "data" + DOWNLOAD_SUFFIX) if can_download else None
+    files = frame.urls.instance_action(id, "download") if can_download else None
     view: ViewModel = {"id": id, "title": title, "page": page, "url": page, "delete_page": data, "download": files}
     kept = (
         build_kept_data_view(instance, frame.now, frame.urls.instance_action(id, "restore"))

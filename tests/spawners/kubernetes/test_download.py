@@ -1,30 +1,26 @@
 """The pod that hands files over: what it may, and what stands in its description."""
 
-from functools import partial
 from hashlib import sha256
 from typing import Any
 
 import pytest
 
 from renku_spawner.domain.environments import RunConfiguration
-from renku_spawner.spawners.in_pod import packed
+from renku_spawner.spawners.in_pod import build_program_command
 from renku_spawner.spawners.kubernetes.helper_pods import PodPlacement, read_pod_placement
-from renku_spawner.spawners.kubernetes.pvc_download import build_download_pod
+from renku_spawner.spawners.kubernetes.pvc_reader import PVCAccess, build_download_pod
 from tests.fakes import kube_defaults, kube_validation
 
 from . import made, pss
 from .test_look import AT_REST, CLAIM
 from .test_probe import SESSION
 
-PROGRAM = partial(packed.command, "handing")
 DIGEST = sha256(b"secret").hexdigest()
 
 
 def pod(place: PodPlacement = AT_REST, **run: Any) -> dict[str, Any]:
-    wanted = RunConfiguration(**run)
-    return made.sent(
-        build_download_pod("renku-download-a", CLAIM, wanted, place, made.SETTINGS, program=PROGRAM, secret=DIGEST)
-    )
+    access = PVCAccess(claim=CLAIM, run=RunConfiguration(**run), place=place)
+    return made.sent(build_download_pod("renku-download-a", access, made.SETTINGS, secret=DIGEST))
 
 
 @pytest.mark.parametrize("place", [AT_REST, read_pod_placement(SESSION)], ids=["at rest", "beside"])
@@ -49,5 +45,5 @@ def test_it_gets_the_files_to_read_as_their_owner_and_nothing_else_of_the_sessio
 def test_it_runs_what_stands_in_the_package_at_its_own_address() -> None:
     (container,) = pod()["spec"]["containers"]
     command = [made.expanded(word, {"RENKU_ADDRESS": "10.1.2.3"}) for word in container["command"]]
-    said = f'{{"work": "/work", "address": "10.1.2.3", "port": 8080, "secret": "{DIGEST}"}}'
-    assert command == list(packed.command("handing", said))
+    said = f'{{"directory": "/work", "address": "10.1.2.3", "port": 8080, "secret": "{DIGEST}"}}'
+    assert command == list(build_program_command("archive.py", said))

@@ -6,10 +6,15 @@ from typing import Any
 import pytest
 
 from renku_spawner.domain.environments import RunConfiguration
+from renku_spawner.spawners.in_pod import build_program_command
 from renku_spawner.spawners.kubernetes.helper_pods import PodPlacement, read_pod_placement
-from renku_spawner.spawners.kubernetes.pvc_inspection import apply_pod_user, build_inspection_pod, is_pvc_readable
+from renku_spawner.spawners.kubernetes.pvc_reader import (
+    PVCAccess,
+    apply_pod_user,
+    build_inspection_pod,
+    is_pvc_readable,
+)
 from tests.fakes import kube_defaults, kube_validation
-from tests.spawners.local.test_contents import command as by_python
 
 from . import made, pss
 from .test_probe import SESSION
@@ -26,7 +31,8 @@ AT_REST = PodPlacement(selector={"pool": "users"}, tolerations=[{"key": "user"}]
 
 
 def pod(place: PodPlacement = AT_REST, run: RunConfiguration = USUAL) -> dict[str, Any]:
-    return made.sent(build_inspection_pod("renku-look-claimaaaaaaa-lookaaaaaaaa", CLAIM, run, place, made.SETTINGS))
+    access = PVCAccess(claim=CLAIM, run=run, place=place)
+    return made.sent(build_inspection_pod("renku-look-claimaaaaaaa-lookaaaaaaaa", access, made.SETTINGS))
 
 
 @pytest.mark.parametrize(("name", "place"), [("look", AT_REST), ("look-beside", read_pod_placement(SESSION))])
@@ -35,7 +41,7 @@ def test_the_pod_is_the_one_that_is_written_down(
 ) -> None:
     found = pod(place)
     command = found["spec"]["containers"][0]["command"]
-    assert [made.expanded(word, {}) for word in command] == ["python3", *by_python("/work")]
+    assert [made.expanded(word, {}) for word in command] == list(build_program_command("contents.py", "/work"))
     found["spec"]["containers"][0]["command"] = [
         word if len(word) < 20 else "\N{HORIZONTAL ELLIPSIS}" for word in command
     ]

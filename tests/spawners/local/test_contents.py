@@ -4,24 +4,18 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from renku_spawner.spawners.in_pod import contents
-from renku_spawner.spawners.in_pod.contents import MOST, look, read
-from renku_spawner.spawners.in_pod.unsaved import unsaved
+from renku_spawner.spawners.in_pod import build_program_command
+from renku_spawner.spawners.in_pod.contents import (
+    MAX_REPOSITORIES,
+    inspect_contents,
+    list_unsaved_work,
+    parse_contents,
+)
 
 from .conftest import git
-
-FOLDER = Path(contents.__file__).parent
-MODULES = ("walk", "git_view", "unsaved", "contents")
-
-
-def command(work: str) -> list[str]:
-    """What a Python runs elsewhere."""
-    texts = {name: (FOLDER / f"{name}.py").read_text() for name in ("alone", *MODULES)}
-    return ["-I", "-c", texts["alone"], work, *(word for name in MODULES for word in (name, texts[name]))]
 
 
 @pytest.fixture
@@ -34,32 +28,38 @@ def work(tmp_path):
 
 
 def test_it_is_told_the_same_where_the_package_is_not(work):
-    done = subprocess.run([sys.executable, *command(str(work))], capture_output=True, check=True, cwd="/", timeout=60)
+    done = subprocess.run(
+        build_program_command("contents.py", str(work), python=sys.executable),
+        capture_output=True,
+        check=True,
+        cwd="/",
+        timeout=60,
+    )
     assert done.stderr == b""
-    assert read(done.stdout.decode()) == look(work)
-    assert [each.untracked for each in look(work).unsaved] == [1]
-    assert (look(work).loose.files, look(work).more) == (1, 0)
+    assert parse_contents(done.stdout.decode()) == inspect_contents(work)
+    assert [each.untracked for each in inspect_contents(work).unsaved] == [1]
+    assert (inspect_contents(work).loose.files, inspect_contents(work).more) == (1, 0)
 
 
 def test_what_file_systems_and_pip_keep_is_nobodys_work(work):
     for name in (".local", "lost+found"):
         (work / name).mkdir()
         (work / name / "x").write_text("x")
-    assert look(work).loose.files == 1
+    assert inspect_contents(work).loose.files == 1
 
 
 def test_names_that_are_no_text_are_shown_as_well_as_they_can_be(work):
     os.rename(work / "code", os.fsencode(work) + b"/c\xffde")
-    found = look(work)
+    found = inspect_contents(work)
     assert [(each.directory, each.untracked) for each in found.unsaved] == [("c\ufffdde", 1)]
     json.dumps(found.unsaved[0].directory).encode()
 
 
 def test_there_are_bounds_for_how_many_are_looked_at_and_for_how_long(work):
-    for number in range(MOST):
+    for number in range(MAX_REPOSITORIES):
         (work / f"r{number}" / ".git").mkdir(parents=True)
-    assert (len(look(work).unsaved), look(work).more) == (MOST, 1)
-    (late,) = unsaved(work, ["code"], in_all=0)
+    assert (len(inspect_contents(work).unsaved), inspect_contents(work).more) == (MAX_REPOSITORIES, 1)
+    (late,) = list_unsaved_work(work, ["code"], in_all=0)
     assert (late.problem, late.lost) == ("There was no time left to look at it.", True)
 
 
@@ -79,5 +79,5 @@ GOOD = {"unsaved": [{"directory": "code"}], "loose": TOTAL, "total": TOTAL, "mor
     ],
 )  # fmt: skip
 def test_what_is_something_else_is_not_believed(said):
-    assert read(json.dumps(GOOD)) is not None
-    assert read(said) is None
+    assert parse_contents(json.dumps(GOOD)) is not None
+    assert parse_contents(said) is None

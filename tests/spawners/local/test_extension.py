@@ -6,7 +6,7 @@ from pathlib import Path
 from renku_session import size
 from renku_session.hub import Hub
 
-from renku_spawner.spawners.in_pod.contents import look
+from renku_spawner.spawners.in_pod.contents import inspect_contents
 from renku_spawner.spawners.local.folders import InstanceFolders, build_folder_inventory
 
 
@@ -35,7 +35,7 @@ def test_one_folder_has_one_size_whoever_counts_it(tmp_path: Path) -> None:
     folder.log_file.write_bytes(b"x" * 10**6)
     reported = size.of(str(folder.work_dir))
     (thing,) = build_folder_inventory(folders).things
-    assert look(folder.work_dir).total.bytes == reported
+    assert inspect_contents(folder.work_dir).total.bytes == reported
     assert int(thing.size) == reported
     assert folders.measure_usage("abcdefghijkl").bytes == reported
     assert 2 * 10**6 <= (reported or 0) < 2 * 10**6 + 16_384

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from renku_spawner.spawners.in_pod.walk import total
+from renku_spawner.spawners.in_pod.contents import count_files
 from renku_spawner.spawners.local.folders import InstanceFolders
 from tests.fixtures.fair import Stopwatch
 
@@ -175,19 +175,19 @@ def test_what_is_skipped_is_not_counted_and_only_at_the_top(tmp_path):
     for path in ("code", "other/code"):
         (tmp_path / path).mkdir(parents=True)
         (tmp_path / path / "file").write_text("x")
-    assert total(tmp_path, skip=["code"]).files == 1
+    assert count_files(tmp_path, skip=["code"]).files == 1
 
 
 def test_counting_ends(tmp_path):
     for number in range(50):
         (tmp_path / f"{number}").write_text("x")
-    counted = total(tmp_path, entries=10)
+    counted = count_files(tmp_path, entries=10)
     assert (counted.files, counted.complete) == (10, False)
     took = Stopwatch()
-    assert not total(tmp_path, seconds=0).complete
+    assert not count_files(tmp_path, seconds=0).complete
     assert took() < 1
 
 
 def test_what_is_not_there_is_not_complete(tmp_path):
-    assert total(tmp_path / "nowhere") == total(tmp_path / "nowhere", seconds=9)
-    assert not total(tmp_path / "nowhere").complete
+    assert count_files(tmp_path / "nowhere") == count_files(tmp_path / "nowhere", seconds=9)
+    assert not count_files(tmp_path / "nowhere").complete

@@ -13,8 +13,7 @@ import pytest
 
 from renku_spawner.domain.storages import HostKey, StorageProbeOutcome
 from renku_spawner.integrations.rclone import find_rclone, obscure_secret
-from renku_spawner.spawners.in_pod.contents import look
-from renku_spawner.spawners.in_pod.walk import total
+from renku_spawner.spawners.in_pod.contents import count_files, inspect_contents
 from renku_spawner.spawners.local import mounts
 from renku_spawner.spawners.local.folders import InstanceFolder, InstanceFolders, list_mount_points
 from renku_spawner.spawners.local.mounts import (
@@ -79,9 +78,9 @@ async def test_each_remote_is_read_and_nothing_can_be_written_to_it(
         with pytest.raises(OSError, match="Read-only file system"):
             (folder.work_dir / kind / "july.txt").write_text("no")
     (folder.work_dir / "mine.txt").write_text("own")
-    seen = look(folder.work_dir)
+    seen = inspect_contents(folder.work_dir)
     assert (seen.total.files, seen.loose.files, seen.unsaved) == (1, 1, []), "a storage is not what would be lost"
-    assert total(folder.path).complete
+    assert count_files(folder.path).complete
     await remove_mounts(folder)
     assert sorted(path.name for path in folder.work_dir.iterdir()) == ["mine.txt"]
     assert not _rclones(folder)
@@ -156,7 +155,7 @@ async def test_a_folder_with_odd_owners_is_read_through_its_links_and_never_empt
         assert (folder.work_dir / name / "a" / "b" / "deep.txt").read_text() == "deep"
     with pytest.raises(OSError, match="Read-only"):
         (folder.work_dir / "read" / "a" / "b" / "deep.txt").unlink()
-    seen = look(folder.work_dir)
+    seen = inspect_contents(folder.work_dir)
     assert (seen.total.files, seen.total.complete) == (1, True), "the link itself, and nothing behind it"
     InstanceFolders(tmp_path / "root").delete_folder(CLAIM)
     assert not folder.path.exists()

@@ -6,7 +6,12 @@ import subprocess
 
 import pytest
 
-from renku_spawner.spawners.in_pod.unsaved import Unsaved, loose_files, repositories, unsaved
+from renku_spawner.spawners.in_pod.contents import (
+    UnsavedWork,
+    count_loose_files,
+    list_repositories,
+    list_unsaved_work,
+)
 from tests.fixtures.fair import Stopwatch
 
 from .conftest import git
@@ -27,8 +32,8 @@ def code(work, upstream):
     return work / "code"
 
 
-def look(work, **more) -> Unsaved:
-    (found,) = unsaved(work, ["code"], **more)
+def look(work, **more) -> UnsavedWork:
+    (found,) = list_unsaved_work(work, ["code"], **more)
     return found
 
 
@@ -37,7 +42,7 @@ def commit(code, message="mine"):
 
 
 def test_a_fresh_clone_loses_nothing(work, code):
-    assert look(work) == Unsaved(directory="code", branch="main")
+    assert look(work) == UnsavedWork(directory="code", branch="main")
     assert not look(work).lost
 
 
@@ -85,12 +90,12 @@ def test_packed_refs_and_garbage_collection_change_nothing(work, code):
 @pytest.mark.parametrize("options", [[], ["--object-format=sha256"], ["--ref-format=reftable"]])
 def test_a_repository_of_ones_own_is_all_unpushed(work, options):
     git(work, "init", "--quiet", "--initial-branch=trunk", *options, "code")
-    assert look(work) == Unsaved(directory="code", branch="trunk")
+    assert look(work) == UnsavedWork(directory="code", branch="trunk")
     (work / "code" / "a").write_text("x")
     git(work / "code", "add", "a")
     commit(work / "code")
     commit(work / "code")
-    assert look(work) == Unsaved(directory="code", branch="trunk", unpushed=2)
+    assert look(work) == UnsavedWork(directory="code", branch="trunk", unpushed=2)
 
 
 @pytest.mark.parametrize("options", [["--depth=1"], ["--filter=blob:none"]])
@@ -284,15 +289,15 @@ def test_a_repository_that_never_answers_costs_its_time_only(work, code):
 
 
 def test_names_that_lead_elsewhere_are_left_out(work, code):
-    assert unsaved(work, ["..", ".", "", "code/.git", "../work/code", "missing"]) == []
+    assert list_unsaved_work(work, ["..", ".", "", "code/.git", "../work/code", "missing"]) == []
 
 
 def test_repositories_are_found_whoever_made_them(work, code, tmp_path):
     git(work, "init", "--quiet", "own")
     (work / "data").mkdir()
     (work / "link").symlink_to(code)
-    assert repositories(work) == ["code", "own"]
-    assert repositories(tmp_path / "nowhere") == []
+    assert list_repositories(work) == ["code", "own"]
+    assert list_repositories(tmp_path / "nowhere") == []
 
 
 def test_files_outside_repositories_are_counted(work, code):
@@ -300,6 +305,6 @@ def test_files_outside_repositories_are_counted(work, code):
     (work / "data").mkdir()
     (work / "data" / "table").write_bytes(b"x" * 5000)
     (work / "outside").symlink_to("/usr")
-    loose = loose_files(work, ["code"])
+    loose = count_loose_files(work, ["code"])
     assert (loose.files, loose.complete) == (3, True)
     assert loose.bytes >= 10_000
