@@ -70,8 +70,8 @@ async def find_session_by_token(user: HubUser, token: str | None) -> str | None:
 
 
 def _has_known_token(spawner: HubServer) -> bool:
-    knowing = getattr(spawner, "knowing", None)
-    return not is_check_pending(spawner) and (knowing is None or knowing.done())
+    token_task = getattr(spawner, "token_task", None)
+    return not is_check_pending(spawner) and (token_task is None or token_task.done())
 
 
 def build_server_token_scopes(theirs: ServerTokenScopes, git: str, own: str) -> Callable[[Any], Awaitable[list[str]]]:

@@ -68,7 +68,7 @@ async def started(it, session) -> float:
 
 async def looked(it, session) -> ImageSoftware | None:
     """What is known when the look has ended."""
-    await asyncio.wait_for(asyncio.shield(it.hub.user("alice").spawners[session.id].probing), 60)
+    await asyncio.wait_for(asyncio.shield(it.hub.user("alice").spawners[session.id].image_probe_task), 60)
     return await get_image_software(it.hub.parts, session.revision.digest)
 
 
@@ -146,7 +146,7 @@ async def test_a_look_ends_with_its_session(pinned, tmp_path):
     session = await it.hub.session(await it.hub.project(), key="pinned")
     await started(it, session)
     await until(it.probes, why="the look is under way")
-    look = it.hub.user("alice").spawners[session.id].probing
+    look = it.hub.user("alice").spawners[session.id].image_probe_task
     await it.hub.client("alice").post(f"api/renku/sessions/{session.id}/pause")
     await it.hub.becomes(session, InstanceStatus.PAUSED)
     await until(lambda: it.pods() == [], why="no pod is left")
@@ -158,7 +158,7 @@ async def test_an_admin_may_have_no_image_looked_into(pinned):
     it = await pinned(RenkuSpawner={"probe_images": False})
     session = await it.hub.session(await it.hub.project(), key="pinned")
     await started(it, session)
-    assert it.hub.user("alice").spawners[session.id].probing is None
+    assert it.hub.user("alice").spawners[session.id].image_probe_task is None
     assert len(it.pods()) == 1
 
 

@@ -33,7 +33,7 @@ async def test_a_busy_database_ends_neither_the_looking_nor_the_start(
 ) -> None:
     monkeypatch.setattr(launch, "_OUTAGE_NOTICE_DELAY_SECONDS", 0.0)
     other = sqlite3.connect(house.parts.db.url.removeprefix("sqlite:///"), isolation_level=None)
-    telling = ClusterOutageNotice(context=house.parts, instance=begun, silent=lambda: True)
+    telling = ClusterOutageNotice(context=house.parts, instance=begun, is_unreachable=lambda: True)
     other.execute("BEGIN IMMEDIATE")
     async with telling.show_during_outages():
         await asyncio.sleep(4)  # longer than a write is tried

@@ -49,9 +49,9 @@ FIELD_MANAGER, APPLY_PATCH_CONTENT_TYPE = "renku-hub", "application/apply-patch+
 class KubernetesAPIError(Exception):
     """A failed call of the Kubernetes API; `refusal` is the reason."""
 
-    def __init__(self, said: KubernetesRefusal) -> None:
-        super().__init__(said.code)
-        self.refusal = said
+    def __init__(self, refusal: KubernetesRefusal) -> None:
+        super().__init__(refusal.code)
+        self.refusal = refusal
 
 
 class KubernetesAPI:
@@ -176,11 +176,11 @@ class KubernetesAPI:
     async def get_daemon_set(self, name: str) -> KubernetesObject | None:
         return await self._call_or_none(AppsV1Api(self._api.api_client).read_namespaced_daemon_set, name=name)
 
-    async def apply_daemon_set(self, name: str, said: dict[str, Any]) -> None:
+    async def apply_daemon_set(self, name: str, fields: dict[str, Any]) -> None:
         """Apply the fields that this hub owns (server-side apply), overriding other field managers."""
         await self._call_with_retries(
             AppsV1Api(self._api.api_client).patch_namespaced_daemon_set,
-            name=name, body=said, field_manager=FIELD_MANAGER, force=True, _content_type=APPLY_PATCH_CONTENT_TYPE,
+            name=name, body=fields, field_manager=FIELD_MANAGER, force=True, _content_type=APPLY_PATCH_CONTENT_TYPE,
         )  # fmt: skip
 
     async def read_log(
@@ -279,13 +279,13 @@ class KubernetesAPI:
             return classify_error_response(None, None)
 
 
-def _to_metric_outcome(said: Any) -> str:
+def _to_metric_outcome(outcome: Any) -> str:
     """Return the outcome label for the metrics; "exists" and "not found" count as ok."""
-    if not isinstance(said, KubernetesRefusal) or said.absent or said.exists:
+    if not isinstance(outcome, KubernetesRefusal) or outcome.absent or outcome.exists:
         return "ok"
-    if said.code != "cluster_unavailable":
+    if outcome.code != "cluster_unavailable":
         return "refused"
-    return "no_answer" if said.wait is None else "busy"
+    return "no_answer" if outcome.wait is None else "busy"
 
 
 REQUIRED_PERMISSIONS = {

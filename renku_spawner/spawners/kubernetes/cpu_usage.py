@@ -59,9 +59,9 @@ def sum_session_cpu_usage(
     return usage
 
 
-def _parse_cpu_cores(said: object) -> float:
+def _parse_cpu_cores(quantity: object) -> float:
     """Return a CPU quantity in cores, or 0 if it is not valid."""
     try:
-        return float(parse_quantity(to_text(said)))
+        return float(parse_quantity(to_text(quantity)))
     except ValueError:
         return 0.0

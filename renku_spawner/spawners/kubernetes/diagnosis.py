@@ -54,9 +54,9 @@ class PodExpectations:
     now: datetime | None = None
     hub_since: datetime | None = None
 
-    def find_storage_in_message(self, said: str) -> str | None:
+    def find_storage_in_message(self, message: str) -> str | None:
         """Return the directory of the storage that a message mentions, or None."""
-        return next((directory for name, directory in self.storages.items() if name in said), None)
+        return next((directory for name, directory in self.storages.items() if name in message), None)
 
 
 def build_pod_expectations(spec: LaunchSpec, **more: object) -> PodExpectations:
@@ -877,7 +877,7 @@ _STUCK_TERMINATION_DELAY = timedelta(seconds=30)  # after the pod's grace period
 
 @dataclass(frozen=True, kw_only=True)
 class PodStatus:
-    """A pod's status, reduced to what its owner is told.
+    """A pod's status, reduced to what its owner sees.
 
     `stage` is never READY, which only the HTTP probe can tell. `running` means that the container is ready at
     `address`. `restarts` counts restarts in place.
@@ -908,11 +908,11 @@ def read_pod_status(
     events = list_objects(list(events))
     main = next((c for c in list_container_statuses(pod, "containerStatuses") if c.name == asked.container), None)
     before = list_container_statuses(pod, "initContainerStatuses")
-    ending = find_pod_end_failure(pod) is not None  # container statuses may be outdated then
+    has_ended = find_pod_end_failure(pod) is not None  # container statuses may be outdated then
     address = to_text(get_nested(pod, "status", "podIP")) or None
     return PodStatus(
         stage=_get_pod_stage(pod, main, before, events),
-        running=main is not None and main.running and main.ready and address is not None and not ending,
+        running=main is not None and main.running and main.ready and address is not None and not has_ended,
         address=address,
         restarts=main.restarts if main else 0,
         notices=tuple(_list_pod_notices(pod, main, before, events, asked)),

@@ -76,8 +76,10 @@ def build_session_env_vars(
 
 def build_hub_api_env_vars(hub: Iterable[V1EnvVar], *, secret: str) -> list[V1EnvVar]:
     """Build the variables with which the clone container requests git credentials: the hub's address and a token."""
-    said = get_plain_variables(hub)
-    address = V1EnvVar(name=HUB_API_URL_VARIABLE, value=escape_kubelet_expansion(said.get(HUB_API_URL_VARIABLE, "")))
+    variables = get_plain_variables(hub)
+    address = V1EnvVar(
+        name=HUB_API_URL_VARIABLE, value=escape_kubelet_expansion(variables.get(HUB_API_URL_VARIABLE, ""))
+    )
     return [address, _build_secret_env_var(HUB_API_TOKEN_VARIABLE, secret)]
 
 

@@ -60,7 +60,7 @@ class KubernetesRefusal:
     """An error of the Kubernetes API, classified.
 
     `code` is a code of `domain.reasons`. `again`: the same call may succeed later, after `wait` seconds if the server
-    said so. `exists`: an object of that name exists, and `leaving` if it is being deleted. `absent`: no object of that
+    says so. `exists`: an object of that name exists, and `leaving` if it is being deleted. `absent`: no object of that
     name exists.
     """
 
@@ -136,7 +136,7 @@ def _is_transient_error(status: int | None, message: str) -> bool:
 
 
 def _classify_permanent_error(
-    status: int | None, said: KubernetesObject, message: str, image: str
+    status: int | None, body: KubernetesObject, message: str, image: str
 ) -> KubernetesRefusal:
     if _MISSING_PERMISSION_PATTERN.search(message) or status == 401:
         return KubernetesRefusal(
@@ -147,7 +147,7 @@ def _classify_permanent_error(
     )
     if _QUOTA_ERROR_PATTERN.search(message):
         return KubernetesRefusal(code="quota_pool", values={"message": format_quota_message(shortened)})
-    fields = [to_text(cause.get("field")) for cause in list_objects(get_nested(said, "details", "causes"))]
+    fields = [to_text(cause.get("field")) for cause in list_objects(get_nested(body, "details", "causes"))]
     if any(name.endswith("].image") for name in fields):
         return KubernetesRefusal(code="image_invalid", values={"image": image, "message": shortened})
     return KubernetesRefusal(code="rejected_by_policy", values={"message": shortened})
@@ -159,17 +159,17 @@ def _parse_error_body(body: str | bytes | KubernetesObject | None) -> Kubernetes
         return body
     plain = body.decode(errors="replace") if isinstance(body, bytes) else body or ""
     try:
-        said = json.loads(plain)
+        parsed = json.loads(plain)
     except ValueError:
         return {"message": plain}
-    return said if isinstance(said, Mapping) else {"message": plain}
+    return parsed if isinstance(parsed, Mapping) else {"message": plain}
 
 
-def _get_retry_after_seconds(headers: Mapping[str, str], said: KubernetesObject, now: datetime | None) -> float | None:
+def _get_retry_after_seconds(headers: Mapping[str, str], body: KubernetesObject, now: datetime | None) -> float | None:
     """Return the seconds of `Retry-After` (a number or a date) or of the body; None if absent or invalid."""
     header = {name.lower(): value for name, value in headers.items()}.get("retry-after")
     seconds = (
-        _parse_retry_after(header, now) if header is not None else get_nested(said, "details", "retryAfterSeconds")
+        _parse_retry_after(header, now) if header is not None else get_nested(body, "details", "retryAfterSeconds")
     )
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds < 0:
         return None

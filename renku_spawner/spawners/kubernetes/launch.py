@@ -45,21 +45,21 @@ _POD_CHECK_INTERVAL_SECONDS = 1.0  # some failures become final by lasting, with
 class PodObservation:
     """A pod's status and the assessment of its failure."""
 
-    seen: PodStatus
-    verdict: FailureAssessment
+    status: PodStatus
+    assessment: FailureAssessment
 
 
 async def watch_pod(
     watch: PodInformer,
     key: str,
     uid: str,
-    asked: Callable[[], PodExpectations],
-    beside: Callable[[], Sequence[KubernetesObject]] = tuple,
+    get_expectations: Callable[[], PodExpectations],
+    get_pvc_events: Callable[[], Sequence[KubernetesObject]] = tuple,
 ) -> AsyncGenerator[PodObservation, None]:
     """Yield observations of the pod *uid*: now, at each change, and every second.
 
-    *asked* returns the current expectations, *beside* the events of its PVCs. Nothing is yielded before the informer
-    has seen the pod, so that a new pod does not count as gone.
+    *get_expectations* returns the current expectations, *get_pvc_events* the events of the pod's PVCs. Nothing is
+    yielded before the informer has seen the pod, so that a new pod does not count as gone.
     """
     assessment, was_seen = FailureAssessment(since=get_loop_time()), False
     with watch.subscribe(key) as changed:
@@ -70,9 +70,11 @@ async def watch_pod(
             was_seen = was_seen or own_pod is not None
             if was_seen and watch.healthy:
                 last = watch.get_last_seen_pod(key) if own_pod is None else None
-                status = read_pod_status(own_pod, [*watch.list_pod_events(key), *beside()], asked(), last=last)
+                status = read_pod_status(
+                    own_pod, [*watch.list_pod_events(key), *get_pvc_events()], get_expectations(), last=last
+                )
                 assessment = assess_failure(status.failure, assessment, get_loop_time())
-                yield PodObservation(seen=status, verdict=assessment)
+                yield PodObservation(status=status, assessment=assessment)
             await _wait_for_pod_change(changed)
 
 
@@ -99,9 +101,9 @@ _PVC_EVENTS_INTERVAL_SECONDS = 3.0
 class _PodAddressChanged(Exception):
     """The pod's sandbox was recreated, so the pod has another address."""
 
-    def __init__(self, look: PodObservation) -> None:
-        super().__init__(look.seen.address)
-        self.look = look
+    def __init__(self, observation: PodObservation) -> None:
+        super().__init__(observation.status.address)
+        self.observation = observation
 
 
 def build_pod_url(address: str, port: int) -> str:
@@ -132,39 +134,39 @@ class PodLaunch:
     claim_events: Sequence[KubernetesObject] = ()
     claim_asked: float = field(default_factory=monotonic)
     end: float = field(default_factory=monotonic)
-    verdict: FailureAssessment = field(default_factory=FailureAssessment)  # assessment during the HTTP probe
+    assessment: FailureAssessment = field(default_factory=FailureAssessment)  # assessment during the HTTP probe
 
     async def wait_until_running(self) -> PodObservation:
         """Follow the pod until its container runs, and return that observation. Raises LaunchFailed."""
         self._extend_deadline()
-        async with aclosing(self._observe_pod()) as looks:
-            async for look in looks:
-                self._raise_if_final(look)
-                if look.seen.running:
-                    return look
-                await self._record_progress(look)
+        async with aclosing(self._observe_pod()) as observations:
+            async for observation in observations:
+                self._raise_if_final(observation)
+                if observation.status.running:
+                    return observation
+                await self._record_progress(observation)
                 self._raise_if_late()
-                await self._load_volume_events(look)
+                await self._load_volume_events(observation)
         raise LaunchFailed("cancelled")
 
     def _observe_pod(self) -> AsyncGenerator[PodObservation, None]:
         return watch_pod(self.watch, self.key, self.uid, self._build_expectations, lambda: self.claim_events)
 
-    async def wait_until_ready(self, look: PodObservation, base_url: str, hub: str) -> str:
+    async def wait_until_ready(self, observation: PodObservation, base_url: str, hub: str) -> str:
         """Probe the program until it is ready, also after a change of the pod's address, and return its URL.
 
         Raises LaunchFailed.
         """
         while True:
-            url = build_pod_url(look.seen.address or "", self.spec.run.port)
-            await self._record_progress(look, url=url)
-            self.verdict = FailureAssessment(since=monotonic())
+            url = build_pod_url(observation.status.address or "", self.spec.run.port)
+            await self._record_progress(observation, url=url)
+            self.assessment = FailureAssessment(since=monotonic())
             try:
                 probe = ReadinessProbe(url=url, prefix=base_url, hub=hub, timeout=self.timeout)
-                await probe.wait_until_ready(partial(self._check_pod, look.seen.address))
+                await probe.wait_until_ready(partial(self._check_pod, observation.status.address))
                 return url
             except _PodAddressChanged as moved:
-                look = moved.look
+                observation = moved.observation
 
     async def _check_pod(self, address: str | None) -> None:
         """Raise LaunchFailed for a final failure, and _PodAddressChanged if the pod is ready at another address."""
@@ -172,11 +174,11 @@ class PodLaunch:
             status = read_pod_status(
                 self.watch.pods.get(self.key), self.watch.list_pod_events(self.key), self._build_expectations()
             )
-            self.verdict = assess_failure(status.failure, self.verdict, monotonic())
-            look = PodObservation(seen=status, verdict=self.verdict)
-            self._raise_if_final(look)
+            self.assessment = assess_failure(status.failure, self.assessment, monotonic())
+            observation = PodObservation(status=status, assessment=self.assessment)
+            self._raise_if_final(observation)
             if status.running and status.address != address:
-                raise _PodAddressChanged(look)
+                raise _PodAddressChanged(observation)
 
     async def record_stage(self, stage: ObservedState, **seen: Any) -> None:
         """Record the launch's stage. Raises LaunchFailed if the launch was cancelled."""
@@ -185,13 +187,13 @@ class PodLaunch:
             raise LaunchFailed("cancelled")
         self.instance, self.stage = current, stage
 
-    async def _record_progress(self, look: PodObservation, **known: Any) -> None:
+    async def _record_progress(self, observation: PodObservation, **known: Any) -> None:
         """Record a new stage, the *known* values and changed notices.
 
         Of the recorded notices, which may be an earlier hub's, only those about the whole launch are kept.
         """
-        stage = look.seen.stage if look.seen.stage in _RECORDED_LAUNCH_STAGES else self.stage
-        is_new_stage, waiting_messages = stage is not self.stage, _list_waiting_messages(look)
+        stage = observation.status.stage if observation.status.stage in _RECORDED_LAUNCH_STAGES else self.stage
+        is_new_stage, waiting_messages = stage is not self.stage, _list_waiting_messages(observation)
         if is_new_stage or known or merge_notices(self.instance.notices, *waiting_messages) != self.instance.notices:
             files = await self._load_clone_failures(stage)
             await self.record_stage(
@@ -200,9 +202,9 @@ class PodLaunch:
         if is_new_stage or stage in _SLOW_LAUNCH_STAGES:
             self._extend_deadline()
 
-    async def _load_volume_events(self, look: PodObservation) -> None:
+    async def _load_volume_events(self, observation: PodObservation) -> None:
         """Load PVC events while the pod waits for a volume, because the informer has only events of pods."""
-        failure, now = look.verdict.failure, monotonic()
+        failure, now = observation.assessment.failure, monotonic()
         if failure is not None and failure.code in _VOLUME_FAILURE_CODES and now > self.claim_asked:
             self.claim_asked = now + _PVC_EVENTS_INTERVAL_SECONDS
             self.claim_events = [
@@ -226,9 +228,9 @@ class PodLaunch:
     def _extend_deadline(self) -> None:
         self.end = monotonic() + self.timeout
 
-    def _raise_if_final(self, look: PodObservation) -> None:
-        failure = look.verdict.failure
-        if failure is not None and look.verdict.final:
+    def _raise_if_final(self, observation: PodObservation) -> None:
+        failure = observation.assessment.failure
+        if failure is not None and observation.assessment.final:
             storages = (str(failure.values["storages"]),) if failure.code == "data_mount_failed" else ()
             raise LaunchFailed(failure.code, **failure.values).with_failed_storages(storages)
 
@@ -237,10 +239,10 @@ class PodLaunch:
             raise LaunchFailed("start_timeout", limit=f"{self.timeout:g} s", stage=STAGE_LABELS.get(self.stage, ""))
 
 
-def _list_waiting_messages(look: PodObservation) -> tuple[Mapping[str, str], ...]:
+def _list_waiting_messages(observation: PodObservation) -> tuple[Mapping[str, str], ...]:
     """Return the messages about what the launch waits for, and the other notices of its stage."""
-    waiting = None if look.seen.running else look.verdict.notice
-    notices = {notice.code: notice for notice in (*([waiting] if waiting else []), *look.seen.notices)}
+    waiting = None if observation.status.running else observation.assessment.notice
+    notices = {notice.code: notice for notice in (*([waiting] if waiting else []), *observation.status.notices)}
     return tuple(notice.to_message() for notice in notices.values())
 
 
@@ -258,13 +260,13 @@ _CLUSTER_UNAVAILABLE_NOTICE = PodNotice(code="cluster_unavailable")
 
 @dataclass(kw_only=True)
 class ClusterOutageNotice:
-    """A notice on a launch while the cluster is unreachable; `silent` returns True while it does not respond."""
+    """A notice on a launch while the cluster is unreachable, which means that it does not respond."""
 
     context: AppContext
     instance: Instance
-    silent: Callable[[], bool]
+    is_unreachable: Callable[[], bool]
     since: float | None = None
-    said: bool = False
+    is_shown: bool = False
 
     @asynccontextmanager
     async def show_during_outages(self) -> AsyncIterator[None]:
@@ -278,7 +280,7 @@ class ClusterOutageNotice:
         finally:
             check_task.cancel()
             await asyncio.wait({check_task})
-            if self.said:
+            if self.is_shown:
                 with suppress(UnavailableError):  # the first poll of the running session removes it, too
                     await remove_notice(self.context, self.instance, _CLUSTER_UNAVAILABLE_NOTICE.code)
 
@@ -286,14 +288,14 @@ class ClusterOutageNotice:
         while True:
             with suppress(UnavailableError):
                 await self._check_outage()
-            await asyncio.sleep(_OUTAGE_REPEAT_INTERVAL_SECONDS if self.said else _OUTAGE_CHECK_INTERVAL_SECONDS)
+            await asyncio.sleep(_OUTAGE_REPEAT_INTERVAL_SECONDS if self.is_shown else _OUTAGE_CHECK_INTERVAL_SECONDS)
 
     async def _check_outage(self) -> None:
-        self.since = (self.since or monotonic()) if self.silent() else None
+        self.since = (self.since or monotonic()) if self.is_unreachable() else None
         lasting = self.since is not None and monotonic() - self.since > _OUTAGE_NOTICE_DELAY_SECONDS
         if lasting:  # repeat it, because a new stage of the launch may have replaced it
-            self.said = True
+            self.is_shown = True
             await add_notice(self.context, self.instance, _CLUSTER_UNAVAILABLE_NOTICE.to_message())
-        elif self.said:
+        elif self.is_shown:
             await remove_notice(self.context, self.instance, _CLUSTER_UNAVAILABLE_NOTICE.code)
-            self.said = False
+            self.is_shown = False

@@ -198,17 +198,17 @@ def _apply_class_placement(pod: V1PodSpec, spec: LaunchSpec) -> None:
     if size.node_selector:
         pod.node_selector = {**(pod.node_selector or {}), **size.node_selector}
     if size.tolerations:
-        pod.tolerations = [*(pod.tolerations or []), *(_to_toleration(said) for said in size.tolerations)]
+        pod.tolerations = [*(pod.tolerations or []), *(_to_toleration(fields) for fields in size.tolerations)]
 
 
-def _to_toleration(said: Mapping[str, Any]) -> V1Toleration:
+def _to_toleration(fields: Mapping[str, Any]) -> V1Toleration:
     """Convert Kubernetes' field names to those of its Python client."""
     return V1Toleration(
-        key=said.get("key"),
-        operator=said.get("operator"),
-        value=said.get("value"),
-        effect=said.get("effect"),
-        toleration_seconds=said.get("tolerationSeconds"),
+        key=fields.get("key"),
+        operator=fields.get("operator"),
+        value=fields.get("value"),
+        effect=fields.get("effect"),
+        toleration_seconds=fields.get("tolerationSeconds"),
     )
 
 

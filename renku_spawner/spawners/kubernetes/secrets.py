@@ -61,20 +61,20 @@ def format_docker_config(*, host: str, username: str, password: str) -> str:
     return json.dumps({"auths": {host: {"username": username, "password": password, "auth": auth}}})
 
 
-def build_pull_secret(said: str, spec: LaunchSpec, *, run: str, name: str, settings: PodSettings) -> V1Secret:
-    """Build the Secret with the docker config *said*, without an owner; it is mutable, because logins are refreshed."""
+def build_pull_secret(docker_config: str, spec: LaunchSpec, *, run: str, name: str, settings: PodSettings) -> V1Secret:
+    """Build the Secret with the docker config, without an owner; it is mutable, because logins are refreshed."""
     return V1Secret(
         api_version="v1",
         kind="Secret",
         type="kubernetes.io/dockerconfigjson",
         metadata=V1ObjectMeta(name=name, labels=build_launch_labels(spec, settings, run=run)),
-        string_data={_DOCKER_CONFIG_KEY: said},
+        string_data={_DOCKER_CONFIG_KEY: docker_config},
     )
 
 
-def build_pull_secret_patch(said: str) -> dict[str, Any]:
+def build_pull_secret_patch(docker_config: str) -> dict[str, Any]:
     """Build the patch that replaces the login."""
-    return {"data": {_DOCKER_CONFIG_KEY: b64encode(said.encode()).decode()}}
+    return {"data": {_DOCKER_CONFIG_KEY: b64encode(docker_config.encode()).decode()}}
 
 
 def build_pull_ready_volume(secret: str) -> V1Volume:

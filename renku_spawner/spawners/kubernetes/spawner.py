@@ -76,8 +76,8 @@ class WatchingSpawner(SessionSpawner, KubeSpawner):
     """Observe pods with one informer for this hub's pods and their events, in place of KubeSpawner's reflectors."""
 
     outlives_hub = True  # see `hub.install`
-    minder: asyncio.Future[None] | None = None
-    knowing: asyncio.Future[None] | None = None  # reads the API token after a hub restart
+    monitoring_task: asyncio.Future[None] | None = None
+    token_task: asyncio.Future[None] | None = None  # reads the API token after a hub restart
     hub_label: str
 
     @property
@@ -130,18 +130,20 @@ class WatchingSpawner(SessionSpawner, KubeSpawner):
 
     def _start_monitoring(self, watch: PodInformer) -> None:
         """Poll the session as soon as its pod changes, because JupyterHub polls only at long intervals."""
-        if self.minder is None or self.minder.done():
-            self.minder = start_background_task(self._run_monitoring_job(watch), f"Monitoring of {self.pod_key}")
+        if self.monitoring_task is None or self.monitoring_task.done():
+            self.monitoring_task = start_background_task(
+                self._run_monitoring_job(watch), f"Monitoring of {self.pod_key}"
+            )
 
     def _stop_monitoring(self) -> None:
         """Stop the monitoring task, unless it is the caller: then it ends by itself."""
-        minder, self.minder = self.minder, None
-        if minder is not None and minder is not asyncio.current_task():
-            minder.cancel()
+        task, self.monitoring_task = self.monitoring_task, None
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
 
     async def _run_monitoring_job(self, watch: PodInformer) -> None:
         with watch.subscribe(self.pod_key) as changed:
-            while not is_stop_pending(self) and self.minder is asyncio.current_task():
+            while not is_stop_pending(self) and self.monitoring_task is asyncio.current_task():
                 await changed.wait()
                 if not is_end_watched(self):  # JupyterHub has not finished the start or its check after a restart
                     await asyncio.sleep(_HUB_PENDING_RETRY_SECONDS)
@@ -372,8 +374,8 @@ class RenkuSpawner(PVCSpawner):
     """
 
     verdict = FailureAssessment()
-    ending: asyncio.Future[None] | None = None
-    probing: asyncio.Future[None] | None = None
+    deletion_task: asyncio.Future[None] | None = None
+    image_probe_task: asyncio.Future[None] | None = None
 
     probe_images = Bool(
         True,
@@ -403,14 +405,14 @@ class RenkuSpawner(PVCSpawner):
         outage_notice = ClusterOutageNotice(
             context=self.renku.context,
             instance=instance,
-            silent=lambda: not watch.healthy or calls.unanswered_seconds > CLUSTER_RESPONSE_TIMEOUT_SECONDS,
+            is_unreachable=lambda: not watch.healthy or calls.unanswered_seconds > CLUSTER_RESPONSE_TIMEOUT_SECONDS,
         )
         async with outage_notice.show_during_outages():
             url = await self._launch_pod(watch, calls, spec, instance)
         self._start_monitoring(watch)
         if self.probe_images:
             probe = probe_session_image(self.renku.context, self.kubernetes_api, self.pod_name, spec, self.pod_settings)
-            self.probing = start_background_task(probe, f"Image probe of {self.pod_key}")
+            self.image_probe_task = start_background_task(probe, f"Image probe of {self.pod_key}")
         return url
 
     async def _launch_pod(self, watch: PodInformer, calls: KubernetesAPI, spec: LaunchSpec, instance: Instance) -> str:
@@ -431,8 +433,8 @@ class RenkuSpawner(PVCSpawner):
             storages=StorageNames.from_spec(spec, self.pod_settings, self._get_session_secret_name(instance)),
         )  # fmt: skip
         async with login.keep_refreshed():
-            look = await start.wait_until_running()
-        return await start.wait_until_ready(look, self.server.base_url, self.hub.base_url)
+            observation = await start.wait_until_running()
+        return await start.wait_until_ready(observation, self.server.base_url, self.hub.base_url)
 
     async def _create_launch_objects(
         self, watch: PodInformer, calls: KubernetesAPI, spec: LaunchSpec, instance: Instance, login: PodPullSecret
@@ -493,14 +495,14 @@ class RenkuSpawner(PVCSpawner):
     def clean_up_ended_session(self, instance: Instance) -> None:
         """Delete the pod in the background; it may still exist or be terminating."""
         self._stop_monitoring()
-        self.ending = start_background_task(self.stop_session(instance), f"Deletion of {self.pod_key}")
+        self.deletion_task = start_background_task(self.stop_session(instance), f"Deletion of {self.pod_key}")
 
     async def read_log_tail(self, instance: Instance) -> str:
         watch, text = await self._start_watching_pods(), ""
         with suppress(TimeoutError):
             async with asyncio.timeout(None if watch.healthy else CLUSTER_RESPONSE_TIMEOUT_SECONDS):
-                if self.knowing is not None:  # the token must be known to redact it
-                    await asyncio.shield(self.knowing)
+                if self.token_task is not None:  # the token must be known to redact it
+                    await asyncio.shield(self.token_task)
                 text = await self.kubernetes_api.read_log(self.pod_name, NOTEBOOK_CONTAINER_NAME, lines=200)
                 text = text or await self.kubernetes_api.read_log(
                     self.pod_name, NOTEBOOK_CONTAINER_NAME, lines=200, previous=True
@@ -541,11 +543,11 @@ class RenkuSpawner(PVCSpawner):
         """
         watch = await self._start_watching_pods()
         await self._wait_until_synced(watch, instance)
-        self.knowing = start_background_task(
+        self.token_task = start_background_task(
             self._load_api_token(watch, instance), f"Reading the API token of {self.pod_key}"
         )
         if instance.desired is not DesiredState.RUNNING or instance.observed is not ObservedState.READY:
-            await self.knowing
+            await self.token_task
         self._start_monitoring(watch)
 
 
