@@ -1,5 +1,6 @@
 """Client and commands as people and scripts use them, against one real hub."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -126,6 +127,9 @@ def downloaded(run: Run, folder: Path) -> None:
     with zstandard.open(archive, "rb") as opened, tarfile.open(fileobj=opened, mode="r|") as packed:
         assert [each.name for each in packed if each.isfile()] == ["work/notes.txt"]
     assert run("download", "Explore", "-o", archive).code == 4
+    with contextlib.chdir(folder):
+        assert run("download", "Explore").err.startswith("Explore is in Explore.tar.zst (")
+        assert run("download", "Explore").code == 4
     assert run("download", "Explore", "-o", archive, "--force").code == 0
     assert [each.name for each in folder.iterdir() if each.name.startswith(".")] == []
 
