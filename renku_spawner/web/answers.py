@@ -12,9 +12,8 @@ from typing import Any
 
 from ..context.start_queue import StartQueue
 from ..domain.access import Person, Role
-from ..domain.administration import ImageNodeCoverage
 from ..domain.ci_images import CiImage, GitBranch
-from ..domain.environments import Environment, Revision, RunConfiguration
+from ..domain.environments import Environment, Revision
 from ..domain.idle import PlannedPause
 from ..domain.image_checks import ImageInspection
 from ..domain.image_metadata import (
@@ -89,10 +88,7 @@ def to_checked_answer(found: ImageInspection) -> CheckedAnswer:
         message=format_image_refusal(found),
         likely=str(detect_image_kind(metadata, found.image)) if metadata else None,
         facts=_to_facts_answer(metadata) if metadata else None,
-        hints=[
-            HintAnswer(code=h.code, severity=str(h.severity), title=h.title, text=h.text, field=h.field)
-            for h in found.hints
-        ],
+        hints=[HintAnswer.model_validate(warning) for warning in found.hints],
         suggested=_to_suggested_answer(found),
         checked_at=found.checked_at,
     )
@@ -183,9 +179,7 @@ def to_software_answer(found: ImageSoftware, revision: Revision, text: str) -> S
         complete=found.complete,
         interpreters=dict(found.interpreters),
         cuda=found.cuda,
-        packages=[
-            PackageAnswer(name=p.name, version=p.version, kind=str(p.kind)) for p in search_packages(found, text)
-        ],
+        packages=[PackageAnswer.model_validate(package) for package in search_packages(found, text)],
         more=found.more,
     )
 
@@ -298,19 +292,7 @@ class AnswerBuilder:
         )  # fmt: skip
 
     def build_project_entry_answer(self, found: ProjectEntry, instance: Instance | None) -> ProjectEntryAnswer:
-        return ProjectEntryAnswer(
-            id=found.id,
-            path=found.path,
-            title=found.title,
-            description=found.description,
-            visibility=str(found.visibility),
-            role=found.role.label,
-            default_session=found.default_session,
-            sessions=found.sessions,
-            archived=found.archived,
-            stale=found.stale,
-            instance=self.build_instance_answer(instance),
-        )
+        return ProjectEntryAnswer.model_validate(vars(found) | {"instance": self.build_instance_answer(instance)})
 
     def build_project_answer(self, found: Project) -> ProjectAnswer:
         return ProjectAnswer(
@@ -321,8 +303,8 @@ class AnswerBuilder:
             visibility=str(found.visibility),
             role=(found.get_role(self.person) or Role.VIEWER).label,
             default_session=found.default_session,
-            repositories=[RepositoryAnswer(**vars(r)) for r in found.repositories],
-            members=[MemberAnswer(kind=m.kind, name=m.name, role=m.role.label) for m in found.members],
+            repositories=[RepositoryAnswer.model_validate(repository) for repository in found.repositories],
+            members=[MemberAnswer.model_validate(member) for member in found.members],
             archived=found.archived,
             web=found.web,
             stale=found.stale,
@@ -445,33 +427,15 @@ def _to_work_answer(work: UnsavedWork) -> WorkAnswer:
 
 def to_ready_made_answer(found: ManagedEnvironmentDetails) -> ReadyMadeAnswer:
     environment = found.environment
+    coverage = found.nodes.spread.get(environment.id) if found.nodes else None
     return ReadyMadeAnswer(
         **vars(to_environment_answer(environment, environment.revision)),
         version=environment.version,
         configured=environment.is_configured,
         archived_at=environment.archived_at,
-        run=_to_run_answer(environment.revision.run),
-        usage=UsageAnswer(**vars(found.usage)),
+        run=RunAnswer.model_validate(environment.revision.run),
+        usage=UsageAnswer.model_validate(found.usage),
         revisions=[to_revision_answer(revision) for revision in found.revisions],
-        nodes=_to_nodes_answer(found.nodes.spread.get(environment.id) if found.nodes else None),
+        nodes=NodesAnswer.model_validate(coverage) if coverage else None,
         nodes_problem=found.nodes.problem if found.nodes else "",
-    )
-
-
-def _to_nodes_answer(spread: ImageNodeCoverage | None) -> NodesAnswer | None:
-    if spread is None:
-        return None
-    return NodesAnswer(here=list(spread.here), coming=list(spread.coming), failed=dict(spread.failed))
-
-
-def _to_run_answer(run: RunConfiguration) -> RunAnswer:
-    return RunAnswer(
-        default_url=run.default_url,
-        port=run.port,
-        command=list(run.command),
-        arguments=list(run.arguments),
-        working_directory=run.working_directory,
-        uid=run.uid,
-        gid=run.gid,
-        image_user=run.image_user,
     )

@@ -50,7 +50,7 @@ def _to_health_answer(found: list[DependencyStatus], refused: str | None, *, det
         raise UnavailableError("The database does not answer.", retry_after=5, code="database_away")
     return HealthAnswer(
         status="degraded" if unreachable else "ok",
-        neighbours=[NeighbourAnswer(**vars(dependency)) for dependency in found] if detailed else None,
+        neighbours=[NeighbourAnswer.model_validate(dependency) for dependency in found] if detailed else None,
         refused_settings=refused if detailed else None,
     )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -12,7 +13,7 @@ from ..domain.configuration_fields import ConfigurationField, FieldKind
 from ..domain.environments import NewCiImage, NewOwnImage, RunOverrides
 from ..domain.errors import VALIDATION_MESSAGES, InvalidInputError
 from ..domain.ids import PATH_PART_RULE
-from ..domain.projections import with_fields
+from ..domain.projections import list_answer_fields, with_fields
 from ..domain.projects import NewProject, NewRepository, ProjectChange, ProjectMember
 from ..domain.session_files import RunPart
 from ..domain.sessions import CONFIGURATION_FIELDS, NewSession, SessionChange, SessionConfiguration
@@ -20,7 +21,28 @@ from ..domain.storages import MAX_PROJECT_STORAGES
 
 
 class BaseAnswer(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class ProjectedAnswer(BaseAnswer):
+    """An answer that has its fields from a class of the domain, by `answer_of`."""
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
+Answer = TypeVar("Answer", bound=ProjectedAnswer)
+
+
+def answer_of(
+    value: type, *, omit: Collection[str] = (), **descriptions: str
+) -> Callable[[type[Answer]], type[Answer]]:
+    """Return a decorator that gives an answer the fields of the dataclass *value*, with *descriptions* for the API.
+
+    `model_validate(value)` converts a value. A field with another type in the API is declared in the answer itself.
+    """
+    return with_fields(list_answer_fields(value, descriptions, omit=omit))
 
 
 class BaseListAnswer(BaseAnswer):

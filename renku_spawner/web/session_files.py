@@ -112,7 +112,7 @@ def to_plan_answer(planned: SessionFilePlan, *, applied: bool) -> PlanAnswer:
                 title=step.title,
                 path=step.path or None,
                 session=step.session.id if step.session else None,
-                differences=[DifferenceAnswer(**vars(each)) for each in step.differences],
+                differences=[DifferenceAnswer.model_validate(each) for each in step.differences],
                 notes=list(step.notes),
             )
             for step in planned.steps

@@ -16,7 +16,6 @@ from .schemas import (
     NodeList,
     OrphanAnswer,
     OrphansAnswer,
-    SpreadAnswer,
 )
 
 _ADMIN_INSTANCE_ANSWER_FIELDS = (
@@ -39,17 +38,12 @@ def to_admin_instance_answer(row: InstanceRow) -> AdminInstanceAnswer:
 
 
 def to_node_list(found: NodeOverview) -> NodeList:
-    items = [NodeAnswer(node=node.node, sessions=node.sessions, stopping=node.stopping) for node in found.nodes]
-    return NodeList(items=items, unknown=found.unknown)
+    return NodeList(items=[NodeAnswer.model_validate(node) for node in found.nodes], unknown=found.unknown)
 
 
 def to_orphans_answer(found: OrphansReport) -> OrphansAnswer:
-    names = ("name", "username", "session", "title", "since", "hindrance")
     return OrphansAnswer(
-        items=[
-            OrphanAnswer(kind=str(o.kind), size=o.size or None, **{name: getattr(o, name) for name in names})
-            for o in found.found
-        ],
+        items=[OrphanAnswer.model_validate(orphan) for orphan in found.found],
         counts={str(kind): count for kind, count in found.counts.items()},
         unknown=found.unknown,
         warning=found.warning,
@@ -76,20 +70,12 @@ def _to_claim_answer(each: ClaimWithOwner) -> ClaimAnswer:
 
 
 def to_failure_answer(found: FailureCount) -> FailureAnswer:
-    return FailureAnswer(day=found.day, reason=found.reason or None, count=found.count)
+    return FailureAnswer.model_validate(found)
 
 
 def to_environment_starts_answer(found: EnvironmentLaunchStatistics) -> EnvironmentStartsAnswer:
-    return EnvironmentStartsAnswer(
-        environment=found.environment,
-        name=found.name,
-        kind=found.kind,
-        starts=found.starts,
-        failed=found.failed,
-        whole=SpreadAnswer(**vars(found.whole)) if found.whole else None,
-        stages={stage: SpreadAnswer(**vars(stage_summary)) for stage, stage_summary in found.stages.items()},
-    )
+    return EnvironmentStartsAnswer.model_validate(found)
 
 
 def to_audit_answer(found: AuditEvent) -> AuditAnswer:
-    return AuditAnswer(**vars(found))
+    return AuditAnswer.model_validate(found)

@@ -5,12 +5,22 @@ They are built in `answers`; request bodies are in `forms`.
 
 from __future__ import annotations
 
-from datetime import date, datetime
-from typing import Any
+from datetime import datetime
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from ..schemas import BaseAnswer, BaseListAnswer
+from ...domain.administration import (
+    AuditEvent,
+    DurationSummary,
+    EnvironmentLaunchStatistics,
+    FailureCount,
+    NodeSessionCount,
+    OrphanedResource,
+)
+from ..schemas import BaseAnswer, BaseListAnswer, ProjectedAnswer, answer_of
+
+TextOrNull = Annotated[str | None, BeforeValidator(lambda text: text or None)]  # null for an empty text
 
 
 class AdminInstanceAnswer(BaseAnswer):
@@ -39,18 +49,15 @@ class AdminInstanceList(BaseListAnswer):
     items: list[AdminInstanceAnswer]
 
 
-class OrphanAnswer(BaseAnswer):
-    kind: str = Field(
-        description="pod, claim, folder, storage (of a pod that is gone), run (a record without a pod) or record (one "
-        "without files)"
-    )
-    name: str
-    username: str
-    session: str
-    title: str
-    size: str | None
-    since: datetime | None
-    hindrance: str | None = Field(description="Why it is not removed; null: it can be")
+@answer_of(
+    OrphanedResource,
+    omit=["uid"],
+    kind="pod, claim, folder, storage (of a pod that is gone), run (a record without a pod) or record (one without "
+    "files)",
+    hindrance="Why it is not removed; null: it can be",
+)
+class OrphanAnswer(ProjectedAnswer):
+    size: TextOrNull
 
 
 class OrphansAnswer(BaseAnswer):
@@ -62,12 +69,9 @@ class OrphansAnswer(BaseAnswer):
     warning: str | None
 
 
-class NodeAnswer(BaseAnswer):
+@answer_of(NodeSessionCount, sessions="How many run or start there")
+class NodeAnswer(ProjectedAnswer):
     """A node and its sessions; the name is empty for sessions on no node, or on an unknown one."""
-
-    node: str
-    sessions: int = Field(description="How many run or start there")
-    stopping: int
 
 
 class NodeList(BaseAnswer):
@@ -105,30 +109,22 @@ class ClaimList(BaseListAnswer):
     unknown: str | None = Field(description="Why this is unknown now")
 
 
-class FailureAnswer(BaseAnswer):
-    day: date = Field(description="On which it was started, in UTC")
-    reason: str | None
-    count: int
+@answer_of(FailureCount, day="On which it was started, in UTC")
+class FailureAnswer(ProjectedAnswer):
+    reason: TextOrNull
 
 
 class FailureList(BaseListAnswer):
     items: list[FailureAnswer]
 
 
-class SpreadAnswer(BaseAnswer):
+@answer_of(DurationSummary)
+class SpreadAnswer(ProjectedAnswer):
     """Median and 95th percentile of the latest successful starts, at most 200, in seconds."""
 
-    count: int
-    median: float
-    p95: float
 
-
-class EnvironmentStartsAnswer(BaseAnswer):
-    environment: str
-    name: str
-    kind: str
-    starts: int
-    failed: int
+@answer_of(EnvironmentLaunchStatistics)
+class EnvironmentStartsAnswer(ProjectedAnswer):
     whole: SpreadAnswer | None
     stages: dict[str, SpreadAnswer]
 
@@ -137,13 +133,9 @@ class EnvironmentStartsList(BaseListAnswer):
     items: list[EnvironmentStartsAnswer]
 
 
-class AuditAnswer(BaseAnswer):
-    at: datetime
-    actor: str
-    username: str | None = Field(description="Owner of the subject, if it has one")
-    action: str
-    subject: str
-    detail: dict[str, Any]
+@answer_of(AuditEvent, username="Owner of the subject, if it has one")
+class AuditAnswer(ProjectedAnswer):
+    pass
 
 
 class AuditList(BaseListAnswer):

@@ -7,49 +7,53 @@ from typing import Literal
 
 from pydantic import Field
 
+from ...domain.administration import ImageNodeCoverage
 from ...domain.environments import (
     ENVIRONMENT_ICONS,
     EnvironmentState,
     EnvironmentStateChange,
+    EnvironmentUsage,
     ManagedEnvironmentChange,
     NewManagedEnvironment,
     ReviewedReplacement,
+    RunConfiguration,
 )
-from ..schemas import BaseAnswer, BaseBody, LongText, RecordId, RowVersion, RunBody, ShortText
+from ..schemas import (
+    BaseBody,
+    LongText,
+    ProjectedAnswer,
+    RecordId,
+    RowVersion,
+    RunBody,
+    ShortText,
+    answer_of,
+)
 from ..sessions.schemas import EnvironmentAnswer, RevisionAnswer
 
 
-class RunAnswer(BaseAnswer):
+@answer_of(RunConfiguration, omit=["group", "idle_pause"])
+class RunAnswer(ProjectedAnswer):
     """The run configuration of an environment."""
 
-    default_url: str
-    port: int
-    command: list[str]
-    arguments: list[str]
-    working_directory: str
-    uid: int | None
-    gid: int | None
-    image_user: bool
 
-
-class UsageAnswer(BaseAnswer):
+@answer_of(
+    EnvironmentUsage,
+    newest="Sessions that run its newest revision",
+    running="Instances that run now",
+    starts="In the last 30 days",
+    failed="Of those",
+)
+class UsageAnswer(ProjectedAnswer):
     """Use of an environment by the existing sessions of projects."""
 
-    projects: int
-    sessions: int
-    newest: int = Field(description="Sessions that run its newest revision")
-    running: int = Field(description="Instances that run now")
-    starts: int = Field(description="In the last 30 days")
-    failed: int = Field(description="Of those")
-    last_used: datetime | None
 
-
-class NodesAnswer(BaseAnswer):
+@answer_of(
+    ImageNodeCoverage,
+    coming="Nodes that download the image, or wait to",
+    failed="Why the download fails, by node",
+)
+class NodesAnswer(ProjectedAnswer):
     """Node coverage of the newest revision's image."""
-
-    here: list[str]
-    coming: list[str] = Field(description="Nodes that download the image, or wait to")
-    failed: dict[str, str] = Field(description="Why the download fails, by node")
 
 
 class ReadyMadeAnswer(EnvironmentAnswer):

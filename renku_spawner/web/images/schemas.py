@@ -9,35 +9,36 @@ from pydantic import Field
 from ...domain.ci_images import CiState
 from ...domain.environments import NewOwnImage
 from ...domain.errors import InvalidInputError
-from ...domain.image_checks import InspectionResult
-from ...domain.image_metadata import ImageKind
-from ...domain.software import PackageKind, SoftwareOrigin
-from ..schemas import BaseAnswer, BaseBody, LongText, RecordId, RowVersion, RunBody, ShortText
+from ...domain.image_checks import ImageWarning, InspectionResult
+from ...domain.image_metadata import ImageKind, ImageMetadata
+from ...domain.software import PackageKind, SoftwareOrigin, SoftwarePackage
+from ..schemas import (
+    BaseAnswer,
+    BaseBody,
+    LongText,
+    ProjectedAnswer,
+    RecordId,
+    RowVersion,
+    RunBody,
+    ShortText,
+    answer_of,
+)
 
 
-class FactsAnswer(BaseAnswer):
+@answer_of(
+    ImageMetadata,
+    omit=["digest", "environment", "history"],
+    platform="The variant that was looked into",
+    size="Compressed bytes of that variant",
+    sbom="Whether it brings a list of what is installed",
+)
+class FactsAnswer(ProjectedAnswer):
     """Metadata of an image from its registry; empty or null if there is none."""
 
-    media_type: str
-    platforms: list[str]
-    platform: str | None = Field(description="The variant that was looked into")
-    size: int | None = Field(description="Compressed bytes of that variant")
-    created: datetime | None
-    user: str
-    working_directory: str
-    ports: list[int]
-    entrypoint: list[str]
-    command: list[str]
-    labels: dict[str, str]
-    sbom: bool = Field(description="Whether it brings a list of what is installed")
 
-
-class HintAnswer(BaseAnswer):
-    code: str
+@answer_of(ImageWarning)
+class HintAnswer(ProjectedAnswer):
     severity: str = Field(examples=["warning"])
-    title: str
-    text: str
-    field: str
 
 
 class SuggestedAnswer(BaseAnswer):
@@ -65,9 +66,8 @@ class CheckedAnswer(BaseAnswer):
     checked_at: datetime
 
 
-class PackageAnswer(BaseAnswer):
-    name: str
-    version: str
+@answer_of(SoftwarePackage)
+class PackageAnswer(ProjectedAnswer):
     kind: str = Field(examples=[str(kind) for kind in PackageKind])
 
 

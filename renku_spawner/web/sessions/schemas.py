@@ -5,16 +5,31 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from ...domain.access import Role
 from ...domain.configuration_fields import FieldKind
 from ...domain.environments import EnvironmentState
 from ...domain.errors import InvalidInputError
 from ...domain.projections import with_fields
+from ...domain.projects import ProjectEntry, ProjectMember, Repository
+from ...domain.session_files import SessionDifference
 from ...domain.sessions import CONFIGURATION_FIELDS
 from ..images.schemas import BuiltAnswer, FactsAnswer, UpdateAnswer
 from ..instances.schemas import InstanceAnswer
-from ..schemas import BaseAnswer, BaseBody, BaseListAnswer, FormVersion, LongText, RowVersion, ShortText
+from ..schemas import (
+    BaseAnswer,
+    BaseBody,
+    BaseListAnswer,
+    FormVersion,
+    LongText,
+    ProjectedAnswer,
+    RowVersion,
+    ShortText,
+    answer_of,
+)
+
+RoleLabel = Annotated[str, BeforeValidator(lambda role: role.label if isinstance(role, Role) else role)]
 
 
 class InTheWayAnswer(BaseAnswer):
@@ -41,19 +56,19 @@ class ErrorAnswer(BaseAnswer):
     )
 
 
-class RepositoryAnswer(BaseAnswer):
-    directory: str
-    url: str
-    ref: str | None
-    lfs: bool = Field(description="Whether the large files of git-lfs are fetched too")
-    submodules: bool = Field(description="Whether the submodules are fetched too")
-    fixed: bool = Field(description="Whether it is the project itself, in GitLab")
+@answer_of(
+    Repository,
+    lfs="Whether the large files of git-lfs are fetched too",
+    submodules="Whether the submodules are fetched too",
+    fixed="Whether it is the project itself, in GitLab",
+)
+class RepositoryAnswer(ProjectedAnswer):
+    pass
 
 
-class MemberAnswer(BaseAnswer):
-    kind: str
-    name: str
-    role: str
+@answer_of(ProjectMember)
+class MemberAnswer(ProjectedAnswer):
+    role: RoleLabel
 
 
 class ProjectAnswer(BaseAnswer):
@@ -125,19 +140,16 @@ class RevisionAnswer(BaseAnswer):
     created_at: datetime
 
 
-class ProjectEntryAnswer(BaseAnswer):
+@answer_of(
+    ProjectEntry,
+    omit=["default_title"],
+    archived="Archived in GitLab, and therefore read-only",
+    stale="GitLab does not answer, and this is as it was then",
+)
+class ProjectEntryAnswer(ProjectedAnswer):
     """A project in a list; `instance` is the user's own of its default session."""
 
-    id: str
-    path: str
-    title: str
-    description: str
-    visibility: str
-    role: str
-    default_session: str | None
-    sessions: int
-    archived: bool = Field(description="Archived in GitLab, and therefore read-only")
-    stale: datetime | None = Field(description="GitLab does not answer, and this is as it was then")
+    role: RoleLabel
     instance: InstanceAnswer
 
 
@@ -196,10 +208,9 @@ class ResourceClassList(BaseListAnswer):
     items: list[ResourceClassAnswer]
 
 
-class DifferenceAnswer(BaseAnswer):
+@answer_of(SessionDifference, old="Empty for what is new", new="Empty for what goes")
+class DifferenceAnswer(ProjectedAnswer):
     field: str = Field(examples=["memory", "variables.MODE"])
-    old: str = Field(description="Empty for what is new")
-    new: str = Field(description="Empty for what goes")
 
 
 class StepAnswer(BaseAnswer):

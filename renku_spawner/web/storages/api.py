@@ -141,13 +141,8 @@ class StorageCredentialsAPIHandler(RenkuAPIHandler):
 
 def to_storage_answer(found: Storage) -> StorageAnswer:
     look = found.checked
-    names = ("id", "directory", "kind", "path", "kept", "read_only", "version", "created_by", "created_at")
-    return StorageAnswer(
-        **{name: getattr(found, name) for name in names},
-        settings=dict(found.settings),
-        credentials=str(found.credentials),
-        checked=LookAnswer(outcome=str(look.outcome), message=look.outcome.description, at=look.at) if look else None,
-    )
+    checked = look and LookAnswer(outcome=str(look.outcome), message=look.outcome.description, at=look.at)
+    return StorageAnswer.model_validate(vars(found) | {"checked": checked})
 
 
 def to_asked_storage_list(found: RequiredCredentials) -> AskedStorageList:

@@ -11,11 +11,22 @@ from ...domain.storages import (
     MAX_PROJECT_STORAGES,
     NewStorage,
     OwnStorageCredentials,
+    Storage,
     StorageChange,
     StorageCredentials,
     StorageProbeOutcome,
 )
-from ..schemas import BaseAnswer, BaseBody, BaseListAnswer, LongText, RecordId, RowVersion, ShortText
+from ..schemas import (
+    BaseAnswer,
+    BaseBody,
+    BaseListAnswer,
+    LongText,
+    ProjectedAnswer,
+    RecordId,
+    RowVersion,
+    ShortText,
+    answer_of,
+)
 
 
 class LookAnswer(BaseAnswer):
@@ -24,19 +35,10 @@ class LookAnswer(BaseAnswer):
     at: datetime
 
 
-class StorageAnswer(BaseAnswer):
-    id: str
-    directory: str
-    kind: str
-    settings: dict[str, str]
-    path: str
+@answer_of(Storage, omit=["project", "position"], kept="Whether the project's credentials are kept")
+class StorageAnswer(ProjectedAnswer):
     credentials: str = Field(examples=[str(whose) for whose in StorageCredentials])
-    kept: bool = Field(description="Whether the project's credentials are kept")
-    read_only: bool
     checked: LookAnswer | None = Field(description="Result of the last check")
-    version: int
-    created_by: str
-    created_at: datetime
 
 
 class StorageList(BaseListAnswer):
