@@ -1,4 +1,4 @@
-"""The in-memory queue of starts that wait for capacity on the hub, and the rate limiter for starts.
+"""The in-memory queue of starts that wait for capacity on the hub.
 
 The database rows remain authoritative.
 """
@@ -9,36 +9,14 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from time import monotonic
 
 from ..domain.instances import Instance
 from ..domain.start_queue import QueuedStart, QueueKey, count_free_starts, format_queue_position, get_queue_positions
+from ..integrations.net.rate_limiter import TokenBucket
 from .event_bus import EventBus
 
 START_BURST_SIZE = 10  # starts that may begin at the same moment
 STARTS_PER_SECOND = 20  # after the burst; a start takes about 30 ms of the hub's CPU time
-
-
-class StartRateLimiter:
-    """A token bucket for starts."""
-
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
-        self._clock, self._left, self._at = clock, float(START_BURST_SIZE), clock()
-
-    @property
-    def available_starts(self) -> int:
-        """The number of starts that may begin now."""
-        now = self._clock()
-        self._left, self._at = min(START_BURST_SIZE, max(0.0, self._left + (now - self._at) * STARTS_PER_SECOND)), now
-        return max(0, int(self._left))
-
-    def discount_delay(self, seconds: float) -> None:
-        """Add no tokens for *seconds* in which the event loop was blocked."""
-        self._left -= max(0.0, seconds) * STARTS_PER_SECOND
-
-    def consume(self) -> None:
-        """Take one token."""
-        self._left -= 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +48,7 @@ class StartQueue:
         self._going: dict[QueueKey, int] = {}  # number of holders; an entry also stays while the hub starts it
         self._places: Mapping[QueueKey, int] | None = {}  # None: must be counted again
         self._told: Mapping[QueueKey, int] = {}
-        self.pace = StartRateLimiter()
+        self.pace = TokenBucket(burst=START_BURST_SIZE, per_second=STARTS_PER_SECOND)
         self._loaded = False
         self._full = False  # True if the limit of active sessions, not of starts, blocks the queue
 
@@ -117,7 +95,7 @@ class StartQueue:
         """Hold capacity for a start within the context, and after it while the hub still starts the session."""
         key = (username, session)
         self._going[key] = self._going.get(key, 0) + 1
-        self.pace.consume()
+        self.pace.take()
         self.remove(username, session)
         try:
             yield
@@ -142,7 +120,7 @@ class StartQueue:
             at_once=room.at_once, starting=max(going, room.starting()) if room.at_once else 0,
             at_most=room.at_most, active=active,
         )  # fmt: skip
-        return None if free is None else min(free, self.pace.available_starts)
+        return None if free is None else min(free, self.pace.available)
 
     def get_position(self, username: str, session: str) -> int | None:
         """Return the position in the queue, from 1, or None if the start is not queued."""

@@ -1,4 +1,4 @@
-"""Limit how often something is done: refuse what exceeds a number in a sliding window, or let it wait for its turn."""
+"""Limit how often something is done: refuse what is too much, let it wait for its turn, or count what may begin."""
 
 from __future__ import annotations
 
@@ -65,3 +65,25 @@ class CallPacer:
             if wait > 0:
                 await asyncio.sleep(wait + random.uniform(0, self._apart / 2))
             self._due = max(self._due, clock()) + self._apart
+
+
+class TokenBucket:
+    """Count what may begin now: *burst* at the same moment, and *per_second* afterwards. *clock* is monotonic."""
+
+    def __init__(self, *, burst: int, per_second: float, clock: Callable[[], float] = monotonic) -> None:
+        self._burst, self._per_second, self._clock = burst, per_second, clock
+        self._left, self._at = float(burst), clock()
+
+    @property
+    def available(self) -> int:
+        now = self._clock()
+        self._left, self._at = min(self._burst, max(0.0, self._left + (now - self._at) * self._per_second)), now
+        return max(0, int(self._left))
+
+    def take(self) -> None:
+        """Take one token."""
+        self._left -= 1
+
+    def discount_delay(self, seconds: float) -> None:
+        """Add no tokens for *seconds* in which the event loop was blocked."""
+        self._left -= max(0.0, seconds) * self._per_second
