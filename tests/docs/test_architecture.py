@@ -1,15 +1,20 @@
 """The architecture page agrees with the code: layers, folders, files, functions; and each decision is in the list."""
 
 import ast
+import builtins
 import re
+import sys
 import tomllib
 from collections.abc import Iterable, Iterator
 from functools import cache
+from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
+from inspect import getsource
 from pathlib import Path
 
 import pytest
+from jupyterhub import orm
 
 from tests.docs.test_documents import AMERICAN, LINK, ROOT
 
@@ -154,6 +159,31 @@ def test_a_private_attribute_of_jupyterhub_is_still_there_upstream(user: str, fi
     there = path.is_file() and attribute in defined_names(ast.parse(path.read_text()))
     release = f"{package} {version(package)}"
     assert there, f"{release} has no {attribute} in {file} any more, on which hub/jupyterhub.py::{user} relies"
+
+
+def protocols() -> list[tuple[str, set[str]]]:
+    """Each class of JupyterHub that a Protocol of `hub/jupyterhub.py` stands for, with the members of the Protocol."""
+    nodes = (node for node in ast.parse(HUB_OBJECTS.read_text()).body if isinstance(node, ast.ClassDef))
+    named = ((re.match(r"`(jupyterhub\.[\w.]+)`", ast.get_docstring(node) or ""), node) for node in nodes)
+    return [
+        (found[1], {part.target.id if isinstance(part, ast.AnnAssign) else part.name for part in node.body[1:]})
+        for found, node in named
+        if found
+    ]
+
+
+@pytest.mark.parametrize(
+    ("upstream", "members"), protocols(), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_jupyterhub_has_what_a_protocol_promises(upstream: str, members: set[str]) -> None:
+    module, _, name = upstream.rpartition(".")
+    bases = getattr(import_module(module), name).__mro__[:-1]
+    modules = {sys.modules[each.__module__] for each in (*bases, orm.User)} - {builtins}  # a user has its row's columns
+    names = {member for base in bases for member in vars(base)}
+    names |= set().union(*(defined_names(ast.parse(getsource(each))) for each in modules))
+    assert members, f"the Protocol of {upstream} has no members"
+    missing = sorted(members - names)
+    assert missing == [], f"jupyterhub {version('jupyterhub')}: {upstream} has no {', '.join(missing)} any more"
 
 
 def test_every_private_attribute_in_the_module_of_seams_names_its_upstream_file() -> None:
