@@ -172,9 +172,7 @@ def protocols() -> list[tuple[str, set[str]]]:
     ]
 
 
-@pytest.mark.parametrize(
-    ("upstream", "members"), protocols(), ids=lambda value: value if isinstance(value, str) else ""
-)
+@pytest.mark.parametrize(("upstream", "members"), protocols(), ids=[name for name, _ in protocols()])
 def test_jupyterhub_has_what_a_protocol_promises(upstream: str, members: set[str]) -> None:
     module, _, name = upstream.rpartition(".")
     bases = getattr(import_module(module), name).__mro__[:-1]

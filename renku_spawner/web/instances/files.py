@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from time import monotonic
-from typing import Any, cast
+from typing import cast
 
 from tornado.iostream import StreamClosedError
 
@@ -19,7 +19,9 @@ from ...domain.downloads import (
     detect_archive_format,
 )
 from ...domain.instances import Instance
+from ...hub.jupyterhub import HubUser
 from ...observability.metrics import record_download_outcome
+from ...spawners.base import SessionSpawner
 from ...spawners.errors import DownloadInterrupted
 from ...spawners.in_pod.contents import ContentsInspection
 from ...usecases.downloads import (
@@ -28,22 +30,25 @@ from ...usecases.downloads import (
     require_downloadable_instance,
     reserve_download_slot,
 )
+from ..base import RenkuBaseHandler
 from ..security import require_same_origin
 
 
-async def load_instance_contents(user: Any, instance: Instance) -> ContentsInspection:
+async def load_instance_contents(user: HubUser, instance: Instance) -> ContentsInspection:
     """Return the contents of the user's own *instance*, as far as they are known within seconds."""
-    spawner = user.get_or_create_spawner(instance.session, instance.session)
-    return cast(ContentsInspection, await spawner.inspect_files(instance))
+    return await _get_session_spawner(user, instance).inspect_files(instance)
 
 
-def stream_instance_files(user: Any, instance: Instance) -> AsyncGenerator[bytes, None]:
+def stream_instance_files(user: HubUser, instance: Instance) -> AsyncGenerator[bytes, None]:
     """Return the files of the user's own *instance* as pieces of an archive; see `stream_files` of spawners."""
-    spawner = user.get_or_create_spawner(instance.session, instance.session)
-    return cast(AsyncGenerator[bytes, None], spawner.stream_files(instance))
+    return _get_session_spawner(user, instance).stream_files(instance)
 
 
-async def send_files_archive(handler: Any, session_id: str) -> None:
+def _get_session_spawner(user: HubUser, instance: Instance) -> SessionSpawner:
+    return cast(SessionSpawner, user.get_or_create_spawner(instance.session, instance.session))
+
+
+async def send_files_archive(handler: RenkuBaseHandler, session_id: str) -> None:
     """Send the files of an instance as an archive.
 
     Before anything is sent, it raises the errors of `require_downloadable_instance` and `reserve_download_slot`, and
@@ -74,14 +79,14 @@ async def _read_start(pieces: AsyncGenerator[bytes, None]) -> bytes:
     return start
 
 
-def _set_archive_headers(handler: Any, title: str, archive: ArchiveFormat) -> None:
+def _set_archive_headers(handler: RenkuBaseHandler, title: str, archive: ArchiveFormat) -> None:
     handler.set_header("Content-Type", archive.media_type)
     handler.set_header("Content-Disposition", build_content_disposition(title, archive))
     handler.set_header("Accept-Ranges", "none")
     handler.set_header("X-Accel-Buffering", "no")
 
 
-async def _send_pieces(handler: Any, piece: bytes, pieces: AsyncGenerator[bytes, None]) -> str:
+async def _send_pieces(handler: RenkuBaseHandler, piece: bytes, pieces: AsyncGenerator[bytes, None]) -> str:
     """Send the pieces and return the outcome: `whole`, `left` or `cut`.
 
     A client that reads too slowly is cut off, because others wait for its slot. The connection is closed on any error:
@@ -106,7 +111,7 @@ async def _send_pieces(handler: Any, piece: bytes, pieces: AsyncGenerator[bytes,
     return "left" if handler.gone.is_set() else "whole"
 
 
-async def _wait_until_flushed(handler: Any, size: int, window: DownloadRateWindow) -> None:
+async def _wait_until_flushed(handler: RenkuBaseHandler, size: int, window: DownloadRateWindow) -> None:
     """Wait until the client has read *size* bytes. Raises DownloadTooSlowError, StreamClosedError."""
     flushing = asyncio.ensure_future(handler.flush())
     # Retrieve the exception, because this function may end before the flush does.
@@ -118,12 +123,14 @@ async def _wait_until_flushed(handler: Any, size: int, window: DownloadRateWindo
     await flushing
 
 
-def _abort_connection(handler: Any) -> None:
+def _abort_connection(handler: RenkuBaseHandler) -> None:
     """Close the connection without the last chunk, so that the archive does not look complete."""
     handler.request.connection.stream.close()
 
 
-async def _iterate_while_connected(handler: Any, files: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+async def _iterate_while_connected(
+    handler: RenkuBaseHandler, files: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
     """Yield the pieces while the client is connected."""
     leaving = asyncio.ensure_future(handler.gone.wait())
     try:
