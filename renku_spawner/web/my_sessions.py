@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypedDict
 from urllib.parse import parse_qs
 
 from pydantic import Field
@@ -40,7 +40,7 @@ from .page_context import PageContext, ViewModel
 from .schemas import BaseBody, LongText, RecordId
 from .sessions.cards import needs_refresh
 from .sessions.views import build_owned_instance_view
-from .storages.views import build_stored_credentials_view
+from .storages.views import StoredCredentialsRow, build_stored_credentials_view
 from .urls import add_query_parameters
 
 
@@ -135,7 +135,12 @@ def _format_kept_size(whole: OwnedInstancesSummary, policy: HubPolicy) -> str:
     return f", {least}{format_size(whole.disk_used)}{cost}"
 
 
-def build_pending_deletions_view(found: tuple[int, datetime | None], frame: PageContext) -> ViewModel | None:
+class PendingDeletionsView(TypedDict):
+    text: str
+    url: str
+
+
+def build_pending_deletions_view(found: tuple[int, datetime | None], frame: PageContext) -> PendingDeletionsView | None:
     """Build the notice `Your data in 2 sessions will be deleted, the first on 20 January 2027.`"""
     count, first = found
     if first is None:
@@ -169,7 +174,12 @@ def parse_pause_results(paused: str, unpaused: str) -> dict[str, str]:
     return dict.fromkeys((id for id in paused.split(".") if _SESSION_ID_PATTERN.fullmatch(id)), "") | failed
 
 
-def build_pause_result_rows(done: Mapping[str, str], titles: Mapping[str, str]) -> list[ViewModel]:
+class PauseResultRow(TypedDict):
+    failed: bool
+    text: str
+
+
+def build_pause_result_rows(done: Mapping[str, str], titles: Mapping[str, str]) -> list[PauseResultRow]:
     """Build a sentence for each result, failures first."""
     known = [(titles[id], code) for id, code in done.items() if id in titles]
     return [
@@ -210,7 +220,7 @@ class MySessionsHandler(RenkuPageHandler):
             "renku_sessions.html", "sessions", told=results, kept=await self._build_credential_rows(), **view
         )
 
-    async def _build_credential_rows(self) -> list[ViewModel]:
+    async def _build_credential_rows(self) -> list[StoredCredentialsRow]:
         return build_stored_credentials_view(
             await list_my_storage_credentials(self.context, self.person), self.page_context
         )

@@ -6,6 +6,14 @@ from typing import Any
 import pytest
 from jinja2 import StrictUndefined
 
+from renku_spawner.web.administration.views import AdminInstanceRow, ClaimRow, OrphanKindView, OrphanRow
+from renku_spawner.web.environments.views import EnvironmentRevisionRow, StateChangeLink
+from renku_spawner.web.images.views import CommitListView
+from renku_spawner.web.instances.views import UnsavedRepositoryRow
+from renku_spawner.web.projects.views import MemberSettingsRow, ProjectRow
+from renku_spawner.web.sessions.cards import ConflictingSessionView
+from renku_spawner.web.sessions.views import ClassRow, LaunchStep, SuggestedRunView
+from renku_spawner.web.storages.views import OptionFieldView, StorageRow, StoredCredentialsRow
 from tests.web import examples
 from tests.web.examples import BASE, FRAME, PAGES, SESSIONS, project_page
 from tests.web.rendering import HOSTILE, TEMPLATES, Page, hub_environment, hub_values, ours, render
@@ -24,6 +32,36 @@ def poisoned(value: Any, key: str = "") -> Any:
     if not isinstance(value, str) or key in SAFE_KEYS or ADDRESSES.search(key) or key.endswith("_at"):
         return value
     return HOSTILE
+
+
+# Where the example of a view model stands: the page, and the keys that lead to it.
+MODELS: list[tuple[type, str, tuple[str | int, ...]]] = [
+    (AdminInstanceRow, "admin", ("rows", 0)),
+    (ClaimRow, "admin-claims", ("rows", 0)),
+    (OrphanKindView, "admin-orphans", ("kinds", 0)),
+    (OrphanRow, "admin-orphans", ("kinds", 0, "rows", 0)),
+    (EnvironmentRevisionRow, "environment", ("revisions", 0)),
+    (StateChangeLink, "environments", ("rows", 0, "step")),
+    (CommitListView, "session-newer-built", ("commits", 0)),
+    (UnsavedRepositoryRow, "delete-data", ("unsaved", 0)),
+    (ProjectRow, "projects", ("rows", 0)),
+    (MemberSettingsRow, "settings", ("members", 0)),
+    (ConflictingSessionView, "projects", ("rows", 7, "session", "other")),
+    (ClassRow, "session-image", ("form", "classes", 0)),
+    (LaunchStep, "session-starting", ("steps", 0)),
+    (SuggestedRunView, "session-image", ("own", "suggested")),
+    (OptionFieldView, "storage-new", ("form", "settings", 0)),
+    (StorageRow, "session-image", ("form", "storages", 0)),
+    (StoredCredentialsRow, "my-sessions", ("kept", 0)),
+]
+
+
+@pytest.mark.parametrize(("model", "name", "path"), MODELS, ids=lambda value: getattr(value, "__name__", None))
+def test_an_example_has_the_keys_of_its_view_model(model: type, name: str, path: tuple[str | int, ...]) -> None:
+    value: Any = PAGES[name][1]
+    for key in path:
+        value = value[key]
+    assert set(value) == set(model.__annotations__)
 
 
 @each_page

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import TypedDict
 
 from ...domain.administration import (
     AuditEvent,
@@ -111,7 +112,24 @@ def build_admin_instances_view(
     }
 
 
-def _build_admin_instance_row(row: InstanceRow, frame: PageContext) -> ViewModel:
+class AdminInstanceRow(TypedDict):
+    id: str
+    session: str
+    owner: str
+    title: str
+    project: str | None
+    status: str
+    why: str
+    reason: str | None
+    elapsed: int | None
+    since_at: str | None
+    class_name: str | None
+    disk: str
+    trash: str | None
+    can_pause: bool
+
+
+def _build_admin_instance_row(row: InstanceRow, frame: PageContext) -> AdminInstanceRow:
     instance = row.instance
     since = _get_status_since(instance)
     return {
@@ -155,7 +173,15 @@ def _get_status_explanation(found: Instance) -> str:
 # Orphans and claims
 
 
-def build_orphans_view(found: OrphansReport, ticked: Collection[str], frame: PageContext) -> ViewModel:
+class OrphansView(TypedDict):
+    unknown: str | None
+    warning: str | None
+    kinds: list[OrphanKindView]
+    none: bool
+    action: str
+
+
+def build_orphans_view(found: OrphansReport, ticked: Collection[str], frame: PageContext) -> OrphansView:
     kinds = [kind for kind in OrphanKind if kind in found.counts]
     return {
         "unknown": found.unknown,
@@ -168,9 +194,20 @@ def build_orphans_view(found: OrphansReport, ticked: Collection[str], frame: Pag
     }
 
 
+class OrphanKindView(TypedDict):
+    value: str
+    title: str
+    count: str
+    note: str
+    word: str
+    rows: list[OrphanRow]
+    offered: bool
+    more: str | None
+
+
 def _build_orphan_kind_view(
     kind: OrphanKind, found: OrphansReport, ticked: Collection[str], frame: PageContext
-) -> ViewModel:
+) -> OrphanKindView:
     title, note = _ORPHAN_KIND_TEXTS[kind]
     rows = [_build_orphan_row(orphan, ticked, frame) for orphan in found.list_of_kind(kind)]
     more = found.counts[kind] - len(rows)
@@ -186,7 +223,18 @@ def _build_orphan_kind_view(
     }
 
 
-def _build_orphan_row(orphan: OrphanedResource, ticked: Collection[str], frame: PageContext) -> ViewModel:
+class OrphanRow(TypedDict):
+    name: str
+    owner: str
+    title: str
+    size: str | None
+    since: str | None
+    since_at: str | None
+    hindrance: str | None
+    ticked: bool
+
+
+def _build_orphan_row(orphan: OrphanedResource, ticked: Collection[str], frame: PageContext) -> OrphanRow:
     return {
         "name": orphan.name,
         "owner": orphan.username,
@@ -212,7 +260,20 @@ def build_claims_view(found: ClaimsPage, owner: str, frame: PageContext) -> View
     }
 
 
-def _build_claim_row(each: ClaimWithOwner, frame: PageContext) -> ViewModel:
+class ClaimRow(TypedDict):
+    name: str
+    owner: str
+    title: str
+    project: str | None
+    status: str | None
+    size: str | None
+    made: str | None
+    made_at: str | None
+    used: str | None
+    used_at: str | None
+
+
+def _build_claim_row(each: ClaimWithOwner, frame: PageContext) -> ClaimRow:
     thing, instance = each.thing, each.row.instance if each.row else None
     used = instance.last_activity if instance else None
     return {

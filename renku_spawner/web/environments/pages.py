@@ -33,6 +33,7 @@ from .forms import (
     get_uncopied_arguments,
 )
 from .views import (
+    EnvironmentFormView,
     build_environment_form_view,
     build_environment_state_view,
     build_managed_environment_view,
@@ -137,7 +138,7 @@ class BaseEditEnvironmentHandler(BaseEnvironmentHandler):
 
     async def _build_edit_view(
         self, found: ManagedEnvironmentDetails, values: dict[str, Any], check_url: str
-    ) -> dict[str, Any]:
+    ) -> EnvironmentFormView:
         present = found.environment.revision
         stays_pinned = keeps_pinned_image(present, str(values["image"])) and not values["renew"]
         checked = None if stays_pinned else await check_typed_image(self, values, trusted=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from ...context.app_context import AppContext
 from ...context.prepulling import NodeCoverageSnapshot
@@ -19,12 +19,25 @@ from ..urls import add_query_parameters
 _MAX_LISTED_NODES = 20
 
 
-def build_node_column_view(known: NodeCoverageSnapshot | None) -> ViewModel:
+class NodeColumnView(TypedDict):
+    prepulled: bool
+    amiss: str
+
+
+def build_node_column_view(known: NodeCoverageSnapshot | None) -> NodeColumnView:
     """Return whether the list has a column of nodes, and the problem with the coverage."""
     return {"prepulled": known is not None, "amiss": known.problem if known else ""}
 
 
-def build_node_coverage_summary_view(known: NodeCoverageSnapshot | None, of: Environment) -> ViewModel | None:
+class NodeCoverageSummaryView(TypedDict):
+    text: str
+    failed: int
+    complete: bool
+
+
+def build_node_coverage_summary_view(
+    known: NodeCoverageSnapshot | None, of: Environment
+) -> NodeCoverageSummaryView | None:
     """Return `2 of 3 nodes` and how many failed; None if the image is not pre-pulled or its nodes are unknown."""
     spread = known.spread.get(of.id) if known else None
     if spread is None:
@@ -152,7 +165,13 @@ def _build_environment_link(found: Environment, frame: PageContext) -> ViewModel
     return {"name": found.name, "page": frame.urls.environment(found.id)}
 
 
-def _build_state_change_links(found: Environment, frame: PageContext) -> list[ViewModel]:
+class StateChangeLink(TypedDict):
+    state: str
+    text: str
+    url: str
+
+
+def _build_state_change_links(found: Environment, frame: PageContext) -> list[StateChangeLink]:
     """List the possible state changes; empty while the hub's configuration defines the environment."""
     if found.key is not None and found.state is not EnvironmentState.ARCHIVED:
         return []
@@ -172,7 +191,15 @@ def _build_state_change_links(found: Environment, frame: PageContext) -> list[Vi
     ]
 
 
-def build_managed_environment_view(found: ManagedEnvironmentDetails, frame: PageContext) -> ViewModel:
+class ManagedEnvironmentView(TypedDict):
+    environment: ViewModel
+    steps: list[StateChangeLink]
+    facts: list[ViewModel]
+    revisions: list[EnvironmentRevisionRow]
+    on: ViewModel
+
+
+def build_managed_environment_view(found: ManagedEnvironmentDetails, frame: PageContext) -> ManagedEnvironmentView:
     """Build the view of renku_environment.html for an existing environment, without the form."""
     environment = found.environment
     return {
@@ -202,7 +229,17 @@ def format_environment_usage(found: ManagedEnvironment) -> str:
     return f"{text}, {usage.newest} on the newest revision, {usage.running} running."
 
 
-def _build_environment_revision_row(one: Revision, of: Environment, frame: PageContext) -> ViewModel:
+class EnvironmentRevisionRow(TypedDict):
+    revision: int
+    image: str
+    digest: str | None
+    created_at: str | None
+    creator: str
+    newest: bool
+    use: str | None
+
+
+def _build_environment_revision_row(one: Revision, of: Environment, frame: PageContext) -> EnvironmentRevisionRow:
     newest = one.id == of.revision.id
     goes_back = of.key is None and not (
         is_same_revision_content(one, of.revision) or one.is_unpinned_copy_of(of.revision)
@@ -218,13 +255,20 @@ def _build_environment_revision_row(one: Revision, of: Environment, frame: PageC
     }
 
 
+class EnvironmentFormView(TypedDict):
+    own: ViewModel
+    check_url: str
+    icons: list[dict[str, str]]
+    renews: bool
+
+
 def build_environment_form_view(
     values: Mapping[str, Any],
     checked: ImageInspection | None,
     context: AppContext,
     check_url: str,
     kept: Revision | None,
-) -> ViewModel:
+) -> EnvironmentFormView:
     """Build the form of an environment with its image check; *kept* is the revision that stays pinned."""
     own = build_own_image_form_view({"values": dict(values)}, checked, context, kept)
     if own["verdict"]:

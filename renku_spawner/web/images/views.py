@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import TypedDict
 from urllib.parse import quote
 
 from ...domain.ci_images import BranchImageStatus, CiPipeline, CiState, GitBranch, GitCommit
@@ -117,7 +118,13 @@ def _build_older_commits_url(shown: ViewModel, builds: BranchCIImages, url: str,
     )
 
 
-def _build_branch_view(branch: GitBranch, builds: BranchCIImages, frame: PageContext) -> ViewModel:
+class BranchView(TypedDict):
+    name: str
+    selected: bool
+    about: str
+
+
+def _build_branch_view(branch: GitBranch, builds: BranchCIImages, frame: PageContext) -> BranchView:
     newest = builds.newest.get(branch.name)
     at = newest.commit.at if newest else None
     text = f"image of {newest.commit.short_sha}" if newest else "no image lately"
@@ -193,7 +200,13 @@ def build_ci_source_view(revision: Revision, newest: BranchImageStatus | None) -
     }
 
 
-def _build_newest_commit_view(found: BranchImageStatus) -> ViewModel | None:
+class NewestCommitView(TypedDict):
+    title: str
+    link: str
+    url: str
+
+
+def _build_newest_commit_view(found: BranchImageStatus) -> NewestCommitView | None:
     """Build the CI state of the newest commit, if that is running or failed."""
     if found.state not in (CiState.BUILDING, CiState.FAILED):
         return None
@@ -204,7 +217,16 @@ def _build_newest_commit_view(found: BranchImageStatus) -> ViewModel | None:
     }
 
 
-def build_commit_list_view(commits: Sequence[GitCommit], frame: PageContext) -> list[ViewModel]:
+class CommitListView(TypedDict):
+    short: str
+    title: str
+    author: str
+    url: str
+    when: str
+    when_at: str | None
+
+
+def build_commit_list_view(commits: Sequence[GitCommit], frame: PageContext) -> list[CommitListView]:
     """List the commits from the pinned image to the newer one, for users who may read the code."""
     return [
         {
@@ -449,9 +471,21 @@ def _format_image_size(found: ImageMetadata | None) -> str:
     return format_size(found.size) if found and found.size is not None else "unknown"
 
 
+class ImageRevisionView(TypedDict):
+    revision: int
+    image: str
+    digest: str | None
+    created_at: str | None
+    creator: str
+    current: bool
+    gone: bool
+    verb: str
+    use: str | None
+
+
 def build_image_revision_view(
     each: Revision, pinned: Revision, url: str, seen: Mapping[str, ImageStatus], *, writes: bool
-) -> ViewModel:
+) -> ImageRevisionView:
     current, content = each.id == pinned.id, get_digest_image(each)
     sighting = seen.get(format_image_reference(content)) if content else None
     gone = sighting is not None and sighting.verdict is InspectionResult.NOT_FOUND
@@ -534,7 +568,12 @@ def _build_package_row(one: SoftwarePackage) -> ViewModel:
     return {"name": one.name, "version": one.version, "kind": _PACKAGE_KIND_LABELS[one.kind]}
 
 
-def build_package_changes_view(installed: InstalledSoftware) -> ViewModel | None:
+class PackageChangesView(TypedDict):
+    title: str
+    rows: list[ViewModel]
+
+
+def build_package_changes_view(installed: InstalledSoftware) -> PackageChangesView | None:
     """List packages that a newer image adds, removes and changes; None while those of either are unknown."""
     changes = installed.changes
     if changes is None:

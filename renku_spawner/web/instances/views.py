@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict
 
 from ...domain.downloads import find_download_obstacle
 from ...domain.expiry import is_deletion_near
@@ -54,7 +54,7 @@ def _format_total_size(total: FileTotal) -> str:
     return format_size(total.bytes) if total.complete else f"at least {format_size(total.bytes)}"
 
 
-def _build_contents_rows(contents: Contents) -> list[ViewModel]:
+def _build_contents_rows(contents: Contents) -> list[UnsavedRepositoryRow]:
     loose, rows = contents.loose, [_build_unsaved_repository_row(work) for work in contents.unsaved]
     if contents.more:
         rows.append(
@@ -65,13 +65,30 @@ def _build_contents_rows(contents: Contents) -> list[ViewModel]:
     return [*rows, _build_other_files_row("files outside of repositories", state, lost=lost, changed=loose.files)]
 
 
-def _build_other_files_row(name: str, state: str, *, lost: bool, changed: int | None = None) -> ViewModel:
+def _build_other_files_row(name: str, state: str, *, lost: bool, changed: int | None = None) -> UnsavedRepositoryRow:
     """Build a row for files outside of inspected repositories."""
-    fields = {"lost": lost, "state": state, "changed": changed}
-    return {"name": name, "code": False, **fields, "unpushed": None, "branch": None}
+    return {
+        "name": name,
+        "code": False,
+        "lost": lost,
+        "state": state,
+        "changed": changed,
+        "unpushed": None,
+        "branch": None,
+    }
 
 
-def _build_unsaved_repository_row(work: UnsavedWork) -> ViewModel:
+class UnsavedRepositoryRow(TypedDict):
+    name: str
+    code: bool
+    lost: bool
+    state: str
+    changed: int | None
+    unpushed: int | None
+    branch: str | None
+
+
+def _build_unsaved_repository_row(work: UnsavedWork) -> UnsavedRepositoryRow:
     unread = work.problem is not None
     return {
         "name": work.directory,
@@ -115,9 +132,19 @@ def format_pause_reason(instance: Instance) -> str | None:
     return f"{reason.text} {reason.advice}".strip() if reason and "{" not in reason.text else None
 
 
+class KeepAwakeView(TypedDict):
+    title: str
+    runs: bool
+    pauses_at: str | None
+    because: str | None
+    awake_at: str | None
+    choices: list[KeepAwakeChoice]
+    most: str
+
+
 def build_keep_awake_view(
     found: OwnedInstance, outlook: PlannedPause | None, policy: HubPolicy, now: datetime
-) -> dict[str, Any]:
+) -> KeepAwakeView:
     """Build the view of renku_keep_awake.html."""
     instance, most = found.instance, policy.idle.awake_max
     until = instance.awake_until if instance.awake_until and instance.awake_until > now else None
@@ -132,7 +159,12 @@ def build_keep_awake_view(
     }
 
 
-def build_keep_awake_choices(most: int) -> list[dict[str, Any]]:
+class KeepAwakeChoice(TypedDict):
+    value: int
+    text: str
+
+
+def build_keep_awake_choices(most: int) -> list[KeepAwakeChoice]:
     """List durations to keep a session awake, of at most *most* seconds."""
     fitting = [seconds for seconds in _KEEP_AWAKE_CHOICES_SECONDS if seconds <= most] or ([most] if most else [])
     return [{"value": seconds, "text": format_duration(timedelta(seconds=seconds))} for seconds in fitting]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 
 from ...domain.access import Person, Role
 from ...domain.environments import Environment
@@ -39,7 +39,14 @@ _ACCESS_CHECKS_WAIT_TEXT = (
 _CHANGES_WAIT_TEXT = "Changes wait until it answers again."
 
 
-def build_gitlab_head_view(project: Project) -> ViewModel:
+class GitlabHeadView(TypedDict):
+    web: str | None
+    people: str | None
+    archived: bool
+    away: str | None
+
+
+def build_gitlab_head_view(project: Project) -> GitlabHeadView:
     """Build the part of a page's head about a project that lives in GitLab."""
     return {
         "web": project.web,
@@ -72,7 +79,20 @@ def format_gitlab_outage_for_list(stale: datetime) -> str:
     return f"You see your projects as they were at {stale:%H:%M} UTC. Open and Pause work; the rest may have to wait."
 
 
-def build_project_row(entry: ProjectEntry, instance: Instance | None, version: str, frame: PageContext) -> ViewModel:
+class ProjectRow(TypedDict):
+    id: str
+    title: str
+    path: str
+    page: str
+    description: str
+    sessions: str
+    role: str
+    archived: bool
+    session: ViewModel | None
+    new_url: str | None
+
+
+def build_project_row(entry: ProjectEntry, instance: Instance | None, version: str, frame: PageContext) -> ProjectRow:
     """Build a row of the list: a project, its default session with launch *version*, and the user's instance."""
     urls, default = frame.urls, entry.default_session
     session = None
@@ -166,7 +186,15 @@ def build_offered_environment_view(each: Environment, project: str, frame: PageC
     return build_session_environment_view(each, each.revision) | {"used": None, "new_url": new}
 
 
-def build_repository_rows(found: Sequence[Repository]) -> list[ViewModel]:
+class RepositoryRow(TypedDict):
+    directory: str
+    url: str
+    link: str | None
+    name: str
+    ref: str | None
+
+
+def build_repository_rows(found: Sequence[Repository]) -> list[RepositoryRow]:
     return [
         {
             "directory": r.directory,
@@ -238,7 +266,14 @@ def _may_leave_project(project: Project, person: Person) -> bool:
     return project.is_hub_project and is_member and [m.name for m in users if m.role is Role.OWNER] != [person.name]
 
 
-def _build_member_settings_row(member: ProjectMember, base: str, *, owner: bool) -> ViewModel:
+class MemberSettingsRow(TypedDict):
+    name: str
+    role: str
+    remove: str | None
+    change: str | None
+
+
+def _build_member_settings_row(member: ProjectMember, base: str, *, owner: bool) -> MemberSettingsRow:
     user = owner and member.kind == "user"
     return {
         "name": _format_member_name(member),
@@ -248,6 +283,18 @@ def _build_member_settings_row(member: ProjectMember, base: str, *, owner: bool)
     }
 
 
+class ProjectListView(TypedDict):
+    rows: list[ProjectRow]
+    away: str | None
+    gitlab: str | None
+    search: str
+    count: str | None
+    next: str | None
+    new_url: str | None
+    back: str
+    refresh: bool
+
+
 def build_project_list_view(
     found: Sequence[tuple[ProjectEntry, Instance | None]],
     versions: Mapping[str, str],
@@ -255,7 +302,7 @@ def build_project_list_view(
     following: str | None,
     after: str | None,
     frame: PageContext,
-) -> ViewModel:
+) -> ProjectListView:
     """Build the view of renku_projects.html; *versions* maps the ids of sessions to launch versions."""
     urls = frame.urls
     rows = [

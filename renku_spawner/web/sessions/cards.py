@@ -5,7 +5,7 @@ The session's own page is in `web.sessions.views`."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from ...domain.downloads import find_download_obstacle
 from ...domain.environments import Environment, EnvironmentState, Revision
@@ -100,7 +100,15 @@ def _build_inactive_state(instance: Instance, usual: float | None, frame: PageCo
     return {}
 
 
-def _build_launching_state(instance: Instance, usual: float | None, frame: PageContext) -> ViewModel:
+class LaunchingStateView(TypedDict):
+    stage: str | None
+    stage_code: str
+    elapsed: int | None
+    progress: int | None
+    usual: str | None
+
+
+def _build_launching_state(instance: Instance, usual: float | None, frame: PageContext) -> LaunchingStateView:
     elapsed = instance.get_elapsed_seconds(frame.now)
     return {
         "stage": frame.stage(instance),
@@ -124,7 +132,13 @@ def _build_running_state(instance: Instance, usual: float | None, frame: PageCon
     }
 
 
-def _build_paused_state(instance: Instance, usual: float | None, frame: PageContext) -> ViewModel:
+class PausedStateView(TypedDict):
+    since: str | None
+    since_at: str | None
+    more: str | None
+
+
+def _build_paused_state(instance: Instance, usual: float | None, frame: PageContext) -> PausedStateView:
     return {
         "since": format_time_ago(instance.paused_at, frame.now) if instance.paused_at else None,
         "since_at": format_iso_time(instance.paused_at),
@@ -141,7 +155,12 @@ def _build_failed_state(instance: Instance, usual: float | None, frame: PageCont
     }
 
 
-def _build_transitional_state(instance: Instance, usual: float | None, frame: PageContext) -> ViewModel:
+class TransitionalStateView(TypedDict):
+    sentence: str | None
+    open: str | None
+
+
+def _build_transitional_state(instance: Instance, usual: float | None, frame: PageContext) -> TransitionalStateView:
     opens = instance.status is InstanceStatus.UNKNOWN and instance.ready_at is not None
     return {
         "sentence": format_status_sentence(instance, local=frame.local),
@@ -251,7 +270,17 @@ def build_smaller_class_view(view: SessionView) -> ViewModel | None:
     return {"name": below.name, "size": below.size_label, "same": instance.resource_class}
 
 
-def build_conflicting_session_view(found: CompetingInstance, project: str, frame: PageContext) -> ViewModel:
+class ConflictingSessionView(TypedDict):
+    title: str
+    page: str
+    status: str
+    open: str | None
+    pause: str | None
+
+
+def build_conflicting_session_view(
+    found: CompetingInstance, project: str, frame: PageContext
+) -> ConflictingSessionView:
     """Build the session of the same environment that prevents a start."""
     instance, urls = found.instance, frame.urls
     running = instance.status is InstanceStatus.RUNNING
@@ -266,7 +295,12 @@ def build_conflicting_session_view(found: CompetingInstance, project: str, frame
     }
 
 
-def _build_edit_notices(view: SessionView) -> list[ViewModel]:
+class EditNotice(TypedDict):
+    title: str
+    text: str
+
+
+def _build_edit_notices(view: SessionView) -> list[EditNotice]:
     """Return a notice if the session was edited, so that its next start differs from the last one."""
     instance, session = view.instance, view.session
     if instance is None or not instance.fingerprint or instance.fingerprint == session.fingerprint:

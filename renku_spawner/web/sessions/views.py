@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from ...context.app_context import AppContext
 from ...context.session_file_offers import SessionFileOffer
@@ -172,7 +172,13 @@ def build_configuration_form_view(
     } | build_class_fit_view(values, person, policy)
 
 
-def build_class_fit_view(values: Mapping[str, Any], person: Person, policy: HubPolicy) -> ViewModel:
+class ClassFitView(TypedDict):
+    classes: list[ClassRow]
+    fit: str | None
+    fit_text: str
+
+
+def build_class_fit_view(values: Mapping[str, Any], person: Person, policy: HubPolicy) -> ClassFitView:
     """Build the classes, and the one that *person* would get for the needs in *values*."""
     try:
         form = validate_model(SessionForm, {key: values[key] for key in _CLASS_FIT_FIELDS if key in values})
@@ -195,14 +201,24 @@ def build_class_fit_view(values: Mapping[str, Any], person: Person, policy: HubP
     }
 
 
-def _build_class_rows(policy: HubPolicy, person: Person, needs: ResourceRequirements | None) -> list[ViewModel]:
+def _build_class_rows(policy: HubPolicy, person: Person, needs: ResourceRequirements | None) -> list[ClassRow]:
     best = next(iter(list_fitting_classes(policy.classes, person, needs)), None) if needs else None
     return [_build_class_row(c, needs, best) for c in sort_resource_classes(policy.classes)]
 
 
+class ClassRow(TypedDict):
+    name: str
+    cpu: str
+    memory: str
+    gpu: int
+    disk: str
+    fits: bool
+    best: bool
+
+
 def _build_class_row(
     offered: ResourceClass, needs: ResourceRequirements | None, best: ResourceClass | None
-) -> ViewModel:
+) -> ClassRow:
     return {
         "name": offered.name,
         "cpu": format_cpu_quantity(offered.cpu),
@@ -266,7 +282,17 @@ def build_own_image_form_view(
     }
 
 
-def _build_suggested_run_view(checked: ImageInspection | None, kept: Revision | None) -> ViewModel:
+class SuggestedRunView(TypedDict):
+    port: int
+    default_url: str
+    working_directory: str
+    uid: int
+    gid: int
+    command: str
+    from_image: bool
+
+
+def _build_suggested_run_view(checked: ImageInspection | None, kept: Revision | None) -> SuggestedRunView:
     """Build the defaults that the empty fields show."""
     metadata = parse_image_metadata_json(kept.facts) if kept else checked.facts if checked else None
     image = get_revision_image(kept) if kept else checked.image if checked else None
@@ -355,7 +381,13 @@ def _format_image_user(revision: Revision, *, local: bool) -> str:
     return f"the image's own, {user_ids.uid}" + (f" in group {user_ids.gid}" if user_ids.gid is not None else "")
 
 
-def build_launch_steps(instance: Instance | None, frame: PageContext) -> list[ViewModel]:
+class LaunchStep(TypedDict):
+    text: str | None
+    state: str
+    took: str | None
+
+
+def build_launch_steps(instance: Instance | None, frame: PageContext) -> list[LaunchStep]:
     """List the steps of a running start; empty at any other time."""
     if instance is None or instance.status is not InstanceStatus.LAUNCHING:
         return []

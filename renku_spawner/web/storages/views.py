@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from ...domain.policy import HubPolicy
 from ...domain.projects import Project
@@ -40,12 +40,26 @@ _CREDENTIALS_OWNER_CHOICES = (
 )
 
 
-def build_storages_view(storages: Iterable[Storage], frame: PageContext, base: str | None = None) -> list[ViewModel]:
+def build_storages_view(storages: Iterable[Storage], frame: PageContext, base: str | None = None) -> list[StorageRow]:
     """List storages; *base* is the URL of the project's parts, for editors only."""
     return [_build_storage_row(storage, frame, base) for storage in storages]
 
 
-def _build_storage_row(storage: Storage, frame: PageContext, base: str | None) -> ViewModel:
+class StorageRow(TypedDict):
+    id: str
+    version: int
+    directory: str
+    words: str
+    whose: str
+    missing: bool
+    look: str
+    looked: str | None
+    looked_at: str | None
+    bad: bool
+    page: str | None
+
+
+def _build_storage_row(storage: Storage, frame: PageContext, base: str | None) -> StorageRow:
     missing = frame.not_here(storage)
     look = None if missing else storage.checked
     return {
@@ -119,7 +133,16 @@ def _list_credentials_choices(kind: StorageKind, *, keeps: bool) -> list[ViewMod
     ]
 
 
-def _build_option_field_view(option: StorageOption, prefix: str, volumes: Sequence[SharedVolume]) -> ViewModel:
+class OptionFieldView(TypedDict):
+    name: str
+    label: str
+    hint: str
+    form: str
+    required: bool
+    choices: list[dict[str, str]]
+
+
+def _build_option_field_view(option: StorageOption, prefix: str, volumes: Sequence[SharedVolume]) -> OptionFieldView:
     choices = [{"value": choice, "text": choice} for choice in option.choices]
     if option.name == "volume":
         choices = [
@@ -169,7 +192,14 @@ def build_session_credentials_view(found: RequiredCredentials, frame: PageContex
     }
 
 
-def build_stored_credentials_view(found: Iterable[KeptCredentials], frame: PageContext) -> list[ViewModel]:
+class StoredCredentialsRow(TypedDict):
+    directory: str
+    when: str
+    kept_at: str | None
+    forget: str
+
+
+def build_stored_credentials_view(found: Iterable[KeptCredentials], frame: PageContext) -> list[StoredCredentialsRow]:
     """List the credentials that a user has stored, for *My sessions*."""
     return [
         {
