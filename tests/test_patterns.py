@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from renku_spawner.spawners.in_pod.clone.runner import failure, readable
+from renku_spawner.spawners.in_pod.clone.runner import build_git_failure, clean_text
 from renku_spawner.spawners.logs import redact_log
 from renku_spawner.web.routes import ALL_ROUTES
 
@@ -35,8 +35,8 @@ TABLES: dict[tuple[str, str], Callable[[dict[str, Any]], list[str]]] = {
     ("renku_spawner/spawners/kubernetes/diagnosis.py", "self.pattern"): lambda module: [
         row.pattern for row in module["CLUSTER_MESSAGE_RULES"]
     ],
-    ("renku_spawner/spawners/in_pod/clone/runner.py", "saying"): lambda module: [
-        saying for _, saying in module["SAYINGS"]
+    ("renku_spawner/spawners/in_pod/clone/runner.py", "pattern"): lambda module: [
+        pattern for _, pattern in module["ERROR_PATTERNS"]
     ],
     ("renku_spawner/integrations/rclone.py", "words"): lambda module: [words for _, words in module["_ERROR_PATTERNS"]],
     ("renku_spawner/config/images.py", "text"): lambda module: [],  # the admin's own pattern
@@ -237,8 +237,8 @@ ANY_TEXT = st.lists(st.tuples(ANY_PIECE, st.integers(1, 2000)), min_size=1, max_
 READERS = {
     "redact": redact_log,
     "redact with secrets": lambda text: redact_log(text, ["s3cr3t", "a" * 32, "token="]),
-    "git's complaint": lambda text: failure(128, text),
-    "readable": readable,
+    "git's complaint": lambda text: build_git_failure(128, text),
+    "readable": clean_text,
 }
 
 

@@ -346,14 +346,14 @@ async def test_a_server_that_complains_without_end_is_told_shortly(folder):
     assert len(result.message) <= 500
 
 
-def test_only_the_end_of_a_complaint_is_kept(monkeypatch):
+def test_only_the_end_of_the_error_output_is_kept(monkeypatch):
     monkeypatch.syspath_prepend(CLONE_SCRIPT_PATH)
     runner = importlib.import_module("runner")
     code = "import sys; sys.stderr.write('x' * 5_000_000 + 'the end')"
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
-    complaint = runner.EndOf(process.stderr)
+    output = runner.PipeTail(process.stderr)
     assert process.wait(60) == 0
-    kept = complaint.read(60)
+    kept = output.read(60)
     assert (len(kept), kept[-8:]) == (64 * 1024, "xthe end")
 
 
@@ -511,7 +511,7 @@ def test_an_unreadable_report_is_none(folder, content):
 
 def test_messages_are_without_credentials_and_short(monkeypatch):
     monkeypatch.syspath_prepend(CLONE_SCRIPT_PATH)
-    failure = importlib.import_module("runner").failure
+    failure = importlib.import_module("runner").build_git_failure
     complaint = "fatal: \x1b[31munable\x1b[0m to access 'https://ada:hunter2@example.org/x.git'\r\n"
     assert str(failure(128, complaint)) == "fatal: unable to access 'https://example.org/x.git'"
     assert len(str(failure(128, "x" * 5000))) == 500

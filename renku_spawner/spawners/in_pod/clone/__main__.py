@@ -21,45 +21,45 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from repository import PREFIX, clone
-from runner import DISK_FULL, Failed, Git
+from repository import UNFINISHED_PREFIX, clone_repository
+from runner import DISK_FULL, CloneFailed, Git
 
-AT_ONCE = 2
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+MAX_CONCURRENT_CLONES = 2
+DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def outcome(git, row):
+def report_clone(git, row):
     """Clone one repository and return its row of the report."""
-    began = time.monotonic()
-    told = {"directory": row["directory"], "outcome": "failed", "code": None, "message": "", "commit": None}
+    start = time.monotonic()
+    row_report = {"directory": row["directory"], "outcome": "failed", "code": None, "message": "", "commit": None}
     try:
-        told["outcome"], told["commit"] = clone(git, row)
-    except Failed as error:
-        told |= {"code": error.code, "message": str(error)}
+        row_report["outcome"], row_report["commit"] = clone_repository(git, row)
+    except CloneFailed as error:
+        row_report |= {"code": error.code, "message": str(error)}
     except OSError as error:
-        full = error.errno in FULL
+        full = error.errno in DISK_FULL_ERRNOS
         message = f"{DISK_FULL}." if full else f"{error.strerror or error}."
-        told |= {"code": "clone_disk_full" if full else "clone_failed", "message": message}
-    return told | {"seconds": round(time.monotonic() - began, 1)}
+        row_report |= {"code": "clone_disk_full" if full else "clone_failed", "message": message}
+    return row_report | {"seconds": round(time.monotonic() - start, 1)}
 
 
 def clone_all(git, rows, report):
     """Clone repositories in parallel; return their rows of the report, in the order of *rows*."""
-    told = {}
+    results = {}
     writing = threading.Lock()
 
-    def one(number):
-        result = outcome(git, rows[number])
+    def clone_one(number):
+        result = report_clone(git, rows[number])
         with writing:
-            told[number] = result
-            write(report, [told[number] for number in sorted(told)])
+            results[number] = result
+            write_report(report, [results[n] for n in sorted(results)])
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(one, range(len(rows))))
-    return [told[number] for number in sorted(told)]
+    with ThreadPoolExecutor(MAX_CONCURRENT_CLONES) as pool:
+        list(pool.map(clone_one, range(len(rows))))
+    return [results[n] for n in sorted(results)]
 
 
-def write(report, results):
+def write_report(report, results):
     """Replace the report file. A failure is only printed: the output has the whole report too."""
     new = f"{report}.new"
     try:
@@ -70,20 +70,20 @@ def write(report, results):
         print(f"The report cannot be written: {error.strerror}", file=sys.stderr)
 
 
-def alone(git):
+def lock_work_folder(git):
     """Wait until no other run, or child of a killed run, uses this folder; then delete its unfinished clones."""
     git.lock = os.open(git.work, os.O_RDONLY | os.O_DIRECTORY)  # git inherits it
     end = time.monotonic() + git.timeout
-    while busy(git.lock):
+    while is_locked(git.lock):
         if time.monotonic() > end:
             raise OSError(f"another run has been at work in {git.work} for {git.timeout:g} seconds")
         time.sleep(0.05)
     for name in os.listdir(git.work):
-        if name.startswith(PREFIX) and not os.path.islink(os.path.join(git.work, name)):
+        if name.startswith(UNFINISHED_PREFIX) and not os.path.islink(os.path.join(git.work, name)):
             shutil.rmtree(os.path.join(git.work, name), ignore_errors=True)
 
 
-def busy(lock):
+def is_locked(lock):
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -107,12 +107,12 @@ def main(arguments=None):
         rows = json.load(sys.stdin)
         ["".join((row["directory"], row["url"], row.get("ref") or "")) for row in rows]
         git = Git(os.path.realpath(options.work), options)
-        alone(git)
+        lock_work_folder(git)
     except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
         parser.error(f"{type(error).__name__}: {error}")
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # git inherits it
-    for ending in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(ending, git.end)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, git.end)
     print(json.dumps(clone_all(git, rows, options.report)), flush=True)
 
 

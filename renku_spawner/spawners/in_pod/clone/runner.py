@@ -9,20 +9,20 @@ import subprocess
 import threading
 import time
 
-MESSAGE_LIMIT = 500
-COMPLAINT_LIMIT = 64 * 1024  # bytes of git's error output to keep, from its end: the last lines have the reason
+MAX_MESSAGE_CHARACTERS = 500
+MAX_ERROR_OUTPUT_BYTES = 64 * 1024  # of git's error output to keep, from its end: the last lines have the reason
 DISK_FULL = "The disk is full"
 # Messages of git and curl (LC_ALL=C) and the reasons that they stand for.
-SAYINGS = (
+ERROR_PATTERNS = (
     ("clone_disk_full", r"no space left on device|file too large|disk quota exceeded|died of signal 25"),
     ("clone_auth", r"authentication failed|could not read (username|password)|prompts disabled|returned error: 40[13]"),
 )
 # Messages of curl and Go when the proxy has refused a host, or could not reach it.
 # No part matches beyond the next `->`, so that matching takes linear time.
-_CURL = r"socks5 connection to (\S{1,300}?)\. "
-_GO = r"->([^\s>]{1,300}):\d{1,5}: [^\n>]{0,200}?"
-REFUSED = rf"{_CURL}\(2\)|{_GO}not allowed by ruleset"
-NOT_REACHED = rf"{_CURL}\(4\)|{_GO}host unreachable"
+_CURL_PROXY_ERROR = r"socks5 connection to (\S{1,300}?)\. "
+_GO_PROXY_ERROR = r"->([^\s>]{1,300}):\d{1,5}: [^\n>]{0,200}?"
+HOST_REFUSED_PATTERN = rf"{_CURL_PROXY_ERROR}\(2\)|{_GO_PROXY_ERROR}not allowed by ruleset"
+HOST_UNREACHABLE_PATTERN = rf"{_CURL_PROXY_ERROR}\(4\)|{_GO_PROXY_ERROR}host unreachable"
 CONFIG = (
     "protocol.allow=never",
     "core.hooksPath=/dev/null",
@@ -37,12 +37,12 @@ CONFIG = (
     "http.lowSpeedLimit=1",  # bytes a second, for lowSpeedTime seconds; a busy server still sends a few
     "http.lowSpeedTime=60",
 )
-PASSED_ON = re.compile(
+PASSED_VARIABLES = re.compile(
     r"(?i)PATH|RENKU_INSTANCE_DIR|JUPYTERHUB_API_(URL|TOKEN)|((https?|all|no)_proxy)|SSL_CERT_(FILE|DIR)|GIT_SSL_CAINFO|CURL_CA_BUNDLE"
 )
 
 
-class Failed(Exception):
+class CloneFailed(Exception):
     """A clone failed: *code* is one of Renku's reasons, the message a sentence for the user."""
 
     def __init__(self, code, message):
@@ -50,7 +50,7 @@ class Failed(Exception):
         self.code = code
 
 
-class TookTooLong(Failed):
+class CloneTimeout(CloneFailed):
     """The timeout of one repository is exceeded."""
 
 
@@ -70,7 +70,7 @@ class Git:
         if options.proxy:
             self._config.append(f"http.proxy={options.proxy}")
         self._environment = {
-            **{name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)},
+            **{name: value for name, value in os.environ.items() if PASSED_VARIABLES.fullmatch(name)},
             "GIT_ALLOW_PROTOCOL": ":".join(self.protocols),
             "GIT_ATTR_NOSYSTEM": "1",
             "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -82,7 +82,7 @@ class Git:
         }
 
     def __call__(self, folder, deadline, *arguments):
-        """Run git in *folder* and return its output. Raises Failed with its error output."""
+        """Run git in *folder* and return its output. Raises CloneFailed with its error output."""
         command = ["git", *(part for setting in self._config for part in ("-c", setting)), *arguments]
         inherited = () if self.lock is None else (self.lock,)
         process = subprocess.Popen(  # a process group of its own, so that its helpers can be killed with it
@@ -97,18 +97,18 @@ class Git:
             restore_signals=False,  # Python ignores SIGXFSZ, so git reports "File too large" instead of being killed
         )
         self._running.add(process.pid)
-        complaint = EndOf(process.stderr)
+        error_output = PipeTail(process.stderr)
         process.stderr = None  # only the thread reads it
         try:
             output, _ = process.communicate(timeout=max(deadline - time.monotonic(), 0.1))
         except subprocess.TimeoutExpired:
             self._kill(process.pid)
             process.communicate()
-            raise TookTooLong("clone_failed", f"It took longer than {self.timeout:g} seconds.") from None
+            raise CloneTimeout("clone_failed", f"It took longer than {self.timeout:g} seconds.") from None
         finally:
             self._running.discard(process.pid)
         if process.returncode:
-            raise failure(process.returncode, complaint.read(max(deadline - time.monotonic(), 1.0)))
+            raise build_git_failure(process.returncode, error_output.read(max(deadline - time.monotonic(), 1.0)))
         return output.decode(errors="replace").strip()
 
     def end(self, *_):
@@ -123,8 +123,8 @@ class Git:
             os.killpg(group, signal.SIGKILL)
 
 
-class EndOf(threading.Thread):
-    """Reads a pipe to its end and keeps the last `COMPLAINT_LIMIT` bytes: a server may send any amount."""
+class PipeTail(threading.Thread):
+    """Reads a pipe to its end and keeps the last `MAX_ERROR_OUTPUT_BYTES` bytes: a server may send any amount."""
 
     def __init__(self, pipe):
         super().__init__(daemon=True)
@@ -133,9 +133,9 @@ class EndOf(threading.Thread):
 
     def run(self):
         with self._pipe:
-            while part := self._pipe.read1(COMPLAINT_LIMIT):
+            while part := self._pipe.read1(MAX_ERROR_OUTPUT_BYTES):
                 self._kept += part
-                del self._kept[:-COMPLAINT_LIMIT]
+                del self._kept[:-MAX_ERROR_OUTPUT_BYTES]
 
     def read(self, seconds):
         """Return the text, after *seconds* also an incomplete one: a child of git may keep the pipe open."""
@@ -143,25 +143,29 @@ class EndOf(threading.Thread):
         return self._kept.decode(errors="replace")
 
 
-def failure(code, complaint):
+def build_git_failure(code, error_output):
     """Turn git's exit code and error output into a reason."""
-    lines = [line.strip() for line in readable(complaint[-16 * MESSAGE_LIMIT :]).splitlines() if line.strip()]
-    message = "\n".join(lines)[-MESSAGE_LIMIT:].strip() or f"git ended with {code}."
+    lines = [
+        line.strip() for line in clean_text(error_output[-16 * MAX_MESSAGE_CHARACTERS :]).splitlines() if line.strip()
+    ]
+    message = "\n".join(lines)[-MAX_MESSAGE_CHARACTERS:].strip() or f"git ended with {code}."
     if code == -signal.SIGXFSZ:
-        return Failed("clone_disk_full", f"{DISK_FULL}.")
-    if found := re.search(REFUSED, complaint, re.IGNORECASE):
-        host = readable(found[1] or found[2])[:100]
-        return Failed("clone_failed", f"Connections to {host} are not allowed: it is internal, or its port is not 443.")
-    if found := re.search(NOT_REACHED, complaint, re.IGNORECASE):
-        return Failed("clone_failed", f"Could not connect to {readable(found[1] or found[2])[:100]}.")
-    for reason, saying in SAYINGS:
-        if re.search(saying, complaint, re.IGNORECASE):
-            words = f"{DISK_FULL}: {message}" if reason == "clone_disk_full" else message
-            return Failed(reason, words[:MESSAGE_LIMIT])
-    return Failed("clone_failed", message)
+        return CloneFailed("clone_disk_full", f"{DISK_FULL}.")
+    if match := re.search(HOST_REFUSED_PATTERN, error_output, re.IGNORECASE):
+        host = clean_text(match[1] or match[2])[:100]
+        return CloneFailed(
+            "clone_failed", f"Connections to {host} are not allowed: it is internal, or its port is not 443."
+        )
+    if match := re.search(HOST_UNREACHABLE_PATTERN, error_output, re.IGNORECASE):
+        return CloneFailed("clone_failed", f"Could not connect to {clean_text(match[1] or match[2])[:100]}.")
+    for reason, pattern in ERROR_PATTERNS:
+        if re.search(pattern, error_output, re.IGNORECASE):
+            text = f"{DISK_FULL}: {message}" if reason == "clone_disk_full" else message
+            return CloneFailed(reason, text[:MAX_MESSAGE_CHARACTERS])
+    return CloneFailed("clone_failed", message)
 
 
-def readable(text):
+def clean_text(text):
     """Remove credentials in URLs, control characters and terminal sequences."""
     text = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", text).replace("\r", "\n")
     text = re.sub(r"(\w://)[^/\s'\"@]*@", r"\1", text)
