@@ -15,7 +15,6 @@ from weakref import WeakValueDictionary
 
 from jupyterhub import orm
 from oauthenticator.gitlab import GitLabOAuthenticator
-from sqlalchemy.exc import SQLAlchemyError
 from tornado.httpclient import HTTPClientError, HTTPResponse
 from tornado.web import HTTPError
 from traitlets import default
@@ -37,6 +36,7 @@ from ..integrations.gitlab.auth_state import (
 )
 from ..integrations.gitlab.client import GitLabLoginRequired, GitLabUnavailable, parse_retry_after
 from ..integrations.net.retry import Backoff, retry
+from ..persistence.database import AnyDatabaseError
 from .jupyterhub import HubApp, HubRequestHandler, HubUser
 
 GITLAB_ID_KEY = "gitlab_id"  # in the hub's `user_info`, which is stored with the user and is not encrypted
@@ -411,7 +411,7 @@ async def _save_auth_state(user: HubUser, state: AuthState) -> None:
     """Store auth state, with retries if the database fails: it may be busy, and the pair exists only in memory."""
     await retry(
         lambda: user.save_auth_state(state),
-        errors=SQLAlchemyError,
+        errors=AnyDatabaseError,
         backoff=_STORE_BACKOFF,
         attempts=_MAX_STORE_ATTEMPTS,
         on_failure=lambda _error, _failures: user.db.rollback(),  # the hub shares one session among all requests

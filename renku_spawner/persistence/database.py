@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from prometheus_client import Histogram
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ..domain.errors import UnavailableError
@@ -36,6 +36,7 @@ from .statements import DatabaseBusy, StatementRunner, translate_database_error
 from .storages import StorageStore
 from .users import KnownUserStore
 
+AnyDatabaseError = SQLAlchemyError  # also of the hub's own session
 # Short: a longer wait would block the hub's event loop, so callers sleep and retry (see `retry_while_busy`).
 LOCK_TIMEOUT_SECONDS = 0.02
 POOL_TIMEOUT_SECONDS = 1
