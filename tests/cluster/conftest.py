@@ -16,7 +16,7 @@ from renku_spawner.spawners.kubernetes.pvc_reader import list_reader_tasks
 from renku_spawner.spawners.kubernetes.spawner import RenkuSpawner
 from tests.fakes.kube import FakeCluster
 from tests.fakes.process_kubelet import ProcessKubelet
-from tests.fakes.spawning import close_clients, forget_reflectors, use
+from tests.fakes.spawning import forget_reflectors, use
 from tests.fixtures.renku import TINY, RenkuHub, renku_hub, stop_sessions
 from tests.spawners.local.conftest import upstream
 
@@ -60,25 +60,15 @@ def endings(hub: RenkuHub) -> list[asyncio.Future[None]]:
     spawners = [spawner for user in hub.app.users.values() for spawner in user.spawners.values()]
     for spawner in spawners:
         spawner.stop_polling()  # a late look would make a watch that outlives the test
-        if task := getattr(spawner, "monitoring_task", None):
-            task.cancel()
-    work = [getattr(spawner, name, None) for spawner in spawners for name in ("deletion_task", "image_probe_task")]
+        if minder := getattr(spawner, "minder", None):
+            minder.cancel()
+    work = [getattr(spawner, name, None) for spawner in spawners for name in ("ending", "probing")]
     return [future for future in work if future]
 
 
 @pytest.fixture
-async def clients_after_the_hub() -> AsyncIterator[None]:
-    """Close the clients of the cluster when the hub has ended: until then its jobs may make new ones."""
-    yield
-    await close_clients()
-
-
-@pytest.fixture
 async def on_cluster(
-    clients_after_the_hub: None,
-    renku_hub: Callable[..., Awaitable[RenkuHub]],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    renku_hub: Callable[..., Awaitable[RenkuHub]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> AsyncIterator[Callable[..., Awaitable[OnCluster]]]:
     """A function that starts both; its arguments change the hub's configuration."""
     KubeSpawner.reflectors.clear()

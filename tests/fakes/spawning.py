@@ -81,16 +81,14 @@ async def forget_reflectors() -> None:
 
 
 async def close_clients() -> None:
-    """Close the clients of this loop that kubespawner shares, until there are none: a hub makes new ones meanwhile.
-
-    The task of kubespawner that closes a client leaves it open if it is cancelled before it has begun.
-    """
-    loop, cache = asyncio.get_running_loop(), kubespawner.clients._client_cache
-    while keys := [key for key in cache if key[0] is loop]:
-        clients = [cache.pop(key) for key in keys]
-        closing = [task for task in asyncio.all_tasks() if "close_client_task" in repr(task.get_coro())]
-        for task in closing:
-            task.cancel()
-        await asyncio.gather(*closing, return_exceptions=True)
-        for client in clients:
+    """Close the clients of this loop that kubespawner shares: a task of its own that is cancelled before it has begun
+    leaves its client open."""
+    for (loop, *_), client in list(kubespawner.clients._client_cache.items()):
+        if loop is asyncio.get_running_loop():
             await client.api_client.close()
+    closing = [task for task in asyncio.all_tasks() if "close_client_task" in repr(task.get_coro())]
+    for task in closing:
+        task.cancel()
+    await asyncio.gather(*closing, return_exceptions=True)
+    for key in [key for key in kubespawner.clients._client_cache if key[0] is asyncio.get_running_loop()]:
+        del kubespawner.clients._client_cache[key]  # whose task had not begun

@@ -5,14 +5,13 @@ from typing import Any
 
 import aiohttp
 import pytest
-from kubespawner.clients import shared_client
 
 from tests.fakes.conformance import data
 from tests.fakes.kube import FakeCluster
 from tests.fakes.kube_faults import Request
 from tests.fakes.kubelet import ScriptedKubelet
 from tests.fakes.process_kubelet import ProcessKubelet
-from tests.fakes.spawning import CLONE, close_clients, forget_reflectors, spawner, use
+from tests.fakes.spawning import CLONE, forget_reflectors, spawner, use
 
 REFLECTOR = {"list", "watch"}
 METHODS = {"create": "POST", "delete": "DELETE", "get": "GET", "list": "GET", "watch": "WATCH"}
@@ -193,16 +192,3 @@ async def test_a_claim_that_was_lost_is_not_made_again(cluster, kubelet):
     assert 'persistentvolumeclaim "claim-ada--w3" not found' in condition["message"]
     await server.stop()
     phases.compare("... the second start: no PVC request is made, the pod stays unschedulable")
-
-
-async def test_a_client_that_is_made_while_others_are_closed_is_closed_too(connected, monkeypatch):
-    first, late = shared_client("CoreV1Api"), []
-    close = first.api_client.close
-
-    async def close_late() -> None:
-        late.append(shared_client("AppsV1Api"))
-        await close()
-
-    monkeypatch.setattr(first.api_client, "close", close_late)
-    await close_clients()
-    assert [client.api_client.rest_client.pool_manager.closed for client in (first, *late)] == [True, True]
