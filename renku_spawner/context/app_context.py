@@ -93,6 +93,7 @@ class AppContext:
     - `request_counts`: the limited requests of each user (see `web.rate_limits`). `repeated_actions`: those that share
       a row in the audit log.
     - `started_at`: when this hub started. `downloading_users`: names of users with a running download.
+    - `probed_digests`: digests of the images that a helper pod is probing.
     """
 
     db: Database
@@ -122,6 +123,7 @@ class AppContext:
     hub_health: HubHealth = field(default_factory=HubHealth)
     activity_sources: ActivitySources = field(default_factory=ActivitySources)
     downloading_users: set[str] = field(default_factory=set)
+    probed_digests: set[str] = field(default_factory=set)
     emit_event: Callable[[str, Mapping[str, Any]], None] = discard_event
     notification_channels: tuple[NotificationChannel, ...] = ()
     start_queue: StartQueue = field(default_factory=StartQueue)

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import itertools
 import json
-import random
 import socket
 import ssl
 import threading
@@ -20,6 +19,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,6 +38,7 @@ from ...domain.text import to_single_line
 from ...observability.metrics import DependencyCallTimer, record_skipped_call
 from ..net.cache import TTLCache
 from ..net.circuit_breaker import CircuitBreaker
+from ..net.retry import Backoff, retry
 from .auth_state import GitLabToken, GitLabTokenProvider
 
 
@@ -225,7 +226,7 @@ def _parse_required_scope(problem: GitlabError) -> str:
 GITLAB_POOL_THREADS = 16
 GITLAB_POOL_QUEUE_SIZE = 64
 GITLAB_PAGE_SIZE = 20
-_RETRY_DELAY_SECONDS = (0.05, 0.2)  # random delay before a retry
+_RETRY_BACKOFF = Backoff(first=0.2, longest=0.2, jitter=0.75)
 _MAX_REMEMBERED_BACKOFFS = 10_000
 _GITLAB_METRIC_OUTCOMES: dict[type[BaseException], str] = {
     GitLabRateLimited: "busy",
@@ -367,11 +368,8 @@ class GitLabClient:
 
     async def _request_with_retry(self, access: str | None, work: GitLabOperation, until: float) -> Any:
         """Send the request; retry once after a broken connection or a gateway error, within the timeout."""
-        try:
-            return await self._request_once(access, work, until)
-        except GitLabTransientError:
-            await asyncio.sleep(random.uniform(*_RETRY_DELAY_SECONDS))
-        return await self._request_once(access, work, until)
+        once = partial(self._request_once, access, work, until)
+        return await retry(once, errors=GitLabTransientError, backoff=_RETRY_BACKOFF, attempts=2)
 
     async def _request_once(self, access: str | None, work: GitLabOperation, until: float) -> Any:
         """Send the request once. Only missing answers count as failures of GitLab, any answer as a success."""

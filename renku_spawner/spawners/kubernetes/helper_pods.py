@@ -28,6 +28,7 @@ from kubernetes_asyncio.client import (
     V1Volume,
 )
 
+from ...integrations.net.retry import Backoff, retry
 from .api import MAX_CONTAINER_LOG_BYTES, KubernetesAPI, KubernetesAPIError
 from .objects import KubernetesObject, get_nested, to_text
 
@@ -114,7 +115,7 @@ def has_pod_ended(found: KubernetesObject | None) -> bool:
 
 
 log = logging.getLogger("renku_spawner")
-_STALE_POD_RETRY_SECONDS = 30.0
+_STALE_POD_BACKOFF = Backoff(first=30, longest=30, jitter=0)
 _MIN_POLL_INTERVAL_SECONDS, _MAX_POLL_INTERVAL_SECONDS = 0.5, 3.0  # the interval grows while a pod runs
 
 
@@ -163,12 +164,11 @@ async def delete_stale_helper_pods(
     calls: KubernetesAPI, selector: str, ours: Callable[[KubernetesObject], bool]
 ) -> None:
     """Retry until all pods that match *selector* and are not *ours* are deleted."""
-    while True:
-        try:
-            await delete_helper_pods(calls, [pod for pod in await calls.list_pods(selector) if not ours(pod)])
-            return
-        except KubernetesAPIError:
-            await asyncio.sleep(_STALE_POD_RETRY_SECONDS)
+
+    async def delete() -> None:
+        await delete_helper_pods(calls, [pod for pod in await calls.list_pods(selector) if not ours(pod)])
+
+    await retry(delete, errors=KubernetesAPIError, backoff=_STALE_POD_BACKOFF)
 
 
 async def delete_helper_pods(calls: KubernetesAPI, pods: list[KubernetesObject]) -> None:

@@ -87,16 +87,16 @@ def _build_probe_container(image: str, run: RunConfiguration, settings: PodSetti
 log = logging.getLogger("renku_spawner")
 
 PROBE_TIMEOUT_SECONDS = 60.0  # allows for a busy node
-_digests_being_probed: set[str] = set()  # at most one, because every pod counts towards a quota
 
 
 async def probe_session_image(
     context: AppContext, calls: KubernetesAPI, pod: str, spec: LaunchSpec, settings: PodSettings
 ) -> None:
     """Probe the image of the session's *pod* and save its software, unless that is already known. Raises nothing."""
-    if _digests_being_probed or not spec.digest:
+    probed_digests = context.probed_digests  # at most one, because every pod counts towards a quota
+    if probed_digests or not spec.digest:
         return
-    _digests_being_probed.add(spec.digest)
+    probed_digests.add(spec.digest)
     try:
         if await needs_package_scan(context, spec.digest):
             await _store_probe_report(context, spec.digest, await _run_probe_pod(calls, pod, spec, settings))
@@ -105,7 +105,7 @@ async def probe_session_image(
     except Exception:
         log.exception("Image probe of %s failed unexpectedly", spec.image)
     finally:
-        _digests_being_probed.discard(spec.digest)
+        probed_digests.discard(spec.digest)
 
 
 async def _store_probe_report(context: AppContext, digest: str, report: str) -> None:

@@ -37,6 +37,7 @@ from ...domain.errors import RenkuError, UnavailableError
 from ...domain.ids import create_id
 from ...domain.instances import DesiredState, Instance
 from ...domain.reasons import format_reason_sentence
+from ...integrations.net.retry import Backoff, retry
 from ...lifecycle.runs import load_instance
 from ...usecases.downloads import build_download_busy_error, build_download_failed_error
 from ...usecases.sessions import get_last_launch_run
@@ -77,6 +78,7 @@ DOWNLOAD_PORT = 8080
 _DOWNLOAD_CONNECT_TIMEOUT_SECONDS = 15.0  # from the start of the container until it responds
 _DOWNLOAD_READ_TIMEOUT_SECONDS = 120.0  # without any data
 _DOWNLOAD_POLL_INTERVAL_SECONDS = 0.5
+_DOWNLOAD_CONNECT_BACKOFF = Backoff(first=0.5, longest=0.5, jitter=0)
 _DOWNLOAD_CLIENT_TIMEOUT = ClientTimeout(total=None, sock_connect=3, sock_read=_DOWNLOAD_READ_TIMEOUT_SECONDS)
 _POD_IP_VARIABLE = "RENKU_ADDRESS"  # has the pod's own IP address
 _VOLUME_NAME = "renku-work"
@@ -469,14 +471,12 @@ async def _stream_from_pod(download: _PVCDownload) -> AsyncGenerator[bytes, None
 
 async def _request_archive(client: ClientSession, download: _PVCDownload) -> ClientResponse:
     """Request the archive, retrying until the running container listens."""
-    end = monotonic() + _DOWNLOAD_CONNECT_TIMEOUT_SECONDS
-    while True:
-        try:
-            return await client.get(download.url, headers={"Authorization": f"Bearer {download.secret}"})
-        except ClientConnectorError:
-            if monotonic() > end:
-                raise
-        await asyncio.sleep(_DOWNLOAD_POLL_INTERVAL_SECONDS)
+    return await retry(
+        lambda: client.get(download.url, headers={"Authorization": f"Bearer {download.secret}"}),
+        errors=ClientConnectorError,
+        backoff=_DOWNLOAD_CONNECT_BACKOFF,
+        within=_DOWNLOAD_CONNECT_TIMEOUT_SECONDS,
+    )
 
 
 def _create_download_client() -> ClientSession:
