@@ -15,6 +15,7 @@ from ..context.secret_store import NoSecretStore, SecretStore
 from ..domain.policy import HubPolicy
 from ..integrations.gitlab.auth_state import GitLabTokenProvider
 from ..integrations.net.rate_limiter import CallPacer
+from ..lifecycle.reconciler import Reconciler
 from ..persistence.database import Database
 from ..persistence.migrate import prepare_schema
 from .gitlab import GitLabSettings, NoTokenProvider
@@ -212,6 +213,7 @@ class Renku(
         super().__init__(**kwargs)
         services = services or HubServices()
         check_setting_names(self.config.Renku, self.trait_names(config=True))
+        self.reconciler: Reconciler  # set by `hub.startup`
         self.tasks: list[Any] = []  # the jobs; referenced here, since an event loop keeps only weak references
         self.configured = parse_environments_setting(self.environments)
         registry = self.build_registry_client()

@@ -61,8 +61,10 @@ def discard_event(_kind: str, _said: Mapping[str, Any]) -> None:
 class HubHealth:
     """Problems of this hub for its admins: refused settings, and a cluster that is not trusted.
 
-    The fields are None while all is well.
+    The fields are None while all is well. `serving_since` is when this hub began to answer, None before.
     """
+
+    serving_since: datetime | None = None
 
     refused_settings: str | None = None
     cluster_problem: str | None = None
@@ -92,7 +94,7 @@ class AppContext:
     - `progress_streams`: open event streams of pages (see `web.events`).
     - `request_counts`: the limited requests of each user (see `web.rate_limits`). `repeated_actions`: those that share
       a row in the audit log.
-    - `started_at`: when this hub started. `downloading_users`: names of users with a running download.
+    - `downloading_users`: names of users with a running download.
     - `probed_digests`: digests of the images that a helper pod is probing.
     """
 
@@ -106,7 +108,6 @@ class AppContext:
     event_bus: EventBus = field(default_factory=EventBus)
     prepulling: PrepullerState = field(default_factory=PrepullerState)
     now: Callable[[], datetime] = utcnow
-    started_at: datetime = field(default_factory=utcnow)
     registry: RegistryClient | None = None
     gitlab: GitLabClient | None = None
     git: GitServerClient | None = None

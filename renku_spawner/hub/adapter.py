@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from time import monotonic
@@ -26,49 +26,59 @@ from ..domain.errors import (
 from ..domain.instances import DesiredState, Instance
 from ..domain.reasons import format_reason_sentence
 from ..domain.sessions import LaunchSpec
-from ..lifecycle.runs import enqueue_start, load_instance, request_deletion, request_stop
+from ..lifecycle.decide import ServerState
+from ..lifecycle.reconciler import SessionControl
+from ..lifecycle.runs import enqueue_start, request_deletion, request_stop
 from ..observability.metrics import count_launch_refusals, record_launch_refused
 from ..usecases.orphans import ResourceInventory
 from .admission import admit_server_start, require_named_server_room
-from .background import start_background_task
 from .jupyterhub import (
     HubApp,
     HubRequestHandler,
     HubUser,
-    ServerStopper,
     SessionServer,
     clear_pending_start,
-    get_log_name,
     get_start_future,
     is_check_pending,
     is_stop_pending,
-    set_pending_stop,
     set_token_user,
 )
 
 STOP_WAIT_SECONDS = 2.0  # a request waits this long for a stop or a deletion, so that it is answered within 3 s
-_settle_tasks: dict[tuple[str, str], asyncio.Task[None]] = {}  # by user and session, while they run
-deletion_tasks: dict[tuple[str, str], asyncio.Task[None]] = {}  # likewise
+_PAUSE_WAIT_SECONDS = 0.4  # a pause is on record before, so it is answered soon
 
 
-def start_settle_task(user: HubUser, context: AppContext, session_id: str) -> asyncio.Task[None]:
-    """Stop an instance that is active on record but unknown to the hub; concurrent callers share one task.
-
-    The task waits for an unreachable cluster without limit, so callers with a deadline must not await it.
-    """
-    key = (user.name, session_id)
-    if key not in _settle_tasks:
-        _settle_tasks[key] = task = start_background_task(
-            _settle_instance(user, context, session_id), f"Settling instance {session_id}"
-        )
-        task.add_done_callback(lambda _: _settle_tasks.pop(key, None))
-    return _settle_tasks[key]
+_PENDING_STATES = {"spawn": ServerState.STARTING, "stop": ServerState.STOPPING}
 
 
-async def _settle_instance(user: HubUser, context: AppContext, session_id: str) -> None:
-    instance = await load_instance(context, user.name, session_id)
-    if instance is not None and instance.is_active:
-        await user.get_or_create_spawner(session_id, session_id).stop(now=True)
+def get_server_state(spawner: SessionServer | None) -> ServerState:
+    """Return the state of the hub's server, NONE without a spawner."""
+    if spawner is None:
+        return ServerState.NONE
+    if is_check_pending(spawner):  # also while the hub has not finished a start of its own
+        return ServerState.CHECKING
+    if spawner.pending:
+        return _PENDING_STATES.get(spawner.pending, ServerState.READY)
+    return ServerState.READY if spawner.ready else ServerState.NONE
+
+
+class HubServerDirectory:
+    """Implement `lifecycle.reconciler.ServerDirectory` with the hub's users and spawners."""
+
+    def __init__(self, hub: HubApp) -> None:
+        self._hub = hub
+
+    def has_user(self, username: str) -> bool:
+        return self._hub.users.get(username) is not None
+
+    def get_state(self, username: str, session_id: str) -> ServerState:
+        user = self._hub.users.get(username)
+        return get_server_state(user.spawners.get(session_id) if user is not None else None)
+
+    def get_or_create_server(self, username: str, session_id: str) -> SessionControl:
+        user = self._hub.users.get(username)
+        assert user is not None
+        return user.get_or_create_spawner(session_id, session_id)
 
 
 async def has_server_exited(spawner: SessionServer) -> bool:
@@ -79,14 +89,14 @@ async def has_server_exited(spawner: SessionServer) -> bool:
     return instance is not None and instance.reason is not None
 
 
-async def wait_until_deleted(user: HubUser, session_id: str) -> None:
-    """Wait for a running deletion to finish.
+async def wait_until_settled(user: HubUser, session_id: str) -> None:
+    """Wait for a running deletion, or a stop that the hub does not know, to finish.
 
     Raises:
         ConflictError: `stopping`, if it takes longer than `STOP_WAIT_SECONDS`.
         UnavailableError: `cluster_unavailable`, if the cluster does not answer.
     """
-    task = deletion_tasks.get((user.name, session_id))
+    task = Renku.instance().reconciler.tasks.get((user.name, session_id))
     if task is not None:
         await asyncio.wait({task}, timeout=STOP_WAIT_SECONDS)
         if not task.done():
@@ -119,33 +129,40 @@ def build_stopping_error(spawner: SessionServer | None) -> ConflictError | Unava
 _CANCEL_TIMEOUT_SECONDS = 0.4  # for a cancelled start to end its steps, so that a pause answers within 1 s
 
 
-async def pause_session_server(
-    handler: ServerStopper, user: HubUser, context: AppContext, session_id: str, *, ended_reason: str
-) -> None:
-    """Stop a session at any step of its launch or run; its files are kept."""
-    if not await request_server_stop(handler, user, context, session_id, ended_reason=ended_reason):
-        rest = start_settle_task(user, context, session_id)
-        await asyncio.wait({rest}, timeout=STOP_WAIT_SECONDS)
-        if rest.done():
-            await rest
+async def pause_session_server(user: HubUser, context: AppContext, session_id: str, *, ended_reason: str) -> None:
+    """Stop a session at any step of its launch or run; its files are kept.
 
-
-async def request_server_stop(
-    handler: ServerStopper, user: HubUser, context: AppContext, session_id: str, *, ended_reason: str
-) -> bool:
-    """Record the stop and ask the hub to stop the server; return False if the hub knows no such server."""
+    The stop is on record when this returns, and goes on in the background.
+    """
     await request_stop(context, user.name, session_id, ended_reason=ended_reason)
+    await _cancel_unrecorded_start(user, session_id)
+    task = Renku.instance().reconciler.start(user.name, session_id)
+    await asyncio.wait({task}, timeout=_PAUSE_WAIT_SECONDS)
+    if task.done():
+        await task
+
+
+async def _cancel_unrecorded_start(user: HubUser, session_id: str) -> None:
+    """Cancel a start that the hub has begun and that is not on record yet, so that the row does not tell of it."""
     spawner = user.spawners.get(session_id)
-    if spawner is None or not spawner.active:
-        return False
-    if spawner.pending == "check":
-        start_background_task(
-            _stop_server_after_check(handler, user, spawner), f"Stopping server {get_log_name(spawner)}"
-        )
-    elif spawner.pending != "stop":
+    if spawner is not None and get_server_state(spawner) is ServerState.STARTING:
+        await stop_server(spawner)
+
+
+async def stop_server(spawner: SessionServer) -> None:
+    """Stop the hub's server, and cancel a start of it; during the hub's check do nothing, since the check ends it."""
+    state = get_server_state(spawner)
+    if state is ServerState.STARTING:
         await _cancel_pending_start(spawner)
-        await _stop_server(handler, user, session_id)
-    return True
+        clear_pending_start(spawner)
+    elif state is not ServerState.READY:
+        return
+    if not is_stop_pending(spawner) and spawner.server is not None:
+        hub = cast(HubApp, Renku.instance().parent)
+        await SystemRequestHandler(hub, spawner.user).stop_single_user(spawner.user, spawner.name)
+
+
+_CANCEL_TIMEOUT_SECONDS = 0.4  # for a cancelled start to end its steps, so that a pause answers within 1 s
 
 
 async def _cancel_pending_start(spawner: SessionServer) -> None:
@@ -154,22 +171,6 @@ async def _cancel_pending_start(spawner: SessionServer) -> None:
     if future is not None and not future.done():
         future.cancel()
         await asyncio.wait({future}, timeout=_CANCEL_TIMEOUT_SECONDS)
-
-
-async def _stop_server(handler: ServerStopper, user: HubUser, session_id: str) -> None:
-    spawner = user.spawners.get(session_id)
-    if spawner is None:
-        return
-    clear_pending_start(spawner)  # of the start that was cancelled
-    if not is_stop_pending(spawner) and spawner.server is not None:
-        await handler.stop_single_user(user, session_id)
-
-
-async def _stop_server_after_check(handler: ServerStopper, user: HubUser, spawner: SessionServer) -> None:
-    while is_check_pending(spawner):
-        await asyncio.sleep(0.1)
-    if spawner.ready:
-        await handler.stop_single_user(user, spawner.name)
 
 
 def get_resource_inventory(user: HubUser) -> ResourceInventory:
@@ -199,35 +200,11 @@ async def read_instance_log(user: HubUser, instance: Instance) -> str:
     return str(await spawner.read_log_tail(instance)) if spawner is not None else ""
 
 
-_BACKGROUND_STOP_TIMEOUT_SECONDS = 30.0  # for one stop, before the job goes on to the next instance
-
-
-class HubAdapter:
-    """Stand-in for a request handler in background jobs: the part of its interface that this module needs."""
-
-    def __init__(self, hub: HubApp) -> None:
-        self._hub, self.log = hub, hub.log
-
-    async def stop_single_user(self, user: HubUser, name: str) -> None:
-        """Remove the server's route, then stop it, as `BaseHandler.stop_single_user` of JupyterHub does."""
-        spawner = user.spawners[name]
-        stop = asyncio.ensure_future(self._unroute_and_stop(user, spawner))
-        set_pending_stop(spawner, stop)
-        await asyncio.wait({stop}, timeout=_BACKGROUND_STOP_TIMEOUT_SECONDS)
-
-    async def _unroute_and_stop(self, user: HubUser, spawner: SessionServer) -> None:
-        try:
-            await self._hub.proxy.delete_user(user, spawner.name)
-            await user.stop(spawner.name)
-        finally:
-            set_pending_stop(spawner, None)
-
-
 class IdleJobAdapter:
     """Implement `usecases.idle.IdleActions` with the hub's users and spawners."""
 
-    def __init__(self, hub: HubApp, renku: Renku) -> None:
-        self._hub, self._renku, self._door = hub, renku, HubAdapter(hub)
+    def __init__(self, hub: Any, renku: Renku) -> None:
+        self._hub, self._renku = hub, renku
 
     def get_last_activity(self, instance: Instance) -> datetime | None:
         """Return the last activity that the hub's proxy or the server itself has reported."""
@@ -245,10 +222,10 @@ class IdleJobAdapter:
         user = self._hub.users.get(instance.username)
         if user is not None:
             reason = instance.ended_reason or ""
-            await pause_session_server(self._door, user, self._renku.context, instance.session, ended_reason=reason)
+            await pause_session_server(user, self._renku.context, instance.session, ended_reason=reason)
 
 
-async def delete_session_server(handler: ServerStopper, user: HubUser, context: AppContext, session_id: str) -> bool:
+async def delete_session_server(user: HubUser, context: AppContext, session_id: str) -> bool:
     """Stop a session if it runs, then delete its data for good. The owner has confirmed the deletion.
 
     Returns:
@@ -256,75 +233,39 @@ async def delete_session_server(handler: ServerStopper, user: HubUser, context: 
         the deletion continues, also after a restart of the hub.
 
     Raises:
-        ConflictError: `stopping`, if the intent is not on record yet.
+        ConflictError: `stopping`, if there is nothing to delete yet.
         UnavailableError: `cluster_unavailable`, if the cluster does not answer; the deletion continues.
     """
-    try:
-        await _run_deletion_once(handler, user, session_id, _stop_and_delete(handler, user, context, session_id))
-    except ConflictError as conflict:
-        instance = await load_instance(context, user.name, session_id)
-        if conflict.code != "stopping" or instance is None or instance.desired is not DesiredState.DELETED:
-            raise
-        return False
-    return True
+    await request_stop(context, user.name, session_id, ended_reason="stopped_by_user")
+    await _cancel_unrecorded_start(user, session_id)
+    # A launch that was cancelled may have created the data after this request began.
+    marked = await request_deletion(context, user.name, session_id)
+    task = Renku.instance().reconciler.start(user.name, session_id)
+    await asyncio.wait({task}, timeout=STOP_WAIT_SECONDS)
+    if task.done():
+        await task
+        return True
+    error = build_stopping_error(user.spawners.get(session_id))
+    if isinstance(error, UnavailableError) or marked is None or marked.desired is not DesiredState.DELETED:
+        raise error
+    return False
 
 
-async def delete_expired_server(handler: ServerStopper, user: HubUser, session_id: str) -> None:
+async def delete_expired_data(user: HubUser, session_id: str) -> None:
     """Delete expired data of a paused instance that is marked for deletion; never stop a server for it.
 
     Raises:
-        ConflictError: `running`, if the hub knows of a server after all; otherwise as `delete_session_server`.
-        UnavailableError: as `delete_session_server`.
+        ConflictError: `running`, if the hub knows of a server after all; `stopping`, if it takes too long.
+        UnavailableError: `cluster_unavailable`, if the cluster does not answer.
     """
     spawner = user.spawners.get(session_id)
-    if spawner is not None and (spawner.active or spawner.pending):
+    if get_server_state(spawner) is not ServerState.NONE:
         raise ConflictError("It is in use.", code="running")
-    await _run_deletion_once(handler, user, session_id, _delete_data_and_server(user, session_id))
-
-
-async def _run_deletion_once(
-    handler: ServerStopper, user: HubUser, session_id: str, work: Coroutine[Any, Any, None]
-) -> None:
-    """Run *work* unless a deletion of the same session is running already, and wait for either."""
-    key = (user.name, session_id)
-    if key in deletion_tasks:
-        work.close()
-    else:
-        deletion_tasks[key] = task = asyncio.ensure_future(work)
-        task.add_done_callback(lambda done: _finish_deletion_task(handler, key, done))
-    task = deletion_tasks[key]
-    await wait_until_deleted(user, session_id)
+    task = Renku.instance().reconciler.start(user.name, session_id)
+    await asyncio.wait({task}, timeout=STOP_WAIT_SECONDS)
+    if not task.done():
+        raise build_stopping_error(spawner)
     await task
-
-
-def _finish_deletion_task(handler: ServerStopper, key: tuple[str, str], task: asyncio.Task[None]) -> None:
-    deletion_tasks.pop(key, None)
-    if not task.cancelled() and (error := task.exception()):  # the request that started it may be gone by now
-        handler.log.warning("Failed to delete data of %s:%s: %s", *key, error)
-
-
-async def _stop_and_delete(handler: ServerStopper, user: HubUser, context: AppContext, session_id: str) -> None:
-    # Record the intent first, so that a hub that exits during the stop continues after its restart.
-    await request_stop(context, user.name, session_id, ended_reason="stopped_by_user")
-    await request_deletion(context, user.name, session_id)
-    for _ in ("as it is", "as the hub finds it in its check"):
-        if not await request_server_stop(handler, user, context, session_id, ended_reason="stopped_by_user"):
-            # Wait for the stop to finish: it would overwrite the deletion.
-            await start_settle_task(user, context, session_id)
-        spawner = user.spawners.get(session_id)
-        while spawner is not None and spawner.pending in ("stop", "check"):
-            await asyncio.sleep(0.05)
-    marked = await request_deletion(context, user.name, session_id)
-    if marked is not None and marked.desired is DesiredState.DELETED:
-        await _delete_data_and_server(user, session_id)
-
-
-async def _delete_data_and_server(user: HubUser, session_id: str) -> None:
-    spawner = user.get_or_create_spawner(session_id, session_id)
-    await spawner.delete_forever()
-    user.db.delete(spawner.orm_spawner)
-    user.spawners.pop(session_id, None)
-    user.db.commit()
 
 
 class _NullConnection(HTTPConnection):
@@ -345,6 +286,7 @@ class SystemRequestHandler(BaseHandler):
     concurrent_spawn_limit = 0
     active_server_limit = 0
     slow_spawn_timeout = 0
+    slow_stop_timeout = 0.3  # the reconciler waits for the end of the stop
     current_user = None
 
     def __init__(self, hub: HubApp, user: HubUser) -> None:
@@ -382,7 +324,7 @@ async def start_session_server(
         ConflictError: `stopping`, while the session still stops or is deleted.
         UnavailableError: `hub_busy`, if the start queue is full.
     """
-    await wait_until_deleted(user, spec.session)
+    await wait_until_settled(user, spec.session)
     with count_launch_refusals():
         await require_named_server_room(handler, user, spec.session)
     spawner = user.get_or_create_spawner(spec.session, spec.display_name, replace_failed=True)
@@ -406,12 +348,15 @@ async def _start_or_enqueue(
     if spawner.pending:
         await _await_start(spawner, _wait_until_admitted(spawner))
         return
-    spawner.launch_version_seen = seen
-    if handler.context.start_queue.can_start_now():
-        with handler.context.start_queue.reserve_capacity(user.name, spec.session):
-            await _await_start(spawner, _spawn_server(handler, user, spec, options))
-    else:
-        await _enqueue_start(handler, user, spec, options)
+    spawner.launch_version_seen, spawner.prepared_spec = seen, spec
+    try:
+        if handler.context.start_queue.can_start_now():
+            with handler.context.start_queue.reserve_capacity(user.name, spec.session):
+                await _await_start(spawner, _spawn_server(handler, user, spec, options))
+        else:
+            await _enqueue_start(handler, user, spec, options)
+    finally:
+        spawner.prepared_spec = None  # also when the hub refused the start before its admission
 
 
 async def _enqueue_start(
@@ -425,7 +370,9 @@ async def _enqueue_start(
                 format_reason_sentence("hub_busy"), retry_after=_HUB_BUSY_RETRY_SECONDS, code="hub_busy"
             )
         seen = user.spawners[spec.session].launch_version_seen
-        admitted = await admit_server_start(user, spec.session, options, by=handler.current_user, seen=seen)
+        admitted = await admit_server_start(
+            user, spec.session, options, by=handler.current_user, seen=seen, prepared=spec
+        )
     await enqueue_start(context, admitted)
 
 

@@ -71,12 +71,19 @@ def check_user_options(options: Mapping[str, Any] | None) -> str | None:
 
 
 async def admit_server_start(
-    user: HubUser, name: str, options: Mapping[str, Any] | None, *, by: HubUser | None = None, seen: str = ""
+    user: HubUser,
+    name: str,
+    options: Mapping[str, Any] | None,
+    *,
+    by: HubUser | None = None,
+    seen: str = "",
+    prepared: LaunchSpec | None = None,
 ) -> LaunchSpec:
     """Admit a start of the server *name* of the hub's *user*, and return what it runs.
 
-    *seen* is the launch version that was shown to the user, empty for a start that showed nothing. *by* is the
-    requesting user, None for the hub itself. A start by an admin on behalf of *user* is recorded in the audit log and
+    *seen* is the launch version that was shown to the user, empty for a start that showed nothing. *prepared* is the
+    launch spec if the same request has just prepared it, so that it is not computed twice. *by* is the requesting
+    user, None for the hub itself. A start by an admin on behalf of *user* is recorded in the audit log and
     shown to *user*.
 
     Raises:
@@ -92,8 +99,8 @@ async def admit_server_start(
             context, actor=actor, username=person.name, action="start refused", subject=name
         )
         raise
-    spec = await admit_launch(context, person, await prepare_launch_spec(context, person, name, chosen, seen=seen))
-    spec = await add_gitlab_access(user, spec)
+    spec = prepared or await prepare_launch_spec(context, person, name, chosen, seen=seen)
+    spec = await add_gitlab_access(user, await admit_launch(context, person, spec))
     if actor == person.name:
         return spec
     await record_audit_event(context, actor=actor, username=person.name, action="start for somebody", subject=name)

@@ -20,6 +20,7 @@ from tornado.httputil import HTTPServerRequest
 
 from ..domain.instances import Instance
 from ..domain.sessions import LaunchSpec
+from ..lifecycle.reconciler import SessionControl
 
 # The hub and its parts
 
@@ -166,11 +167,12 @@ class HubServer(Protocol):
     async def delete_forever(self) -> None: ...
 
 
-class SessionServer(HubServer, Protocol):
+class SessionServer(HubServer, SessionControl, Protocol):
     """A server of the hub whose spawner is `spawners.base.SessionSpawner`, the only kind that a hub with Renku runs."""
 
     begun: bool
     launch_version_seen: str
+    prepared_spec: LaunchSpec | None
     spec: LaunchSpec | None
 
     @property
@@ -178,11 +180,8 @@ class SessionServer(HubServer, Protocol):
     @property
     def is_plain_server(self) -> bool: ...
     async def load_instance(self) -> Instance | None: ...
-    async def stop_session(self, instance: Instance, *, now: bool = False) -> None: ...
-    async def read_log_tail(self, instance: Instance) -> str: ...
     async def get_oversized_volume_size(self, instance: Instance, disk: str) -> str | None: ...
     async def load_processor_usage(self) -> Mapping[tuple[str, str], float]: ...
-    def revoke_session_tokens(self) -> None: ...
 
 
 def get_log_name(server: HubServer) -> str:
@@ -225,16 +224,6 @@ def is_stop_pending(server: HubServer) -> bool:
     return bool(cast(Any, server)._stop_pending)
 
 
-def set_pending_stop(server: HubServer, stop: asyncio.Future[Any] | None) -> None:
-    """Mark the server as stopping until *stop* is done; None: as not stopping.
-
-    Upstream: jupyterhub/spawner.py `_stop_pending`
-    Upstream: jupyterhub/handlers/base.py `_stop_future`
-    """
-    spawner: Any = server
-    spawner._stop_pending, spawner._stop_future = stop is not None, stop
-
-
 def is_end_watched(server: HubServer) -> bool:
     """Return True if the hub listens for the server's end: it has finished the start, or its check after a restart.
 
@@ -246,17 +235,10 @@ def is_end_watched(server: HubServer) -> bool:
 # Handlers
 
 
-class ServerStopper(Protocol):
-    """The part of a request handler that stops servers; background jobs have one without a request."""
-
-    @property
-    def log(self) -> Logger: ...
-    async def stop_single_user(self, user: HubUser, server_name: str, /) -> None: ...
-
-
-class HubRequestHandler(ServerStopper, Protocol):
+class HubRequestHandler(Protocol):
     """`jupyterhub.handlers.BaseHandler`."""
 
+    log: Logger
     request: HTTPServerRequest
     path_args: Sequence[str]
     named_server_limit_per_user: Any

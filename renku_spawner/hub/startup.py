@@ -28,6 +28,7 @@ from ..jobs.dependency_health import update_dependency_metrics
 from ..jobs.runner import run_periodic_job
 from ..jobs.start_queue import build_start_capacity
 from ..jobs.table import list_early_jobs, list_jobs
+from ..lifecycle.reconciler import Reconciler
 from ..observability.metrics import (
     BUILD_INFO,
     START_QUEUE_LENGTH,
@@ -40,6 +41,7 @@ from ..spawners.local.process import find_process_by_pid_file, read_pid_file, st
 from ..usecases.audit import flush_repeated_audit_events
 from ..usecases.environments import apply_configured_environments
 from ..usecases.images import close_registry_checks, resolve_managed_environment_tags
+from .adapter import HubServerDirectory
 from .admission import list_hub_handlers
 from .configuration_checks import check_hub_configuration
 from .jupyterhub import HubApp, get_start_signal
@@ -59,6 +61,7 @@ async def run_startup_jobs(hub: HubApp, renku: Renku) -> None:
             partial(apply_configured_environments, renku.context, renku.configured),
         )
         await get_start_signal(hub)
+        renku.context.hub_health.serving_since = renku.context.now()
         # Handlers added to the application take precedence over the hub's own.
         hub.tornado_application.add_handlers(".*", hub.add_url_prefix(hub.hub_prefix, list_hub_handlers()))
         start_recording_proxy_activity(hub, renku)
@@ -199,6 +202,7 @@ def start_renku(hub: HubApp) -> None:
         Renku.clear_instance()
     renku = Renku.instance(parent=hub, services=build_hub_services(hub))
     check_hub_configuration(hub, renku)
+    renku.reconciler = Reconciler(renku.context, HubServerDirectory(hub))
     renku.tasks = [asyncio.ensure_future(stop_stale_proxy(hub)), asyncio.ensure_future(run_startup_jobs(hub, renku))]
     register_scrape_callback("line", lambda: START_QUEUE_LENGTH.set(renku.context.start_queue.length))
     renku.context.start_queue.room = build_start_capacity(hub, renku.queue_limit)

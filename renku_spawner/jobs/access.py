@@ -7,7 +7,7 @@ import logging
 from ..context.app_context import AppContext
 from ..domain.errors import RenkuError
 from ..domain.instances import Instance
-from ..hub.adapter import HubAdapter, pause_session_server
+from ..hub.adapter import pause_session_server
 from ..hub.jupyterhub import HubApp
 from ..hub.users import to_person
 from ..lifecycle.runs import iter_active_instances
@@ -31,7 +31,7 @@ async def _pause_if_access_lost(hub: HubApp, context: AppContext, instance: Inst
         return False
     log.info("Pausing %s:%s: access to the project was revoked", instance.username, instance.session)
     try:
-        await pause_session_server(HubAdapter(hub), user, context, instance.session, ended_reason=ACCESS_REVOKED_REASON)
+        await pause_session_server(user, context, instance.session, ended_reason=ACCESS_REVOKED_REASON)
     except RenkuError as problem:
         log.warning("Failed to pause %s:%s: %s", instance.username, instance.session, problem)
         return False

@@ -26,7 +26,7 @@ from ..domain.expiry import (
 )
 from ..domain.instances import DesiredState, Instance
 from ..domain.notifications import ExpiryNotification, ExpiryWarning, NotificationNotDeliveredError
-from ..hub.adapter import HubAdapter, delete_expired_server
+from ..hub.adapter import delete_expired_data
 from ..hub.jupyterhub import HubApp
 from ..lifecycle.transitions import apply_transition
 from ..observability.metrics import record_expiry_step, record_expiry_warning
@@ -58,7 +58,7 @@ class ExpiryHubAdapter:
     async def delete_data(self, username: str, session_id: str) -> None:
         user = self._hub.users.get(username)
         if user is not None:
-            await delete_expired_server(HubAdapter(self._hub), user, session_id)
+            await delete_expired_data(user, session_id)
 
 
 EXPIRY_JOB_NAME, EXPIRY_ACTOR = "expiry", "hub"  # the actor is that of audit events

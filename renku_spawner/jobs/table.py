@@ -21,13 +21,13 @@ from .expiry import ExpiryHubAdapter, ExpiryJob
 from .housekeeping import delete_old_records
 from .idle import run_idle_check
 from .prepull import sync_cluster_prepuller
-from .recovery import RECOVERY_INTERVAL_SECONDS, InterruptedDeletions, settle_forgotten_instances
 from .routes import ROUTE_CHECK_INTERVAL_SECONDS, ProxyRouteCheck
 from .runner import PeriodicJob
 from .start_queue import run_start_queue_job
 
 CERTIFICATE_CHECK_INTERVAL_SECONDS = 60.0
 _HOUSEKEEPING_INTERVAL_SECONDS = 3600.0
+RECONCILE_INTERVAL_SECONDS = 30.0
 _PREPULL_INTERVAL_SECONDS = 600.0  # apply the images again in case the DaemonSet was re-created
 _START_QUEUE_RESTART_SECONDS = 5.0
 
@@ -92,14 +92,14 @@ def list_jobs(hub: HubApp, renku: Renku) -> Iterator[PeriodicJob]:
     yield PeriodicJob(
         name="deletions",
         purpose="finish deletions",
-        interval_seconds=RECOVERY_INTERVAL_SECONDS,
-        run=InterruptedDeletions(hub, renku).finish,
+        interval_seconds=RECONCILE_INTERVAL_SECONDS,
+        run=renku.reconciler.reconcile_deletions,
     )
     yield PeriodicJob(
         name="lost",
-        purpose="settle lost instances",
-        interval_seconds=RECOVERY_INTERVAL_SECONDS,
-        run=partial(settle_forgotten_instances, hub, renku),
+        purpose="settle instances that no poll looks after",
+        interval_seconds=RECONCILE_INTERVAL_SECONDS,
+        run=renku.reconciler.reconcile_overlooked,
     )
     yield PeriodicJob(
         name="tidying",

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Mapping
 from ..domain.administration import BackendInventory, OrphanedResource
 from ..domain.instances import Instance
 from ..domain.sessions import LaunchSpec
+from ..lifecycle.reconciler import Observation
 from .errors import LaunchFailed
 from .in_pod.contents import ContentsInspection
 
@@ -25,8 +26,8 @@ class SessionBackend:
         """Stop the session at any stage; keep its volume."""
         raise NotImplementedError
 
-    async def observe_session(self, instance: Instance) -> int | None:
-        """Return None while the session runs, otherwise its exit status (0 if unknown)."""
+    async def observe_session(self, instance: Instance) -> Observation:
+        """Return what is known of the session's pod or process now; write nothing."""
         raise NotImplementedError
 
     async def read_log_tail(self, instance: Instance) -> str:

@@ -19,15 +19,16 @@ from tornado.web import HTTPError
 from ..config.renku import Renku
 from ..domain.errors import UnavailableError
 from ..domain.ids import is_valid_id
-from ..domain.instances import DesiredState, Instance, ObservedState
+from ..domain.instances import DesiredState, Instance
 from ..domain.reasons import format_reason_sentence
 from ..domain.sessions import LaunchSpec
-from ..hub.adapter import cancel_hub_start
+from ..hub.adapter import cancel_hub_start, get_server_state, stop_server
 from ..hub.admission import admit_server_start
 from ..hub.background import start_background_task
-from ..hub.jupyterhub import get_log_name, is_check_pending, is_stop_pending
+from ..hub.jupyterhub import get_log_name
 from ..hub.tokens import TokenRevocationMixin
-from ..lifecycle.cancellation import is_launch_wanted, wait_for_launch_or_stop
+from ..lifecycle.decide import ServerState
+from ..lifecycle.reconciler import is_launch_wanted, reconcile_polled_server, wait_for_launch_or_stop
 from ..lifecycle.runs import (
     load_instance,
     record_data_deleted,
@@ -57,6 +58,7 @@ class SessionSpawner(TokenRevocationMixin, SessionBackend, Spawner):
     spec: LaunchSpec | None = None
     begun: bool = False  # True once the current launch is recorded; it is no longer refused after that
     launch_version_seen: str = ""  # launch version that the user saw before the next start
+    prepared_spec: LaunchSpec | None = None  # of the request that makes the next start
     reachable: bool = True  # False while the infrastructure does not respond
     user_options: dict[str, Any]
     api_token: str
@@ -88,9 +90,10 @@ class SessionSpawner(TokenRevocationMixin, SessionBackend, Spawner):
 
     async def _admit_launch(self, options: Mapping[str, Any]) -> LaunchSpec:
         seen, self.launch_version_seen = self.launch_version_seen, ""  # valid for this start only
+        prepared, self.prepared_spec = self.prepared_spec, None
         with raise_refusals_as_spawn_errors():
             by = getattr(self.handler, "current_user", None)
-            return await admit_server_start(self.user, self.name, options, by=by, seen=seen)
+            return await admit_server_start(self.user, self.name, options, by=by, seen=seen, prepared=prepared)
 
     async def rename(self, old_name: str, new_name: str) -> None:
         """Refuse: the server's name is the session's id."""
@@ -159,6 +162,11 @@ class SessionSpawner(TokenRevocationMixin, SessionBackend, Spawner):
     async def load_instance(self) -> Instance | None:
         return await load_instance(self.renku.context, self.user.name, self.name)
 
+    @property
+    def server_state(self) -> ServerState:
+        """The state of JupyterHub's server."""
+        return get_server_state(self)
+
     async def poll(self) -> int | None:
         """Return None while the session runs, otherwise its exit status.
 
@@ -168,89 +176,49 @@ class SessionSpawner(TokenRevocationMixin, SessionBackend, Spawner):
             return await super().poll()
         while True:
             try:
-                return await (self._recover_after_restart() if is_check_pending(self) else self._poll_instance())
+                return await reconcile_polled_server(self.renku.context, self, (self.user.name, self.name))
             except UnavailableError:
-                if not is_check_pending(self):
+                if self.server_state is not ServerState.CHECKING:
                     return None  # an unknown state must not stop a user's session
                 # Returning None here would make JupyterHub probe a server that is still starting, and stop it.
                 await asyncio.sleep(_STATE_RETRY_SECONDS)
 
-    async def _poll_instance(self) -> int | None:
-        instance = await self.load_instance()
-        if instance is None or not instance.is_active or instance.turn is not None:
-            return 0
-        status = await self.observe_session(instance)
-        if status is None:
-            await self._record_activity(instance)
-            return None
-        if instance.desired is DesiredState.RUNNING and instance.observed in (
-            ObservedState.READY,
-            ObservedState.UNKNOWN,
-        ):
-            await self._record_end(instance, status)
-        elif instance.desired is not DesiredState.RUNNING or is_stop_pending(self):
-            await request_stop(self.renku.context, self.user.name, self.name, ended_reason="stopped_by_user")
-            await record_stopped(self.renku.context, self.user.name, self.name)
-            self.clean_up_ended_session(instance)
-        return status
-
-    async def _record_activity(self, instance: Instance) -> None:
+    async def record_activity(self, instance: Instance) -> None:
         """Record the last activity that the server or the proxy reported to the hub."""
         if last_activity := self.orm_spawner.last_activity:
             await record_activity(self.renku.context, instance, last_activity.replace(tzinfo=UTC))
 
-    async def _record_end(self, instance: Instance, status: int) -> None:
+    async def record_end(self, instance: Instance, exit_code: int) -> None:
         """Record why the session ended by itself, then clean up."""
         async with cancel_hub_start(self):
             log = await self.read_log_tail(instance)
-            await self._record_failure(self.explain_exit(instance, status, log), log)
+            await self._record_failure(self.explain_exit(instance, exit_code, log), log)
             self.clean_up_ended_session(instance)
 
-    async def _recover_after_restart(self) -> int | None:
-        """Determine the session's state after a hub restart, and resume a launch that was interrupted."""
-        instance = await self.load_instance()
-        if instance is None or not instance.is_active or instance.turn is not None:
-            return 99  # JupyterHub then stops the server; a queued launch starts again when its turn comes
-        await self.restore_api_token(instance)
-        if instance.desired is DesiredState.RUNNING and instance.observed not in (
-            ObservedState.READY,
-            ObservedState.UNKNOWN,
-        ):
-            return await self._resume_launch(instance)
-        return await self._wait_until_responding(instance) if instance.desired is DesiredState.RUNNING else 99
+    async def is_responding(self) -> bool:
+        """Return True if the session's program responds over HTTP.
 
-    async def _wait_until_responding(self, instance: Instance) -> int | None:
-        """Wait until a running session responds, has ended or is no longer wanted.
-
-        Afterwards JupyterHub probes the address itself for `http_timeout` seconds and stops a server that does not
-        respond. Wait first, because a pod on a node that has just rebooted responds some seconds later at another
-        address, and a busy program may need a minute.
+        JupyterHub probes the address itself for `http_timeout` seconds after its check. A pod on a node that has just
+        rebooted responds some seconds later at another address, and a busy program may need a minute.
         """
-        tries = 0
-        while (status := await self._poll_instance()) is None:
-            if not await is_launch_wanted(self.renku.context, instance):
-                return 99
-            if await is_server_responding(url_path_join(await self.get_url(), self.server.base_url, "api")):
-                return None
-            tries += 1
-            await asyncio.sleep(_STATE_RETRY_SECONDS if tries < 60 else 5 * _STATE_RETRY_SECONDS)
-        return status
+        return await is_server_responding(url_path_join(await self.get_url(), self.server.base_url, "api"))
 
-    async def _resume_launch(self, instance: Instance) -> int | None:
-        """Run the remaining steps of a launch, unless its owner stops it meanwhile.
+    async def resume_launch(self, instance: Instance) -> bool:
+        """Run the remaining steps of a launch that a hub restart interrupted; return True if it is ready then.
 
-        Raises CancelledError when the hub shuts down: with any status, the hub would stop a session that the next
-        hub process resumes.
+        Return False if it failed, or if its owner stops it meanwhile.
+
+        Raises:
+            CancelledError: the hub ends; the next hub resumes the launch.
         """
         try:
             self.spec = await self._readmit_launch(instance)
             if self.spec is None:
-                return 99
+                return False
             launch = asyncio.ensure_future(self._complete_launch(self.spec, instance))
-            url = await wait_for_launch_or_stop(self.renku.context, instance, launch)
+            return await wait_for_launch_or_stop(self.renku.context, instance, launch) is not None
         except SpawnException:
-            return 99
-        return 99 if url is None else None
+            return False
 
     async def _readmit_launch(self, instance: Instance) -> LaunchSpec | None:
         """Return the launch spec of an interrupted launch, or None if the launch is stopped first.
@@ -272,7 +240,7 @@ class SessionSpawner(TokenRevocationMixin, SessionBackend, Spawner):
                 await asyncio.sleep(max(_STATE_RETRY_SECONDS, min(refusal.retry_after, 30)))
         return None
 
-    async def _update_address(self, instance: Instance, url: str) -> None:
+    async def update_address(self, instance: Instance, url: str) -> None:
         """Record a new session URL, and update JupyterHub's server and the proxy route."""
         if await record_new_url(self.renku.context, instance, url) is None or self.server is None:
             return
@@ -314,6 +282,16 @@ class SessionSpawner(TokenRevocationMixin, SessionBackend, Spawner):
             log = await self.read_log_tail(instance)
             await self.stop_session(instance, now=now)
             await record_stopped(context, name, self.name, log=log)
+
+    async def stop_server(self) -> None:
+        """Ask JupyterHub to stop its server, and cancel a start of it."""
+        await stop_server(self)
+
+    def remove_server(self) -> None:
+        """Remove JupyterHub's row of this server, which does not run."""
+        self.user.db.delete(self.orm_spawner)
+        self.user.spawners.pop(self.name, None)
+        self.user.db.commit()
 
     async def delete_forever(self) -> None:
         """Delete the volume if its owner has confirmed the deletion.

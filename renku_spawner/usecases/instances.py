@@ -261,11 +261,6 @@ async def _require_own_data(refusal: RenkuError, context: AppContext, person: Pe
         raise (refusal if isinstance(refusal, UnavailableError) else build_not_found_error()) from None
 
 
-async def list_instances_pending_deletion(context: AppContext) -> list[Instance]:
-    """List instances of all users whose data shall be deleted, and is not known to be deleted."""
-    return await read_transaction(context, lambda tx: tx.instances.list_pending_deletion())
-
-
 async def list_my_sessions(
     context: AppContext,
     person: Person,

@@ -13,7 +13,8 @@ import httpx
 
 from renku_spawner.config.renku import Renku
 from renku_spawner.domain.instances import Instance
-from renku_spawner.hub.adapter import deletion_tasks
+from renku_spawner.hub.adapter import HubServerDirectory
+from renku_spawner.lifecycle.decide import ActualState, RecordedState, Step, decide, get_recorded_state
 from tests.cluster import machine_model as model
 from tests.cluster.machine_clock import within
 from tests.cluster.machine_cluster import Cluster, runs
@@ -341,8 +342,22 @@ class World:
         found += (
             [f"{secrets} secrets for {len(self.cluster.pods())} pods"] if secrets != len(self.cluster.pods()) else []
         )
-        found += [f"{key} is still being deleted" for key in deletion_tasks]
-        return found + self.wrong_claims(shown) + self.wrong_routes(shown)
+        found += [f"{key} is still being deleted" for key in Renku.instance().reconciler.tasks]
+        return found + self.steps_left() + self.wrong_claims(shown) + self.wrong_routes(shown)
+
+    def steps_left(self) -> list[str]:
+        """Steps that the table still asks for: what is quiet needs none."""
+        assert self.hub.app is not None
+        servers = HubServerDirectory(self.hub.app)
+        running = {owner(pod) for pod in self.cluster.pods() if "deletionTimestamp" not in pod["metadata"]}
+        found = []
+        for key in self.pairs():
+            recorded, server = get_recorded_state(self.record(key)), servers.get_state(*key)
+            step = decide(recorded, ActualState.RUNNING if key in running else ActualState.ENDED, server)
+            waits = step is Step.WAIT and recorded in (RecordedState.QUEUED, RecordedState.LAUNCHING)
+            if not waits and step not in (Step.NOTHING, Step.RECORD_SEEN):
+                found.append(f"{key} is {recorded} with a server that is {server}, and needs {step}")
+        return found
 
     def wrong_pod(self, pod: dict[str, Any], said: str) -> list[str]:
         record = self.record(owner(pod))

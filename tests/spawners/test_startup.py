@@ -21,12 +21,12 @@ async def test_a_step_that_fails_keeps_nobody_from_the_others_and_is_tried_again
     hub = await renku_hub()
     session = await hub.session(await hub.project())
     await request_start(hub.parts, await prepare_launch_spec(hub.parts, hub.person("alice"), session.id))
-    monkeypatch.setattr(table, "RECOVERY_INTERVAL_SECONDS", 0.1)
+    monkeypatch.setattr(table, "RECONCILE_INTERVAL_SECONDS", 0.1)
     renku = Renku.instance()
     other = sqlite3.connect(hub.parts.db.url.removeprefix("sqlite:///"), isolation_level=None)
     other.execute("ALTER TABLE renku_instances RENAME TO elsewhere")
     renku.tasks.append(asyncio.ensure_future(run_startup_jobs(hub.app, renku)))
-    for step in ("finish deletions", "settle lost instances"):
+    for step in ("finish deletions", "settle instances that no poll looks after"):
         await until(lambda step=step: caplog.text.count(f"Failed to {step}\n") > 1, seconds=30)
     other.execute("ALTER TABLE elsewhere RENAME TO renku_instances")
     other.close()

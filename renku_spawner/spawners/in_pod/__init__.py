@@ -4,11 +4,11 @@ Each program is one file that imports only the standard library. Its text is sen
 pod needs no further object. The scripts in `clone/` are mounted as files instead.
 """
 
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 
-@cache
+@lru_cache(maxsize=8)  # one for each program
 def read_program(name: str) -> str:
     """Return the text of a program, such as `archive.py`."""
     return (Path(__file__).parent / name).read_text(encoding="utf-8")

@@ -38,8 +38,8 @@ class PodExpectations:
 
     `limit` is the formatted memory limit, `program` the command's program, `gpu` the GPU resource of the class.
     `ours` are the names of objects that the hub creates after the pod, `making` those of them that do not exist yet.
-    `storages` are directories by the names of their PVCs and volumes. `hub_since` is when this hub process started:
-    programs that started earlier may have found no hub.
+    `storages` are directories by the names of their PVCs and volumes. `hub_since` is when this hub began to
+    answer, or now if it does not yet: programs that started earlier may have found no hub.
     """
 
     image: str

@@ -222,7 +222,8 @@ class PodLaunch:
 
     def _build_expectations(self) -> PodExpectations:
         ours = frozenset({self.secret})
-        now, since = datetime.now(UTC), self.context.started_at
+        now = datetime.now(UTC)
+        since = self.context.hub_health.serving_since or now
         return build_pod_expectations(self.spec, ours=ours, now=now, storages=self.storages.names, hub_since=since)
 
     def _extend_deadline(self) -> None:

@@ -26,7 +26,9 @@ from ...domain.reasons import format_reason_sentence, merge_notices
 from ...domain.resource_classes import ResourceClass
 from ...domain.sessions import LaunchSpec
 from ...hub.background import start_background_task
-from ...hub.jupyterhub import is_check_pending, is_end_watched, is_stop_pending
+from ...hub.jupyterhub import is_end_watched, is_stop_pending
+from ...lifecycle.decide import ActualState
+from ...lifecycle.reconciler import Observation
 from ...lifecycle.runs import record_observation, record_stage
 from ..base import SessionSpawner
 from ..errors import LaunchFailed
@@ -461,25 +463,25 @@ class RenkuSpawner(PVCSpawner):
 
     # Observe and stop
 
-    async def observe_session(self, instance: Instance) -> int | None:
-        """Return None also while the cluster is unreachable: an outage must not stop a user's session."""
+    async def observe_session(self, instance: Instance) -> Observation:
+        """Read the pod from the informer; while that is not synced, the state is unknown."""
         watch = await self._start_watching_pods()
-        if is_check_pending(self):
-            await self._wait_until_synced(watch, instance)
-        is_synced = watch.is_synced
-        classes, since = self.renku.context.policy.classes, self.renku.context.started_at
-        status = read_running_pod_status(watch, self.pod_key, instance, classes, hub_since=since) if is_synced else None
-        self.verdict = assess_failure(status.failure, self.verdict, monotonic()) if status else self.verdict
-        if status is not None and status.running and status.address and instance.url:
-            url = _replace_pod_address(status.address, instance.url)
-            if url != instance.url:  # a recreated sandbox has another address, but the pod keeps its name and uid
-                await self._update_address(instance, url)
-        if status is None or status.running or not self.verdict.final:
-            notices = None if status is None else merge_running_notices(instance, status)
-            await record_observation(self.renku.context, instance, seen=is_synced, notices=notices)
-            return None
-        code = self.verdict.failure.values.get("exit_code") if self.verdict.failure else None
-        return code if isinstance(code, int) else 1
+        if not watch.is_synced:
+            return Observation(actual=ActualState.UNKNOWN)
+        context = self.renku.context
+        classes, since = context.policy.classes, context.hub_health.serving_since or datetime.now(UTC)
+        status = read_running_pod_status(watch, self.pod_key, instance, classes, hub_since=since)
+        self.verdict = assess_failure(status.failure, self.verdict, monotonic())
+        if not status.running and self.verdict.final:
+            code = self.verdict.failure.values.get("exit_code") if self.verdict.failure else None
+            return Observation(actual=ActualState.ENDED, exit_code=code if isinstance(code, int) else 1)
+        # A recreated sandbox has another address, but the pod keeps its name and uid.
+        url = _replace_pod_address(status.address, instance.url) if status.address and instance.url else None
+        return Observation(
+            actual=ActualState.RUNNING,
+            url=url if status.running else None,
+            notices=merge_running_notices(instance, status),
+        )
 
     def explain_exit(self, instance: Instance, exit_code: int, log: str) -> LaunchFailed:
         failure = self.verdict.failure or PodFailure(code="pod_removed")

@@ -22,6 +22,8 @@ from ...domain.reasons import format_reason, merge_notices, resolve_exit_reason
 from ...domain.sessions import LaunchSpec
 from ...hub.jupyterhub import get_log_name
 from ...integrations.net.guarded_http import EgressGuard
+from ...lifecycle.decide import ActualState
+from ...lifecycle.reconciler import Observation
 from ...lifecycle.runs import iter_active_instances, record_stage
 from ...usecases.downloads import build_download_failed_error
 from ...usecases.git_credentials import build_egress_check
@@ -178,11 +180,11 @@ class RenkuLocalSpawner(SessionSpawner, SimpleLocalProcessSpawner):
 
     # Running and stopping
 
-    async def observe_session(self, instance: Instance) -> int | None:
+    async def observe_session(self, instance: Instance) -> Observation:
         folder = self._get_folder(instance)
         if find_server_pid(folder.path) is not None:
-            return None
-        return get_server_exit_code(folder.path) or 0
+            return Observation(actual=ActualState.RUNNING)
+        return Observation(actual=ActualState.ENDED, exit_code=get_server_exit_code(folder.path) or 0)
 
     async def restore_api_token(self, instance: Instance) -> None:
         folder = self._get_folder(instance)

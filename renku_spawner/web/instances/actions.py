@@ -86,9 +86,7 @@ async def pin_requested_revision(handler: RenkuBaseHandler, ref: str, session_id
 
 async def pause_owned_instance(handler: RenkuBaseHandler, session_id: str) -> None:
     """Stop the user's own instance at any stage; its files stay."""
-    await pause_session_server(
-        handler, handler.current_user, handler.context, session_id, ended_reason="stopped_by_user"
-    )
+    await pause_session_server(handler.current_user, handler.context, session_id, ended_reason="stopped_by_user")
 
 
 async def pause_owned_instances(handler: RenkuBaseHandler, session_ids: Iterable[str]) -> dict[str, str]:
@@ -114,7 +112,7 @@ async def pause_instance_as_admin(handler: RenkuBaseHandler, username: str, sess
     """
     user = get_hub_user(handler, username)
     instance = await get_instance_to_pause(handler.context, handler.person, username, session_id)
-    await pause_session_server(handler, user, handler.context, session_id, ended_reason="stopped_by_admin")
+    await pause_session_server(user, handler.context, session_id, ended_reason="stopped_by_admin")
     return await load_instance(handler.context, username, session_id) or instance
 
 
@@ -145,7 +143,7 @@ async def _pause_recorded_instances(handler: RenkuBaseHandler, found: Sequence[I
         async with room:
             try:
                 user = get_hub_user(handler, instance.username)
-                await pause_session_server(handler, user, handler.context, instance.session, ended_reason=reason)
+                await pause_session_server(user, handler.context, instance.session, ended_reason=reason)
             except RenkuError as problem:
                 handler.log.warning("Failed to pause %s of %s: %s", instance.session, instance.username, problem)
 
@@ -154,7 +152,7 @@ async def _pause_recorded_instances(handler: RenkuBaseHandler, found: Sequence[I
 
 async def delete_owned_instance(handler: RenkuBaseHandler, session_id: str) -> bool:
     """Delete the user's own instance and its files; return False while the deletion goes on."""
-    return await delete_session_server(handler, handler.current_user, handler.context, session_id)
+    return await delete_session_server(handler.current_user, handler.context, session_id)
 
 
 async def read_owned_instance_log(handler: RenkuBaseHandler, session_id: str) -> str:
