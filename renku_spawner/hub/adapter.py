@@ -46,8 +46,6 @@ from .jupyterhub import (
 
 STOP_WAIT_SECONDS = 2.0  # a request waits this long for a stop or a deletion, so that it is answered within 3 s
 _PAUSE_WAIT_SECONDS = 0.4  # a pause is on record before, so it is answered soon
-
-
 _PENDING_STATES = {"spawn": ServerState.STARTING, "stop": ServerState.STOPPING}
 
 
@@ -74,6 +72,10 @@ class HubServerDirectory:
     def get_state(self, username: str, session_id: str) -> ServerState:
         user = self._hub.users.get(username)
         return get_server_state(user.spawners.get(session_id) if user is not None else None)
+
+    def list_states(self) -> Mapping[tuple[str, str], ServerState]:
+        users = self._hub.users.values()
+        return {(user.name, name): get_server_state(each) for user in users for name, each in user.spawners.items()}
 
     def get_or_create_server(self, username: str, session_id: str) -> SessionControl:
         user = self._hub.users.get(username)
@@ -124,9 +126,6 @@ def build_stopping_error(spawner: SessionServer | None) -> ConflictError | Unava
             format_reason_sentence("cluster_unavailable"), retry_after=10, code="cluster_unavailable"
         )
     return ConflictError("Your session is still stopping; try again in a moment.", code="stopping")
-
-
-_CANCEL_TIMEOUT_SECONDS = 0.4  # for a cancelled start to end its steps, so that a pause answers within 1 s
 
 
 async def pause_session_server(user: HubUser, context: AppContext, session_id: str, *, ended_reason: str) -> None:

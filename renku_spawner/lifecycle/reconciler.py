@@ -199,6 +199,9 @@ class ServerDirectory(Protocol):
     def get_state(self, username: str, session_id: str) -> ServerState:
         """Return the state of the hub's server, NONE if the hub knows no such server."""
 
+    def list_states(self) -> Mapping[InstanceKey, ServerState]:
+        """Return the states of all servers that the hub knows, without a query for each."""
+
     def get_or_create_server(self, username: str, session_id: str) -> SessionControl:
         """Return the server, created in the hub if needed."""
 
@@ -287,20 +290,22 @@ class Reconciler:
 
         There can be many if the hub's database was lost, so requests are served between two of them.
         """
+        states = self._servers.list_states()  # `reconcile` reads the state of the few that are left once more
         async for page in iter_active_instances(self._context):
             for instance in page:
-                if self._is_overlooked(instance):
+                state = states.get((instance.username, instance.session), ServerState.NONE)
+                if _is_overlooked(instance, state):
                     await self._reconcile_within(instance)
                     await asyncio.sleep(_PAUSE_SECONDS)
             await asyncio.sleep(0)
 
-    def _is_overlooked(self, instance: Instance) -> bool:
-        """Return True if the hub neither polls the instance nor stops it at this moment."""
-        state = self._servers.get_state(instance.username, instance.session)
-        if state is ServerState.READY:
-            return instance.desired is not DesiredState.RUNNING
-        return state is ServerState.NONE and instance.turn is None
-
     async def _reconcile_within(self, instance: Instance) -> None:
         """Reconcile one instance, and go on after a while if the cluster does not respond."""
         await asyncio.wait({self.start(instance.username, instance.session)}, timeout=_STEP_TIMEOUT_SECONDS)
+
+
+def _is_overlooked(instance: Instance, state: ServerState) -> bool:
+    """Return True if the hub neither polls the instance nor stops it at this moment."""
+    if state is ServerState.READY:
+        return instance.desired is not DesiredState.RUNNING
+    return state is ServerState.NONE and instance.turn is None
