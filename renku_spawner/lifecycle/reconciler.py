@@ -213,14 +213,15 @@ class Reconciler:
         self._context, self._servers = context, servers
         self.tasks: dict[InstanceKey, asyncio.Task[None]] = {}  # while they run
 
-    def start(self, username: str, session_id: str) -> asyncio.Task[None]:
+    def start(self, username: str, session_id: str, *, is_overlooked: bool = False) -> asyncio.Task[None]:
         """Stop the session, and delete its data, as far as its row says so; concurrent callers share one task.
 
+        With *is_overlooked*, also fail a session that is to run and that the hub does not know.
         The task waits without limit for a cluster that does not respond, so a request must not wait for its end.
         """
         key = (username, session_id)
         if key not in self.tasks or self.tasks[key].done():
-            self.tasks[key] = task = asyncio.ensure_future(self._run_until_settled(key))
+            self.tasks[key] = task = asyncio.ensure_future(self._run_until_settled(key, is_overlooked))
             task.add_done_callback(lambda done: self._finish_task(key, done))
         return self.tasks[key]
 
@@ -230,16 +231,17 @@ class Reconciler:
         if not task.cancelled() and (error := task.exception()):  # the request that started it may be gone by now
             log.warning("Failed to reconcile %s:%s, retrying later: %s", *key, error)
 
-    async def _run_until_settled(self, key: InstanceKey) -> None:
+    async def _run_until_settled(self, key: InstanceKey, is_overlooked: bool) -> None:
         pause = _MIN_RETRY_SECONDS
-        while await self.reconcile(*key) is not Step.NOTHING:
+        while await self.reconcile(*key, is_overlooked=is_overlooked) is not Step.NOTHING:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _MAX_RETRY_SECONDS)
 
-    async def reconcile(self, username: str, session_id: str) -> Step:
+    async def reconcile(self, username: str, session_id: str, *, is_overlooked: bool = False) -> Step:
         """Take one step of an instance, and return it.
 
-        It is NOTHING for a session that is to run and that the hub knows: JupyterHub's poll looks after it.
+        It is NOTHING for a session that is to run, unless it *is_overlooked* and the hub does not know it: JupyterHub's
+        poll looks after the others.
 
         Raises:
             UnavailableError: the cluster or the database does not respond.
@@ -252,7 +254,7 @@ class Reconciler:
             return Step.NOTHING
         recorded, state = get_recorded_state(instance), self._servers.get_state(username, session_id)
         is_ending = recorded in (RecordedState.STOPPING, RecordedState.DELETED)
-        if recorded in _WANTED_STATES and state is not ServerState.NONE:
+        if recorded in _WANTED_STATES and not (is_overlooked and state is ServerState.NONE):
             return Step.NOTHING
         step = decide(recorded, ActualState.UNKNOWN, state)
         if step is Step.WAIT:
@@ -295,13 +297,14 @@ class Reconciler:
             for instance in page:
                 state = states.get((instance.username, instance.session), ServerState.NONE)
                 if _is_overlooked(instance, state):
-                    await self._reconcile_within(instance)
+                    await self._reconcile_within(instance, is_overlooked=True)
                     await asyncio.sleep(_PAUSE_SECONDS)
             await asyncio.sleep(0)
 
-    async def _reconcile_within(self, instance: Instance) -> None:
+    async def _reconcile_within(self, instance: Instance, *, is_overlooked: bool = False) -> None:
         """Reconcile one instance, and go on after a while if the cluster does not respond."""
-        await asyncio.wait({self.start(instance.username, instance.session)}, timeout=_STEP_TIMEOUT_SECONDS)
+        task = self.start(instance.username, instance.session, is_overlooked=is_overlooked)
+        await asyncio.wait({task}, timeout=_STEP_TIMEOUT_SECONDS)
 
 
 def _is_overlooked(instance: Instance, state: ServerState) -> bool:

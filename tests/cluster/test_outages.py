@@ -112,8 +112,10 @@ async def test_without_a_cluster_every_action_is_answered_and_seen_through_when_
     await it.hub.becomes(paused, InstanceStatus.INACTIVE, seconds=10)
     await it.hub.becomes(idle, InstanceStatus.RUNNING, seconds=15)
     await it.hub.becomes(doomed, InstanceStatus.INACTIVE, seconds=10)
-    left = {claim["metadata"]["labels"]["renku.io/session"] for claim in it.claims()}
-    assert left == {running.id, idle.id}
+    await until(
+        lambda: {claim["metadata"]["labels"]["renku.io/session"] for claim in it.claims()} == {running.id, idle.id},
+        why="the cluster removes a claim a moment after its deletion",
+    )
     assert len(it.pods()) == 1
 
 
