@@ -9,6 +9,7 @@ from playwright.async_api import Browser, Page, expect
 from renku_spawner.usecases.ci_images import expire_ci_image_status
 from tests.browser.test_every_page import TAGS, tab_to
 from tests.fixtures.browser import AXE
+from tests.fixtures.renku import until
 from tests.integrations.gitlab import test_built_pages as own
 from tests.integrations.gitlab.test_built_pages import Built
 
@@ -41,6 +42,11 @@ def tab(it: Built) -> str:
     return f"renku/projects/{it.project.path}/-/sessions/new?kind=repository"
 
 
+async def reload_and_look_for(page: Page, words: str) -> bool:
+    await page.reload()
+    return await page.get_by_text(words).is_visible()
+
+
 async def test_a_session_is_added_by_keyboard_and_its_newer_image_accepted(it: Built, enter: Enter) -> None:
     old, new = it.commit("Begin"), it.commit("Go on")
     page = await enter()
@@ -57,7 +63,8 @@ async def test_a_session_is_added_by_keyboard_and_its_newer_image_accepted(it: B
 
     await expire_ci_image_status(it.hub.parts, str(it.code.id))
     await card.get_by_role("link", name="Spectra").first.click()
-    await expect(page.get_by_text("A newer image is there")).to_be_visible()
+    # A page waits half a second for GitLab; the answer that comes later is on the next one.
+    await until(lambda: reload_and_look_for(page, "A newer image is there"), seconds=60)
     await expect(page.locator("#difference")).to_contain_text("1 commit later")
     await expect(page.locator("#difference")).to_contain_text("Go on")
     await page.get_by_role("button", name="Accept revision 2").click()
