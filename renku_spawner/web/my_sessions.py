@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 
 from pydantic import Field
 
+from ..domain.errors import InvalidInputError
 from ..domain.instances import InstanceSort, InstanceStatus, OwnedInstancesSummary, parse_instance_sort
 from ..domain.notifications import format_date
 from ..domain.policy import HubPolicy
@@ -237,6 +238,8 @@ class PauseMySessionsHandler(RenkuPageHandler):
 
     async def post(self) -> None:
         form = self.parse_form(PauseMySessionsForm)
+        if form.which == "selected" and not form.sessions:
+            raise InvalidInputError("Select the sessions to pause first.")
         ids = form.sessions if form.which == "selected" else await list_my_active_sessions(self.context, self.person)
         outcomes = await pause_owned_instances(self, ids)
         query = {

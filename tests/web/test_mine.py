@@ -47,6 +47,8 @@ async def test_several_are_paused_by_one_click_and_each_result_is_told(renku_hub
     assert 'aria-current="true">title' in told.text
     await hub.becomes(one, InstanceStatus.PAUSED)
     assert await hub.status(other) is InstanceStatus.RUNNING
+    none = await alice.post("renku/sessions/pause", data={"_xsrf": xsrf(alice), "which": "selected"})
+    assert (none.status_code, "Select the sessions to pause first." in none.text) == (422, True)
 
     await alice.post("renku/sessions/pause", data={"_xsrf": xsrf(alice), "which": "all"})
     await hub.becomes(other, InstanceStatus.PAUSED)
