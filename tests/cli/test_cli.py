@@ -189,7 +189,7 @@ def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
 
 def test_the_command_that_is_installed_does_the_same(tmp_path: Path) -> None:
     command = ["renku-spawner", "db", "check"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
     assert refusal(Done(done.returncode, done.stdout, done.stderr)).startswith("There is no database jupyterhub.sqlite")
 
 

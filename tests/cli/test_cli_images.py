@@ -84,7 +84,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(folder: Path, arguments: list
 
 def test_the_script_runs_from_standard_input() -> None:
     script = run("images", "script", folder=Path("/")).stdout
-    done = subprocess.run(["/bin/sh"], input=script, capture_output=True, check=True, text=True, timeout=60)
+    done = subprocess.run(["/bin/sh"], input=script, capture_output=True, check=True, text=True, timeout=300)
     assert done.stdout.startswith("renku-probe 1\n")
     assert done.stdout.splitlines()[-1] in ("end", "late")
     assert "\ndebian\tlibc6\t" in done.stdout

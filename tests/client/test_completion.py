@@ -32,6 +32,6 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 """
     done = subprocess.run(
         ["bash", "-c", asked],
-        cwd=tmp_path, env=os.environ | {"PATH": PATH}, capture_output=True, text=True, check=True, timeout=60,
+        cwd=tmp_path, env=os.environ | {"PATH": PATH}, capture_output=True, text=True, check=True, timeout=300,
     )  # fmt: skip
     assert {word.strip() for word in done.stdout.split("\n") if word.strip() not in ("", "-h", "--help")} == offered

@@ -109,7 +109,7 @@ def test_the_hub_ends_with_the_sentence(place: Path) -> None:
     put(place, "config/renku.json", "{")
     (place / "config.py").write_text("from renku_spawner import install\ninstall(c)\n")
     command = [sys.executable, "-m", "jupyterhub", "-f", str(place / "config.py")]
-    done = subprocess.run(command, cwd=place, check=False, timeout=60, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=place, check=False, timeout=300, capture_output=True, text=True)
     assert done.returncode == 1
     assert "renku.json is not valid JSON" in done.stderr.strip().splitlines()[-1]
 

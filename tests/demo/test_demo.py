@@ -44,7 +44,7 @@ class Demo:
     @contextmanager
     def visitor(self, name: str, password: str = "renku") -> Iterator[httpx.Client]:
         """Somebody who has filled in the form to log in."""
-        with httpx.Client(base_url=self.url, timeout=60, trust_env=False) as client:
+        with httpx.Client(base_url=self.url, timeout=300, trust_env=False) as client:
             client.get("login")
             form = {"username": name, "password": password, "_xsrf": xsrf(client)}
             client.post("login", data=form, follow_redirects=True)
@@ -207,7 +207,7 @@ def test_the_sessions_that_a_repository_of_the_demo_describes_are_offered(demo: 
 
 def test_a_repository_of_the_demo_can_be_cloned(demo: Demo, tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{demo.port + 3}/snow-analysis.git"
-    subprocess.run(["git", "clone", "--quiet", url, tmp_path / "clone"], check=True, timeout=60)
+    subprocess.run(["git", "clone", "--quiet", url, tmp_path / "clone"], check=True, timeout=300)
     assert (tmp_path / "clone" / "analysis.ipynb").exists()
 
 

@@ -47,7 +47,7 @@ def prometheus(folder: Path) -> Iterator[httpx.Client]:
     ]  # fmt: skip
     server = subprocess.Popen(command)
     try:
-        with httpx.Client(base_url=f"http://{address}", trust_env=False, timeout=60) as client:
+        with httpx.Client(base_url=f"http://{address}", trust_env=False, timeout=300) as client:
             _until_ready(client)
             yield client
     finally:

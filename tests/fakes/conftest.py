@@ -33,7 +33,7 @@ def gitlab_world():
 async def gitlab_client(gitlab_world):
     """Sends recorded requests to it."""
     lab, names = gitlab_world
-    async with httpx.AsyncClient(base_url=lab.url, trust_env=False, timeout=30) as http:
+    async with httpx.AsyncClient(base_url=lab.url, trust_env=False, timeout=300) as http:
         yield gitlab_conformance.Client(lab, names, http)
     lab.mode = "ok"
     lab.failures.clear()

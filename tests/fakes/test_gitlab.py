@@ -26,7 +26,7 @@ async def lab():
 @pytest.fixture
 async def ask(lab):
     """GET a path of the API as somebody, or nobody."""
-    async with httpx.AsyncClient(base_url=f"{lab.url}/api/v4", timeout=30, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=f"{lab.url}/api/v4", timeout=300, trust_env=False) as client:
 
         async def get(path, name=None, **more):
             headers = {"Authorization": f"Bearer {lab.token(name)}"} if name else {}

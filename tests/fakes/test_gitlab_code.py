@@ -46,7 +46,7 @@ def address(lab, path, name=None, scopes=("write_repository", "read_repository")
 
 
 def api(lab, name):
-    return python_gitlab.Gitlab(lab.url, oauth_token=lab.token(name), timeout=30, keep_base_url=True)
+    return python_gitlab.Gitlab(lab.url, oauth_token=lab.token(name), timeout=300, keep_base_url=True)
 
 
 async def test_commits_are_real_and_the_api_tells_of_them(lab, project):

@@ -79,7 +79,7 @@ class OwnHub:
             )
         )  # fmt: skip
         self.process: subprocess.Popen[bytes] | None = None
-        self.client = httpx.Client(timeout=60, trust_env=False)
+        self.client = httpx.Client(timeout=300, trust_env=False)
         self.tokens: dict[str, str] = {}
 
     # ---- its process ------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ class OwnHub:
 
     def page(self, path: str, *, name: str = "alice") -> str:
         """What alice, or *name*, sees there, logged in by the form."""
-        with httpx.Client(base_url=self.url, timeout=60, trust_env=False, follow_redirects=True) as client:
+        with httpx.Client(base_url=self.url, timeout=300, trust_env=False, follow_redirects=True) as client:
             client.get("login")
             form = {"username": name, "password": "renku", "_xsrf": client.cookies["_xsrf"]}
             client.post("login", data=form).raise_for_status()

@@ -354,7 +354,7 @@ def run_hub(folder: Path, *lines: str) -> subprocess.CompletedProcess[str]:
         command,
         cwd=folder,
         check=False,
-        timeout=60,
+        timeout=300,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

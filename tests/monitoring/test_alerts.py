@@ -77,7 +77,7 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str], int, dict[str, str]]] = {
 
 
 def promtool(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["promtool", *words], capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(["promtool", *words], capture_output=True, text=True, check=False, timeout=300)
 
 
 def expected(rule: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:

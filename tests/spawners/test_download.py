@@ -178,7 +178,7 @@ async def test_a_cancelled_request_closes_what_it_reads():
 @asynccontextmanager
 async def begun(hub, session, name="alice"):
     """A download of which the first piece has come."""
-    async with hub.client(name).stream("GET", address(session), timeout=60) as answer:
+    async with hub.client(name).stream("GET", address(session), timeout=300) as answer:
         assert answer.status_code == 200, await answer.aread()
         pieces = answer.aiter_raw(65_536)
         await anext(pieces)

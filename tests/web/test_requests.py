@@ -681,7 +681,7 @@ async def test_what_people_type_stays_one_line_in_the_log_t22(place, caplog):
 
 async def test_no_log_line_has_the_value_of_a_token(place, caplog):
     canary = "canary-0123456789abcdef"
-    async with httpx.AsyncClient(trust_env=False, timeout=60) as stranger:
+    async with httpx.AsyncClient(trust_env=False, timeout=300) as stranger:
         with caplog.at_level("DEBUG"):
             for name in ("_xsrf", "token", "access_token"):
                 nested = quote(f"/hub/renku?{name}={canary}&x=1", safe="")
@@ -717,7 +717,7 @@ async def test_unknown_methods_of_a_stranger_do_not_disturb_others(place, caplog
     done = asyncio.Event()
 
     async def disturb():
-        async with httpx.AsyncClient(base_url=place.hub.url, trust_env=False, timeout=60) as stranger:
+        async with httpx.AsyncClient(base_url=place.hub.url, trust_env=False, timeout=300) as stranger:
             count = 0
             while not done.is_set() or count < 20:
                 method = ("PROPFIND", "TRACE", "MKCOL")[count % 3]

@@ -14,7 +14,7 @@ from tests.fixtures.renku import until
 
 async def events(client, address, seen, *, headers=None):
     """Put what a stream says into *seen* until it ends."""
-    async with client.stream("GET", address, headers=headers, timeout=60) as answer:
+    async with client.stream("GET", address, headers=headers, timeout=300) as answer:
         assert answer.status_code == 200, await answer.aread()
         assert answer.headers["content-type"] == "text/event-stream"
         assert answer.headers["x-accel-buffering"] == "no"

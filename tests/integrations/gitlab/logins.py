@@ -83,7 +83,7 @@ class Hub(Desk):
         self.hub = hub
 
     async def browser(self) -> httpx.AsyncClient:
-        client = httpx.AsyncClient(base_url=self.hub.url, timeout=60, trust_env=False, follow_redirects=True)
+        client = httpx.AsyncClient(base_url=self.hub.url, timeout=300, trust_env=False, follow_redirects=True)
         self.hub.clients[str(id(client))] = client
         return client
 

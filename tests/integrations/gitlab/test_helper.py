@@ -39,7 +39,7 @@ def programs(request, tmp_path):
 
 
 def run(command, stdin=QUESTION, **env):
-    done = subprocess.run(command, input=stdin, env=env, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, input=stdin, env=env, capture_output=True, text=True, check=False, timeout=300)
     return done.stdout, done.stderr
 
 

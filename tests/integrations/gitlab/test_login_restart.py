@@ -39,7 +39,7 @@ async def own(lab: FakeGitLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 async def test_a_log_in_outlives_the_hub(own: OwnHub, lab: FakeGitLab) -> None:
     await asyncio.to_thread(own.start)
-    async with httpx.AsyncClient(base_url=own.url, timeout=60, trust_env=False) as alice:
+    async with httpx.AsyncClient(base_url=own.url, timeout=300, trust_env=False) as alice:
         assert (await gitlab.log_in(alice, lab, "alice")).status_code == 200
         await asyncio.to_thread(own.kill)
         lab.expire("alice")

@@ -68,7 +68,7 @@ async def download(image, auths):
     """Ask for a manifest as a kubelet does; the status of the answer."""
     host, _, rest = image.partition("/")
     path, _, digest = rest.partition("@")
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=300) as client:
         url = f"http://{host}/v2/{path}/manifests/{digest}"
         first = await client.get(url)
         realm, service, scope = re.findall('"([^"]*)"', first.headers["WWW-Authenticate"])[:3]

@@ -11,7 +11,7 @@ from tests.fixtures.registry import Registry
 
 
 def run(*command: str | Path) -> str:
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

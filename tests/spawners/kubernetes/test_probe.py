@@ -61,7 +61,7 @@ def test_without_a_digest_there_is_nothing_to_keep_it_by() -> None:
 def test_its_command_runs_as_it_is_sent() -> None:
     command = [made.expanded(word, {}) for word in pod()["spec"]["containers"][0]["command"]]
     printed = subprocess.run(
-        command, capture_output=True, check=True, timeout=60, text=True, env={"PATH": "/usr/bin:/bin"}
+        command, capture_output=True, check=True, timeout=300, text=True, env={"PATH": "/usr/bin:/bin"}
     )
     assert printed.stdout.startswith("renku-probe 1\n")
     assert printed.stdout.splitlines()[-1] in ("end", "late")

@@ -33,7 +33,7 @@ def command(work: Path, *, zstd: bool = True) -> list[str]:
 
 
 def archived(work: Path, *, zstd: bool = True) -> bytes:
-    return subprocess.run(command(work, zstd=zstd), capture_output=True, check=True, cwd="/", timeout=60).stdout
+    return subprocess.run(command(work, zstd=zstd), capture_output=True, check=True, cwd="/", timeout=300).stdout
 
 
 def entries(archive: bytes) -> dict[str, tarfile.TarInfo]:
@@ -179,7 +179,7 @@ def test_a_sparse_file_with_many_segments_comes_back(work, tmp_path):
             content[start : start + 4096] = data
         file.truncate(1 << 20)
     (target := tmp_path / "target").mkdir()
-    subprocess.run(["tar", "-x", "-C", target], input=decompress(archived(work)), check=True, timeout=60)
+    subprocess.run(["tar", "-x", "-C", target], input=decompress(archived(work)), check=True, timeout=300)
     assert (target / "work/segments").read_bytes() == content
 
 
@@ -208,7 +208,7 @@ def test_an_archive_that_was_cut_off_never_looks_whole(work, zstd):
     for end in (len(archive) - 1, len(archive) // 2):
         with pytest.raises((zstandard.ZstdError, EOFError)):
             decompress(archive[:end])
-    assert subprocess.run(command(work / "gone", zstd=zstd), check=False, capture_output=True, timeout=60).returncode
+    assert subprocess.run(command(work / "gone", zstd=zstd), check=False, capture_output=True, timeout=300).returncode
 
 
 @pytest.mark.parametrize("zstd", [True, False])
@@ -259,7 +259,7 @@ def serving(work: Path, secret: str) -> tuple[subprocess.Popen[str], int]:
 
 
 def asked(port: int, secret: str) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=300) as connection:
         connection.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {secret}\r\n\r\n".encode())
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
@@ -280,7 +280,7 @@ def test_it_is_handed_over_once_and_only_to_who_knows_the_secret(work):
 def test_what_nobody_takes_any_more_ends_without_a_last_chunk(work):
     (work / "large").write_bytes(secrets.token_bytes(20 << 20))
     process, port = serving(work, "right")
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=300) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nAuthorization: Bearer right\r\n\r\n")
         connection.recv(1000)
     assert process.wait(30) != 0

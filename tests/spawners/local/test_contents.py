@@ -33,7 +33,7 @@ def test_it_is_told_the_same_where_the_package_is_not(work):
         capture_output=True,
         check=True,
         cwd="/",
-        timeout=60,
+        timeout=300,
     )
     assert done.stderr == b""
     assert parse_contents(done.stdout.decode()) == inspect_contents(work)

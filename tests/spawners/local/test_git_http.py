@@ -12,7 +12,7 @@ from .conftest import git
 
 
 def ask(upstream, method: str, path: str, body: bytes | None = None, **headers: str) -> http.client.HTTPResponse:
-    connection = http.client.HTTPConnection("127.0.0.1", upstream.server.server_port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", upstream.server.server_port, timeout=300)
     try:
         connection.request(method, path, body, headers)
         answer = connection.getresponse()
@@ -95,7 +95,7 @@ def test_only_reading_methods_exist(upstream):
 )
 def test_a_body_without_end_is_refused(upstream, headers, body, status):
     upstream.commit("code", a="1")
-    with socket.create_connection(("127.0.0.1", upstream.server.server_port), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", upstream.server.server_port), timeout=300) as connection:
         head = f"POST /code.git/git-upload-pack HTTP/1.0\r\n{headers}\r\n\r\n"
         connection.sendall(head.encode() + body)
         connection.shutdown(socket.SHUT_WR)
