@@ -14,6 +14,7 @@ LAST_FAILED = Path(".pytest_cache/v/cache/lastfailed")
 def main() -> int:
     failed = sorted(json.loads(LAST_FAILED.read_text())) if LAST_FAILED.exists() else []
     if not 0 < len(failed) <= MOST:
+        print("These failed:", *(f"  {name}" for name in failed), sep="\n", flush=True)
         return 1
     print("These failed beside other tests and are now run alone; mend each test that is named here:")
     print(*(f"  {name}" for name in failed), sep="\n", flush=True)
