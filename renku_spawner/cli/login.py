@@ -164,7 +164,7 @@ def to_command_error(problem: ClientError, login: HubLogin) -> CommandError:
     """Convert an error of the client to one for the user, with advice."""
     from ..client import Busy, HubAway, NotAllowed, Refused
 
-    fields = [f"{name}: {said}" for name, said in problem.fields.items() if said != problem.message]
+    fields = [f"{name}: {message}" for name, message in problem.fields.items() if message != problem.message]
     sentences, status = [problem.message, *fields], ExitStatus.FAILED
     url = login.url.removesuffix("/hub/api")
     if isinstance(problem, NotAllowed | Refused):

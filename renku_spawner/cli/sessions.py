@@ -65,18 +65,18 @@ class SessionMatch:
     instance: InstanceAnswer
 
 
-def find_session_by_argument(hub: Client, said: str) -> SessionMatch:
+def find_session_by_argument(hub: Client, argument: str) -> SessionMatch:
     """Find a session in any project that the user may see. Raises CommandError, ClientError."""
-    if is_valid_id(said):
-        found = hub.session_by_id(said)
+    if is_valid_id(argument):
+        found = hub.session_by_id(argument)
         return _to_session_match(found.project, found)
-    path, colon, title = said.partition(":")
+    path, colon, title = argument.partition(":")
     if not colon:
         return _find_default_session(hub, path)
-    return _select_match([_to_session_match(path, each) for each in hub.sessions(path)], title, said)
+    return _select_match([_to_session_match(path, each) for each in hub.sessions(path)], title, argument)
 
 
-def find_own_session(hub: Client, said: str) -> SessionMatch:
+def find_own_session(hub: Client, argument: str) -> SessionMatch:
     """Find one of the user's own instances, also in a project that is no longer visible.
 
     Raises:
@@ -89,12 +89,12 @@ def find_own_session(hub: Client, said: str) -> SessionMatch:
         )
         for each in hub.mine()
     ]
-    if is_valid_id(said) and (by_id := [each for _, each in found if each.id == said]):
+    if is_valid_id(argument) and (by_id := [each for _, each in found if each.id == argument]):
         return by_id[0]
-    path, colon, title = said.partition(":")
+    path, colon, title = argument.partition(":")
     if colon:
-        return _select_match([each for of, each in found if path in (of, each.project)], title, said)
-    return _select_match([each for _, each in found], path, said)
+        return _select_match([each for of, each in found if path in (of, each.project)], title, argument)
+    return _select_match([each for _, each in found], path, argument)
 
 
 def _find_default_session(hub: Client, path: str) -> SessionMatch:
@@ -112,7 +112,7 @@ def _to_session_match(project: str, each: SessionAnswer) -> SessionMatch:
     return SessionMatch(id=each.id, project=project, title=each.title, instance=each.instance)
 
 
-def _select_match(found: Sequence[SessionMatch], title: str, said: str) -> SessionMatch:
+def _select_match(found: Sequence[SessionMatch], title: str, argument: str) -> SessionMatch:
     """Return the session with that title or id, otherwise the only one whose title begins with *title*."""
     wanted = fold_title(title)
     exact = [each for each in found if fold_title(each.title) == wanted or each.id == title]
@@ -120,8 +120,8 @@ def _select_match(found: Sequence[SessionMatch], title: str, said: str) -> Sessi
     if len(fitting) == 1:
         return fitting[0]
     if not fitting:
-        raise CommandError(f"There is no session {said}.{_format_session_choices(found)}", ExitStatus.NOT_FOUND)
-    raise CommandError(f"{said} fits several sessions.{_format_session_choices(fitting)}", ExitStatus.USAGE)
+        raise CommandError(f"There is no session {argument}.{_format_session_choices(found)}", ExitStatus.NOT_FOUND)
+    raise CommandError(f"{argument} fits several sessions.{_format_session_choices(fitting)}", ExitStatus.USAGE)
 
 
 def _format_session_choices(found: Iterable[SessionMatch]) -> str:
@@ -271,7 +271,7 @@ def pause_sessions(session: Sequence[str], pause_all: bool) -> None:
                 (each.session, each.title) for each in hub.mine() if each.instance.status in _PAUSABLE_SESSION_STATUSES
             ]
         else:
-            mine = [(each.id, each.title) for each in [find_own_session(hub, said) for said in session]]
+            mine = [(each.id, each.title) for each in [find_own_session(hub, argument) for argument in session]]
         for session_id, title in dict(mine).items():
             now = hub.pause(session_id)
             print(f"{escape_for_terminal(title)}: {now.status}")
@@ -560,7 +560,9 @@ def _format_plan(plan: PlanAnswer) -> Iterator[str]:
             yield f"{_ACTION_SIGNS[step.action]} {kind}{escape_for_terminal(step.title)}"
             yield from (f"    {_format_difference(each)}" for each in step.differences)
         yield from _format_step_notes(step)
-    yield from (f"! {escape_for_terminal(path)}: {escape_for_terminal(said)}" for path, said in plan.refused.items())
+    yield from (
+        f"! {escape_for_terminal(path)}: {escape_for_terminal(reason)}" for path, reason in plan.refused.items()
+    )
     yield _format_plan_summary(plan)
 
 

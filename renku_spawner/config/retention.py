@@ -242,9 +242,9 @@ class IdleSettings(LoggingConfigurable):
             processor=self.idle_processor,
         )
 
-    def check_idle_pauses(self, setting: str, said: Iterable[tuple[str, int | None]]) -> None:
+    def check_idle_pauses(self, setting: str, pauses: Iterable[tuple[str, int | None]]) -> None:
         """Check the `idle_pause` of each entry of *setting*, given by name. Raises SettingError."""
-        for name, seconds in said:
+        for name, seconds in pauses:
             self.check_longer_than_warning(f"{setting}: idle_pause of {name!r}", seconds)
 
     def check_longer_than_warning(self, what: str, seconds: int | None) -> None:

@@ -85,7 +85,7 @@ class HubServerDirectory:
 
 async def has_server_exited(spawner: SessionServer) -> bool:
     """Return True if a server has exited that the hub still takes for starting or running: it has not polled it yet."""
-    if not spawner.ready and not (spawner.pending == "spawn" and spawner.begun):
+    if not spawner.ready and not (spawner.pending == "spawn" and spawner.launch_recorded):
         return False
     instance = await spawner.load_instance()
     return instance is not None and instance.reason is not None
@@ -377,7 +377,7 @@ async def _enqueue_start(
 
 async def _spawn_server(handler: StartRequestHandler, user: HubUser, spec: LaunchSpec, options: dict[str, str]) -> None:
     spawner = user.spawners[spec.session]
-    spawner.begun = False
+    spawner.launch_recorded = False
     try:
         await handler.spawn_single_user(user, spec.session, spec.display_name, options=options)
     except RuntimeError as error:
@@ -397,7 +397,7 @@ async def _await_start(spawner: SessionServer, start: Awaitable[None]) -> None:
     except asyncio.CancelledError:
         if _is_request_cancelled():
             raise
-        if not spawner.begun:  # a pause has cancelled it
+        if not spawner.launch_recorded:  # a pause has cancelled it
             raise LaunchRefusedError(format_reason_sentence("cancelled"), code="cancelled") from None
 
 
@@ -407,7 +407,7 @@ async def _wait_until_admitted(spawner: SessionServer) -> None:
     `spawn_single_user` returns after `slow_spawn_timeout`, and admission can take longer than that.
     """
     start, end = get_start_future(spawner), monotonic() + _ADMISSION_TIMEOUT_SECONDS
-    while start is not None and not (start.done() or spawner.begun) and monotonic() < end:
+    while start is not None and not (start.done() or spawner.launch_recorded) and monotonic() < end:
         await asyncio.wait({start}, timeout=0.05)
     if start is not None and start.done():
         await start

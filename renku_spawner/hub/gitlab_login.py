@@ -295,19 +295,19 @@ class TokenRenewingAuthenticator(GitLabOAuthenticator):
             return await self._verify_with_gitlab(user, state)
 
     async def _verify_with_gitlab(self, user: HubUser, state: AuthState) -> AuthState:
-        begun = time.monotonic()
+        started = time.monotonic()
         try:
             answer = await self._fetch_from_gitlab(
                 self.userdata_url, _TOKEN_CHECK_TIMEOUT_SECONDS, headers=self._build_bearer_headers(state)
             )
         except GitLabUnavailable:
-            if time.monotonic() - begun > _TOKEN_CHECK_TIMEOUT_SECONDS / 2:
+            if time.monotonic() - started > _TOKEN_CHECK_TIMEOUT_SECONDS / 2:
                 self.heard.record_failed_wait(user.name)
             raise
         self.heard.record_verification(user.name)
         if answer.code == 401:
             return await self._renew_tokens(user, state)
-        return await self._update_user_data(user, state, answer, begun)
+        return await self._update_user_data(user, state, answer, started)
 
     def _get_user_lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
@@ -318,12 +318,14 @@ class TokenRenewingAuthenticator(GitLabOAuthenticator):
             raise GitLabLoginRequired
         return dict(state)
 
-    async def _update_user_data(self, user: HubUser, state: AuthState, answer: HTTPResponse, begun: float) -> AuthState:
+    async def _update_user_data(
+        self, user: HubUser, state: AuthState, answer: HTTPResponse, started: float
+    ) -> AuthState:
         """Store GitLab's current user data in *state*. Keep *state* if *answer* is an error or about another user."""
         user_data = _parse_json_body(answer)
         if answer.code != 200 or parse_gitlab_user_id(user_data) != get_gitlab_user_id(state):
             return state
-        self.heard.record_accepted(user.name, state["access_token"], ago=time.monotonic() - begun)
+        self.heard.record_accepted(user.name, state["access_token"], ago=time.monotonic() - started)
         return (
             state
             if user_data == state[AUTH_STATE_USER_KEY]
@@ -336,7 +338,7 @@ class TokenRenewingAuthenticator(GitLabOAuthenticator):
             raise GitLabLoginRequired
         body = urlencode(self.build_refresh_token_request_params(refresh)).encode()
         headers = self.build_token_info_request_headers()
-        begun = time.monotonic()
+        started = time.monotonic()
         answer = await self._fetch_from_gitlab(
             self.token_url, _RENEWAL_TIMEOUT_SECONDS, method="POST", headers=headers, body=body
         )
@@ -345,7 +347,7 @@ class TokenRenewingAuthenticator(GitLabOAuthenticator):
         made = _parse_json_body(answer)
         if answer.code != 200 or not isinstance(made, dict) or not made.get("access_token"):
             raise self._mark_gitlab_unavailable(parse_retry_after(answer.headers.get("Retry-After")))
-        self.heard.record_accepted(user.name, made["access_token"], ago=time.monotonic() - begun)
+        self.heard.record_accepted(user.name, made["access_token"], ago=time.monotonic() - started)
         return await self._save_state(user, await self._merge_token_response(state, made))
 
     async def _load_newer_state(self, user: HubUser, refused: str) -> AuthState:
@@ -467,12 +469,12 @@ class RenkuGitLabOAuthenticator(TokenRenewingAuthenticator):
         Raises:
             HTTPError: 400, 403 or 503; the hub shows its message.
         """
-        begun = time.monotonic()
+        started = time.monotonic()
         with convert_gitlab_login_errors():
             model = await super().authenticate(handler, data, **kwargs)
         named = await assign_hub_name(self._known, handler, model)
         self.heard.record_verification(named["name"])
-        self.heard.record_accepted(named["name"], named["auth_state"]["access_token"], ago=time.monotonic() - begun)
+        self.heard.record_accepted(named["name"], named["auth_state"]["access_token"], ago=time.monotonic() - started)
         return named if named["name"] == model["name"] else await self._reapply_name_rules(named)
 
     async def _reapply_name_rules(self, model: dict[str, Any]) -> dict[str, Any]:
@@ -492,9 +494,9 @@ class RenkuGitLabOAuthenticator(TokenRenewingAuthenticator):
         Return False if scopes are missing or GitLab refuses the log-in, True also while GitLab does not answer.
         """
         if self.refresh_user_hook is not None:
-            said = await self._call_refresh_user_hook(user, await user.get_auth_state())
-            if said is not None:
-                return said
+            answer = await self._call_refresh_user_hook(user, await user.get_auth_state())
+            if answer is not None:
+                return answer
         try:
             state = await self.get_verified_state(user)
         except GitLabUnavailable:

@@ -170,7 +170,7 @@ class HubServer(Protocol):
 class SessionServer(HubServer, SessionControl, Protocol):
     """A server of the hub whose spawner is `spawners.base.SessionSpawner`, the only kind that a hub with Renku runs."""
 
-    begun: bool
+    launch_recorded: bool
     launch_version_seen: str
     prepared_spec: LaunchSpec | None
     spec: LaunchSpec | None

@@ -175,11 +175,11 @@ async def _kill_process_group(process: asyncio.subprocess.Process) -> None:
             await process.wait()
 
 
-def _classify_failure(code: int, said: str) -> StorageProbeOutcome:
+def _classify_failure(code: int, output: str) -> StorageProbeOutcome:
     if code == _EXIT_DIRECTORY_NOT_FOUND:
         return StorageProbeOutcome.NOT_FOUND
     return next(
-        (outcome for outcome, words in _ERROR_PATTERNS if re.search(words, said)), StorageProbeOutcome.UNREACHABLE
+        (outcome for outcome, words in _ERROR_PATTERNS if re.search(words, output)), StorageProbeOutcome.UNREACHABLE
     )
 
 

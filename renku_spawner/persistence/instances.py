@@ -455,10 +455,10 @@ class ExpiryStore:
         row = self._db.fetch_one(_SELECT_JOB_RUN, of=name)
         return (row[0], row[1]) if row else (None, "")
 
-    def record_job_run(self, name: str, at: datetime, said: str) -> None:
-        """Record that the periodic job succeeded at *at*, with a note in *said*."""
-        if not self._db.execute(_UPDATE_JOB_RUN, of=name, when=at, what=said):
-            self._db.execute(_INSERT_JOB_RUN, name=name, at=at, said=said)
+    def record_job_run(self, name: str, at: datetime, note: str) -> None:
+        """Record that the periodic job succeeded at *at*, with a note in *note*."""
+        if not self._db.execute(_UPDATE_JOB_RUN, of=name, when=at, what=note):
+            self._db.execute(_INSERT_JOB_RUN, name=name, at=at, said=note)
 
 
 _L, _REVISION_COLUMNS = launches.c, revisions.c

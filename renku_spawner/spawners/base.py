@@ -56,7 +56,7 @@ class SessionSpawner(TokenRevocationMixin, SessionBackend, Spawner):
 
     outlives_hub = False  # True if sessions keep running when the hub stops or crashes
     spec: LaunchSpec | None = None
-    begun: bool = False  # True once the current launch is recorded; it is no longer refused after that
+    launch_recorded: bool = False  # True once the current launch is recorded; it is no longer refused after that
     launch_version_seen: str = ""  # launch version that the user saw before the next start
     prepared_spec: LaunchSpec | None = None  # of the request that makes the next start
     reachable: bool = True  # False while the infrastructure does not respond
@@ -115,7 +115,7 @@ class SessionSpawner(TokenRevocationMixin, SessionBackend, Spawner):
         assert self.spec is not None
         with raise_refusals_as_spawn_errors():
             instance = await request_start(self.renku.context, self.spec)
-        self.begun = True
+        self.launch_recorded = True
         return await self._complete_launch(self.spec, instance)
 
     async def _complete_launch(self, spec: LaunchSpec, instance: Instance) -> str:

@@ -216,7 +216,7 @@ class ActivityReport:
     disk_used: int | None = None
 
 
-async def record_activity_report(context: AppContext, instance: Instance, said: ActivityReport) -> None:
+async def record_activity_report(context: AppContext, instance: Instance, report: ActivityReport) -> None:
     """Store a report of a session's server.
 
     Busy kernels or terminals count as activity. A server that stops reporting later has an unknown activity. A server
@@ -227,9 +227,9 @@ async def record_activity_report(context: AppContext, instance: Instance, said: 
         return
     now = context.now()
     await write_transaction(
-        context, lambda tx: tx.idle_checks.record_report(instance.session, instance.username, now, said.disk_used)
+        context, lambda tx: tx.idle_checks.record_report(instance.session, instance.username, now, report.disk_used)
     )
-    if said.busy and instance.status is InstanceStatus.RUNNING:
+    if report.busy and instance.status is InstanceStatus.RUNNING:
         await record_activity(context, instance, now)
 
 

@@ -66,7 +66,7 @@ IMAGES_NOT_SUPPORTED_MESSAGE = "This hub runs sessions as programs on its own ma
 async def check_image(
     context: AppContext,
     person: Person,
-    said: str,
+    entered: str,
     run: RunOverrides | None = None,
     *,
     gpu: int = 0,
@@ -76,14 +76,13 @@ async def check_image(
     """Check an image that a user typed against the policy and its registry; nothing is stored.
 
     *gpu* is the number of GPUs that the session requests, *beside* are the sessions of its project. A *trusted* image
-    is
-    entered by an admin for a managed environment, so the image policy does not apply.
+    is entered by an admin for a managed environment, so the image policy does not apply.
 
     Raises:
         InvalidInputError: at `image`, if it is no image reference, or the hub runs no images.
     """
     image, run = (
-        parse_image_reference(said) if trusted else _parse_runnable_image(context.policy, said),
+        parse_image_reference(entered) if trusted else _parse_runnable_image(context.policy, entered),
         run or RunOverrides(),
     )
     # Check this first: forbidden images are never queried.
@@ -112,19 +111,19 @@ async def check_image(
 
 
 async def check_image_while_typing(
-    context: AppContext, person: Person, said: str, run: RunOverrides, **more: Any
+    context: AppContext, person: Person, entered: str, run: RunOverrides, **more: Any
 ) -> ImageInspection | None:
     """Check an image while it is being typed; return None while it is no image reference."""
     try:
-        return await check_image(context, person, said, run, **more)
+        return await check_image(context, person, entered, run, **more)
     except InvalidInputError:
         return None
 
 
-def _parse_runnable_image(policy: HubPolicy, said: str) -> ImageReference:
+def _parse_runnable_image(policy: HubPolicy, entered: str) -> ImageReference:
     if policy.local:
         raise InvalidInputError(IMAGES_NOT_SUPPORTED_MESSAGE, fields={"image": IMAGES_NOT_SUPPORTED_MESSAGE})
-    return parse_image_reference(said)
+    return parse_image_reference(entered)
 
 
 async def inspect_image(

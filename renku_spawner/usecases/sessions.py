@@ -733,9 +733,9 @@ async def replace_session_image(
     return await change_session(context, person, ref, session_id, SessionChange(version=version, image=image))
 
 
-def _find_revision(tx: Transaction, session: Session, said: int | str) -> Revision | None:
+def _find_revision(tx: Transaction, session: Session, number_or_id: int | str) -> Revision | None:
     revisions = tx.environments.list_revisions(session.environment.id)
-    return next((revision for revision in revisions if str(said) in (str(revision.number), revision.id)), None)
+    return next((revision for revision in revisions if str(number_or_id) in (str(revision.number), revision.id)), None)
 
 
 def _require_not_superseded(wanted: Revision, pinned: Revision) -> None:

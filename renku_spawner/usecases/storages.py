@@ -259,9 +259,9 @@ def _require_unchanged_storages(found: RequiredCredentials, entered: Mapping[str
     raise ConflictError(next(iter(fields.values())), code="changed", fields=fields, details={"storages": newer})
 
 
-def _validate_entered_credentials(context: AppContext, storage: Storage, said: Mapping[str, str]) -> dict[str, str]:
+def _validate_entered_credentials(context: AppContext, storage: Storage, entered: Mapping[str, str]) -> dict[str, str]:
     try:
-        return check_storage_secrets(storage.storage_kind, said, driver=bool(context.policy.rclone_storage_class))
+        return check_storage_secrets(storage.storage_kind, entered, driver=bool(context.policy.rclone_storage_class))
     except InvalidInputError as problem:
         raise _add_storage_id_to_fields(storage, problem) from None
 

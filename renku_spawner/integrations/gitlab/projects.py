@@ -189,7 +189,7 @@ class ProjectAccess:
 
 @dataclass(frozen=True, kw_only=True)
 class _CachedAnswer(Generic[Value]):
-    begun: float
+    asked_at: float
     value: Value | None
 
 
@@ -213,52 +213,56 @@ class GitLabAccessCache:
         )
         if sight is None or sight.value is None:
             return None
-        level, begun = sight.value.least, sight.begun
+        level, asked_at = sight.value.least, sight.asked_at
         exact_level = None if exact is None else exact.value
-        if exact and exact_level is not None and (exact.begun > begun or exact_level > level):
-            level, begun = exact_level, min(begun, exact.begun) if need.enough else begun
+        if exact and exact_level is not None and (exact.asked_at > asked_at or exact_level > level):
+            level, asked_at = exact_level, min(asked_at, exact.asked_at) if need.enough else asked_at
         elif exact_level is None and level < need.enough:
             return None
-        return ProjectAccess(sight=sight.value, level=level, age=max(self._clock() - begun, 0.0))
+        return ProjectAccess(sight=sight.value, level=level, age=max(self._clock() - asked_at, 0.0))
 
     def is_denied(self, key: AccessKey) -> bool:
         """Return whether GitLab denied access within the last 15 seconds."""
         sight = self._get_valid(self._sights, key, DENIAL_MAX_AGE_SECONDS)
         return sight is not None and sight.value is None
 
-    def record_visible(self, key: AccessKey, sight: VisibleProject, *, begun: float) -> None:
-        self._put_newer(self._sights, key, _CachedAnswer(begun=begun, value=sight))
+    def record_visible(self, key: AccessKey, sight: VisibleProject, *, asked_at: float) -> None:
+        self._put_newer(self._sights, key, _CachedAnswer(asked_at=asked_at, value=sight))
 
-    def record_level(self, key: AccessKey, level: int, *, begun: float) -> None:
-        self._put_newer(self._levels, key, _CachedAnswer(begun=begun, value=level))
+    def record_level(self, key: AccessKey, level: int, *, asked_at: float) -> None:
+        self._put_newer(self._levels, key, _CachedAnswer(asked_at=asked_at, value=level))
 
-    def record_denial(self, key: AccessKey, *, begun: float) -> None:
+    def record_denial(self, key: AccessKey, *, asked_at: float) -> None:
         """Record a definitive denial, which invalidates all answers to earlier requests."""
-        self._put_newer(self._sights, key, _CachedAnswer(begun=begun, value=None))
-        self._put_newer(self._levels, key, _CachedAnswer(begun=begun, value=None))
+        self._put_newer(self._sights, key, _CachedAnswer(asked_at=asked_at, value=None))
+        self._put_newer(self._levels, key, _CachedAnswer(asked_at=asked_at, value=None))
 
     def invalidate_user(self, user: int) -> None:
         """Invalidate all answers for the user, since GitLab no longer accepts the token."""
         self._purged.put(user, self._clock(), seconds=STALE_ACCESS_MAX_AGE_SECONDS)
 
-    def is_still_valid(self, user: int, begun: float) -> bool:
-        """Return whether a request that started at *begun* is newer than the last `invalidate_user` of the user."""
+    def is_still_valid(self, user: int, asked_at: float) -> bool:
+        """Return whether a request that started at *asked_at* is newer than the last `invalidate_user` of the user."""
         purged = self._purged.get(user)
-        return purged is None or begun > purged
+        return purged is None or asked_at > purged
 
     def _get_valid(
         self, cache: TTLCache[_CachedAnswer[Value]], key: AccessKey, seconds: float
     ) -> _CachedAnswer[Value] | None:
         answer = cache.get(key)
-        if answer is None or self._clock() - answer.begun > seconds or not self.is_still_valid(key[0], answer.begun):
+        if (
+            answer is None
+            or self._clock() - answer.asked_at > seconds
+            or not self.is_still_valid(key[0], answer.asked_at)
+        ):
             return None
         return answer
 
-    def _put_newer(self, cache: TTLCache[_CachedAnswer[Value]], key: AccessKey, said: _CachedAnswer[Value]) -> None:
+    def _put_newer(self, cache: TTLCache[_CachedAnswer[Value]], key: AccessKey, newer: _CachedAnswer[Value]) -> None:
         old = cache.get(key)
-        if old is not None and (old.begun, old.value is None) > (said.begun, said.value is None):
+        if old is not None and (old.asked_at, old.value is None) > (newer.asked_at, newer.value is None):
             return
-        cache.put(key, said, seconds=STALE_ACCESS_MAX_AGE_SECONDS)
+        cache.put(key, newer, seconds=STALE_ACCESS_MAX_AGE_SECONDS)
 
 
 GITLAB_SOURCE = "gitlab"
@@ -363,26 +367,26 @@ class GitLabProjectLookup:
             GitLabLoginRequired, GitLabUnavailable.
             GitLabForbidden: the token lacks a scope, which says nothing about the user's access.
         """
-        begun = self._clock()
+        asked_at = self._clock()
         try:
             await self.fetch_object(name, f"/projects/{number}", within, user=user)
         except (GitLabNotFound, GitLabForbidden) as refusal:
             if isinstance(refusal, GitLabForbidden) and refusal.scope is not None:
                 raise
-            self.verdicts.record_denial((user, number), begun=begun)
+            self.verdicts.record_denial((user, number), asked_at=asked_at)
             return True
         return False
 
     async def record_projects(
-        self, name: str, user: int, found: list[GitLabProjectInfo], *, begun: float
+        self, name: str, user: int, found: list[GitLabProjectInfo], *, asked_at: float
     ) -> dict[str, ExternalProject]:
         """Cache and store the projects that GitLab showed *user*; return their rows by number."""
         for seen in found:
             key = (user, seen.number)
             sight = VisibleProject(archived=seen.archived, repository=seen.repository, ssh=seen.ssh, least=seen.level)
-            self.verdicts.record_visible(key, sight, begun=begun)
+            self.verdicts.record_visible(key, sight, asked_at=asked_at)
             if seen.alone:
-                self.verdicts.record_level(key, seen.level, begun=begun)
+                self.verdicts.record_level(key, seen.level, asked_at=asked_at)
             self._paths.put((user, fold_title(seen.path)), seen.number, seconds=VIEW_ACCESS_MAX_AGE_SECONDS)
         rows = [
             build_external_project(
@@ -411,7 +415,7 @@ class GitLabProjectLookup:
             raise
 
     async def _fetch_by_path(self, name: str, user: int, path: str, within: float) -> None:
-        begun = self._clock()
+        asked_at = self._clock()
         try:
             seen = parse_gitlab_project(
                 await self.fetch_object(name, f"/projects/{quote(path, safe='')}", within, user=user)
@@ -421,30 +425,30 @@ class GitLabProjectLookup:
         if seen is None:
             self._paths.put((user, fold_title(path)), 0, seconds=DENIAL_MAX_AGE_SECONDS)
             return
-        await self.record_projects(name, user, [seen], begun=begun)
+        await self.record_projects(name, user, [seen], asked_at=asked_at)
         self._paths.put((user, fold_title(path)), seen.number, seconds=VIEW_ACCESS_MAX_AGE_SECONDS)
 
     async def _fetch_access(self, name: str, key: AccessKey, need: AccessRequirement, within: float) -> None:
         """Request the information that *need* requires and that is not cached."""
         user, number = key
         if self.verdicts.get_access(key, AccessRequirement(seconds=need.seconds, enough=0)) is None:
-            begun = self._clock()
+            asked_at = self._clock()
             try:
                 seen = parse_gitlab_project(
                     await self.fetch_object(name, f"/projects/{max(number, 0)}", within, user=user)
                 )
             except (GitLabNotFound, GitLabForbidden) as refusal:
-                self.verdicts.record_denial(key, begun=begun)
+                self.verdicts.record_denial(key, asked_at=asked_at)
                 if isinstance(refusal, GitLabForbidden) and refusal.scope is not None:
                     raise
                 return
             if seen is None or seen.number != number:
-                self.verdicts.record_denial(key, begun=begun)
+                self.verdicts.record_denial(key, asked_at=asked_at)
                 return
-            await self.record_projects(name, user, [seen], begun=begun)
+            await self.record_projects(name, user, [seen], asked_at=asked_at)
         if self.verdicts.get_access(key, need) is None:
-            begun = self._clock()
-            self.verdicts.record_level(key, await self._fetch_access_level(name, key, within), begun=begun)
+            asked_at = self._clock()
+            self.verdicts.record_level(key, await self._fetch_access_level(name, key, within), asked_at=asked_at)
 
     async def _fetch_access_level(self, name: str, key: AccessKey, within: float) -> int:
         """Return the user's access level, direct or by any group, as GitLab computes it; 0 for non-members."""
@@ -507,7 +511,7 @@ class _ListedProject:
 
 @dataclass(frozen=True, kw_only=True)
 class _ProjectListPage:
-    begun: float
+    asked_at: float
     items: tuple[_ListedProject, ...]
     following: int | None
 
@@ -575,23 +579,25 @@ class GitLabProjectLists:
             query |= {"search": search, "search_namespaces": True}
         if before is not None:
             query["id_before"] = before
-        begun = self._clock()
+        asked_at = self._clock()
         found = await self._looks.fetch_list(name, "/projects", query, _LIST_TIMEOUT_SECONDS, user=user)
         seen = [one for one in map(parse_gitlab_project, found[:limit]) if one is not None]
-        await self._looks.record_projects(name, user, seen, begun=begun)
+        await self._looks.record_projects(name, user, seen, asked_at=asked_at)
         items = tuple(_ListedProject(number=one.number, level=one.level, archived=one.archived) for one in seen)
         following = seen[-1].number if seen and len(found) > limit else None
         self._pages.put(
-            key, _ProjectListPage(begun=begun, items=items, following=following), seconds=STALE_ACCESS_MAX_AGE_SECONDS
+            key,
+            _ProjectListPage(asked_at=asked_at, items=items, following=following),
+            seconds=STALE_ACCESS_MAX_AGE_SECONDS,
         )
 
     def _get_cached_page(self, key: _PageKey) -> _ProjectListPage | None:
         """Return the cached page, or None if GitLab has refused the user's token since."""
         page = self._pages.get(key)
-        return page if page is not None and self._looks.verdicts.is_still_valid(key[0], page.begun) else None
+        return page if page is not None and self._looks.verdicts.is_still_valid(key[0], page.asked_at) else None
 
     def _get_page_age(self, page: _ProjectListPage) -> float:
-        return max(self._clock() - page.begun, 0.0)
+        return max(self._clock() - page.asked_at, 0.0)
 
     def _build_entry(
         self, user: int, item: _ListedProject, row: ExternalProject, stale: datetime | None

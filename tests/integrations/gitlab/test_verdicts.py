@@ -68,14 +68,14 @@ class Cache(RuleBasedStateMachine):
         if self.now - begun > 10:  # calls end in 5 s
             return
         if level is None:
-            self.cache.record_denial(key, begun=begun)
+            self.cache.record_denial(key, asked_at=begun)
             self.sights[key].append((begun, None))
             self.levels[key].append((begun, None))
         elif told is None:
-            self.cache.record_level(key, level, begun=begun)
+            self.cache.record_level(key, level, asked_at=begun)
             self.levels[key].append((begun, level))
         else:
-            self.cache.record_visible(key, sight(min(told, level)), begun=begun)
+            self.cache.record_visible(key, sight(min(told, level)), asked_at=begun)
             self.sights[key].append((begun, min(told, level)))
 
     @rule(user=st.sampled_from(USERS))
@@ -124,7 +124,7 @@ TestCache.settings = settings(max_examples=100, stateful_step_count=50, deadline
 def test_a_verdict_is_no_older_than_its_action_allows(seconds, action):
     now = 0.0
     cache = GitLabAccessCache(lambda: now)
-    cache.record_visible((7, 42), sight(ENOUGH), begun=0.0)
+    cache.record_visible((7, 42), sight(ENOUGH), asked_at=0.0)
     now = seconds
     assert (cache.get_access((7, 42), ACCESS_REQUIREMENTS[action]) is not None) == (
         seconds <= (300 if action is ProjectAction.READ else 60)
@@ -133,8 +133,8 @@ def test_a_verdict_is_no_older_than_its_action_allows(seconds, action):
 
 def test_the_verdict_of_one_is_not_anothers():
     cache = GitLabAccessCache(lambda: 0.0)
-    cache.record_visible((7, 42), sight(), begun=0.0)
-    cache.record_level((7, 42), 50, begun=0.0)
+    cache.record_visible((7, 42), sight(), asked_at=0.0)
+    cache.record_level((7, 42), 50, asked_at=0.0)
     cache.invalidate_user(8)
     assert cache.get_access((7, 42), ACCESS_REQUIREMENTS[ProjectAction.LAUNCH]) is not None
     assert cache.get_access((8, 42), ACCESS_REQUIREMENTS[ProjectAction.LAUNCH]) is None
