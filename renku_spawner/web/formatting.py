@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import overload
 
 from ..domain.access import Visibility
 from ..domain.environments import Environment, EnvironmentKind
@@ -17,6 +18,7 @@ from ..domain.projects import Repository
 from ..domain.sessions import SessionConfiguration
 from ..domain.storages import Storage
 from ..domain.text import format_duration
+from .page_context import DescribedOptionView
 
 _ENVIRONMENT_KIND_ICONS = {
     EnvironmentKind.DEFAULT: "fa-box-open",
@@ -66,7 +68,7 @@ STATUS_MESSAGES = {
     "environment_added": "The environment was added.",
     "pinned": "The session uses this revision from its next start on.",
 }
-VISIBILITY_CHOICES = [
+VISIBILITY_CHOICES: list[DescribedOptionView] = [
     {"value": "private", "title": "Members only", "text": "Other users cannot see that it exists."},
     {
         "value": "public",
@@ -93,6 +95,12 @@ def format_visibility(value: Visibility) -> str:
     return _VISIBILITY_TEXTS[value]
 
 
+@overload
+def format_iso_time(moment: datetime) -> str: ...
+@overload
+def format_iso_time(moment: None) -> None: ...
+@overload
+def format_iso_time(moment: datetime | None) -> str | None: ...
 def format_iso_time(moment: datetime | None) -> str | None:
     return moment.isoformat(timespec="seconds") if moment else None
 

@@ -37,10 +37,10 @@ from .forms import ConfirmDeletionForm, SessionActionForm
 from .instances.actions import delete_owned_instance, pause_owned_instance, pause_owned_instances, start_owned_instance
 from .instances.files import load_instance_contents, send_files_archive
 from .instances.views import build_delete_data_view, build_kept_data_view, format_storage_cost
-from .page_context import PageContext, ViewModel
+from .page_context import ChoiceLink, LinkView, PageContext
 from .schemas import BaseBody, LongText, RecordId
 from .sessions.cards import needs_refresh
-from .sessions.views import build_owned_instance_view
+from .sessions.views import OwnedInstanceView, build_owned_instance_view
 from .storages.views import StoredCredentialsRow, build_stored_credentials_view
 from .urls import add_query_parameters
 
@@ -64,6 +64,22 @@ _PAUSABLE_STATUSES = (InstanceStatus.RUNNING, InstanceStatus.LAUNCHING, Instance
 _SESSION_ID_PATTERN = re.compile("[a-z][a-z2-7]{11}")
 
 
+class MySessionsView(TypedDict):
+    rows: list[MySessionRow]
+    summary: str | None
+    pause_action: str | None
+    sorts: list[ChoiceLink]
+    refresh: bool
+    next: str | None
+    back: str
+    gitlab: str | None
+
+
+class MySessionRow(OwnedInstanceView):
+    cost: str | None
+    pausable: bool
+
+
 def build_my_sessions_view(
     found: Sequence[OwnedInstance],
     sort: InstanceSort,
@@ -72,7 +88,7 @@ def build_my_sessions_view(
     following: str | None,
     after: str | None,
     frame: PageContext,
-) -> ViewModel:
+) -> MySessionsView:
     """Build the view of renku_sessions.html, without the results of an action."""
     rows = [_build_my_session_row(item, policy, frame) for item in found]
     sort_parameter = None if sort is InstanceSort.STARTED else str(sort)
@@ -99,19 +115,16 @@ def build_my_sessions_view(
     }
 
 
-def _build_my_session_row(found: OwnedInstance, policy: HubPolicy, frame: PageContext) -> ViewModel:
+def _build_my_session_row(found: OwnedInstance, policy: HubPolicy, frame: PageContext) -> MySessionRow:
     instance = found.instance
     disk = found.session.configuration.needs.disk if found.session else None
     restore = frame.urls.instance_action(instance.session, "restore")
-    kept = build_kept_data_view(instance, frame.now, restore, disk=disk)
-    return (
-        build_owned_instance_view(found, frame)
-        | kept
-        | {
-            "cost": format_storage_cost(instance, policy.price),
-            "pausable": instance.status in _PAUSABLE_STATUSES,
-        }
-    )
+    return {
+        **build_owned_instance_view(found, frame),
+        **build_kept_data_view(instance, frame.now, restore, disk=disk),
+        "cost": format_storage_cost(instance, policy.price),
+        "pausable": instance.status in _PAUSABLE_STATUSES,
+    }
 
 
 def format_instances_summary(whole: OwnedInstancesSummary, policy: HubPolicy) -> str:
@@ -136,12 +149,7 @@ def _format_kept_size(whole: OwnedInstancesSummary, policy: HubPolicy) -> str:
     return f", {least}{format_size(whole.disk_used)}{cost}"
 
 
-class PendingDeletionsView(TypedDict):
-    text: str
-    url: str
-
-
-def build_pending_deletions_view(found: tuple[int, datetime | None], frame: PageContext) -> PendingDeletionsView | None:
+def build_pending_deletions_view(found: tuple[int, datetime | None], frame: PageContext) -> LinkView | None:
     """Build the notice `Your data in 2 sessions will be deleted, the first on 20 January 2027.`"""
     count, first = found
     if first is None:

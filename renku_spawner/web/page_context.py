@@ -1,4 +1,4 @@
-"""The context in which all view models are built, and the texts about a user's limits."""
+"""The context in which all view models are built, their common parts, and the texts about a user's limits."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypedDict
 
 from ..domain.idle import PlannedPause
-from ..domain.instances import Instance
+from ..domain.instances import Instance, InstanceStatus
 from ..domain.storages import Storage
 from ..lifecycle.limits import UserLimitUsage
 from .errors import ErrorResponse
 from .urls import UrlBuilder
-
-ViewModel = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +37,44 @@ class PageContext:
     not_here: Callable[[Storage], str] = lambda _: ""
 
 
+class LinkView(TypedDict):
+    text: str
+    url: str
+
+
+class ChoiceLink(LinkView):
+    """One of several links, of which one is chosen."""
+
+    current: bool
+
+
+class TabView(ChoiceLink):
+    icon: str
+
+
+class OptionView(TypedDict):
+    """A choice in a form."""
+
+    value: str
+    text: str
+
+
+class DescribedOptionView(OptionView):
+    title: str
+
+
+class NoticeView(TypedDict):
+    title: str
+    text: str
+
+
+class SessionLinkView(TypedDict):
+    """The session that a page with a form is about."""
+
+    title: str
+    page: str
+
+
 def format_shares(shares: UserLimitUsage | None) -> str | None:
     """Format the use of limits: `2 of 3 running, 5 of 10 with data`; None without limits."""
     if shares is None:
@@ -52,7 +88,13 @@ def format_project_share(share: tuple[int, int] | None) -> str | None:
     return share and f"You have created {share[0]} of {share[1]} projects, the limit that an admin has set."
 
 
-def build_limit_view(failure: ErrorResponse, wanted: str, urls: UrlBuilder) -> ViewModel | None:
+class LimitView(TypedDict):
+    said: str
+    rows: list[LimitRow]
+    then: str
+
+
+def build_limit_view(failure: ErrorResponse, wanted: str, urls: UrlBuilder) -> LimitView | None:
     """List the user's instances that count towards an exceeded limit, with the action for each."""
     details = failure.details
     listed = details.get("running") or details.get("kept")
@@ -63,14 +105,26 @@ def build_limit_view(failure: ErrorResponse, wanted: str, urls: UrlBuilder) -> V
     return {"said": f"{details['count']} of {details['limit']} {label}", "rows": rows, "then": wanted}
 
 
-def _build_limit_row(each: Mapping[str, Any], urls: UrlBuilder, *, pausing: bool) -> ViewModel:
-    session, status, path = each["session"], each["status"], each["project_path"]
+class LimitRow(TypedDict):
+    title: str
+    status: InstanceStatus
+    project: str | None
+    page: str | None
+    pause: str | None
+    verb: str
+    data: str | None
+
+
+def _build_limit_row(each: Mapping[str, Any], urls: UrlBuilder, *, pausing: bool) -> LimitRow:
+    session, status, path = each["session"], InstanceStatus(each["status"]), each["project_path"]
     return {
         "title": each["title"],
         "status": status,
         "project": path,
         "page": urls.session(path, session) if path else None,
         "pause": urls.instance_action(session, "pause") if pausing else None,
-        "verb": "Cancel" if status == "launching" else "Pause",
-        "data": urls.instance_action(session, "data") if status in ("paused", "failed") else None,
+        "verb": "Cancel" if status is InstanceStatus.LAUNCHING else "Pause",
+        "data": urls.instance_action(session, "data")
+        if status in (InstanceStatus.PAUSED, InstanceStatus.FAILED)
+        else None,
     }

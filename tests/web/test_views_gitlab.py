@@ -9,8 +9,9 @@ from renku_spawner.domain.access import Person, Role, Visibility
 from renku_spawner.domain.policy import HubPolicy
 from renku_spawner.domain.projects import Project, ProjectEntry, ProjectMember, Repository
 from renku_spawner.usecases.session_queries import ProjectPageData
-from renku_spawner.web.page_context import PageContext, ViewModel
+from renku_spawner.web.page_context import PageContext
 from renku_spawner.web.projects.views import (
+    ProjectPageView,
     build_project_list_view,
     build_project_page_view,
     build_project_settings_view,
@@ -34,7 +35,7 @@ def in_gitlab(role: Role, **fields: object) -> Project:
     return replace(project(members=members, repositories=(OWN, EXTRA)), **{**shown, **fields})
 
 
-def page(found: Project) -> ViewModel:
+def page(found: Project) -> ProjectPageView:
     shown = ProjectPageData(
         project=found, role=found.get_role(ADA) or Role.VIEWER, sessions=[], next=None, total=0, default=None
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import TypedDict
 
@@ -26,7 +26,7 @@ from ...persistence.administration import MAX_START_SAMPLES
 from ...usecases.administration import FAILED_LAUNCHES_PERIOD_DAYS, ClaimsPage, ClaimWithOwner
 from ...usecases.orphans import MAX_LISTED_ORPHANS, OrphansReport
 from ..formatting import format_count, format_elapsed_time, format_iso_time, format_time_ago
-from ..page_context import PageContext, ViewModel
+from ..page_context import NoticeView, PageContext, TabView
 from ..urls import UrlBuilder, add_query_parameters
 from .forms import ALL_NODES_CONFIRMATION_WORD, LISTED_INSTANCE_STATUSES, ORPHAN_CONFIRMATION_WORDS
 
@@ -65,16 +65,16 @@ _ORPHAN_KIND_TEXTS = {
 }
 
 
-def build_admin_tabs_view(current: str, urls: UrlBuilder) -> list[ViewModel]:
+def build_admin_tabs_view(current: str, urls: UrlBuilder) -> list[TabView]:
     return [
         {"text": text, "icon": icon, "url": urls.admin(name), "current": name == current}
         for name, text, icon in _ADMIN_TABS
     ]
 
 
-def build_admin_problems_view(refused_settings: str | None, reasons: Sequence[str | None]) -> list[ViewModel]:
+def build_admin_problems_view(refused_settings: str | None, reasons: Sequence[str | None]) -> list[NoticeView]:
     """List the problems for an admin to fix; *reasons* say why dependencies are unreachable."""
-    problems: list[ViewModel] = []
+    problems: list[NoticeView] = []
     if refused_settings:
         problems.append(
             {"title": "Changed settings are not used.", "text": f"The hub keeps those that it has: {refused_settings}"}
@@ -83,10 +83,25 @@ def build_admin_problems_view(refused_settings: str | None, reasons: Sequence[st
     return problems
 
 
-def build_admin_nodes_view(found: NodeOverview, frame: PageContext) -> ViewModel:
+class AdminNodesView(TypedDict):
+    rows: list[NodeRow]
+    unknown: str | None
+    action: str
+
+
+class NodeRow(TypedDict):
+    node: str
+    word: str
+    sessions: int
+    stopping: int
+
+
+def build_admin_nodes_view(found: NodeOverview, frame: PageContext) -> AdminNodesView:
     placed = [node for node in found.nodes if node.node]
-    rows = [{"node": n.node, "word": n.node, "sessions": n.sessions, "stopping": n.stopping} for n in placed]
-    hub_row = {
+    rows: list[NodeRow] = [
+        {"node": n.node, "word": n.node, "sessions": n.sessions, "stopping": n.stopping} for n in placed
+    ]
+    hub_row: NodeRow = {
         "node": "", "word": ALL_NODES_CONFIRMATION_WORD, "sessions": sum(n.sessions for n in found.nodes),
         "stopping": sum(n.stopping for n in found.nodes),
     }  # fmt: skip
@@ -96,10 +111,31 @@ def build_admin_nodes_view(found: NodeOverview, frame: PageContext) -> ViewModel
 # Instances
 
 
+class AdminInstancesView(TypedDict):
+    rows: list[AdminInstanceRow]
+    asked: InstanceFilterView
+    statuses: list[str]
+    reasons: list[str]
+    action: str
+    restore: str
+    back: str
+    next: str | None
+
+
+class InstanceFilterView(TypedDict):
+    status: str
+    owner: str
+    project: str
+    reason: str
+
+
 def build_admin_instances_view(
     rows: Sequence[InstanceRow], asked: InstanceFilter, following: str | None, after: str | None, frame: PageContext
-) -> ViewModel:
-    filters = {name: str(value or "") for name, value in vars(asked).items()}
+) -> AdminInstancesView:
+    filters: InstanceFilterView = {
+        "status": str(asked.status or ""), "owner": asked.owner, "project": asked.project,
+        "reason": asked.reason,
+    }  # fmt: skip
     return {
         "rows": [_build_admin_instance_row(row, frame) for row in rows],
         "asked": filters,
@@ -118,7 +154,7 @@ class AdminInstanceRow(TypedDict):
     owner: str
     title: str
     project: str | None
-    status: str
+    status: InstanceStatus
     why: str
     reason: str | None
     elapsed: int | None
@@ -138,7 +174,7 @@ def _build_admin_instance_row(row: InstanceRow, frame: PageContext) -> AdminInst
         "owner": instance.username,
         "title": row.title,
         "project": row.project_path,
-        "status": str(instance.status),
+        "status": instance.status,
         "why": _get_status_explanation(instance),
         "reason": instance.reason or instance.ended_reason,
         "elapsed": max(0, int((frame.now - since).total_seconds())) if since else None,
@@ -247,7 +283,22 @@ def _build_orphan_row(orphan: OrphanedResource, ticked: Collection[str], frame: 
     }
 
 
-def build_claims_view(found: ClaimsPage, owner: str, frame: PageContext) -> ViewModel:
+class ClaimsView(TypedDict):
+    unknown: str | None
+    pods: bool
+    rows: list[ClaimRow]
+    asked: OwnerFilterView
+    count: str
+    size: str | None
+    action: str
+    next: str | None
+
+
+class OwnerFilterView(TypedDict):
+    owner: str
+
+
+def build_claims_view(found: ClaimsPage, owner: str, frame: PageContext) -> ClaimsView:
     return {
         "unknown": found.unknown,
         "pods": found.pods,
@@ -265,7 +316,7 @@ class ClaimRow(TypedDict):
     owner: str
     title: str
     project: str | None
-    status: str | None
+    status: InstanceStatus | None
     size: str | None
     made: str | None
     made_at: str | None
@@ -281,7 +332,7 @@ def _build_claim_row(each: ClaimWithOwner, frame: PageContext) -> ClaimRow:
         "owner": instance.username if instance else thing.username,
         "title": each.row.title if each.row else thing.title,
         "project": each.row.project_path if each.row else None,
-        "status": str(instance.status) if instance else None,
+        "status": instance.status if instance else None,
         "size": format_reported_size(thing.size),
         "made": format_time_ago(thing.made_at, frame.now) if thing.made_at else None,
         "made_at": format_iso_time(thing.made_at),
@@ -298,7 +349,28 @@ def format_reported_size(text: str) -> str | None:
         return None
 
 
-def build_failures_view(found: Sequence[FailureCount], frame: PageContext) -> ViewModel:
+class FailuresView(TypedDict):
+    days: list[DayColumn]
+    rows: list[FailureReasonRow]
+    total: int
+    kept: int
+
+
+class DayColumn(TypedDict):
+    text: str
+    at: str
+
+
+class FailureReasonRow(TypedDict):
+    code: str
+    text: str
+    group: str
+    total: int
+    counts: list[int]
+    url: str | None
+
+
+def build_failures_view(found: Sequence[FailureCount], frame: PageContext) -> FailuresView:
     """Build the table of failed starts: reasons by frequency as rows, days as columns, today first."""
     days = [frame.now.date() - timedelta(days=n) for n in range(FAILED_LAUNCHES_PERIOD_DAYS + 1)]
     counts = {(count.reason, count.day): count.count for count in found}
@@ -316,7 +388,7 @@ def build_failures_view(found: Sequence[FailureCount], frame: PageContext) -> Vi
     }
 
 
-def _build_failure_reason_row(code: str, total: int, counts: Sequence[int], frame: PageContext) -> ViewModel:
+def _build_failure_reason_row(code: str, total: int, counts: Sequence[int], frame: PageContext) -> FailureReasonRow:
     reason = REASONS_BY_CODE.get(code)
     return {
         "code": code or "none",
@@ -328,9 +400,31 @@ def _build_failure_reason_row(code: str, total: int, counts: Sequence[int], fram
     }
 
 
+class LaunchStatisticsView(TypedDict):
+    stages: list[str]
+    rows: list[LaunchStatisticsRow]
+    samples: int
+    next: str | None
+
+
+class LaunchStatisticsRow(TypedDict):
+    id: str
+    name: str
+    kind: str
+    starts: int
+    failed: int
+    whole: DurationsView | None
+    stages: list[DurationsView | None]
+
+
+class DurationsView(TypedDict):
+    median: str
+    p95: str
+
+
 def build_launch_statistics_view(
     found: Sequence[EnvironmentLaunchStatistics], following: str | None, frame: PageContext
-) -> ViewModel:
+) -> LaunchStatisticsView:
     return {
         "stages": list(STAGE_LABELS.values()),
         "rows": [_build_launch_statistics_row(row) for row in found],
@@ -339,7 +433,7 @@ def build_launch_statistics_view(
     }
 
 
-def _build_launch_statistics_row(each: EnvironmentLaunchStatistics) -> ViewModel:
+def _build_launch_statistics_row(each: EnvironmentLaunchStatistics) -> LaunchStatisticsRow:
     return {
         "id": each.environment,
         "name": each.name,
@@ -351,7 +445,7 @@ def _build_launch_statistics_row(each: EnvironmentLaunchStatistics) -> ViewModel
     }
 
 
-def _format_duration_summary(found: DurationSummary | None) -> Mapping[str, str] | None:
+def _format_duration_summary(found: DurationSummary | None) -> DurationsView | None:
     return (
         {"median": _format_launch_duration(found.median), "p95": _format_launch_duration(found.p95)} if found else None
     )
@@ -361,9 +455,31 @@ def _format_launch_duration(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 10 else format_elapsed_time(seconds)
 
 
+class AuditView(TypedDict):
+    rows: list[AuditRow]
+    asked: AuditFilterView
+    action: str
+    next: str | None
+
+
+class AuditFilterView(TypedDict):
+    actor: str
+    action: str
+
+
+class AuditRow(TypedDict):
+    when: str
+    at: str | None
+    actor: str
+    action: str
+    owner: str | None
+    subject: str
+    detail: str
+
+
 def build_audit_view(
     events: Sequence[AuditEvent], actor: str, action: str, following: str | None, frame: PageContext
-) -> ViewModel:
+) -> AuditView:
     urls = frame.urls
     return {
         "rows": [

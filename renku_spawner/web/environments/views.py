@@ -12,8 +12,15 @@ from ...domain.environments import ENVIRONMENT_ICONS, Environment, EnvironmentSt
 from ...domain.image_checks import ImageInspection, InspectionResult
 from ...usecases.environments import ManagedEnvironment, ManagedEnvironmentDetails, ManagedEnvironmentsPage
 from ..formatting import format_count, format_iso_time, format_time_ago, get_environment_icon
-from ..page_context import PageContext, ViewModel
-from ..sessions.views import build_keyword_filter_links, build_own_image_form_view, build_run_rows
+from ..images.views import ImageCheckView, PropertyView
+from ..page_context import OptionView, PageContext, TabView
+from ..projects.views import KeywordLink
+from ..sessions.views import (
+    OwnImageFormView,
+    build_keyword_filter_links,
+    build_own_image_form_view,
+    build_run_rows,
+)
 from ..urls import add_query_parameters
 
 _MAX_LISTED_NODES = 20
@@ -46,10 +53,24 @@ def build_node_coverage_summary_view(
     return {"text": f"{len(spread.here)} of {nodes}", "failed": len(spread.failed), "complete": spread.is_complete}
 
 
-def build_node_coverage_view(known: NodeCoverageSnapshot | None, of: Environment) -> ViewModel:
+class NodeCoverageView(NodeColumnView):
+    nodes: NodeCoverageSummaryView | None
+    here: str
+    coming: str
+    failed: list[FailedNodeView]
+    more_failed: int
+
+
+class FailedNodeView(TypedDict):
+    name: str
+    text: str
+
+
+def build_node_coverage_view(known: NodeCoverageSnapshot | None, of: Environment) -> NodeCoverageView:
     """Build the nodes that have the image of the newest revision, for the page of an environment."""
     spread = known.spread.get(of.id, ImageNodeCoverage()) if known else ImageNodeCoverage()
-    return build_node_column_view(known) | {
+    return {
+        **build_node_column_view(known),
         "nodes": build_node_coverage_summary_view(known, of),
         "here": _join_node_names(spread.here),
         "coming": _join_node_names(spread.coming),
@@ -83,16 +104,26 @@ _STATE_CHANGE_LABELS = {
 }
 
 
+class ManagedEnvironmentListView(NodeColumnView):
+    rows: list[ManagedEnvironmentRow]
+    filters: list[TabView]
+    keywords: list[KeywordLink]
+    next: str | None
+    new_url: str
+    filtered: bool
+
+
 def build_managed_environments_view(
     found: ManagedEnvironmentsPage, frame: PageContext, state: str, keyword: str
-) -> ViewModel:
+) -> ManagedEnvironmentListView:
     """Build the view of renku_environments.html."""
     address, movable = frame.urls.environments, [] if state or keyword else found.movable
     chosen = add_query_parameters(address, state=state)
     return {
         "rows": [
-            _build_managed_environment_row(item, frame, movable)
-            | {"nodes": build_node_coverage_summary_view(found.nodes, item.environment)}
+            _build_managed_environment_row(
+                item, frame, movable, build_node_coverage_summary_view(found.nodes, item.environment)
+            )
             for item in found.items
         ],
         **build_node_column_view(found.nodes),
@@ -112,10 +143,54 @@ def build_managed_environments_view(
     }
 
 
-def _build_managed_environment_row(found: ManagedEnvironment, frame: PageContext, movable: Sequence[str]) -> ViewModel:
+class EnvironmentUsageView(TypedDict):
+    """The part of an environment that the list and its page share."""
+
+    id: str
+    name: str
+    icon: str
+    keywords: list[str]
+    image: str
+    digest: str | None
+    revision: int
+    state: EnvironmentState
+    state_icon: str
+    meaning: str
+    message: str
+    successor: EnvironmentLink | None
+    archived_at: str | None
+    configured: bool
+    sessions: int
+    projects: int
+    newest: int
+    running: int
+    starts: int
+    failed: int
+    last_used: str | None
+    last_used_at: str | None
+
+
+class EnvironmentLink(TypedDict):
+    name: str
+    page: str
+
+
+class ManagedEnvironmentRow(EnvironmentUsageView):
+    page: str
+    step: StateChangeLink | None
+    move_url: str | None
+    up: bool
+    down: bool
+    nodes: NodeCoverageSummaryView | None
+
+
+def _build_managed_environment_row(
+    found: ManagedEnvironment, frame: PageContext, movable: Sequence[str], nodes: NodeCoverageSummaryView | None
+) -> ManagedEnvironmentRow:
     environment = found.environment
     place = movable.index(environment.id) if environment.id in movable else None
-    return _build_environment_usage_view(found, frame) | {
+    return {
+        **_build_environment_usage_view(found, frame),
         "page": frame.urls.environment(environment.id),
         "step": next(
             (
@@ -128,11 +203,11 @@ def _build_managed_environment_row(found: ManagedEnvironment, frame: PageContext
         "move_url": frame.urls.environment(environment.id, "move") if place is not None else None,
         "up": place is not None and place > 0,
         "down": place is not None and place < len(movable) - 1,
+        "nodes": nodes,
     }
 
 
-def _build_environment_usage_view(found: ManagedEnvironment, frame: PageContext) -> ViewModel:
-    """Build the part of an environment that the list and its page share."""
+def _build_environment_usage_view(found: ManagedEnvironment, frame: PageContext) -> EnvironmentUsageView:
     environment, usage = found.environment, found.usage
     picture, meaning = _ENVIRONMENT_STATE_TEXTS[environment.state]
     return {
@@ -143,7 +218,7 @@ def _build_environment_usage_view(found: ManagedEnvironment, frame: PageContext)
         "image": environment.revision.canonical_reference,
         "digest": environment.revision.digest,
         "revision": environment.revision.number,
-        "state": str(environment.state),
+        "state": environment.state,
         "state_icon": picture,
         "meaning": meaning,
         "message": environment.message,
@@ -161,12 +236,12 @@ def _build_environment_usage_view(found: ManagedEnvironment, frame: PageContext)
     }
 
 
-def _build_environment_link(found: Environment, frame: PageContext) -> ViewModel:
+def _build_environment_link(found: Environment, frame: PageContext) -> EnvironmentLink:
     return {"name": found.name, "page": frame.urls.environment(found.id)}
 
 
 class StateChangeLink(TypedDict):
-    state: str
+    state: EnvironmentState
     text: str
     url: str
 
@@ -183,7 +258,7 @@ def _build_state_change_links(found: Environment, frame: PageContext) -> list[St
     url = frame.urls.environment(found.id, "state")
     return [
         {
-            "state": str(state),
+            "state": state,
             "text": "Successor and message …" if state is found.state else _STATE_CHANGE_LABELS[state][0],
             "url": url if state is EnvironmentState.ACTIVE else add_query_parameters(url, to=str(state)),
         }
@@ -192,19 +267,29 @@ def _build_state_change_links(found: Environment, frame: PageContext) -> list[St
 
 
 class ManagedEnvironmentView(TypedDict):
-    environment: ViewModel
+    environment: EnvironmentDetailsView
     steps: list[StateChangeLink]
-    facts: list[ViewModel]
+    facts: list[PropertyView]
     revisions: list[EnvironmentRevisionRow]
-    on: ViewModel
+    on: NodeCoverageView
+
+
+class EnvironmentDetailsView(EnvironmentUsageView):
+    description: str
+    creator: str
+    created_at: str
+    version: int
+    use: str
+    state_url: str
+    copy_url: str
 
 
 def build_managed_environment_view(found: ManagedEnvironmentDetails, frame: PageContext) -> ManagedEnvironmentView:
     """Build the view of renku_environment.html for an existing environment, without the form."""
     environment = found.environment
     return {
-        "environment": _build_environment_usage_view(found, frame)
-        | {
+        "environment": {
+            **_build_environment_usage_view(found, frame),
             "description": environment.description,
             "creator": environment.created_by,
             "created_at": format_iso_time(environment.created_at),
@@ -233,7 +318,7 @@ class EnvironmentRevisionRow(TypedDict):
     revision: int
     image: str
     digest: str | None
-    created_at: str | None
+    created_at: str
     creator: str
     newest: bool
     use: str | None
@@ -256,9 +341,9 @@ def _build_environment_revision_row(one: Revision, of: Environment, frame: PageC
 
 
 class EnvironmentFormView(TypedDict):
-    own: ViewModel
+    own: OwnImageFormView
     check_url: str
-    icons: list[dict[str, str]]
+    icons: list[OptionView]
     renews: bool
 
 
@@ -270,10 +355,11 @@ def build_environment_form_view(
     kept: Revision | None,
 ) -> EnvironmentFormView:
     """Build the form of an environment with its image check; *kept* is the revision that stays pinned."""
-    own = build_own_image_form_view({"values": dict(values)}, checked, context, kept)
+    own = build_own_image_form_view(values, checked, context, kept)
     if own["verdict"]:
-        own["verdict"] |= _adapt_to_hub_credentials(own["verdict"], checked)
-    icons = [{"value": "", "text": "usual"}, *({"value": word, "text": word} for word in ENVIRONMENT_ICONS)]
+        own["verdict"] = _adapt_to_hub_credentials(own["verdict"], checked)
+    icons: list[OptionView] = [{"value": "", "text": "usual"}]
+    icons += [{"value": word, "text": word} for word in ENVIRONMENT_ICONS]
     return {"own": own, "check_url": check_url, "icons": icons, "renews": kept is not None and kept.tag is not None}
 
 
@@ -284,16 +370,38 @@ _UNREADABLE_IMAGE_ADVICE = (
 )
 
 
-def _adapt_to_hub_credentials(verdict: ViewModel, checked: ImageInspection | None) -> ViewModel:
-    """Return the texts that differ for a check with the hub's credentials, as the image need not be public."""
+def _adapt_to_hub_credentials(verdict: ImageCheckView, checked: ImageInspection | None) -> ImageCheckView:
+    """Replace the texts that differ for a check with the hub's credentials, as the image need not be public."""
     if checked is not None and checked.verdict in (InspectionResult.NOT_FOUND, InspectionResult.DENIED):
-        return {"title": _UNREADABLE_IMAGE_TITLE, "text": _UNREADABLE_IMAGE_ADVICE}
-    return {"steps": [step | {"text": step["text"].replace("Found and public", "Found")} for step in verdict["steps"]]}
+        return {**verdict, "title": _UNREADABLE_IMAGE_TITLE, "text": _UNREADABLE_IMAGE_ADVICE}
+    steps = verdict["steps"]
+    return {**verdict, "steps": [{**step, "text": step["text"].replace("Found and public", "Found")} for step in steps]}
+
+
+class EnvironmentStateView(TypedDict):
+    environment: ChangedEnvironmentView
+    to: str
+    verb: str
+    effect: str
+    action: str
+    values: dict[str, Any]
+    successors: list[EnvironmentSuccessorChoice]
+
+
+class ChangedEnvironmentView(EnvironmentUsageView):
+    page: str
+    use: str
+
+
+class EnvironmentSuccessorChoice(TypedDict):
+    id: str
+    name: str
+    checked: bool
 
 
 def build_environment_state_view(
     found: ManagedEnvironmentDetails, to: str, values: Mapping[str, Any], days: int, frame: PageContext
-) -> ViewModel:
+) -> EnvironmentStateView:
     """Build the view of renku_environment_state.html, without errors."""
     environment, state = found.environment, EnvironmentState(to)
     same = environment.state is state
@@ -306,8 +414,11 @@ def build_environment_state_view(
         f"for {format_count(days, 'day')}; running ones go on. Editors are offered the successor.",
     }
     return {
-        "environment": _build_environment_usage_view(found, frame)
-        | {"page": frame.urls.environment(environment.id), "use": format_environment_usage(found)},
+        "environment": {
+            **_build_environment_usage_view(found, frame),
+            "page": frame.urls.environment(environment.id),
+            "use": format_environment_usage(found),
+        },
         "to": to,
         "verb": verb,
         "effect": effects[state],

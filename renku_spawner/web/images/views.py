@@ -39,8 +39,7 @@ from ...usecases.images import (
 )
 from ...usecases.session_queries import InstalledSoftware
 from ..formatting import format_commit_distance, format_count, format_iso_time, format_time_ago
-from ..forms import RUN_FORM_FIELDS
-from ..page_context import PageContext, ViewModel
+from ..page_context import ChoiceLink, NoticeView, PageContext
 from ..urls import add_query_parameters
 
 _COMMITS_PER_PAGE = 20
@@ -71,16 +70,49 @@ _PIPELINE_STATUS_TEXTS = {
 _PIPELINE_RUNNING_TEXT = ("fa-circle-notch", "CI is at work")
 
 
+class SuggestedRunView(TypedDict):
+    """The defaults that the empty fields of a run configuration show."""
+
+    port: int | str
+    default_url: str
+    working_directory: str
+    uid: int | str
+    gid: int | str
+    command: str
+    from_image: bool
+
+
 # No image is chosen yet, so the fields of its run configuration are empty.
-_EMPTY_RUN_SUGGESTION: ViewModel = {**dict.fromkeys(RUN_FORM_FIELDS, ""), "from_image": True}
+_EMPTY_RUN_SUGGESTION: SuggestedRunView = {
+    "port": "", "default_url": "", "working_directory": "", "uid": "", "gid": "", "command": "", "from_image": True,
+}  # fmt: skip
+
+
+class CIImagesTabView(TypedDict):
+    repositories: list[RepositoryChoice]
+    repository: str
+    problem: str
+    branches: list[BranchView]
+    branch: str
+    commits: list[CICommitView]
+    notice: CINoticeView | None
+    older: str | None
+    new_url: str
+    suggested: SuggestedRunView
+    none_yet: bool
+
+
+class RepositoryChoice(TypedDict):
+    name: str
+    selected: bool
 
 
 def build_ci_images_tab_view(
     found: CIImageChoices, url: str, image: str, after: str | None, frame: PageContext
-) -> ViewModel:
+) -> CIImagesTabView:
     """Build the tab *Built from a repository*; *image* is the chosen one, *after* the number of commits to skip."""
     builds = found.builds
-    view: ViewModel = {
+    view: CIImagesTabView = {
         "repositories": [{"name": each.directory, "selected": each is found.repository} for each in found.repositories],
         "repository": found.repository.directory if found.repository else "",
         "problem": found.problem,
@@ -96,7 +128,8 @@ def build_ci_images_tab_view(
     if builds is None or builds.branch is None:
         return view
     offset = _parse_commit_offset(after)
-    return view | {
+    return {
+        **view,
         "branches": [_build_branch_view(each, builds, frame) for each in builds.branches],
         "branch": builds.branch.name,
         "commits": _build_ci_commits_view(builds, builds.commits[offset : offset + _COMMITS_PER_PAGE], image, frame),
@@ -109,7 +142,7 @@ def _parse_commit_offset(after: str | None) -> int:
     return int(after) if after and after.isascii() and after.isdigit() and len(after) < 4 else 0
 
 
-def _build_older_commits_url(shown: ViewModel, builds: BranchCIImages, url: str, passed: int) -> str | None:
+def _build_older_commits_url(shown: CIImagesTabView, builds: BranchCIImages, url: str, passed: int) -> str | None:
     if passed >= len(builds.commits):
         return None
     branch = builds.branch.name if builds.branch else ""
@@ -135,7 +168,14 @@ def _build_branch_view(branch: GitBranch, builds: BranchCIImages, frame: PageCon
     }
 
 
-def _build_ci_notice_view(builds: BranchCIImages, frame: PageContext) -> ViewModel | None:
+class CINoticeView(TypedDict):
+    title: str
+    text: str
+    link: str
+    url: str
+
+
+def _build_ci_notice_view(builds: BranchCIImages, frame: PageContext) -> CINoticeView | None:
     """Build the notice about CI of the newest commit; None if there is an image of it."""
     if builds.state is CiState.BUILT or not builds.commits:
         return None
@@ -146,9 +186,26 @@ def _build_ci_notice_view(builds: BranchCIImages, frame: PageContext) -> ViewMod
     return {"title": title, "text": text, "link": link if url else "", "url": url}
 
 
+class CICommitView(TypedDict):
+    sha: str
+    short: str
+    title: str
+    author: str
+    when: str
+    when_at: str | None
+    url: str
+    ci: PipelineView
+    images: list[ImageChoice]
+
+
+class ImageChoice(TypedDict):
+    reference: str
+    checked: bool
+
+
 def _build_ci_commits_view(
     builds: BranchCIImages, commits: Sequence[GitCommit], image: str, frame: PageContext
-) -> list[ViewModel]:
+) -> list[CICommitView]:
     of: dict[str, list[str]] = {}
     for each in builds.images:
         of.setdefault(each.commit.sha, []).append(each.tag.reference)
@@ -169,7 +226,16 @@ def _build_ci_commits_view(
     ]
 
 
-def build_pipeline_view(found: CiPipeline | None) -> ViewModel:
+class PipelineStateView(TypedDict):
+    icon: str
+    text: str
+
+
+class PipelineView(PipelineStateView):
+    url: str
+
+
+def build_pipeline_view(found: CiPipeline | None) -> PipelineView:
     """Describe the result of a pipeline."""
     if found is None:
         return {"icon": "fa-minus", "text": "CI has not run", "url": ""}
@@ -177,7 +243,20 @@ def build_pipeline_view(found: CiPipeline | None) -> ViewModel:
     return {"icon": icon, "text": text, "url": found.url}
 
 
-def build_ci_source_view(revision: Revision, newest: BranchImageStatus | None) -> ViewModel | None:
+class CISourceView(TypedDict):
+    repository: str
+    repository_url: str
+    branch: str
+    branch_url: str
+    commit: str
+    commit_url: str
+    pipeline: int
+    pipeline_url: str
+    ci: PipelineStateView | None
+    newest: NewestCommitView | None
+
+
+def build_ci_source_view(revision: Revision, newest: BranchImageStatus | None) -> CISourceView | None:
     """Build where an image built by CI comes from, and the CI state of the newest commit."""
     build = revision.built
     if build is None:
@@ -252,9 +331,25 @@ _LINKED_IMAGE_LABELS = ("source", "documentation")
 _MAX_SHOWN_LABELS = 50
 
 
+class ImageCheckView(TypedDict):
+    title: str
+    style: str
+    good: bool
+    text: str
+    image: str
+    digest: str | None
+    steps: list[ImageCheckStep]
+    hints: list[ImageHintView]
+    facts: list[PropertyView]
+
+
+class ImageHintView(NoticeView):
+    severity: WarningSeverity
+
+
 def build_image_check_view(
     checked: ImageInspection | None, platforms: Sequence[str], now: datetime
-) -> ViewModel | None:
+) -> ImageCheckView | None:
     """Build the panel of an image check; None before a check."""
     if checked is None:
         return None
@@ -270,7 +365,7 @@ def build_image_check_view(
         "image": checked.image.canonical_reference,
         "digest": checked.image.digest,
         "steps": _build_image_check_steps(checked.facts, checked, platforms),
-        "hints": [{"severity": str(h.severity), "title": h.title, "text": h.text} for h in hints],
+        "hints": [{"severity": h.severity, "title": h.title, "text": h.text} for h in hints],
         "facts": [] if checked.facts is None else _build_image_metadata_view(checked.facts, now),
     }
 
@@ -319,15 +414,20 @@ def _format_image_advice(checked: ImageInspection, platforms: Sequence[str]) -> 
     return advice.format(image=checked.image.canonical_reference, platforms=",".join(platforms))
 
 
-_IMAGE_FOUND_STEP = {"good": True, "text": "Found and public"}
+class ImageCheckStep(TypedDict):
+    good: bool
+    text: str
+
+
+_IMAGE_FOUND_STEP: ImageCheckStep = {"good": True, "text": "Found and public"}
 
 
 def _build_image_check_steps(
     found: ImageMetadata | None, checked: ImageInspection, platforms: Sequence[str]
-) -> list[ViewModel]:
+) -> list[ImageCheckStep]:
     """List the steps of an image check with their results."""
     if found is None:
-        wrong = {"good": False, "text": f"Does not run here: only {checked.detail}"}
+        wrong: ImageCheckStep = {"good": False, "text": f"Does not run here: only {checked.detail}"}
         return [_IMAGE_FOUND_STEP, wrong] if checked.verdict is InspectionResult.PLATFORM_MISMATCH else []
     runs = [p for p in found.platforms if p in platforms] or ([] if found.platforms else list(platforms))
     also = [p for p in found.platforms if p not in platforms]
@@ -359,8 +459,8 @@ def _is_root_user(found: ImageMetadata) -> bool:
     return found.user.partition(":")[0] in ("", "0", "root")
 
 
-def _build_image_metadata_view(found: ImageMetadata, now: datetime) -> list[ViewModel]:
-    rows: list[ViewModel] = []
+def _build_image_metadata_view(found: ImageMetadata, now: datetime) -> list[PropertyView]:
+    rows: list[PropertyView] = []
     if found.size is not None:
         rows.append(build_property_view("Size", f"{format_size(found.size)} to download"))
     if found.created is not None:
@@ -376,31 +476,56 @@ def _build_image_metadata_view(found: ImageMetadata, now: datetime) -> list[View
     ]
 
 
-def _build_image_label_view(name: str, text: str, key: str) -> ViewModel:
+def _build_image_label_view(name: str, text: str, key: str) -> PropertyView:
     link = text if key in _LINKED_IMAGE_LABELS and text.startswith("https://") else None
     return build_property_view(name, text, link=link)
 
 
-def build_property_view(name: str, text: str, **more: object) -> ViewModel:
-    """Build a name and a text, which may be a link, code, or about the time `built_at`."""
-    return {"name": name, "text": text, "link": None, "code": False, "built_at": None} | more
+class PropertyView(TypedDict):
+    """A name and a text, which may be a link, code, or about the time `built_at`."""
+
+    name: str
+    text: str
+    link: str | None
+    code: bool
+    built_at: str | None
 
 
-def build_session_image_view(revision: Revision, now: datetime) -> ViewModel:
+def build_property_view(
+    name: str, text: str, *, link: str | None = None, code: bool = False, built_at: str | None = None
+) -> PropertyView:
+    return {"name": name, "text": text, "link": link, "code": code, "built_at": built_at}
+
+
+class SessionImageView(TypedDict):
+    facts: list[PropertyView]
+    labels: list[tuple[str, str]]
+    likely: str | None
+    pinned: PinView | None
+
+
+class PinView(TypedDict):
+    by: str
+    pinned_at: str
+    why: str
+
+
+def build_session_image_view(revision: Revision, now: datetime) -> SessionImageView:
     """Build the known metadata of the image that a session runs."""
     metadata = parse_image_metadata_json(revision.facts)
-    view: ViewModel = {"facts": [], "labels": [], "likely": None, "pinned": _build_pin_view(revision)}
+    view: SessionImageView = {"facts": [], "labels": [], "likely": None, "pinned": _build_pin_view(revision)}
     if metadata is None:
         return view
     image = ImageReference(repository=revision.repository, tag=revision.tag, digest=revision.digest)
-    return view | {
+    return {
+        **view,
         "facts": _build_image_metadata_view(metadata, now),
         "labels": sorted(metadata.labels.items())[:_MAX_SHOWN_LABELS],
         "likely": detect_image_kind(metadata, image).description,
     }
 
 
-def _build_pin_view(revision: Revision) -> ViewModel | None:
+def _build_pin_view(revision: Revision) -> PinView | None:
     """Return who pinned the image and when; the hub did if the registry was not available before."""
     if revision.digest is None:
         return None
@@ -408,9 +533,21 @@ def _build_pin_view(revision: Revision) -> ViewModel | None:
     return {"by": revision.created_by, "pinned_at": format_iso_time(revision.created_at), "why": why}
 
 
+class ImageUpdateView(TypedDict):
+    revision: int
+    image: str
+    digest: str | None
+    since: str
+    since_at: str
+    stored: bool
+    rows: list[ComparisonRow]
+    accept: str | None
+    dismiss: str | None
+
+
 def build_image_update_view(
     found: ImageUpdate | None, pinned: Revision, url: str, frame: PageContext, *, writes: bool
-) -> ViewModel | None:
+) -> ImageUpdateView | None:
     """Build the comparison of a newer image with the pinned one; None without a newer one."""
     if found is None:
         return None
@@ -422,7 +559,7 @@ def build_image_update_view(
         "since_at": format_iso_time(found.since),
         "stored": found.stored,
         "rows": [
-            _build_comparison_row("Revision", str(pinned.number), str(found.revision)),
+            build_comparison_row("Revision", str(pinned.number), str(found.revision)),
             *_compare_commits(found, pinned),
             *_compare_image_contents(pinned, found),
         ],
@@ -431,31 +568,38 @@ def build_image_update_view(
     }
 
 
-def build_image_comparison_view(old: Revision, new: Revision) -> list[ViewModel]:
+def build_image_comparison_view(old: Revision, new: Revision) -> list[ComparisonRow]:
     """List the differences of two images."""
     return [
-        _build_comparison_row("Image", old.canonical_reference, new.canonical_reference, code=True),
+        build_comparison_row("Image", old.canonical_reference, new.canonical_reference, code=True),
         *_compare_image_contents(old, new),
     ]
 
 
-def _compare_image_contents(old: Revision, new: Revision | ImageUpdate) -> list[ViewModel]:
+def _compare_image_contents(old: Revision, new: Revision | ImageUpdate) -> list[ComparisonRow]:
     older, newer = parse_image_metadata_json(old.facts), parse_image_metadata_json(new.facts)
     return [
-        _build_comparison_row("Digest", _shorten_digest(old.digest), _shorten_digest(new.digest), code=True),
-        _build_comparison_row("Built", _format_build_time(older), _format_build_time(newer)),
-        _build_comparison_row("Size", _format_image_size(older), _format_image_size(newer)),
+        build_comparison_row("Digest", _shorten_digest(old.digest), _shorten_digest(new.digest), code=True),
+        build_comparison_row("Built", _format_build_time(older), _format_build_time(newer)),
+        build_comparison_row("Size", _format_image_size(older), _format_image_size(newer)),
     ]
 
 
-def _compare_commits(found: ImageUpdate, pinned: Revision) -> list[ViewModel]:
+def _compare_commits(found: ImageUpdate, pinned: Revision) -> list[ComparisonRow]:
     """Compare the commits of two images; empty unless CI has built both."""
     if found.commit is None or pinned.commit is None:
         return []
-    return [_build_comparison_row("Commit", pinned.commit[:8], f"{found.commit[:8]} ({format_commit_distance(found)})")]
+    return [build_comparison_row("Commit", pinned.commit[:8], f"{found.commit[:8]} ({format_commit_distance(found)})")]
 
 
-def _build_comparison_row(name: str, old: str, new: str, *, code: bool = False) -> ViewModel:
+class ComparisonRow(TypedDict):
+    name: str
+    old: str
+    new: str
+    code: bool
+
+
+def build_comparison_row(name: str, old: str, new: str, *, code: bool = False) -> ComparisonRow:
     return {"name": name, "old": old, "new": new, "code": code}
 
 
@@ -475,7 +619,7 @@ class ImageRevisionView(TypedDict):
     revision: int
     image: str
     digest: str | None
-    created_at: str | None
+    created_at: str
     creator: str
     current: bool
     gone: bool
@@ -519,9 +663,25 @@ _PACKAGE_KIND_LABELS = {
 }
 
 
+class PackagesView(TypedDict):
+    note: str
+    complete: bool
+    interpreters: list[tuple[str, str]]
+    find: str
+    kind: str
+    kinds: list[ChoiceLink]
+    rows: list[PackageRow]
+    count: str
+    none: bool
+    more: int
+    all: str | None
+    action: str
+    bill: str
+
+
 def build_packages_view(
     found: ImageSoftware | None, page: str, *, find: str, kind: str, everything: bool, frame: PageContext
-) -> ViewModel | None:
+) -> PackagesView | None:
     """Build the section *What is installed*; None while the packages are unknown."""
     if found is None:
         return None
@@ -545,14 +705,14 @@ def build_packages_view(
     }
 
 
-def _build_package_kind_links(found: ImageSoftware, page: str, find: str, kind: str) -> list[ViewModel]:
+def _build_package_kind_links(found: ImageSoftware, page: str, find: str, kind: str) -> list[ChoiceLink]:
     counted = [(each, len(found.list_packages(each))) for each in PackageKind]
-    every = {
+    every: ChoiceLink = {
         "text": f"all {len(found.packages)}",
         "url": f"{add_query_parameters(page, find=find)}#installed",
         "current": not kind,
     }
-    links = [
+    links: list[ChoiceLink] = [
         {
             "text": f"{_PACKAGE_KIND_LABELS[each]} {count}",
             "url": f"{add_query_parameters(page, find=find, kind=each)}#installed",
@@ -564,13 +724,27 @@ def _build_package_kind_links(found: ImageSoftware, page: str, find: str, kind: 
     return [every, *links] if len(links) > 1 else []
 
 
-def _build_package_row(one: SoftwarePackage) -> ViewModel:
+class PackageRow(TypedDict):
+    name: str
+    version: str
+    kind: str
+
+
+def _build_package_row(one: SoftwarePackage) -> PackageRow:
     return {"name": one.name, "version": one.version, "kind": _PACKAGE_KIND_LABELS[one.kind]}
 
 
 class PackageChangesView(TypedDict):
     title: str
-    rows: list[ViewModel]
+    rows: list[PackageChangeRow]
+
+
+class PackageChangeRow(TypedDict):
+    icon: str
+    what: str
+    name: str
+    old: str | None
+    new: str | None
 
 
 def build_package_changes_view(installed: InstalledSoftware) -> PackageChangesView | None:
@@ -594,15 +768,15 @@ def _format_change_counts(found: SoftwareChanges) -> str:
     return f"{len(found.added)} added, {len(found.removed)} removed, {len(found.changed)} changed"
 
 
-def _build_added_package_rows(found: Sequence[SoftwarePackage]) -> list[ViewModel]:
+def _build_added_package_rows(found: Sequence[SoftwarePackage]) -> list[PackageChangeRow]:
     return [{"icon": "fa-plus", "what": "added", "name": p.name, "old": None, "new": p.version} for p in found]
 
 
-def _build_removed_package_rows(found: Sequence[SoftwarePackage]) -> list[ViewModel]:
+def _build_removed_package_rows(found: Sequence[SoftwarePackage]) -> list[PackageChangeRow]:
     return [{"icon": "fa-minus", "what": "removed", "name": p.name, "old": p.version, "new": None} for p in found]
 
 
-def _build_changed_package_rows(found: SoftwareChanges) -> list[ViewModel]:
+def _build_changed_package_rows(found: SoftwareChanges) -> list[PackageChangeRow]:
     return [
         {"icon": "fa-arrow-right", "what": "changed", "name": c.name, "old": c.old, "new": c.new} for c in found.changed
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from ...domain.downloads import find_download_obstacle
 from ...domain.expiry import is_deletion_near
@@ -17,14 +17,34 @@ from ...domain.text import format_duration
 from ...spawners.in_pod.contents import Contents, ContentsInspection, FileTotal, UnsavedWork
 from ...usecases.instances import OwnedInstance
 from ..formatting import format_count, format_iso_time, format_pause_warning, format_time_ago
-from ..page_context import PageContext, ViewModel
+from ..page_context import PageContext
 from ..urls import UrlBuilder
 
 _UNKNOWN_CONTENTS_TEXT = "We do not know what is in it: it cannot be looked at from here. {} to see for yourself."
 _PENDING_CONTENTS_TEXT = "We do not know yet what is in it, and are looking."
 
 
-def build_delete_data_view(found: OwnedInstance, inspection: ContentsInspection, frame: PageContext) -> ViewModel:
+class DeleteDataView(TypedDict):
+    session: StoppedSessionView
+    size: str | None
+    as_of: str | None
+    running: bool
+    unsaved: list[UnsavedRepositoryRow]
+    unsaved_note: str | None
+    again: bool
+    action: str
+    cancel: str
+
+
+class StoppedSessionView(TypedDict):
+    title: str
+    page: str | None
+    download: str | None
+    launch_version: str
+    resume: str | None
+
+
+def build_delete_data_view(found: OwnedInstance, inspection: ContentsInspection, frame: PageContext) -> DeleteDataView:
     """Build the view of renku_delete_data.html, without what was typed."""
     instance, urls, contents = found.instance, frame.urls, inspection.contents
     is_visible = found.project is not None and found.session is not None
@@ -112,14 +132,17 @@ _KEEP_AWAKE_CHOICES_SECONDS = (
 )
 
 
-def build_idle_view(
-    instance: Instance, outlook: PlannedPause | None, urls: UrlBuilder, now: datetime
-) -> dict[str, Any]:
+class IdleView(TypedDict):
+    awake_url: str | None
+    pauses: str | None
+
+
+def build_idle_view(instance: Instance, outlook: PlannedPause | None, urls: UrlBuilder, now: datetime) -> IdleView:
     """Return the warning of an idle pause, and the URL where it can be postponed."""
     because = format_pause_warning(instance, outlook, now)
     awake = urls.instance_action(instance.session, "keep-awake") if outlook and outlook.can_be_postponed else None
     if outlook is None or because is None:
-        return {"awake_url": awake}
+        return {"awake_url": awake, "pauses": None}
     remaining = format_duration(max(outlook.at - now, timedelta(minutes=1)))
     return {"awake_url": awake, "pauses": f"Pauses in {remaining} because {because}."}
 
@@ -171,12 +194,21 @@ def build_keep_awake_choices(most: int) -> list[KeepAwakeChoice]:
 
 
 _MAX_FRESH_USAGE_AGE = timedelta(hours=1)  # the extension reports disk usage every half hour
-NO_KEPT_DATA_VIEW: dict[str, Any] = {"kept": None, "kept_soon": False, "trashed": False, "restore_url": None}
+
+
+class KeptDataView(TypedDict):
+    kept: str | None
+    kept_soon: bool
+    trashed: bool
+    restore_url: str | None
+
+
+NO_KEPT_DATA_VIEW: KeptDataView = {"kept": None, "kept_soon": False, "trashed": False, "restore_url": None}
 
 
 def build_kept_data_view(
     instance: Instance, now: datetime, restore_url: str, *, disk: str | None = None
-) -> dict[str, Any]:
+) -> KeptDataView:
     """Build the kept data of a paused or failed instance; *disk* is the requested size, if it is known."""
     if instance.status not in (InstanceStatus.PAUSED, InstanceStatus.FAILED) or instance.claim is None:
         return NO_KEPT_DATA_VIEW

@@ -29,8 +29,7 @@ from ..base import RenkuPageHandler
 from ..formatting import VISIBILITY_CHOICES
 from ..forms import ConfirmDeletionForm, get_typed_fields
 from ..my_sessions import build_pending_deletions_view
-from ..page_context import ViewModel, format_project_share, format_shares
-from ..sessions.views import build_described_offer_view
+from ..page_context import format_project_share, format_shares
 from ..urls import add_query_parameters
 from .forms import (
     ProjectForm,
@@ -42,6 +41,8 @@ from .forms import (
     build_change_without_repository,
 )
 from .views import (
+    DescribedOfferView,
+    build_described_offer_view,
     build_project_head_view,
     build_project_list_view,
     build_project_page_view,
@@ -125,7 +126,9 @@ class ProjectHandler(RenkuPageHandler):
             **build_project_page_view(found, *offered, self.person, self.page_context, asked),
         )
 
-    async def _load_empty_project_offers(self, found: ProjectPageData) -> tuple[list[Environment], ViewModel | None]:
+    async def _load_empty_project_offers(
+        self, found: ProjectPageData
+    ) -> tuple[list[Environment], DescribedOfferView | None]:
         """Return the environments and described sessions that can be added to an empty project."""
         ready_made, _ = await list_offered_environments(self.context, self.person)
         lookup = await find_session_file(self.context, self.person, found.project) if found.can_write else None

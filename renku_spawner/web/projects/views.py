@@ -13,6 +13,7 @@ from ...domain.instances import Instance
 from ...domain.policy import HubPolicy
 from ...domain.projects import Project, ProjectEntry, ProjectMember, Repository
 from ...domain.storages import Storage
+from ...usecases.session_files import SessionFileLookup
 from ...usecases.session_queries import ProjectPageData
 from ..formatting import (
     VISIBILITY_CHOICES,
@@ -22,16 +23,20 @@ from ..formatting import (
     shorten_repository_url,
     truncate_at_word,
 )
-from ..page_context import PageContext, ViewModel
+from ..page_context import DescribedOptionView, PageContext
 from ..sessions.cards import (
+    BriefSessionView,
+    SessionCardView,
+    SessionEnvironmentView,
+    SessionHeadView,
     build_brief_session_view,
     build_session_card_view,
     build_session_environment_view,
     build_session_head_view,
     needs_refresh,
 )
-from ..storages.views import build_storages_view
-from ..urls import add_query_parameters, quote_path_segment
+from ..storages.views import StorageRow, build_storages_view
+from ..urls import UrlBuilder, add_query_parameters, quote_path_segment
 
 _ACCESS_CHECKS_WAIT_TEXT = (
     "Starting and changing sessions need GitLab's word on your access and wait until it answers again."
@@ -88,7 +93,7 @@ class ProjectRow(TypedDict):
     sessions: str
     role: str
     archived: bool
-    session: ViewModel | None
+    session: BriefSessionView | None
     new_url: str | None
 
 
@@ -114,8 +119,19 @@ def build_project_row(entry: ProjectEntry, instance: Instance | None, version: s
     }
 
 
-def build_project_head_view(project: Project, frame: PageContext) -> ViewModel:
+class ProjectHeadView(GitlabHeadView):
+    id: str
+    title: str
+    path: str
+    page: str
+    description: str
+    visibility: str
+    launch: str
+
+
+def build_project_head_view(project: Project, frame: PageContext) -> ProjectHeadView:
     return {
+        **build_gitlab_head_view(project),
         "id": project.id,
         "title": project.title,
         "path": project.path,
@@ -123,17 +139,42 @@ def build_project_head_view(project: Project, frame: PageContext) -> ViewModel:
         "description": project.description,
         "visibility": format_visibility(project.visibility),
         "launch": frame.urls.launch_page(project.path),
-    } | build_gitlab_head_view(project)
+    }
+
+
+class ProjectPageHeadView(ProjectHeadView):
+    role: str
+    settings_url: str | None
+    new_url: str | None
+
+
+class ProjectPageView(TypedDict):
+    project: ProjectPageHeadView
+    default: SessionHeadView | None
+    sessions: list[SessionCardView]
+    search: str
+    share: str
+    keywords: list[KeywordLink]
+    next: str | None
+    count: str | None
+    environments: list[OfferedEnvironmentView]
+    described: DescribedOfferView | None
+    add_url: str | None
+    repositories: list[RepositoryRow]
+    storages: list[StorageRow]
+    members: list[MembersOfRoleView]
+    back: str
+    refresh: bool
 
 
 def build_project_page_view(
     found: ProjectPageData,
     environments: Sequence[Environment],
-    described: ViewModel | None,
+    described: DescribedOfferView | None,
     person: Person,
     frame: PageContext,
     asked: Mapping[str, str],
-) -> ViewModel:
+) -> ProjectPageView:
     """Build the view of renku_project.html.
 
     *described* is what a repository offers; *asked* has `search` and `back` of the request, and the user's `share`.
@@ -146,7 +187,8 @@ def build_project_page_view(
     ]
     default = build_session_head_view(found.default, project.path, frame) if found.default else None
     search, address = asked["search"], urls.project(project.path)
-    top = build_project_head_view(project, frame) | {
+    top: ProjectPageHeadView = {
+        **build_project_head_view(project, frame),
         "role": f"you are {found.role.label}",
         "settings_url": urls.settings(project.path) if writes or _may_leave_project(project, person) else None,
         "new_url": f"{urls.sessions(project.path)}/new" if writes else None,
@@ -173,17 +215,28 @@ def build_project_page_view(
     }
 
 
-def build_keyword_links(found: Iterable[str], current: str, address: str, name: str) -> list[ViewModel]:
+class KeywordLink(TypedDict):
+    word: str
+    url: str
+    current: bool
+
+
+def build_keyword_links(found: Iterable[str], current: str, address: str, name: str) -> list[KeywordLink]:
     return [
         {"word": word, "url": add_query_parameters(address, **{name: word}), "current": word == current}
         for word in sorted(found)
     ]
 
 
-def build_offered_environment_view(each: Environment, project: str, frame: PageContext) -> ViewModel:
+class OfferedEnvironmentView(SessionEnvironmentView):
+    used: str | None
+    new_url: str
+
+
+def build_offered_environment_view(each: Environment, project: str, frame: PageContext) -> OfferedEnvironmentView:
     """Build a ready-made environment that can be added to a project."""
     new = add_query_parameters(f"{frame.urls.sessions(project)}/new", environment=each.id)
-    return build_session_environment_view(each, each.revision) | {"used": None, "new_url": new}
+    return {**build_session_environment_view(each, each.revision), "used": None, "new_url": new}
 
 
 class RepositoryRow(TypedDict):
@@ -207,7 +260,38 @@ def build_repository_rows(found: Sequence[Repository]) -> list[RepositoryRow]:
     ]
 
 
-def build_member_rows(found: Sequence[ProjectMember]) -> list[ViewModel]:
+def build_described_sessions_url(urls: UrlBuilder, project: str) -> str:
+    return f"{urls.sessions(project)}/described"
+
+
+class DescribedOfferView(TypedDict):
+    known: bool
+    directory: str | None
+    count: str | None
+    titles: list[str]
+    problem: str
+    url: str
+
+
+def build_described_offer_view(looked: SessionFileLookup, project: str, urls: UrlBuilder) -> DescribedOfferView:
+    """Build the described sessions on an empty project's page, which shows them later if not `known` yet."""
+    offer = looked.offer
+    return {
+        "known": looked.known,
+        "directory": offer.directory if offer else None,
+        "count": format_count(len(offer.document.sessions), "session") if offer and offer.document else None,
+        "titles": [described.title for described in offer.document.sessions[:20]] if offer and offer.document else [],
+        "problem": offer.problem if offer else "",
+        "url": build_described_sessions_url(urls, project),
+    }
+
+
+class MembersOfRoleView(TypedDict):
+    role: str
+    names: str
+
+
+def build_member_rows(found: Sequence[ProjectMember]) -> list[MembersOfRoleView]:
     """List the names of members by role, the highest first."""
     by_role = {role: [_format_member_name(m) for m in found if m.role is role] for role in sorted(Role, reverse=True)}
     return [{"role": role.label, "names": ", ".join(names)} for role, names in by_role.items() if names]
@@ -217,19 +301,77 @@ def _format_member_name(member: ProjectMember) -> str:
     return member.name if member.kind == "user" else f"group {member.name}"
 
 
+class GeneralSettingsView(TypedDict):
+    action: str
+    namespace: str
+    path_rule: str
+    values: GeneralSettingsFields
+
+
+class GeneralSettingsFields(TypedDict):
+    title: str
+    slug: str
+    description: str
+    visibility: str
+
+
+class RepositorySettingsRow(TypedDict):
+    directory: str
+    url: str
+    ref: str | None
+    also: str
+    remove: str | None
+
+
+class RepositoryFields(TypedDict):
+    url: str
+    ref: str
+    directory: str
+    lfs: str
+    submodules: str
+
+
+class MemberFields(TypedDict):
+    username: str
+    role: str
+
+
+class ProjectSettingsView(TypedDict):
+    project: ProjectHeadView
+    general: GeneralSettingsView | None
+    version: int
+    visibilities: list[DescribedOptionView]
+    repositories: list[RepositorySettingsRow]
+    repositories_action: str | None
+    storages: list[StorageRow]
+    storage_new: str | None
+    repository_values: RepositoryFields
+    members: list[MemberSettingsRow]
+    members_action: str | None
+    member_values: MemberFields
+    roles: list[str]
+    leave: str | None
+    delete_url: str | None
+
+
 def build_project_settings_view(
     project: Project, storages: Sequence[Storage], person: Person, frame: PageContext
-) -> ViewModel:
+) -> ProjectSettingsView:
     """Build the view of renku_settings.html, without typed values and errors."""
     urls, role = frame.urls, project.get_role(person) or Role.VIEWER
     owner = project.is_hub_project and role is Role.OWNER
     base = f"{urls.project(project.path)}/-"
     namespace, _, slug = project.path.partition("/")
-    values = {"title": project.title, "slug": slug, "description": project.description}
-    general = {"action": urls.settings(project.path), "namespace": namespace, "path_rule": PATH_PART_RULE}
+    general: GeneralSettingsView = {
+        "action": urls.settings(project.path), "namespace": namespace, "path_rule": PATH_PART_RULE,
+        "values": {
+            "title": project.title, "slug": slug, "description": project.description,
+            "visibility": str(project.visibility),
+        },
+    }  # fmt: skip
     return {
         "project": build_project_head_view(project, frame),
-        "general": general | {"values": values | {"visibility": str(project.visibility)}} if owner else None,
+        "general": general if owner else None,
         "version": project.version,
         "visibilities": VISIBILITY_CHOICES,
         "repositories": [
@@ -323,8 +465,9 @@ def build_project_list_view(
     }
 
 
-def restore_typed_settings(view: ViewModel, fields: Mapping[str, Any]) -> None:
+def restore_typed_settings(view: ProjectSettingsView, fields: Mapping[str, Any]) -> None:
     """Put typed values back into the part of the settings that they belong to."""
-    for part in (view["general"] and view["general"]["values"], view["repository_values"], view["member_values"]):
-        if part:
-            part.update({key: fields[key] for key in part if key in fields})
+    general: Any = view["general"]["values"] if view["general"] else {}
+    parts: tuple[Any, ...] = (general, view["repository_values"], view["member_values"])
+    for part in parts:
+        part.update({key: fields[key] for key in part if key in fields})

@@ -5,10 +5,10 @@ The session's own page is in `web.sessions.views`."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from ...domain.downloads import find_download_obstacle
-from ...domain.environments import Environment, EnvironmentState, Revision
+from ...domain.environments import Environment, EnvironmentKind, EnvironmentState, Revision
 from ...domain.instances import Instance, InstanceStatus
 from ...domain.projects import Project
 from ...domain.resource_classes import ResourceClass
@@ -26,8 +26,14 @@ from ..formatting import (
     get_environment_icon,
     truncate_at_word,
 )
-from ..instances.views import NO_KEPT_DATA_VIEW, build_idle_view, build_kept_data_view, format_pause_reason
-from ..page_context import PageContext, ViewModel
+from ..instances.views import (
+    NO_KEPT_DATA_VIEW,
+    KeptDataView,
+    build_idle_view,
+    build_kept_data_view,
+    format_pause_reason,
+)
+from ..page_context import LinkView, NoticeView, PageContext
 
 _DEPRECATION_TITLES = {
     EnvironmentState.DEPRECATED: "This environment is deprecated.",
@@ -35,7 +41,11 @@ _DEPRECATION_TITLES = {
 }
 
 
-def build_deprecation_notice_view(view: SessionView, page: str, *, may_write: bool) -> dict[str, Any] | None:
+class DeprecationNoticeView(NoticeView):
+    link: LinkView | None
+
+
+def build_deprecation_notice_view(view: SessionView, page: str, *, may_write: bool) -> DeprecationNoticeView | None:
     """Build the notice about a deprecated environment, with a link to its successor for editors."""
     environment, heir = view.session.environment, view.successor
     title = _DEPRECATION_TITLES.get(environment.state)
@@ -47,37 +57,12 @@ def build_deprecation_notice_view(view: SessionView, page: str, *, may_write: bo
         truncate_at_word(environment.message),
         f"An editor of the project can change to {heir.name}." if heir and not may_write else "",
     ]
-    link = {"text": f"Change to {heir.name} …", "url": f"{page}/successor"} if heir and may_write else None
+    link: LinkView | None = None
+    if heir and may_write:
+        link = {"text": f"Change to {heir.name} …", "url": f"{page}/successor"}
     return {"title": title, "text": " ".join(filter(None, sentences)), "link": link}
 
 
-# Keys that templates may use for a session in any status.
-_OPTIONAL_CARD_KEYS = (
-    "variables",
-    "blocked",
-    "smaller",
-    "other",
-    "more",
-    "sentence",
-    "stage",
-    "stage_code",
-    "elapsed",
-    "progress",
-    "usual",
-    "since",
-    "since_at",
-    "open",
-    "message",
-    "advice",
-    "disk_lost",
-    "without",
-    "class_name",
-    "update",
-    "succession",
-    "pauses",
-    "awake_url",
-    "launch_version",
-)
 STARTABLE_STATUSES = (InstanceStatus.INACTIVE, InstanceStatus.PAUSED, InstanceStatus.FAILED)
 _NO_ROOM_REASONS = ("quota_pool", "unschedulable_resources")  # failures that a smaller class may avoid
 BUSY_STATUSES = (InstanceStatus.LAUNCHING, InstanceStatus.STOPPING)
@@ -86,31 +71,54 @@ BUSY_STATUSES = (InstanceStatus.LAUNCHING, InstanceStatus.STOPPING)
 # The user's own instance
 
 
-def build_instance_state_view(instance: Instance | None, usual: float | None, frame: PageContext) -> ViewModel:
-    """Build the part of a session's view about the user's own instance."""
-    status = instance.status if instance else InstanceStatus.INACTIVE
-    view: ViewModel = {"status": str(status), "notices": []}
-    if instance is not None:
-        view |= _STATE_BUILDERS.get(status, _build_inactive_state)(instance, usual, frame)
-        view["notices"] = [{"title": n["title"], "text": n["text"]} for n in instance.notices]
-    return view
+class InstanceDetailsView(TypedDict):
+    """What is known of an instance in its status; None for keys that other statuses use."""
 
-
-def _build_inactive_state(instance: Instance, usual: float | None, frame: PageContext) -> ViewModel:
-    return {}
-
-
-class LaunchingStateView(TypedDict):
     stage: str | None
-    stage_code: str
+    stage_code: str | None
     elapsed: int | None
     progress: int | None
     usual: str | None
+    since: str | None
+    since_at: str | None
+    class_name: str | None
+    more: str | None
+    pauses: str | None
+    awake_url: str | None
+    open: str | None
+    message: str | None
+    advice: str | None
+    disk_lost: bool | None
+    without: list[str] | None
+    sentence: str | None
 
 
-def _build_launching_state(instance: Instance, usual: float | None, frame: PageContext) -> LaunchingStateView:
+class InstanceStateView(InstanceDetailsView):
+    status: InstanceStatus
+    notices: list[NoticeView]
+
+
+_NO_DETAILS: InstanceDetailsView = {
+    "stage": None, "stage_code": None, "elapsed": None, "progress": None, "usual": None, "since": None,
+    "since_at": None, "class_name": None, "more": None, "pauses": None, "awake_url": None, "open": None,
+    "message": None, "advice": None, "disk_lost": None, "without": None, "sentence": None,
+}  # fmt: skip
+
+
+def build_instance_state_view(instance: Instance | None, usual: float | None, frame: PageContext) -> InstanceStateView:
+    """Build the part of a session's view about the user's own instance."""
+    if instance is None:
+        return {**_NO_DETAILS, "status": InstanceStatus.INACTIVE, "notices": []}
+    build_details = _DETAILS_BUILDERS.get(instance.status)
+    details = build_details(instance, usual, frame) if build_details else _NO_DETAILS
+    notices: list[NoticeView] = [{"title": n["title"], "text": n["text"]} for n in instance.notices]
+    return {**details, "status": instance.status, "notices": notices}
+
+
+def _build_launching_details(instance: Instance, usual: float | None, frame: PageContext) -> InstanceDetailsView:
     elapsed = instance.get_elapsed_seconds(frame.now)
     return {
+        **_NO_DETAILS,
         "stage": frame.stage(instance),
         "stage_code": str(instance.observed),
         "elapsed": elapsed,
@@ -119,10 +127,11 @@ def _build_launching_state(instance: Instance, usual: float | None, frame: PageC
     }
 
 
-def _build_running_state(instance: Instance, usual: float | None, frame: PageContext) -> ViewModel:
+def _build_running_details(instance: Instance, usual: float | None, frame: PageContext) -> InstanceDetailsView:
     used = instance.last_activity
     idle = used is not None and instance.ready_at is not None and used > instance.ready_at
     return {
+        **_NO_DETAILS,
         "elapsed": instance.get_elapsed_seconds(frame.now) or 0,
         "since_at": format_iso_time(instance.ready_at),
         "class_name": instance.resource_class,
@@ -132,22 +141,18 @@ def _build_running_state(instance: Instance, usual: float | None, frame: PageCon
     }
 
 
-class PausedStateView(TypedDict):
-    since: str | None
-    since_at: str | None
-    more: str | None
-
-
-def _build_paused_state(instance: Instance, usual: float | None, frame: PageContext) -> PausedStateView:
+def _build_paused_details(instance: Instance, usual: float | None, frame: PageContext) -> InstanceDetailsView:
     return {
+        **_NO_DETAILS,
         "since": format_time_ago(instance.paused_at, frame.now) if instance.paused_at else None,
         "since_at": format_iso_time(instance.paused_at),
         "more": format_pause_reason(instance),
     }
 
 
-def _build_failed_state(instance: Instance, usual: float | None, frame: PageContext) -> ViewModel:
+def _build_failed_details(instance: Instance, usual: float | None, frame: PageContext) -> InstanceDetailsView:
     return {
+        **_NO_DETAILS,
         "message": instance.message,
         "advice": instance.advice,
         "disk_lost": instance.is_disk_lost,
@@ -155,61 +160,104 @@ def _build_failed_state(instance: Instance, usual: float | None, frame: PageCont
     }
 
 
-class TransitionalStateView(TypedDict):
-    sentence: str | None
-    open: str | None
-
-
-def _build_transitional_state(instance: Instance, usual: float | None, frame: PageContext) -> TransitionalStateView:
+def _build_transitional_details(instance: Instance, usual: float | None, frame: PageContext) -> InstanceDetailsView:
     opens = instance.status is InstanceStatus.UNKNOWN and instance.ready_at is not None
     return {
+        **_NO_DETAILS,
         "sentence": format_status_sentence(instance, local=frame.local),
         "open": frame.urls.session_server(instance.session, frame.inside) if opens else None,
     }
 
 
-_STATE_BUILDERS = {
-    InstanceStatus.LAUNCHING: _build_launching_state,
-    InstanceStatus.RUNNING: _build_running_state,
-    InstanceStatus.PAUSED: _build_paused_state,
-    InstanceStatus.FAILED: _build_failed_state,
-    InstanceStatus.STOPPING: _build_transitional_state,
-    InstanceStatus.UNKNOWN: _build_transitional_state,
+_DETAILS_BUILDERS = {
+    InstanceStatus.LAUNCHING: _build_launching_details,
+    InstanceStatus.RUNNING: _build_running_details,
+    InstanceStatus.PAUSED: _build_paused_details,
+    InstanceStatus.FAILED: _build_failed_details,
+    InstanceStatus.STOPPING: _build_transitional_details,
+    InstanceStatus.UNKNOWN: _build_transitional_details,
 }
 
 
 # Sessions
 
 
+class BriefSessionView(InstanceStateView, KeptDataView):
+    """A session anywhere. What is None below is known on pages of the session's project only."""
+
+    id: str
+    title: str
+    page: str | None
+    url: str
+    delete_page: str | None
+    download: str | None
+    classes: list[ClassChoice]
+    variables: list[str] | None
+    blocked: str | None
+    smaller: SmallerClassView | None
+    other: ConflictingSessionView | None
+    update: UpdateNoticeView | None
+    succession: DeprecationNoticeView | None
+    launch_version: str | None
+
+
+class SessionHeadView(BriefSessionView):
+    version: int
+
+
+class SessionCardView(SessionHeadView):
+    description: str
+    default: bool
+    environment: SessionEnvironmentView
+    needs: str
+    mounts: str
+    added_by: str
+    added_at: str
+    may_write: bool
+
+
 def build_brief_session_view(
-    id: str, title: str, page: str, instance: Instance | None, frame: PageContext, usual: float | None = None
-) -> ViewModel:
+    id: str, title: str, page: str, instance: Instance | None, frame: PageContext
+) -> BriefSessionView:
     """Build the view of a session of which only the title is known, with the user's own instance."""
     data = frame.urls.instance_action(id, "data") if instance and instance.claim else None
     can_download = frame.downloads and instance is not None and find_download_obstacle(instance) is None
     files = frame.urls.instance_action(id, "download") if can_download else None
-    view: ViewModel = {"id": id, "title": title, "page": page, "url": page, "delete_page": data, "download": files}
     kept = (
         build_kept_data_view(instance, frame.now, frame.urls.instance_action(id, "restore"))
         if instance
         else NO_KEPT_DATA_VIEW
     )
-    return (
-        view
-        | {"classes": []}
-        | dict.fromkeys(_OPTIONAL_CARD_KEYS)
-        | kept
-        | build_instance_state_view(instance, None, frame)
-    )
+    return {
+        "id": id,
+        "title": title,
+        "page": page,
+        "url": page,
+        "delete_page": data,
+        "download": files,
+        "classes": [],
+        "variables": None,
+        "blocked": None,
+        "smaller": None,
+        "other": None,
+        "update": None,
+        "succession": None,
+        "launch_version": None,
+        **kept,
+        **build_instance_state_view(instance, None, frame),
+    }
 
 
-def build_session_head_view(view: SessionView, project: str, frame: PageContext) -> ViewModel:
+def build_session_head_view(view: SessionView, project: str, frame: PageContext) -> SessionHeadView:
     """Build the view of a session for the head of a page."""
     session = view.session
     page = frame.urls.session(project, session.id)
-    head = build_brief_session_view(session.id, session.title, page, view.instance, frame, view.usual)
+    head: SessionHeadView = {
+        **build_brief_session_view(session.id, session.title, page, view.instance, frame),
+        "launch_version": view.launch_version,
+        "version": session.version,
+    }
     head["notices"] += _build_edit_notices(view)
-    head |= {"launch_version": view.launch_version, "version": session.version}
     if view.status in STARTABLE_STATUSES:
         head["blocked"] = view.launch_obstacle
         head["classes"] = build_class_choices(view.classes)
@@ -229,10 +277,11 @@ def list_masked_variables(configuration: SessionConfiguration) -> list[str]:
 
 def build_session_card_view(
     view: SessionView, project: Project, frame: PageContext, *, may_write: bool, storages: Sequence[Storage] = ()
-) -> ViewModel:
+) -> SessionCardView:
     """Build the view of a session for its card and its page."""
     session = view.session
-    return build_session_head_view(view, project.path, frame) | {
+    return {
+        **build_session_head_view(view, project.path, frame),
         "description": session.description,
         "default": project.default_session == session.id,
         "environment": build_session_environment_view(session.environment, session.revision),
@@ -248,7 +297,12 @@ def build_session_card_view(
     }
 
 
-def _build_update_notice(view: SessionView, frame: PageContext, *, may_write: bool) -> ViewModel | None:
+class UpdateNoticeView(TypedDict):
+    text: str
+    link: str
+
+
+def _build_update_notice(view: SessionView, frame: PageContext, *, may_write: bool) -> UpdateNoticeView | None:
     """Build the notice about a newer image, which is never applied automatically."""
     if view.update is None:
         return None
@@ -257,11 +311,23 @@ def _build_update_notice(view: SessionView, frame: PageContext, *, may_write: bo
     return {"text": f"{f'{later}, ' if later else ''}first seen {since}. Nothing changes until {who} it.", "link": link}
 
 
-def build_class_choices(usable: Sequence[ResourceClass]) -> list[ViewModel]:
+class ClassChoice(TypedDict):
+    name: str
+    size: str
+    suggested: bool
+
+
+def build_class_choices(usable: Sequence[ResourceClass]) -> list[ClassChoice]:
     return [{"name": c.name, "size": c.size_label, "suggested": number == 0} for number, c in enumerate(usable)]
 
 
-def build_smaller_class_view(view: SessionView) -> ViewModel | None:
+class SmallerClassView(TypedDict):
+    name: str
+    size: str
+    same: str
+
+
+def build_smaller_class_view(view: SessionView) -> SmallerClassView | None:
     """Return the next smaller class if there was no room for the present one; None otherwise."""
     instance, names = view.instance, [resource_class.name for resource_class in view.classes]
     if instance is None or instance.reason not in _NO_ROOM_REASONS or instance.resource_class not in names[1:]:
@@ -273,7 +339,7 @@ def build_smaller_class_view(view: SessionView) -> ViewModel | None:
 class ConflictingSessionView(TypedDict):
     title: str
     page: str
-    status: str
+    status: InstanceStatus
     open: str | None
     pause: str | None
 
@@ -287,7 +353,7 @@ def build_conflicting_session_view(
     return {
         "title": found.title,
         "page": urls.session(project, instance.session),
-        "status": str(instance.status),
+        "status": instance.status,
         "open": urls.session_server(instance.session) if running else None,
         "pause": urls.instance_action(instance.session, "pause")
         if instance.status is not InstanceStatus.STOPPING
@@ -295,12 +361,7 @@ def build_conflicting_session_view(
     }
 
 
-class EditNotice(TypedDict):
-    title: str
-    text: str
-
-
-def _build_edit_notices(view: SessionView) -> list[EditNotice]:
+def _build_edit_notices(view: SessionView) -> list[NoticeView]:
     """Return a notice if the session was edited, so that its next start differs from the last one."""
     instance, session = view.instance, view.session
     if instance is None or not instance.fingerprint or instance.fingerprint == session.fingerprint:
@@ -314,7 +375,21 @@ def _build_edit_notices(view: SessionView) -> list[EditNotice]:
     return []
 
 
-def build_session_environment_view(found: Environment, revision: Revision) -> ViewModel:
+class SessionEnvironmentView(TypedDict):
+    id: str
+    name: str
+    description: str
+    keywords: list[str]
+    creator: str
+    created_at: str
+    kind: EnvironmentKind
+    icon: str
+    image: str
+    digest: str | None
+    revision: int
+
+
+def build_session_environment_view(found: Environment, revision: Revision) -> SessionEnvironmentView:
     return {
         "id": found.id,
         "name": found.name,
@@ -322,7 +397,7 @@ def build_session_environment_view(found: Environment, revision: Revision) -> Vi
         "keywords": list(found.keywords),
         "creator": found.created_by,
         "created_at": format_iso_time(found.created_at),
-        "kind": str(found.kind),
+        "kind": found.kind,
         "icon": get_environment_icon(found),
         "image": revision.canonical_reference,
         "digest": revision.digest,

@@ -74,7 +74,6 @@ from ..images.views import (
     build_packages_view,
 )
 from ..instances.actions import edit_session, pause_owned_instance, read_session_page_log, start_owned_instance
-from ..page_context import ViewModel
 from ..projects.views import build_project_head_view, format_git_permissions
 from ..rate_limits import LimitedRequest, count_request
 from ..session_files import apply_requested_session_file, plan_requested_session_file, render_session_file
@@ -82,6 +81,9 @@ from ..urls import add_query_parameters
 from .forms import DescribedSessionsForm
 from .schemas import CopySessionForm
 from .views import (
+    ConfigurationFormView,
+    OwnImageFormView,
+    SessionSoftwareView,
     build_configuration_form_view,
     build_copy_session_view,
     build_described_sessions_view,
@@ -146,7 +148,7 @@ class BaseNewSessionHandler(RenkuPageHandler):
             project, page.storages, values, self.person, self.context.policy, f"{url}/check"
         )
         checked = await check_typed_image(self, values, [view.session for view in page.sessions])
-        own = build_own_image_form_view(form, checked, self.context)
+        own = build_own_image_form_view(values, checked, self.context)
         self.write_page(
             "renku_session_new_image.html", "projects", errors=errors, own=own,
             **build_new_session_view(project, form, self.page_context, self.context, "external"),
@@ -269,11 +271,12 @@ class SessionHandler(BaseSessionHandler):
             return
         log = await read_session_page_log(self, page)
         warnings = list_configuration_warnings(self.context.policy, page.view.session.configuration)
-        view = build_session_page_view(page, log, warnings, self.page_context) | await self._build_software_view(page)
+        view = build_session_page_view(page, log, warnings, self.page_context)
         acts = format_git_permissions(page.project, self.context.policy)
-        self.write_page("renku_session.html", "projects", acts=acts, **view)
+        software = await self._build_software_view(page)
+        self.write_page("renku_session.html", "projects", acts=acts, **view, **software)
 
-    async def _build_software_view(self, found: SessionPageData) -> ViewModel:
+    async def _build_software_view(self, found: SessionPageData) -> SessionSoftwareView:
         view = found.view
         software = await load_installed_software(self.context, view.session, view.update)
         query = {name: self.get_search_text(name) for name in ("find", "kind")}
@@ -513,14 +516,16 @@ class BaseEditSessionHandler(BaseSessionHandler):
             return build_blank_image_fields() | fill_missing_fields(self.redisplayed_fields)
         return build_session_fields(session) | build_image_fields(session.revision)
 
-    async def _build_own_image_view(self, session: Session, project: Project, form: ViewModel) -> ViewModel | None:
+    async def _build_own_image_view(
+        self, session: Session, project: Project, form: ConfigurationFormView
+    ) -> OwnImageFormView | None:
         """Build the part about the image; None if an editor cannot replace it."""
         if session.environment.kind is not EnvironmentKind.EXTERNAL or self.context.policy.local:
             return None
         values = form["values"]
         stays_pinned = keeps_pinned_image(session.revision, str(values.get("image", "")))
         checked = None if stays_pinned else await check_typed_image(self, values, ())
-        return build_own_image_form_view(form, checked, self.context, session.revision if stays_pinned else None)
+        return build_own_image_form_view(values, checked, self.context, session.revision if stays_pinned else None)
 
 
 class EditSessionHandler(BaseEditSessionHandler):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from ...context.app_context import AppContext
 from ...context.session_file_offers import SessionFileOffer
@@ -31,12 +31,24 @@ from ...domain.sessions import CONFIGURATION_FIELDS, OTHER_FIELDS, Session
 from ...domain.storages import Storage
 from ...usecases.images import get_revision_image, get_suggested_run
 from ...usecases.instances import OwnedInstance
-from ...usecases.session_files import PlanStep, PlanStepKind, SessionFileLookup, SessionFilePlan
+from ...usecases.session_files import PlanStep, PlanStepKind, SessionFilePlan
 from ...usecases.session_queries import SessionPageData, SessionView
 from ...usecases.sessions import CopyTarget, list_configuration_warnings, list_uncopied_variables
 from ..formatting import LAUNCH_OUTCOME_TEXTS, format_count, format_day_and_time, format_elapsed_time, format_iso_time
 from ..forms import SessionForm, build_blank_session_fields
 from ..images.views import (
+    CISourceView,
+    CommitListView,
+    ComparisonRow,
+    ImageCheckView,
+    ImageRevisionView,
+    ImageUpdateView,
+    PackageChangesView,
+    PackagesView,
+    PropertyView,
+    SessionImageView,
+    SuggestedRunView,
+    build_comparison_row,
     build_image_check_view,
     build_image_comparison_view,
     build_image_revision_view,
@@ -44,12 +56,23 @@ from ..images.views import (
     build_property_view,
     build_session_image_view,
 )
-from ..page_context import PageContext, ViewModel
-from ..projects.views import build_keyword_links, build_project_head_view, build_repository_rows
+from ..page_context import PageContext, SessionLinkView, TabView
+from ..projects.views import (
+    KeywordLink,
+    ProjectHeadView,
+    RepositoryRow,
+    build_described_sessions_url,
+    build_keyword_links,
+    build_project_head_view,
+    build_repository_rows,
+)
 from ..schemas import validate_model
-from ..storages.views import build_storages_view
-from ..urls import UrlBuilder, add_query_parameters
+from ..storages.views import StorageRow, build_storages_view
+from ..urls import add_query_parameters
 from .cards import (
+    BriefSessionView,
+    SessionCardView,
+    SessionEnvironmentView,
     build_brief_session_view,
     build_session_card_view,
     build_session_environment_view,
@@ -71,24 +94,31 @@ _FIELD_LABELS = {
 }  # fmt: skip
 
 
-def build_described_sessions_url(urls: UrlBuilder, project: str) -> str:
-    return f"{urls.sessions(project)}/described"
+class DescribedSessionsView(TypedDict):
+    project: ProjectHeadView
+    directory: str
+    content: str
+    steps: list[PlanStepView]
+    new: str
+    only_new: bool
+    possible: bool
+    changes: bool
+    forbidden: str | None
+    action: str
 
 
-def build_described_offer_view(looked: SessionFileLookup, project: str, urls: UrlBuilder) -> ViewModel:
-    """Build the described sessions on an empty project's page, which shows them later if not `known` yet."""
-    offer = looked.offer
-    return {
-        "known": looked.known,
-        "directory": offer.directory if offer else None,
-        "count": format_count(len(offer.document.sessions), "session") if offer and offer.document else None,
-        "titles": [described.title for described in offer.document.sessions[:20]] if offer and offer.document else [],
-        "problem": offer.problem if offer else "",
-        "url": build_described_sessions_url(urls, project),
-    }
+class PlanStepView(TypedDict):
+    title: str
+    icon: str
+    said: str
+    rows: list[ComparisonRow]
+    notes: list[str]
+    refused: list[str]
 
 
-def build_described_sessions_view(plan: SessionFilePlan, offer: SessionFileOffer, frame: PageContext) -> ViewModel:
+def build_described_sessions_view(
+    plan: SessionFilePlan, offer: SessionFileOffer, frame: PageContext
+) -> DescribedSessionsView:
     """Build the view of renku_sessions_described.html, without errors."""
     steps = [step for step in plan.steps if step.path]
     return {
@@ -105,19 +135,44 @@ def build_described_sessions_view(plan: SessionFilePlan, offer: SessionFileOffer
     }
 
 
-def _build_plan_step_view(step: PlanStep) -> ViewModel:
+def _build_plan_step_view(step: PlanStep) -> PlanStepView:
     icon, label = _STEP_ICONS_AND_LABELS[step.kind]
     return {
         "title": f"Storage {step.title}" if step.storage else step.title,
         "icon": icon,
         "said": label,
         "rows": [
-            {"name": _FIELD_LABELS.get(change.field, change.field), "old": change.old, "new": change.new}
+            build_comparison_row(_FIELD_LABELS.get(change.field, change.field), change.old, change.new)
             for change in step.differences
         ],
         "notes": list(step.notes),
         "refused": list(step.refused.values()),
     }  # fmt: skip
+
+
+class CopySessionView(TypedDict):
+    project: ProjectHeadView
+    session: CopiedSessionView
+    ready_made: bool
+    built: bool
+    environment: str
+    left_out: list[str]
+    targets: list[CopyTargetView]
+    search: str
+    next: str | None
+    action: str
+
+
+class CopiedSessionView(SessionLinkView):
+    copy: str
+    version: int
+
+
+class CopyTargetView(TypedDict):
+    id: str
+    title: str
+    path: str
+    here: bool
 
 
 def build_copy_session_view(
@@ -128,7 +183,7 @@ def build_copy_session_view(
     *,
     search: str,
     frame: PageContext,
-) -> ViewModel:
+) -> CopySessionView:
     """Build the view of renku_session_copy.html, without what was typed."""
     own = frame.urls.session(project.path, session.id)
     address = f"{own}/copy"
@@ -152,10 +207,37 @@ def build_copy_session_view(
 _CLASS_FIT_FIELDS = tuple(each.name for each in CONFIGURATION_FIELDS if each.kind is not FieldKind.DIRECTORIES)
 
 
+class ClassFitView(TypedDict):
+    classes: list[ClassRow]
+    fit: str | None
+    fit_text: str
+
+
+class ConfigurationFormView(ClassFitView):
+    values: dict[str, Any]
+    amounts: list[AmountFieldView]
+    repositories: list[RepositoryRow]
+    storages: list[StorageChoice]
+    all_storages: bool
+    all_repositories: bool
+    check_url: str
+
+
+class AmountFieldView(TypedDict):
+    name: str
+    label: str
+    hint: str
+
+
+class StorageChoice(TypedDict):
+    directory: str
+    words: str
+
+
 def build_configuration_form_view(
     project: Project, storages: Sequence[Storage], values: Mapping[str, Any], person: Person, policy: HubPolicy,
     check_url: str,
-) -> ViewModel:  # fmt: skip
+) -> ConfigurationFormView:  # fmt: skip
     """Build the `form` of renku_session_new.html and renku_session_edit.html; values may be invalid."""
     return {
         "values": dict(values),
@@ -169,13 +251,8 @@ def build_configuration_form_view(
         "all_storages": values.get("which_storages", "all") != "some",
         "all_repositories": values.get("which", "all") != "some",
         "check_url": check_url,
-    } | build_class_fit_view(values, person, policy)
-
-
-class ClassFitView(TypedDict):
-    classes: list[ClassRow]
-    fit: str | None
-    fit_text: str
+        **build_class_fit_view(values, person, policy),
+    }
 
 
 def build_class_fit_view(values: Mapping[str, Any], person: Person, policy: HubPolicy) -> ClassFitView:
@@ -230,9 +307,18 @@ def _build_class_row(
     }
 
 
+class NewSessionView(TypedDict):
+    project: ProjectHeadView
+    action: str
+    cancel: str
+    tabs: list[TabView]
+    form: ConfigurationFormView
+    default_choice: bool
+
+
 def build_new_session_view(
-    project: Project, form: ViewModel, frame: PageContext, context: AppContext, kind: str = ""
-) -> ViewModel:
+    project: Project, form: ConfigurationFormView, frame: PageContext, context: AppContext, kind: str = ""
+) -> NewSessionView:
     """Build the part that all tabs of "Add a session" share."""
     sessions = frame.urls.sessions(project.path)
     return {
@@ -247,7 +333,7 @@ def build_new_session_view(
     }
 
 
-def _build_new_session_tabs(url: str, kind: str, *, built: bool) -> list[ViewModel]:
+def _build_new_session_tabs(url: str, kind: str, *, built: bool) -> list[TabView]:
     """List the available tabs: without images in local mode, and only with GitLab *built* ones."""
     tabs = [("", "Ready-made", "fa-box-open"), ("external", "Your own image", "fa-cube")]
     if built:
@@ -258,22 +344,44 @@ def _build_new_session_tabs(url: str, kind: str, *, built: bool) -> list[ViewMod
     ]
 
 
-def build_environment_choices(environments: Sequence[Environment], here: set[str], chosen: str) -> list[ViewModel]:
+class EnvironmentChoice(SessionEnvironmentView):
+    here: bool
+    checked: bool
+
+
+def build_environment_choices(
+    environments: Sequence[Environment], here: set[str], chosen: str
+) -> list[EnvironmentChoice]:
     """List the ready-made environments; *here* are those that the project has already."""
     return [
-        build_session_environment_view(e, e.revision) | {"here": e.id in here, "checked": e.id == chosen}
+        {**build_session_environment_view(e, e.revision), "here": e.id in here, "checked": e.id == chosen}
         for e in environments
     ]
 
 
+class OwnImageFormView(TypedDict):
+    values: Mapping[str, Any]
+    verdict: ImageCheckView | None
+    suggested: SuggestedRunView
+    kept: KeptImageView | None
+    platforms: Sequence[str]
+    allowed: list[str]
+
+
+class KeptImageView(TypedDict):
+    revision: int
+    image: str
+    digest: str | None
+
+
 def build_own_image_form_view(
-    form: ViewModel, checked: ImageInspection | None, context: AppContext, kept: Revision | None = None
-) -> ViewModel:
+    values: Mapping[str, Any], checked: ImageInspection | None, context: AppContext, kept: Revision | None = None
+) -> OwnImageFormView:
     """Build the tab *Your own image* with its image check; *kept* is the revision that stays pinned."""
     policy = context.policy
     allowed = policy.images.allowed
     return {
-        "values": form["values"],
+        "values": values,
         "verdict": build_image_check_view(checked, policy.platforms, context.now()),
         "suggested": _build_suggested_run_view(checked, kept),
         "kept": {"revision": kept.number, "image": kept.canonical_reference, "digest": kept.digest} if kept else None,
@@ -282,18 +390,7 @@ def build_own_image_form_view(
     }
 
 
-class SuggestedRunView(TypedDict):
-    port: int
-    default_url: str
-    working_directory: str
-    uid: int
-    gid: int
-    command: str
-    from_image: bool
-
-
 def _build_suggested_run_view(checked: ImageInspection | None, kept: Revision | None) -> SuggestedRunView:
-    """Build the defaults that the empty fields show."""
     metadata = parse_image_metadata_json(kept.facts) if kept else checked.facts if checked else None
     image = get_revision_image(kept) if kept else checked.image if checked else None
     run = get_suggested_run(metadata, image) if image else RunConfiguration()
@@ -308,7 +405,7 @@ def _build_suggested_run_view(checked: ImageInspection | None, kept: Revision | 
     }
 
 
-def build_keyword_filter_links(words: Sequence[str], current: str, address: str) -> list[ViewModel]:
+def build_keyword_filter_links(words: Sequence[str], current: str, address: str) -> list[KeywordLink]:
     """List all keywords as links, the first for all environments."""
     return [
         {"word": "all", "url": address, "current": not current},
@@ -324,7 +421,40 @@ def fill_missing_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
 _CLUSTER_ONLY_STAGES = (ObservedState.SCHEDULING, ObservedState.PULLING)
 
 
-def build_session_page_view(found: SessionPageData, log: str, warnings: Sequence[str], frame: PageContext) -> ViewModel:
+class SessionPageView(TypedDict):
+    project: ProjectHeadView
+    s: SessionCardView
+    warnings: list[str]
+    steps: list[LaunchStep]
+    log: list[str]
+    log_note: str
+    facts: list[PropertyView]
+    about: SessionImageView
+    update: ImageUpdateView | None
+    configuration: ConfigurationView
+    launches: list[LaunchHistoryRow]
+    revisions: list[ImageRevisionView]
+    launch_link: str
+    badge: str
+    edit_url: str | None
+    copy_url: str
+    remove_url: str | None
+    back: str
+    refresh: bool
+
+
+class SessionSoftwareView(TypedDict):
+    """The part of a session's page that needs the packages and the commits of its image."""
+
+    installed: PackagesView | None
+    difference: PackageChangesView | None
+    built: CISourceView | None
+    commits: list[CommitListView]
+
+
+def build_session_page_view(
+    found: SessionPageData, log: str, warnings: Sequence[str], frame: PageContext
+) -> SessionPageView:
     """Build the view of renku_session.html, without packages; *warnings* are for editors."""
     project, session, urls = found.project, found.view.session, frame.urls
     writes = found.can_write
@@ -357,7 +487,7 @@ def build_session_page_view(found: SessionPageData, log: str, warnings: Sequence
     }
 
 
-def build_run_rows(revision: Revision, *, local: bool) -> list[ViewModel]:
+def build_run_rows(revision: Revision, *, local: bool) -> list[PropertyView]:
     """List the run configuration, as far as the environment sets it."""
     run = revision.run
     rows = [
@@ -383,7 +513,7 @@ def _format_image_user(revision: Revision, *, local: bool) -> str:
 
 class LaunchStep(TypedDict):
     text: str | None
-    state: str
+    state: Literal["done", "now", "next"]
     took: str | None
 
 
@@ -413,9 +543,18 @@ def _format_stage_duration(instance: Instance, frame: PageContext) -> str | None
     return format_elapsed_time((frame.now - instance.stage_at).total_seconds()) if instance.stage_at else None
 
 
+class ConfigurationView(TypedDict):
+    needs: str
+    more: list[PropertyView]
+    fits: str
+    repositories: list[RepositoryRow]
+    storages: list[StorageRow]
+    variables: list[str]
+
+
 def build_configuration_view(
     view: SessionView, project: Project, storages: Sequence[Storage], frame: PageContext
-) -> ViewModel:
+) -> ConfigurationView:
     """Build the configuration of a session for its page and the launch page."""
     configuration = view.session.configuration
     smallest = view.classes[0] if view.classes else None
@@ -433,7 +572,18 @@ def build_configuration_view(
     }
 
 
-def build_launch_history_row(each: Launch, numbers: dict[str, int], frame: PageContext) -> ViewModel:
+class LaunchHistoryRow(TypedDict):
+    when: str
+    when_at: str
+    outcome: str
+    failed: bool
+    class_name: str | None
+    took: str | None
+    ran: str | None
+    revision: int | str
+
+
+def build_launch_history_row(each: Launch, numbers: dict[str, int], frame: PageContext) -> LaunchHistoryRow:
     reason = REASONS_BY_CODE.get(each.reason or "")
     explanation = each.message or (reason.text if reason and "{" not in reason.text else "")
     outcome = LAUNCH_OUTCOME_TEXTS.get(each.outcome, each.outcome)
@@ -456,7 +606,25 @@ def _format_run_duration(each: Launch, frame: PageContext) -> str | None:
     return format_elapsed_time((end - each.ready_at).total_seconds()) if end else None
 
 
-def build_session_removal_view(found: SessionPageData, frame: PageContext) -> ViewModel:
+class SessionRemovalView(TypedDict):
+    project: ProjectHeadView
+    session: RemovedSessionView
+    others: bool
+    successors: list[DefaultSessionChoice]
+    action: str
+
+
+class RemovedSessionView(SessionLinkView):
+    default: bool
+
+
+class DefaultSessionChoice(TypedDict):
+    id: str
+    title: str
+    checked: bool
+
+
+def build_session_removal_view(found: SessionPageData, frame: PageContext) -> SessionRemovalView:
     """Build the view of renku_session_remove.html, without what was typed."""
     session, project = found.view.session, found.project
     default = project.default_session == session.id
@@ -473,15 +641,31 @@ def build_session_removal_view(found: SessionPageData, frame: PageContext) -> Vi
     }
 
 
+class LaunchProjectView(ProjectHeadView):
+    owner: str | None
+
+
+class LaunchPageView(TypedDict):
+    project: LaunchProjectView
+    s: SessionCardView
+    configuration: ConfigurationView
+    action: str
+    path: str | None
+    ignored: list[str]
+    changed: str
+
+
 def build_launch_page_view(
     view: SessionView, project: Project, storages: Sequence[Storage], frame: PageContext, ignored: Sequence[str],
     changed: str = "",
-) -> ViewModel:  # fmt: skip
+) -> LaunchPageView:  # fmt: skip
     """Build the view of renku_launch.html; *changed* says what differs from the page shown before."""
     owners = ", ".join(member.name for member in project.members if member.role is Role.OWNER)
     return {
-        "project": build_project_head_view(project, frame)
-        | {"owner": (owners or project.created_by) if project.is_hub_project else None},
+        "project": {
+            **build_project_head_view(project, frame),
+            "owner": (owners or project.created_by) if project.is_hub_project else None,
+        },
         "s": build_session_card_view(view, project, frame, may_write=False),
         "configuration": build_configuration_view(view, project, storages, frame),
         "action": add_query_parameters(frame.urls.launch_page(project.path, view.session.id), path=frame.inside),
@@ -491,7 +675,14 @@ def build_launch_page_view(
     }
 
 
-def build_owned_instance_view(found: OwnedInstance, frame: PageContext) -> ViewModel:
+class OwnedInstanceView(BriefSessionView):
+    project_title: str
+    project_page: str | None
+    pause_url: str
+    resume_url: str | None
+
+
+def build_owned_instance_view(found: OwnedInstance, frame: PageContext) -> OwnedInstanceView:
     """Build the user's own instance for *My sessions*.
 
     Project and session are left out if the user may not see them.
@@ -500,7 +691,8 @@ def build_owned_instance_view(found: OwnedInstance, frame: PageContext) -> ViewM
     id = instance.session
     is_visible = project is not None and found.session is not None
     page = urls.session(project.path, id) if is_visible and project else None
-    return build_brief_session_view(id, found.title, page or urls.my_sessions, instance, frame) | {
+    return {
+        **build_brief_session_view(id, found.title, page or urls.my_sessions, instance, frame),
         "page": page,
         "project_title": project.title if project else "Another project",
         "project_page": urls.project(project.path) if project else None,
@@ -510,7 +702,33 @@ def build_owned_instance_view(found: OwnedInstance, frame: PageContext) -> ViewM
     }
 
 
-def build_environment_replacement_view(found: SessionPageData, heir: Environment, frame: PageContext) -> ViewModel:
+class EnvironmentReplacementView(TypedDict):
+    project: ProjectHeadView
+    session: SessionLinkView
+    old: ReplacedEnvironmentView
+    new: SuccessorView
+    rows: list[ComparisonRow]
+    others: bool
+    version: int
+    action: str
+
+
+class ReplacedEnvironmentView(TypedDict):
+    name: str
+    message: str
+
+
+class SuccessorView(TypedDict):
+    id: str
+    name: str
+    description: str
+    keywords: list[str]
+    revision: int
+
+
+def build_environment_replacement_view(
+    found: SessionPageData, heir: Environment, frame: PageContext
+) -> EnvironmentReplacementView:
     """Build the view of renku_session_successor.html, without the changes of packages."""
     session, project = found.view.session, found.project
     page = frame.urls.session(project.path, session.id)
@@ -535,14 +753,14 @@ def build_environment_replacement_view(found: SessionPageData, heir: Environment
     }
 
 
-def _build_run_difference_rows(found: SessionPageData, heir: Environment, frame: PageContext) -> list[ViewModel]:
+def _build_run_difference_rows(found: SessionPageData, heir: Environment, frame: PageContext) -> list[ComparisonRow]:
     """List the differences of the two run configurations."""
     old, new = (
         {fact["name"]: fact["text"] for fact in build_run_rows(revision, local=frame.local)}
         for revision in (found.view.session.revision, heir.revision)
     )
     return [
-        {"name": name, "old": old.get(name, "as usual"), "new": new.get(name, "as usual"), "code": True}
+        build_comparison_row(name, old.get(name, "as usual"), new.get(name, "as usual"), code=True)
         for name in {**old, **new}
         if old.get(name) != new.get(name)
     ]

@@ -9,6 +9,7 @@ from ...domain.policy import HubPolicy
 from ...domain.projects import Project
 from ...domain.storages import (
     STORAGE_KINDS_BY_NAME,
+    OptionFormat,
     SharedVolume,
     Storage,
     StorageCredentials,
@@ -19,7 +20,7 @@ from ...domain.storages import (
 from ...persistence.storages import KeptCredentials
 from ...usecases.storages import RequiredCredentials
 from ..formatting import format_iso_time, format_time_ago
-from ..page_context import PageContext, ViewModel
+from ..page_context import DescribedOptionView, OptionView, PageContext, SessionLinkView, TabView
 from ..urls import add_query_parameters
 from .forms import SECRET_FIELD_PREFIX, SETTING_FIELD_PREFIX, VERSION_FIELD_PREFIX
 
@@ -83,6 +84,20 @@ def _build_storage_row(storage: Storage, frame: PageContext, base: str | None) -
     }
 
 
+class StorageFormView(TypedDict):
+    kind: str
+    label: str
+    tabs: list[TabView]
+    values: Mapping[str, Any]
+    settings: list[OptionFieldView]
+    secrets: list[OptionFieldView]
+    path_label: str
+    path_required: bool
+    whose: list[DescribedOptionView]
+    kept: bool
+    keeps: bool
+
+
 def build_storage_form_view(
     project: Project,
     kind: StorageKind,
@@ -93,7 +108,7 @@ def build_storage_form_view(
     *,
     kept: bool = False,
     keeps: bool = True,
-) -> ViewModel:
+) -> StorageFormView:
     """Build the `form` of renku_storage.html.
 
     *kept*: the project's credentials are stored; *keeps*: the hub has a key to encrypt them.
@@ -123,7 +138,7 @@ def build_storage_form_view(
     }
 
 
-def _list_credentials_choices(kind: StorageKind, *, keeps: bool) -> list[ViewModel]:
+def _list_credentials_choices(kind: StorageKind, *, keeps: bool) -> list[DescribedOptionView]:
     """List the choices that work for a kind of storage."""
     possible = [c for c in _CREDENTIALS_OWNER_CHOICES if (c[0] is not StorageCredentials.NONE or kind.anonymous)]
     return [
@@ -137,13 +152,13 @@ class OptionFieldView(TypedDict):
     name: str
     label: str
     hint: str
-    form: str
+    form: OptionFormat
     required: bool
-    choices: list[dict[str, str]]
+    choices: list[OptionView]
 
 
 def _build_option_field_view(option: StorageOption, prefix: str, volumes: Sequence[SharedVolume]) -> OptionFieldView:
-    choices = [{"value": choice, "text": choice} for choice in option.choices]
+    choices: list[OptionView] = [{"value": choice, "text": choice} for choice in option.choices]
     if option.name == "volume":
         choices = [
             {"value": v.name, "text": f"{v.name}: {v.description}" if v.description else v.name} for v in volumes
@@ -152,13 +167,38 @@ def _build_option_field_view(option: StorageOption, prefix: str, volumes: Sequen
         "name": f"{prefix}{option.name}",
         "label": option.label,
         "hint": option.hint,
-        "form": str(option.form),
+        "form": option.form,
         "required": option.required,
         "choices": choices,
     }
 
 
-def build_session_credentials_view(found: RequiredCredentials, frame: PageContext, *, keeps: bool) -> ViewModel:
+class SessionCredentialsView(TypedDict):
+    session: SessionLinkView
+    launch_version: str
+    action: str
+    keeps: bool
+    start: bool
+    without: list[str]
+    start_url: str
+    storages: list[StorageCredentialsView]
+
+
+class StorageCredentialsView(TypedDict):
+    id: str
+    seen: str
+    version: int
+    directory: str
+    words: str
+    where: str
+    missing: bool
+    forget: str | None
+    fields: list[OptionFieldView]
+
+
+def build_session_credentials_view(
+    found: RequiredCredentials, frame: PageContext, *, keeps: bool
+) -> SessionCredentialsView:
     """Build the view of renku_credentials.html, without errors."""
     missing = {storage.id for storage in found.missing}
     page = frame.urls.session(found.project.path, found.session.id)
@@ -195,7 +235,7 @@ def build_session_credentials_view(found: RequiredCredentials, frame: PageContex
 class StoredCredentialsRow(TypedDict):
     directory: str
     when: str
-    kept_at: str | None
+    kept_at: str
     forget: str
 
 
