@@ -105,7 +105,7 @@ async def cluster(folder: Path) -> AsyncIterator[Cluster]:
 
 
 async def _answers(made: Cluster, folder: Path) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 300
     while True:
         try:
             return await made.ask("forget")

@@ -19,7 +19,7 @@ from tests.fixtures.ports import kept_ports
 
 ROOT = Path(__file__).parents[2]
 CONFIG = Path(__file__).with_name("hub_config.py")
-_READY = 120  # seconds, with ten thousand users in the database
+_READY = 600  # seconds, with ten thousand users in the database
 
 
 @dataclass(frozen=True)
