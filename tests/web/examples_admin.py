@@ -99,29 +99,15 @@ AUDIT: dict[str, Any] = {
 }  # fmt: skip
 PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "admin": ("renku_admin_instances.html", INSTANCES),
-    "admin-asked": ("renku_admin_instances.html", INSTANCES | {"rows": [], "next": None, "back": "owner=x"}),
     "admin-nodes": ("renku_admin_nodes.html", NODES),
     "admin-nodes-wrong": ("renku_admin_nodes.html", NODES | {"errors": {"confirm-n1": "Type n1, please."}}),
-    "admin-nodes-unknown": (
-        "renku_admin_nodes.html",
-        NODES | {"rows": NODES["rows"][2:], "unknown": "The cluster does not answer."},
-    ),
     "admin-orphans": ("renku_admin_orphans.html", ORPHANS),
     "admin-orphans-wrong": (
         "renku_admin_orphans.html",
         ORPHANS | {"errors": {"confirm-claim": "Type the word.", "names-pod": "Tick one."}},
     ),
-    "admin-orphans-none": ("renku_admin_orphans.html", ORPHANS | {"kinds": [], "none": True, "warning": None}),
-    "admin-orphans-unknown": ("renku_admin_orphans.html", ORPHANS | {"unknown": "The cluster does not answer."}),
     "admin-claims": ("renku_admin_claims.html", CLAIMS),
-    "admin-claims-none": ("renku_admin_claims.html", CLAIMS | {"rows": [], "asked": {"owner": "eve"}}),
-    "admin-claims-unknown": ("renku_admin_claims.html", CLAIMS | {"unknown": "The cluster does not answer."}),
     "admin-failures": ("renku_admin_failures.html", FAILURES),
-    "admin-failures-none": ("renku_admin_failures.html", FAILURES | {"rows": []}),
     "admin-launches": ("renku_admin_launches.html", LAUNCHES),
-    "admin-launches-none": ("renku_admin_launches.html", LAUNCHES | {"rows": []}),
     "admin-audit": ("renku_admin_audit.html", AUDIT),
-    "admin-audit-none": ("renku_admin_audit.html", AUDIT | {"rows": []}),
 }
-PROBLEM = {"title": "Changed settings are not used.", "text": "The hub keeps those that it has: no such class."}
-PAGES = {name: (template, {"problems": [PROBLEM], **values}) for name, (template, values) in PAGES.items()}

@@ -6,7 +6,6 @@ OFFERED: dict[str, Any] = {
     "known": True, "directory": "analysis", "count": "2 sessions", "titles": ["Explore", "Model"], "problem": "",
     "url": "/hub/renku/projects/alice/alpine-precipitation/-/sessions/described",
 }  # fmt: skip
-NOT_YET = OFFERED | {"known": False, "directory": None, "count": None, "titles": []}
 BROKEN = OFFERED | {"count": None, "titles": [], "problem": "Line 3: tags (!) are not supported."}
 _STEPS: list[dict[str, Any]] = [
     {
