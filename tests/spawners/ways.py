@@ -13,7 +13,7 @@ from jupyterhub import orm
 from renku_spawner.domain.projects import NewRepository
 from renku_spawner.domain.sessions import Session
 from renku_spawner.spawners.local.process import list_processes, read_process_command, read_process_environment
-from tests.fixtures.renku import RenkuHub
+from tests.fixtures.renku import RenkuHub, until
 
 MARKER = b"RENKU_INSTANCE_DIR"
 
@@ -31,7 +31,15 @@ async def pause(hub: RenkuHub, session: Session, name: str = "alice") -> httpx.R
 
 
 async def delete(hub: RenkuHub, session: Session, name: str = "alice") -> httpx.Response:
-    return await hub.client(name).delete(f"{address(session)}/instance")
+    """The answer when it is done: a busy machine does not stop and delete in the two seconds of one request."""
+
+    async def done() -> httpx.Response | None:
+        answer = await hub.client(name).delete(f"{address(session)}/instance")
+        goes_on = answer.status_code == 202 or (answer.status_code == 409 and answer.json()["code"] == "stopping")
+        return None if goes_on else answer
+
+    answer: httpx.Response = await until(done, why=f"the data of {session.title} is deleted")
+    return answer
 
 
 async def shown(hub: RenkuHub, session: Session, name: str = "alice") -> dict[str, Any]:
