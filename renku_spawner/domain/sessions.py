@@ -174,9 +174,12 @@ def _select_changed_amounts(configuration: SessionConfiguration) -> dict[str, An
     return {name: value for name, value in values.items() if value != amounts[name]}
 
 
+_encode_launch_part = json.JSONEncoder(sort_keys=True, default=str).encode  # made once: a page has hundreds of parts
+
+
 def _hash_launch_part(part: object) -> str:
     """Return a 64-bit hash: enough to rule out a deliberate collision while a page is open."""
-    content = json.dumps(part, sort_keys=True, default=str).encode()
+    content = _encode_launch_part(part).encode()
     return urlsafe_b64encode(hashlib.sha256(content).digest()[:8]).decode().rstrip("=")
 
 

@@ -5,14 +5,16 @@ Projects from GitLab are in integrations.gitlab.projects.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from typing import Protocol, TypeVar
 
 from ..domain.access import Person, ProjectAction
 from ..domain.errors import build_not_found_error
 from ..domain.ids import is_valid_id
 from ..domain.projects import Project, ProjectEntry
-from ..persistence.database import Database, retry_while_busy
+from ..persistence.database import Database, Transaction, retry_while_busy
+
+T = TypeVar("T")
 
 
 class HubProjectSource:
@@ -22,15 +24,20 @@ class HubProjectSource:
         self._db = db
 
     async def get_project(self, person: Person, ref: str, action: ProjectAction) -> Project:
-        def read() -> Project | None:
-            with self._db.read() as tx:
-                return tx.projects.get(ref) if is_valid_id(ref) else tx.projects.get_by_path(ref)
+        return await self.read_project(person, ref, action, lambda _tx, project: project)
 
-        project = await retry_while_busy(read)
-        if project is None or not project.is_hub_project:
-            raise build_not_found_error()
-        project.require_action(person, action)
-        return project
+    async def read_project(
+        self, person: Person, ref: str, action: ProjectAction, read: Callable[[Transaction, Project], T]
+    ) -> T:
+        def work() -> T:
+            with self._db.read() as tx:
+                project = tx.projects.get(ref) if is_valid_id(ref) else tx.projects.get_by_path(ref)
+                if project is None or not project.is_hub_project:
+                    raise build_not_found_error()
+                project.require_action(person, action)
+                return read(tx, project)
+
+        return await retry_while_busy(work)
 
     async def list_projects(
         self, person: Person, *, search: str = "", after: str | None = None, limit: int = 20
@@ -77,6 +84,14 @@ class ProjectSource(Protocol):
             NotFoundError: there is no such project, or the person may not see it.
             ForbiddenError: the person may see it but not do this.
             UnavailableError: the source does not answer.
+        """
+
+    async def read_project(
+        self, person: Person, ref: str, action: ProjectAction, read: Callable[[Transaction, Project], T]
+    ) -> T:
+        """Return what *read* reads of the project that `get_project` finds, in one transaction where that is possible.
+
+        Raises as `get_project` and *read* do.
         """
 
     async def list_projects(

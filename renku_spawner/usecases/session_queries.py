@@ -286,9 +286,8 @@ async def load_project_page(
     search: str = "",
 ) -> ProjectPageData:
     """Load a project with one page of its sessions. Raises NotFoundError."""
-    project = await context.source.get_project(person, ref, ProjectAction.READ)
 
-    def work(tx: Transaction) -> ProjectPageData:
+    def read(tx: Transaction, project: Project) -> ProjectPageData:
         sessions, following = tx.sessions.list_for_project(
             project.id, after=after, limit=limit, keyword=keyword, search=search
         )
@@ -299,9 +298,8 @@ async def load_project_page(
         )
         default = _get_default_session(tx, project, sessions)
         storages = tx.storages.list_for_project(project.id)
-        views = _build_session_views(
-            tx, context, person, project, storages, [*sessions, *([default] if default else [])]
-        )
+        shown = {session.id: session for session in (*sessions, default) if session}
+        views = _build_session_views(tx, context, person, project, storages, list(shown.values()))
         return ProjectPageData(
             project=project,
             role=project.get_role(person) or Role.VIEWER,
@@ -312,7 +310,7 @@ async def load_project_page(
             default=views[default.id] if default else None,
         )
 
-    return await read_transaction(context, work)
+    return await context.source.read_project(person, ref, ProjectAction.READ, read)
 
 
 def _get_default_session(tx: Transaction, found: Project, sessions: Sequence[Session]) -> Session | None:
@@ -369,9 +367,8 @@ async def load_session_page(
 
     *to_change* adds the other sessions of its project, and whether other users have data in it.
     """
-    project = await context.source.get_project(person, ref, ProjectAction.READ)
 
-    def work(tx: Transaction) -> SessionPageData:
+    def read(tx: Transaction, project: Project) -> SessionPageData:
         shown, storages = get_session_of_project(tx, project, session_id), tx.storages.list_for_project(project.id)
         return SessionPageData(
             project=project,
@@ -385,26 +382,30 @@ async def load_session_page(
             siblings=tx.sessions.list_ids_and_titles(project.id) if to_change else [],
         )
 
-    return await read_transaction(context, work)
+    return await context.source.read_project(person, ref, ProjectAction.READ, read)
 
 
 async def load_session_view(context: AppContext, person: Person, ref: str, session_id: str) -> SessionView:
     """Load one session with the user's own instance. Raises NotFoundError."""
-    return await load_session_view_in_project(
-        context, person, await context.source.get_project(person, ref, ProjectAction.READ), session_id
-    )
+
+    def read(tx: Transaction, project: Project) -> SessionView:
+        return _read_session_view(tx, context, person, project, session_id)
+
+    return await context.source.read_project(person, ref, ProjectAction.READ, read)
 
 
 async def load_session_view_in_project(
     context: AppContext, person: Person, found: Project, session_id: str
 ) -> SessionView:
     """Load one session of a project that *person* may see, with their own instance. Raises NotFoundError."""
+    return await read_transaction(context, lambda tx: _read_session_view(tx, context, person, found, session_id))
 
-    def work(tx: Transaction) -> SessionView:
-        storages = tx.storages.list_for_project(found.id)
-        return _build_session_view(tx, context, person, found, storages, get_session_of_project(tx, found, session_id))
 
-    return await read_transaction(context, work)
+def _read_session_view(
+    tx: Transaction, context: AppContext, person: Person, found: Project, session_id: str
+) -> SessionView:
+    storages = tx.storages.list_for_project(found.id)
+    return _build_session_view(tx, context, person, found, storages, get_session_of_project(tx, found, session_id))
 
 
 async def accept_successor(

@@ -696,6 +696,13 @@ class GitLabProjectSource:
         project.require_action(person, action)
         return project
 
+    async def read_project(
+        self, person: Person, ref: str, action: ProjectAction, read: Callable[[Transaction, Project], Value]
+    ) -> Value:
+        project = await self.get_project(person, ref, action)
+        found: Value = await self._looks.read_transaction(lambda tx: read(tx, project))
+        return found
+
     async def list_projects(
         self, person: Person, *, search: str = "", after: str | None = None, limit: int = 20
     ) -> tuple[list[ProjectEntry], str | None]:
