@@ -60,11 +60,11 @@ def test_its_version_is_the_packages() -> None:
     assert {said["version"], said["appVersion"], image["tag"]} == {renku_spawner.__version__}
 
 
+@pytest.mark.parametrize("name", SETS)
 @BOTH
-def test_it_has_no_faults_that_helm_knows(helm: str) -> None:
-    for name in SETS:
-        done = run(helm, "lint", "--strict", str(chart()), "-f", str(values_of(name)))
-        assert done.ok, done.out + done.err
+def test_it_has_no_faults_that_helm_knows(name: str, helm: str) -> None:
+    done = run(helm, "lint", "--strict", str(chart()), "-f", str(values_of(name)))
+    assert done.ok, done.out + done.err
 
 
 @ALL

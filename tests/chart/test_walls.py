@@ -115,18 +115,18 @@ def test_sessions_clone_from_private_hosts_by_the_port_that_the_values_name():
     assert {one["port"] for one in rule["ports"]} == {443, 3000}
 
 
-def test_private_hosts_are_for_the_hub_and_sessions_by_https():
+@pytest.mark.parametrize("which", ["hub", "sessions"])
+def test_private_hosts_are_for_the_hub_and_sessions_by_https(which):
     made = policies(changed(HELMS[0], {"renku.networkPolicies.privateHosts": ["10.1.2.3/32"]}, "own-namespace"))
     rule = {"to": [{"ipBlock": {"cidr": "10.1.2.3/32"}}], "ports": [{"port": 443}]}
-    for which in ("hub", "sessions"):
-        assert made[which]["spec"]["egress"] == [*EXAMPLE[which]["spec"]["egress"], rule]
+    assert made[which]["spec"]["egress"] == [*EXAMPLE[which]["spec"]["egress"], rule]
 
 
-def test_a_cache_of_names_on_each_node_is_reached():
+@pytest.mark.parametrize("one", ["hub", "sessions"])
+def test_a_cache_of_names_on_each_node_is_reached(one):
     more = {"renku.networkPolicies.dns.addresses": ["169.254.20.10/32"]}
-    for one in ("hub", "sessions"):
-        names = policies(changed(HELMS[0], more))[one]["spec"]["egress"][0]
-        assert names["to"][1:] == [{"ipBlock": {"cidr": "169.254.20.10/32"}}]
+    names = policies(changed(HELMS[0], more))[one]["spec"]["egress"][0]
+    assert names["to"][1:] == [{"ipBlock": {"cidr": "169.254.20.10/32"}}]
 
 
 def test_without_its_address_the_hub_finds_the_clusters_api_anywhere_and_the_notes_say_so():

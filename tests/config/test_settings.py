@@ -69,11 +69,10 @@ WRONG_CLASSES = [
 ]
 
 
-def test_a_class_without_a_limit_of_ephemeral_storage_has_none() -> None:
-    for said, size in (("0", ""), ("", ""), ("0Gi", ""), ("500Mi", "500Mi")):
-        (found,) = parse_resource_classes_setting([CLASS | {"ephemeral_storage": said}])
-        assert found.ephemeral_storage == size
-    assert parse_resource_classes_setting([CLASS])[0].ephemeral_storage == "10Gi"
+@pytest.mark.parametrize(("said", "size"), [("0", ""), ("", ""), ("0Gi", ""), ("500Mi", "500Mi"), (None, "10Gi")])
+def test_a_class_without_a_limit_of_ephemeral_storage_has_none(said: str | None, size: str) -> None:
+    (found,) = parse_resource_classes_setting([CLASS if said is None else CLASS | {"ephemeral_storage": said}])
+    assert found.ephemeral_storage == size
 
 
 WRONG_CLASSES += [

@@ -88,11 +88,11 @@ def test_the_spelling_is_british(document: Path) -> None:
     assert AMERICAN.findall(prose) == []
 
 
-def test_every_setting_that_a_document_names_exists() -> None:
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_setting_that_a_document_names_exists(document: Path) -> None:
     known = set(Renku.class_trait_names(config=True))
-    for document in DOCUMENTS:
-        named = set(re.findall(r"\bRenku\.([a-z_]+)", document.read_text()))
-        assert named <= known, document.name
+    named = set(re.findall(r"\bRenku\.([a-z_]+)", document.read_text()))
+    assert named <= known, document.name
 
 
 def test_every_scope_stands_in_the_page_for_admins() -> None:
@@ -100,12 +100,12 @@ def test_every_scope_stands_in_the_page_for_admins() -> None:
     assert set(re.findall(r"`(custom:renku:\w+)`", text)) == set(CUSTOM_SCOPES)
 
 
-def test_the_scopes_for_gitlab_are_those_that_people_are_asked_for() -> None:
+@pytest.mark.parametrize("settings_on", [[], ["private_images"], ["push"], ["private_images", "push"]])
+def test_the_scopes_for_gitlab_are_those_that_people_are_asked_for(settings_on: list[str]) -> None:
     rows = re.findall(r"^\| (`.+) \| (always|`c\.Renku\.(\w+) = True`) \|", read("docs/gitlab.md"), re.MULTILINE)
     told = {scope: setting for scopes, _, setting in rows for scope in re.findall(r"`(\w+)`", scopes)}
-    for settings_on in ([], ["private_images"], ["push"], ["private_images", "push"]):
-        asked = GitLabSettings(**dict.fromkeys(settings_on, True)).get_login_scopes()
-        assert asked.keys() == {scope for scope, setting in told.items() if not setting or setting in settings_on}
+    asked = GitLabSettings(**dict.fromkeys(settings_on, True)).get_login_scopes()
+    assert asked.keys() == {scope for scope, setting in told.items() if not setting or setting in settings_on}
 
 
 def test_every_step_back_of_the_tables_says_what_it_loses() -> None:
@@ -114,10 +114,10 @@ def test_every_step_back_of_the_tables_says_what_it_loses() -> None:
     assert rows == list(pairwise(steps))[::-1]
 
 
-def test_every_make_target_that_a_document_names_exists() -> None:
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_make_target_that_a_document_names_exists(document: Path) -> None:
     targets = set(re.findall(r"^([a-z]+):", read("Makefile"), re.MULTILINE))
-    for document in DOCUMENTS:
-        assert set(re.findall(r"(?:^|`)make ([a-z]+)", document.read_text(), re.MULTILINE)) <= targets, document.name
+    assert set(re.findall(r"(?:^|`)make ([a-z]+)", document.read_text(), re.MULTILINE)) <= targets, document.name
 
 
 def test_the_version_is_the_same_everywhere() -> None:

@@ -22,12 +22,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_document_is_a_page_and_in_the_list_beside_it(site: Path) -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_document_is_a_page_and_in_the_list_beside_it(page: Path, site: Path) -> None:
     index = (site / "docs" / "index.html").read_text()
-    for page in PAGES:
-        assert (site / page).is_file()
-        link = page.name if page.parent.name == "docs" else f"../{page.name}"
-        assert page.name == "index.html" or f'href="{link}"' in index
+    assert (site / page).is_file()
+    link = page.name if page.parent.name == "docs" else f"../{page.name}"
+    assert page.name == "index.html" or f'href="{link}"' in index
 
 
 def test_the_first_page_leads_to_the_documents(site: Path) -> None:

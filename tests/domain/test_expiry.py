@@ -92,6 +92,7 @@ def test_a_class_can_have_days_of_its_own(rules: ExpiryRules, resource_class: st
     assert rules.is_enabled is any([rules.days, *rules.of_class.values()])
 
 
+@pytest.mark.parametrize("state", [paused(), told(1), told(2), mark_trashed(told(2), RULES, days(60))])
 @pytest.mark.parametrize(
     "fields",
     [
@@ -104,14 +105,13 @@ def test_a_class_can_have_days_of_its_own(rules: ExpiryRules, resource_class: st
     ],
     ids=["no data", "running", "launching", "stopping", "unknown", "unknown, was running"],
 )
-def test_what_is_not_known_to_rest_never_expires(fields: dict[str, object]) -> None:
-    for state in (paused(), told(1), told(2), mark_trashed(told(2), RULES, days(60))):
-        other = replace(state, **fields)  # type: ignore[arg-type]
-        assert apply_expiry_dates(other, RULES, days(1)).look_at is None
-        for step in (mark_owner_warned, mark_warning_undelivered, mark_data_expired):
-            assert step(other, days(99)).desired is not DesiredState.DELETED
-        assert mark_trashed(other, RULES, days(99)).trashed_until == other.trashed_until
-        assert mark_data_expired(other, days(99)) is other
+def test_what_is_not_known_to_rest_never_expires(state: Instance, fields: dict[str, object]) -> None:
+    other = replace(state, **fields)  # type: ignore[arg-type]
+    assert apply_expiry_dates(other, RULES, days(1)).look_at is None
+    for step in (mark_owner_warned, mark_warning_undelivered, mark_data_expired):
+        assert step(other, days(99)).desired is not DesiredState.DELETED
+    assert mark_trashed(other, RULES, days(99)).trashed_until == other.trashed_until
+    assert mark_data_expired(other, days(99)) is other
 
 
 def test_a_failed_one_that_has_data_expires_like_a_paused_one() -> None:
@@ -119,14 +119,14 @@ def test_a_failed_one_that_has_data_expires_like_a_paused_one() -> None:
     assert (state.status, state.deleted_on) == ("failed", days(60))
 
 
-def test_who_starts_it_again_has_all_the_time_once_more() -> None:
-    for state in (told(1), told(2), mark_trashed(told(2), RULES, days(60))):
-        runs = mark_starting(state, run="run", claim="other", now=days(61), one_active=False)
-        assert runs.claim == "claim"
-        runs = apply_expiry_dates(runs, RULES, days(61))
-        assert (runs.look_at, runs.deleted_on, runs.trashed_until, runs.warned) == (None, None, None, 0)
-        again = apply_expiry_dates(mark_stopped(runs, now=days(62)), RULES, days(62))
-        assert again.deleted_on == days(122)
+@pytest.mark.parametrize("state", [told(1), told(2), mark_trashed(told(2), RULES, days(60))])
+def test_who_starts_it_again_has_all_the_time_once_more(state: Instance) -> None:
+    runs = mark_starting(state, run="run", claim="other", now=days(61), one_active=False)
+    assert runs.claim == "claim"
+    runs = apply_expiry_dates(runs, RULES, days(61))
+    assert (runs.look_at, runs.deleted_on, runs.trashed_until, runs.warned) == (None, None, None, 0)
+    again = apply_expiry_dates(mark_stopped(runs, now=days(62)), RULES, days(62))
+    assert again.deleted_on == days(122)
 
 
 def test_switching_it_on_gives_everybody_the_whole_time() -> None:
@@ -134,10 +134,10 @@ def test_switching_it_on_gives_everybody_the_whole_time() -> None:
     assert apply_expiry_dates(long_paused, RULES, NOON).deleted_on == days(60)
 
 
-def test_switching_it_off_brings_everything_back() -> None:
-    for state in (paused(), told(2), mark_trashed(told(2), RULES, days(60))):
-        off = apply_expiry_dates(state, ExpiryRules(), days(61))
-        assert (off.status, off.look_at, off.deleted_on, off.trashed_until) == ("paused", None, None, None)
+@pytest.mark.parametrize("state", [paused(), told(2), mark_trashed(told(2), RULES, days(60))])
+def test_switching_it_off_brings_everything_back(state: Instance) -> None:
+    off = apply_expiry_dates(state, ExpiryRules(), days(61))
+    assert (off.status, off.look_at, off.deleted_on, off.trashed_until) == ("paused", None, None, None)
 
 
 @pytest.mark.parametrize(("longer", "on", "warned"), [(90, 90, 0), (60, 60, 1), (10, 60, 1)])

@@ -27,12 +27,15 @@ CLASSES = [SMALL, MEDIUM, WIDE, GPU]
 ADA, BOB = Person(name="ada"), Person(name="bob", groups=frozenset({"ai"}))
 
 
-def test_the_widest_range_includes_its_ends() -> None:
-    for needs in (
+@pytest.mark.parametrize(
+    "needs",
+    [
         ResourceRequirements(cpu="10m", memory="16Mi", disk="16Mi"),
         ResourceRequirements(cpu="1024", memory="64Ti", gpu=64, disk="1Pi"),
-    ):
-        assert check_resource_requirements(needs) is needs
+    ],
+)
+def test_the_widest_range_includes_its_ends(needs: ResourceRequirements) -> None:
+    assert check_resource_requirements(needs) is needs
 
 
 def test_everything_that_is_wrong_is_said_at_once() -> None:

@@ -1,6 +1,7 @@
 """Texts are cleaned once, and what is cleaned is fit to be stored and shown."""
 
 import unicodedata
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -162,8 +163,10 @@ def test_too_many_keywords_are_refused(words: list[str]) -> None:
     assert refusal.value.fields == {"labels": "At most 20 keywords, please."}
 
 
-def test_sentences_stand_at_the_field_that_the_caller_names() -> None:
-    for refused in (lambda: clean_title("", field="name"), lambda: clean_description("\x00", field="name")):
-        with pytest.raises(InvalidInputError) as refusal:
-            refused()
-        assert list(refusal.value.fields) == ["name"]
+@pytest.mark.parametrize(
+    "refused", [lambda: clean_title("", field="name"), lambda: clean_description("\x00", field="name")]
+)
+def test_sentences_stand_at_the_field_that_the_caller_names(refused: Callable[[], object]) -> None:
+    with pytest.raises(InvalidInputError) as refusal:
+        refused()
+    assert list(refusal.value.fields) == ["name"]

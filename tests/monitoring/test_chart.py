@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jsonschema
 import kubernetes_validate
+import pytest
 import yaml
 
 from tests.chart.rendered import HELMS, Z2JH, changed, rendered
@@ -15,16 +16,16 @@ YAML = re.compile(r"```yaml\n(.*?)```", re.DOTALL)
 ON = {f"renku.monitoring.{name}.enabled": True for name in ("dashboard", "alerts", "serviceMonitor")}
 
 
-def test_the_files_arrive_unchanged_where_they_are_wanted() -> None:
-    for helm in HELMS:
-        done = changed(helm, {**ON, "renku.monitoring.alerts.labels": {"release": "prometheus"}})
-        board = done.one("ConfigMap", "try-dashboard")
-        kubernetes_validate.validate(board, "1.32", strict=True)
-        assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
-        assert json.loads(board["data"]["renku.json"]) == json.loads(dashboard.DASHBOARD.read_text())
-        rules = done.one("PrometheusRule", "try-hub")
-        assert rules["spec"] == yaml.safe_load(monitoring.ALERTS.read_text())
-        assert rules["metadata"]["labels"]["release"] == "prometheus"
+@pytest.mark.parametrize("helm", HELMS)
+def test_the_files_arrive_unchanged_where_they_are_wanted(helm: str) -> None:
+    done = changed(helm, {**ON, "renku.monitoring.alerts.labels": {"release": "prometheus"}})
+    board = done.one("ConfigMap", "try-dashboard")
+    kubernetes_validate.validate(board, "1.32", strict=True)
+    assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert json.loads(board["data"]["renku.json"]) == json.loads(dashboard.DASHBOARD.read_text())
+    rules = done.one("PrometheusRule", "try-hub")
+    assert rules["spec"] == yaml.safe_load(monitoring.ALERTS.read_text())
+    assert rules["metadata"]["labels"]["release"] == "prometheus"
 
 
 def test_the_metrics_are_read_at_the_hubs_own_path_with_a_token_of_a_secret() -> None:

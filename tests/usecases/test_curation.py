@@ -142,18 +142,20 @@ STEPS = {
 }
 
 
+@pytest.mark.parametrize("to", EnvironmentState)
 @pytest.mark.parametrize("state", EnvironmentState)
-async def test_its_life_has_these_steps_and_no_other(house: AppContext, state: EnvironmentState) -> None:
-    for to in EnvironmentState:
-        made = await add(house)
-        with house.db.write() as tx:
-            tx.environments.set_state(made.id, state, now=NOW)
-        if to in STEPS[state]:
-            after = await become(house, made, to)
-            assert (after.state, after.archived_at) == (to, NOW if to is EnvironmentState.ARCHIVED else None)
-        else:
-            with pytest.raises(InvalidInputError):
-                await become(house, made, to)
+async def test_its_life_has_these_steps_and_no_other(
+    to: EnvironmentState, house: AppContext, state: EnvironmentState
+) -> None:
+    made = await add(house)
+    with house.db.write() as tx:
+        tx.environments.set_state(made.id, state, now=NOW)
+    if to in STEPS[state]:
+        after = await become(house, made, to)
+        assert (after.state, after.archived_at) == (to, NOW if to is EnvironmentState.ARCHIVED else None)
+    else:
+        with pytest.raises(InvalidInputError):
+            await become(house, made, to)
 
 
 async def test_a_successor_is_another_active_ready_made_environment(house: AppContext) -> None:

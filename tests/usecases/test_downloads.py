@@ -10,16 +10,16 @@ from renku_spawner.usecases.downloads import require_downloadable_instance, rese
 from tests.persistence import made
 
 
-async def test_an_admin_can_leave_downloads_out(parts):
+@pytest.mark.parametrize(("limit", "code"), [(0, "download_off"), (1, "download_nothing")])
+async def test_an_admin_can_leave_downloads_out(limit, code, parts):
     ada = Person(name="ada")
     with parts.db.write() as tx:
         session = made.session(tx, made.project(tx), made.environment(tx))
         tx.instances.get_or_create(session, "ada", now=made.NOW)
-    for limit, code in ((0, "download_off"), (1, "download_nothing")):
-        limited = replace(parts, policy=replace(parts.policy, downloads=limit))
-        with pytest.raises(RenkuError) as refused:
-            await require_downloadable_instance(limited, ada, session.id)
-        assert refused.value.code == code
+    limited = replace(parts, policy=replace(parts.policy, downloads=limit))
+    with pytest.raises(RenkuError) as refused:
+        await require_downloadable_instance(limited, ada, session.id)
+    assert refused.value.code == code
 
 
 def test_a_place_is_free_again_when_its_download_is_over(parts):

@@ -179,11 +179,13 @@ class TestForms:
             validate_model(SessionForm, {"gpu": gpu}).to_configuration()
         assert set(refused.value.fields) == {"gpu"}
 
-    def test_only_the_title_confirms(self):
+    def test_the_title_confirms(self):
         ConfirmDeletionForm(confirm=" Explore  it ").require_title("Explore it")
-        for typed in ("", "explore it", "Explore"):
-            with pytest.raises(InvalidInputError):
-                ConfirmDeletionForm(confirm=typed).require_title("Explore it")
+
+    @pytest.mark.parametrize("typed", ["", "explore it", "Explore"])
+    def test_nothing_but_the_title_confirms(self, typed):
+        with pytest.raises(InvalidInputError):
+            ConfirmDeletionForm(confirm=typed).require_title("Explore it")
 
     def test_a_version_that_is_no_number_is_a_conflict(self):
         with pytest.raises(ConflictError):
@@ -233,9 +235,9 @@ class TestUrls:
     def test_back_leads_to_pages_of_ours_only(self, word, address):
         assert URLS.resolve_return_url(word, project="ada/x", session=ID, project_id="p1") == address
 
-    def test_back_from_a_project_that_is_hidden_leads_to_ones_own_list(self):
-        for word in ("project", "projects", "session", "sessions", "x"):
-            assert URLS.resolve_return_url(word, project=None, session=ID) == f"/hub/renku/sessions#session-{ID}"
+    @pytest.mark.parametrize("word", ["project", "projects", "session", "sessions", "x"])
+    def test_back_from_a_project_that_is_hidden_leads_to_ones_own_list(self, word):
+        assert URLS.resolve_return_url(word, project=None, session=ID) == f"/hub/renku/sessions#session-{ID}"
 
     @given(st.text(max_size=60))
     def test_a_way_back_never_leaves_the_hub(self, word):

@@ -66,12 +66,12 @@ def test_the_watch_of_sessions_does_not_take_it_for_one() -> None:
     assert not {"component", "renku.io/session", "renku.io/launch"} & pod()["metadata"]["labels"].keys()
 
 
-def test_it_has_the_user_and_the_group_that_the_session_has_whoever_gave_them() -> None:
+@pytest.mark.parametrize("run", [USUAL, RunConfiguration(uid=1234, gid=0)])
+def test_it_has_the_user_and_the_group_that_the_session_has_whoever_gave_them(run: RunConfiguration) -> None:
     session = {"spec": {"securityContext": {"runAsUser": 4321, "fsGroup": 4444}}}
-    for run in (USUAL, RunConfiguration(uid=1234, gid=0)):
-        context = pod(run=apply_pod_user(session, run))["spec"]["securityContext"]
-        assert (context["runAsUser"], context["fsGroup"]) == (4321, 4444)
-        assert apply_pod_user({"spec": {}}, run) == run
+    context = pod(run=apply_pod_user(session, run))["spec"]["securityContext"]
+    assert (context["runAsUser"], context["fsGroup"]) == (4321, 4444)
+    assert apply_pod_user({"spec": {}}, run) == run
 
 
 @pytest.mark.parametrize(

@@ -108,13 +108,13 @@ def test_a_mount_that_failed_once_is_no_failure_of_the_download_that_follows_it(
     assert read_pod_status(PLACED, [failed, pulling], ASKED).failure is None
 
 
-def test_an_autoscaler_that_gives_up_is_no_reason_to_wait() -> None:
+@pytest.mark.parametrize(("gives_up", "code"), [(False, "scaling_up"), (True, "unschedulable_resources")])
+def test_an_autoscaler_that_gives_up_is_no_reason_to_wait(gives_up: bool, code: str) -> None:
     waiting = unplaced("0/1 nodes are available: 1 Insufficient cpu.")
     at = {"lastTimestamp": "2026-11-24T12:00:00Z"}
     later = {"lastTimestamp": "2026-11-24T12:00:09Z"}
-    adds, gives_up = event("TriggeredScaleUp", **at), event("NotTriggerScaleUp", **later)
-    for events, code in (([adds], "scaling_up"), ([adds, gives_up], "unschedulable_resources")):
-        found = read_pod_status(waiting, events, ASKED)
-        notice = assess_failure(found.failure, FailureAssessment(), 0).notice
-        assert notice is not None
-        assert notice.code == code
+    events = [event("TriggeredScaleUp", **at), *([event("NotTriggerScaleUp", **later)] if gives_up else [])]
+    found = read_pod_status(waiting, events, ASKED)
+    notice = assess_failure(found.failure, FailureAssessment(), 0).notice
+    assert notice is not None
+    assert notice.code == code

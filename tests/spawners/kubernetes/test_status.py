@@ -139,11 +139,11 @@ def test_each_reason_of_a_kubelet_is_one_of_ours(found: Any, code: str, after: f
     assert failure(read_pod_status(found, [], ASKED)) == (code, after)
 
 
-def test_a_reason_that_nobody_knows_is_shown_as_it_is() -> None:
-    for found in (waits("SomethingNew"), pod(phase="Failed", reason="SomethingNew")):
-        told = read_pod_status(found, [], ASKED).failure
-        assert told is not None
-        assert "SomethingNew" in format_reason(told.code, **told.values)[0]
+@pytest.mark.parametrize("found", [waits("SomethingNew"), pod(phase="Failed", reason="SomethingNew")])
+def test_a_reason_that_nobody_knows_is_shown_as_it_is(found: Any) -> None:
+    told = read_pod_status(found, [], ASKED).failure
+    assert told is not None
+    assert "SomethingNew" in format_reason(told.code, **told.values)[0]
 
 
 def event(reason: str, message: str = "m", **more: Any) -> dict[str, Any]:
@@ -198,14 +198,18 @@ def test_a_session_that_filled_its_nodes_disk_reads_how_much_it_may_write(messag
     assert "keep large files, packages and caches in /work" in advice
 
 
-def test_an_object_of_ours_that_is_still_made_is_no_failure() -> None:
-    late = waits("CreateContainerConfigError", 'secret "renku-x" not found')
-    mount = [event("FailedMount", 'secret "renku-x" not found')]
+@pytest.mark.parametrize(
+    ("found", "events"),
+    [
+        (waits("CreateContainerConfigError", 'secret "renku-x" not found'), []),
+        (waits("PodInitializing"), [event("FailedMount", 'secret "renku-x" not found')]),
+    ],
+)
+def test_an_object_of_ours_that_is_still_made_is_no_failure(found: Any, events: list[Any]) -> None:
     ours = PodExpectations(**{**vars(ASKED), "ours": frozenset({"renku-x"})})
     making = PodExpectations(**{**vars(ours), "making": frozenset({"renku-x"})})
-    for found, events in ((late, []), (waits("PodInitializing"), mount)):
-        assert read_pod_status(found, events, making).failure is None
-        assert failure(read_pod_status(found, events, ours)) == ("config_error", 30)
+    assert read_pod_status(found, events, making).failure is None
+    assert failure(read_pod_status(found, events, ours)) == ("config_error", 30)
 
 
 def test_a_step_before_the_session_that_lacks_its_secret_is_no_broken_step() -> None:

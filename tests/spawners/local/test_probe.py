@@ -129,9 +129,10 @@ def test_the_shell_hands_over_to_python_where_it_is(image: Path) -> None:
     assert set(read(report).packages) == set(by_python(image).packages)
 
 
-def test_an_empty_image_has_nothing(tmp_path: Path) -> None:
-    for found in (by_python(tmp_path), by_shell(tmp_path)):
-        assert (found.packages, dict(found.interpreters), found.cuda, found.complete) == ((), {}, None, True)
+@pytest.mark.parametrize("probe", [by_python, by_shell])
+def test_an_empty_image_has_nothing(probe: Callable[[Path], ImageSoftware], tmp_path: Path) -> None:
+    found = probe(tmp_path)
+    assert (found.packages, dict(found.interpreters), found.cuda, found.complete) == ((), {}, None, True)
 
 
 def test_this_machines_own_packages_are_found_in_time() -> None:
