@@ -49,8 +49,10 @@ from renku_spawner.web.forms import (
 )
 from renku_spawner.web.images.views import build_image_check_view
 from renku_spawner.web.instances.views import build_idle_view
+from renku_spawner.web.page_context import PageContext
 from renku_spawner.web.request_parsing import parse_form_fields, parse_json_object, parse_limit, parse_text_parameter
 from renku_spawner.web.schemas import ConfigurationBody, EmptyBody, ProjectBody, SessionBody, validate_model
+from renku_spawner.web.sessions.cards import build_brief_session_view
 from renku_spawner.web.sessions.schemas import ConfigurationAnswer
 from renku_spawner.web.sessions.views import build_class_fit_view
 from renku_spawner.web.urls import UrlBuilder, parse_inner_path
@@ -288,6 +290,15 @@ class TestWords:
     )
     def test_usual(self, seconds, said):
         assert format_typical_duration(seconds) == said
+
+    @pytest.mark.parametrize(("usual", "shown"), [(40.0, (25, "about 40 s")), (None, (None, None))])
+    def test_a_card_compares_a_start_with_how_long_starts_usually_take(self, usual, shown):
+        launching = Instance(
+            id=ID, session=ID, username="ada", project=ID, environment=ID, desired=DesiredState.RUNNING,
+            observed=ObservedState.STARTING, requested_at=NOW - timedelta(seconds=10),
+        )  # fmt: skip
+        view = build_brief_session_view(ID, "Explore", "/", launching, PageContext(urls=URLS, now=NOW), usual)
+        assert (view["progress"], view["usual"]) == shown
 
     def test_an_unknown_instance_is_said_to_be_unknown_and_when_it_was_seen(self):
         seen = Instance(

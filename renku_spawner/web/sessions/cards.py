@@ -217,7 +217,7 @@ class SessionCardView(SessionHeadView):
 
 
 def build_brief_session_view(
-    id: str, title: str, page: str, instance: Instance | None, frame: PageContext
+    id: str, title: str, page: str, instance: Instance | None, frame: PageContext, usual: float | None = None
 ) -> BriefSessionView:
     """Build the view of a session of which only the title is known, with the user's own instance."""
     data = frame.urls.instance_action(id, "data") if instance and instance.claim else None
@@ -244,7 +244,7 @@ def build_brief_session_view(
         "succession": None,
         "launch_version": None,
         **kept,
-        **build_instance_state_view(instance, None, frame),
+        **build_instance_state_view(instance, usual, frame),
     }
 
 
@@ -253,7 +253,7 @@ def build_session_head_view(view: SessionView, project: str, frame: PageContext)
     session = view.session
     page = frame.urls.session(project, session.id)
     head: SessionHeadView = {
-        **build_brief_session_view(session.id, session.title, page, view.instance, frame),
+        **build_brief_session_view(session.id, session.title, page, view.instance, frame, view.usual),
         "launch_version": view.launch_version,
         "version": session.version,
     }
