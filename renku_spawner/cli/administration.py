@@ -75,8 +75,9 @@ def add_environment(name: str, image: str, description: str, keyword: Sequence[s
     """Add an environment; the hub's credentials are used for its image."""
     from ..client.models import EnvironmentBody
 
-    new = EnvironmentBody(
-        name=name, image=image, description=description, keywords=list(keyword), state="active" if active else "draft"
+    state = "active" if active else "draft"
+    new = EnvironmentBody.model_validate(
+        {"name": name, "image": image, "description": description, "keywords": list(keyword), "state": state}
     )
     with connect_to_hub() as hub:
         made = hub.add_environment(new)
@@ -94,7 +95,9 @@ def archive_environment(environment: str, successor: str | None, message: str) -
     with connect_to_hub(hidden=_ADMINS_ONLY_MESSAGE) as hub:
         old = hub.environment(_resolve_environment_id(hub, environment))
         optional = {"successor": _resolve_environment_id(hub, successor)} if successor else {}
-        done = hub.archive_environment(old.id, ArchiveBody(version=old.version, message=message, **optional))
+        done = hub.archive_environment(
+            old.id, ArchiveBody.model_validate({"version": old.version, "message": message, **optional})
+        )
     print(f"{escape_for_terminal(done.name)} is {done.state}.")
 
 

@@ -526,7 +526,9 @@ class Client:
         """
         storages = {storage.directory: storage for storage in asked}
         entered = [
-            StorageCredentialsBody(id=storages[name].id, version=storages[name].version, secrets=dict(typed))
+            StorageCredentialsBody.model_validate(
+                {"id": storages[name].id, "version": storages[name].version, "secrets": dict(typed)}
+            )
             for name, typed in secrets.items()
         ]
         body = OwnCredentialsBody(storages=entered, keep=keep)

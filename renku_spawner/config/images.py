@@ -13,6 +13,7 @@ from traitlets.config import LoggingConfigurable
 from ..domain.ci_images import CiRules
 from ..domain.errors import InvalidInputError, SettingError
 from ..domain.images import GROUP_PREFIX, ImagePolicy, parse_image_reference
+from ..domain.projections import list_input_fields, with_fields
 from ..integrations.git_server import GitServerClient
 from ..integrations.net.guarded_http import EgressGuard
 from ..integrations.registry.client import RegistryClient
@@ -190,14 +191,9 @@ def build_default_environments(registry: str) -> list[dict[str, Any]]:
     ]
 
 
+@with_fields(list_input_fields(ImagePolicy, {}))
 class ImagePolicySetting(SettingModel):
     """Schema of `Renku.image_policy`."""
-
-    allowed: list[str] = ["*"]
-    denied: list[str] = []
-    hosts: list[str] = []
-    plain_http: list[str] = []
-    outside: list[str] = []
 
 
 def parse_image_policy_setting(entry: Mapping[str, Any]) -> ImagePolicy:

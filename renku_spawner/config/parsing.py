@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from traitlets import Float, Integer
@@ -19,6 +19,7 @@ from ..domain.environments import RunConfiguration
 from ..domain.errors import InvalidInputError, SettingError
 from ..domain.expiry import MIN_EXPIRY_DAYS
 from ..domain.images import parse_image_reference
+from ..domain.projections import list_input_fields, to_domain_values, with_fields
 from ..domain.resource_classes import (
     ResourceClass,
     ResourceRequirements,
@@ -76,6 +77,14 @@ class SettingModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class ProjectedSettingModel(SettingModel):
+    """A schema that has fields from a class of the domain, by `with_fields`; those with limits it declares itself."""
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
 class TolerationSetting(SettingModel):
     """Schema of an entry in a class's `tolerations`, as in a pod.
 
@@ -98,19 +107,16 @@ class TolerationSetting(SettingModel):
             raise ValueError("tolerationSeconds go with the effect NoExecute")
         return self
 
+    def to_value(self) -> dict[str, Any]:
+        """Return it as a pod has it."""
+        return self.model_dump(exclude_defaults=True)
 
-class ResourceClassSetting(SettingModel):
+
+@with_fields(list_input_fields(ResourceClass, {}))
+class ResourceClassSetting(ProjectedSettingModel):
     """Schema of an entry in `Renku.resource_classes`; sizes are Kubernetes quantities."""
 
     name: str = Field(min_length=1, max_length=40)
-    cpu: str
-    memory: str
-    gpu: int = 0
-    disk: str = "100Gi"
-    ephemeral_storage: str = "10Gi"
-    description: str = ""
-    users: list[str] | None = None
-    groups: list[str] | None = None
     gpu_resource: str = Field("nvidia.com/gpu", pattern=_RESOURCE_REGEX)
     node_selector: dict[
         Annotated[str, Field(pattern=_LABEL_KEY_REGEX)], Annotated[str, Field(pattern=_LABEL_VALUE_REGEX)]
@@ -176,10 +182,7 @@ def parse_resource_classes_setting(entries: Sequence[Mapping[str, Any]]) -> tupl
 
 
 def _build_resource_class(setting: ResourceClassSetting) -> ResourceClass:
-    fields = setting.model_dump()
-    for key in ("users", "groups"):
-        fields[key] = None if fields[key] is None else frozenset(fields[key])
-    fields["tolerations"] = tuple(each.model_dump(exclude_defaults=True) for each in setting.tolerations)
+    fields = to_domain_values(ResourceClass, setting)
     sizes = ResourceRequirements(cpu=setting.cpu, memory=setting.memory, gpu=setting.gpu, disk=setting.disk)
     with convert_to_setting_error("resource_classes", setting.name):
         fields["name"] = clean_title(setting.name, field="name")

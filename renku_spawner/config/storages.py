@@ -13,12 +13,14 @@ from traitlets.config import LoggingConfigurable
 
 from ..domain.errors import SettingError
 from ..domain.ids import is_valid_id
+from ..domain.projections import list_input_fields, to_domain_values, with_fields
 from ..domain.storages import DEFAULT_STORAGE_KINDS, STORAGE_KINDS_BY_NAME, NfsExport, SharedVolume
 from ..domain.text import clean_description
 from ..integrations.net.egress_proxy import EgressProxyFactory
 from ..integrations.net.guarded_http import EgressGuard
 from ..usecases.storage_probes import DEFAULT_SFTP_PORT
 from .parsing import (
+    ProjectedSettingModel,
     SettingModel,
     convert_to_setting_error,
     parse_hosts_setting,
@@ -72,19 +74,18 @@ class NfsVolumeSetting(SettingModel):
     server: str = Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$")
     path: str = Field(pattern=r"^/[^\x00\n]*$", max_length=4096)
 
+    def to_value(self) -> NfsExport:
+        return NfsExport(server=self.server, path=self.path)
 
-class VolumeSetting(SettingModel):
+
+@with_fields(list_input_fields(SharedVolume, {}))
+class VolumeSetting(ProjectedSettingModel):
     """Schema of an entry in `Renku.volumes`."""
 
     name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$")
-    description: str = ""
     claim: str = Field("", pattern=rf"^({_OBJECT_NAME_REGEX})?$", max_length=253)
     nfs: NfsVolumeSetting | None = None
     directory: str = Field("", pattern=r"^(/[^\x00\n]*)?$", max_length=4096)
-    users: list[str] | None = None
-    groups: list[str] | None = None
-    projects: list[str] | None = None
-    read_only: bool = True
 
     @model_validator(mode="after")
     def _check_volume(self) -> Self:
@@ -109,10 +110,7 @@ def parse_volumes_setting(entries: Sequence[Mapping[str, Any]]) -> tuple[SharedV
 
 
 def _build_volume(setting: VolumeSetting) -> SharedVolume:
-    fields = setting.model_dump()
-    for key in ("users", "groups", "projects"):
-        fields[key] = None if fields[key] is None else frozenset(fields[key])
-    fields["nfs"] = NfsExport(**fields["nfs"]) if fields["nfs"] else None
+    fields = to_domain_values(SharedVolume, setting)
     with convert_to_setting_error("volumes", setting.name):
         fields["description"] = clean_description(setting.description)
     return SharedVolume(**fields)

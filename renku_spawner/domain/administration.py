@@ -332,3 +332,17 @@ def get_prepull_container_name(environment: Environment) -> str:
     The chart names the containers of configured environments in the same way.
     """
     return f"added-{environment.id}" if environment.key is None else f"configured-{environment.key}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DependencyStatus:
+    """Status of one dependency of the hub.
+
+    `kind` is one of `observability.metrics.DEPENDENCIES`; `name` is its host if there can be several. `away_since` is
+    None if it answers, or if no request was sent to it lately. `reason` says why it does not answer, if that is known.
+    """
+
+    kind: str
+    name: str
+    away_since: datetime | None
+    reason: str | None = None

@@ -7,12 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from .ci_images import CiImageOrigin
 from .errors import InvalidInputError
+from .ids import RecordId, RowVersion
 from .instances import Instance
 from .reasons import format_reason_sentence
+from .text import LongText, ShortText
+
+RevisionNumber = Annotated[int, Field(ge=1, lt=2**31)]
 
 
 class EnvironmentKind(StrEnum):
@@ -207,9 +213,9 @@ class NewCiImage:
     `branch` is None for the default branch, `image` (with its tag) is None for the newest image.
     """
 
-    repository: str
-    branch: str | None = None
-    image: str | None = None
+    repository: ShortText
+    branch: ShortText | None = None
+    image: LongText | None = None
     name: str | None = None
     run: RunOverrides = field(default_factory=RunOverrides)
 
@@ -279,12 +285,12 @@ ENVIRONMENT_USAGE_PERIOD = timedelta(days=30)  # starts of this period are count
 class NewManagedEnvironment:
     """The fields of a managed environment before it is stored; `image` as typed."""
 
-    name: str
-    image: str
+    name: LongText
+    image: LongText
+    description: LongText = ""
+    keywords: tuple[ShortText, ...] = ()
+    icon: ShortText = ""
     run: RunOverrides = field(default_factory=RunOverrides)
-    description: str = ""
-    keywords: tuple[str, ...] = ()
-    icon: str = ""
     state: EnvironmentState = EnvironmentState.DRAFT
 
 
@@ -295,12 +301,12 @@ class ManagedEnvironmentChange:
     `version` is the one that the admin saw. With `renew` the image's tag is resolved again; nothing else does that.
     """
 
-    version: int
-    name: str | None = None
-    description: str | None = None
-    keywords: tuple[str, ...] | None = None
-    icon: str | None = None
-    image: str | None = None
+    version: RowVersion
+    name: LongText | None = None
+    description: LongText | None = None
+    keywords: tuple[ShortText, ...] | None = None
+    icon: ShortText | None = None
+    image: LongText | None = None
     run: RunOverrides | None = None
     renew: bool = False
 
@@ -309,10 +315,10 @@ class ManagedEnvironmentChange:
 class EnvironmentStateChange:
     """A change of an environment's state; `successor` is an id."""
 
-    version: int
+    version: RowVersion
     state: EnvironmentState
-    successor: str | None = None
-    message: str = ""
+    successor: RecordId | None = None
+    message: LongText = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -322,9 +328,9 @@ class ReviewedReplacement:
     `environment` is the id of the successor, `revision` its number, and `version` that of the session.
     """
 
-    environment: str
-    revision: int
-    version: int
+    version: RowVersion
+    environment: RecordId
+    revision: RevisionNumber
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,19 @@ import hashlib
 import re
 import secrets
 from collections.abc import Collection
+from typing import Annotated
+
+from pydantic import Field
 
 from .errors import InvalidInputError
 
 _ID_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _ID_ALPHABET = _ID_LETTERS + "234567"
 _ID_PATTERN = re.compile(r"[a-z][a-z2-7]{11}")
+RecordId = Annotated[str, Field(pattern="^[a-z][a-z2-7]{11}$")]
+RowVersion = Annotated[
+    int, Field(ge=0, lt=2**31, description="The version that was read; another one answers 409 `changed`")
+]
 # States the rule of `is_path_part` in one sentence, for forms, the API, its schema and errors.
 PATH_PART_RULE = (
     "Up to 64 letters, digits and . _ - + @, with a letter, digit or _ at both ends; without .. inside, and without "

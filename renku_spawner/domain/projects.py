@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 from .access import Person, ProjectAction, Role, Visibility, get_effective_role, is_action_allowed, require_action
 from .errors import InvalidInputError
+from .ids import RecordId, RowVersion
+from .text import LongText, ShortText
 
 _GIT_REF_PATTERN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+#@-]{0,199}")
 _PUBLIC_HOST_PATTERN = re.compile(
@@ -29,9 +31,9 @@ _URL_CREDENTIALS_PATTERN = re.compile(r"(//)[^/\s]*@|^[^/\s:]+:[^/\s]*@", re.MUL
 class NewRepository:
     """A repository as a user enters it; a missing directory is derived from the URL."""
 
-    url: str
-    ref: str | None = None
-    directory: str | None = None
+    url: LongText
+    ref: ShortText | None = None
+    directory: ShortText | None = None
     lfs: bool = False
     submodules: bool = False
 
@@ -124,9 +126,9 @@ def check_git_ref(text: str) -> str:
 class ProjectMember:
     """A user or a group with a role; `kind` is `user` or `group`."""
 
-    kind: str
-    name: str
+    name: ShortText
     role: Role
+    kind: str = "user"
 
     def matches_person(self, person: Person) -> bool:
         return self.name == person.name if self.kind == "user" else self.name in person.groups
@@ -136,9 +138,9 @@ class ProjectMember:
 class NewProject:
     """The fields of a new project in source `hub`."""
 
-    path: str
-    title: str
-    description: str = ""
+    path: ShortText
+    title: LongText
+    description: LongText = ""
     visibility: Visibility = Visibility.PRIVATE
     repositories: tuple[NewRepository, ...] = ()
 
@@ -151,12 +153,12 @@ class ProjectChange:
     hub does not know.
     """
 
-    version: int
-    path: str | None = None
-    title: str | None = None
-    description: str | None = None
+    version: RowVersion
+    path: ShortText | None = None
+    title: LongText | None = None
+    description: LongText | None = None
     visibility: Visibility | None = None
-    default_session: str | None = None
+    default_session: RecordId | None = None
     repositories: tuple[NewRepository, ...] | None = None
     members: tuple[ProjectMember, ...] | None = None
     allow_unknown: bool = False

@@ -17,11 +17,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from .configuration_fields import ConfigurationField, FieldKind
 from .environments import RunOverrides
 from .errors import VALIDATION_MESSAGES, InvalidInputError, MalformedInputError
-from .projections import with_fields
+from .projections import list_input_fields, to_domain_values, with_fields
 from .projects import Repository
 from .sessions import CONFIGURATION_FIELDS, Session, SessionConfiguration, list_secret_variables
-from .storages import Storage, StorageCredentials
-from .text import clean_description, clean_title, fold_title
+from .storages import DescribedStorage, Storage
+from .text import LongText, ShortText, clean_description, clean_title, fold_title
 
 MAX_DOCUMENT_SIZE_BYTES = 64 * 1024
 _MAX_YAML_DEPTH = 12
@@ -182,11 +182,11 @@ class DescribedSession:
     later.
     """
 
-    title: str
-    environment: EnvironmentSource
-    was: str | None = None
-    description: str | None = None
+    title: DocumentScalarShortText
+    was: DocumentScalarShortText | None = None
+    description: LongText | None = None
     default: bool = False
+    environment: EnvironmentSource
     configuration: Mapping[str, Any] = field(default_factory=dict)
 
     def apply_to(self, present: SessionConfiguration) -> SessionConfiguration:
@@ -202,18 +202,6 @@ class DescribedSession:
                 secret = {name: present.variables[name] for name in list_secret_variables(present.variables)}
                 values[each.name] = {**secret, **values[each.name]}
         return present.with_values(values)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DescribedStorage:
-    """A storage of the project, identified by its directory; a document never contains credentials."""
-
-    directory: str
-    kind: str
-    settings: Mapping[str, str] = field(default_factory=dict)
-    path: str = ""
-    credentials: StorageCredentials = StorageCredentials.NONE
-    read_only: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -345,12 +333,10 @@ def _scalar_to_text(value: Any) -> Any:
     return str(value) if isinstance(value, int | float) else value
 
 
-DocumentLongText = Annotated[str, Field(max_length=40_000)]
-DocumentShortText = Annotated[str, Field(max_length=300)]
-DocumentScalarShortText = Annotated[DocumentShortText, BeforeValidator(_scalar_to_text)]
+DocumentScalarShortText = Annotated[ShortText, BeforeValidator(_scalar_to_text)]
 _SCALAR_JSON_SCHEMAS = [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]
 DocumentScalarText = Annotated[
-    DocumentLongText, BeforeValidator(_scalar_to_text), WithJsonSchema({"anyOf": _SCALAR_JSON_SCHEMAS})
+    LongText, BeforeValidator(_scalar_to_text), WithJsonSchema({"anyOf": _SCALAR_JSON_SCHEMAS})
 ]
 _QUANTITY_JSON_SCHEMA = {
     "anyOf": _SCALAR_JSON_SCHEMAS[:2],
@@ -371,8 +357,8 @@ class StrictDocumentPart(BaseModel):
 
 
 _RUN_PART_TYPES: dict[Any, Any] = {
-    str | None: DocumentShortText | None,
-    tuple[str, ...] | None: list[DocumentLongText] | None,
+    str | None: ShortText | None,
+    tuple[str, ...] | None: list[LongText] | None,
 }
 
 
@@ -397,8 +383,8 @@ class RunPart(StrictDocumentPart):
 class RepositoryPart(StrictDocumentPart):
     """The project's repository whose CI has built the image."""
 
-    directory: DocumentShortText
-    branch: DocumentShortText | None = None
+    directory: ShortText
+    branch: ShortText | None = None
 
 
 class EnvironmentPart(StrictDocumentPart):
@@ -407,7 +393,7 @@ class EnvironmentPart(StrictDocumentPart):
     ready_made: DocumentScalarShortText | None = Field(
         default=None, description="Its key in the hub's settings, its name or its id"
     )
-    image: DocumentLongText | None = Field(
+    image: LongText | None = Field(
         default=None, description="A public image as for docker pull; with `repository` one that CI has built"
     )
     repository: RepositoryPart | None = None
@@ -434,8 +420,8 @@ class EnvironmentPart(StrictDocumentPart):
 _CONFIGURATION_PART_TYPES: dict[FieldKind, Any] = {
     FieldKind.QUANTITY: DocumentQuantity,
     FieldKind.NUMBER: int,
-    FieldKind.DIRECTORIES: Literal["all"] | list[DocumentShortText],
-    FieldKind.VARIABLES: dict[DocumentShortText, DocumentScalarText],
+    FieldKind.DIRECTORIES: Literal["all"] | list[ShortText],
+    FieldKind.VARIABLES: dict[ShortText, DocumentScalarText],
 }
 _CONFIGURATION_PART_DESCRIPTIONS = {
     FieldKind.DIRECTORIES: "Directories, or all, also those added later",
@@ -461,11 +447,18 @@ class ConfigurationPart(StrictDocumentPart):
         return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
+@with_fields(
+    list_input_fields(
+        DescribedSession,
+        {
+            "title": "Title that identifies the session in the project",
+            "was": "An earlier title: the session is renamed",
+            "default": "Whether the project's one button starts it",
+        },
+        omit=["environment", "configuration"],
+    )
+)
 class SessionPart(StrictDocumentPart):
-    title: DocumentScalarShortText = Field(description="Title that identifies the session in the project")
-    was: DocumentScalarShortText | None = Field(default=None, description="An earlier title: the session is renamed")
-    description: DocumentLongText | None = None
-    default: bool = Field(default=False, description="Whether the project's one button starts it")
     environment: EnvironmentPart
     configuration: ConfigurationPart = ConfigurationPart()
 
@@ -478,20 +471,26 @@ class SessionPart(StrictDocumentPart):
         )
 
 
+@with_fields(
+    list_input_fields(
+        DescribedStorage,
+        {
+            "directory": "Directory that identifies the storage in the project",
+            "kind": {"examples": ["volume", "s3", "webdav", "sftp"]},
+            "credentials": "Whose credentials open it",
+        },
+    )
+)
 class StoragePart(StrictDocumentPart):
     """A storage of the project. Fields that are left out have their default; users enter credentials on the hub."""
 
-    directory: DocumentShortText = Field(description="Directory that identifies the storage in the project")
-    kind: DocumentShortText = Field(examples=["volume", "s3", "webdav", "sftp"])
-    settings: dict[DocumentShortText, DocumentScalarText] = Field(
+    settings: dict[ShortText, DocumentScalarText] = Field(
         default={}, description="Options of its kind, named as on the project's settings page"
     )
     path: DocumentScalarShortText = Field(default="", description="Path inside the remote")
-    credentials: Literal["none", "project", "user"] = Field(default="none", description="Whose credentials open it")
-    read_only: bool = True
 
     def to_described_storage(self) -> DescribedStorage:
-        return DescribedStorage(**{**vars(self), "credentials": StorageCredentials(self.credentials)})
+        return DescribedStorage(**to_domain_values(DescribedStorage, self))
 
 
 class DocumentPart(StrictDocumentPart):
@@ -500,7 +499,7 @@ class DocumentPart(StrictDocumentPart):
     model_config = ConfigDict(title="Sessions of a Renku project")
 
     version: Literal[1]
-    project: DocumentShortText | None = Field(
+    project: ShortText | None = Field(
         default=None, description="Path of the project that was exported; the document can be applied to any project"
     )
     storages: list[StoragePart] = Field(default=[], max_length=MAX_DOCUMENT_SESSIONS)

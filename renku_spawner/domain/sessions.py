@@ -15,9 +15,11 @@ from .configuration_fields import FieldKind, configuration_field, find_field_pro
 from .environments import Environment, NewCiImage, NewOwnImage, Revision, RunConfiguration
 from .errors import InvalidInputError
 from .git_credentials import SessionGitIdentity
+from .ids import RowVersion
 from .projects import Repository
 from .resource_classes import NEEDS_FIELDS, ResourceClass, ResourceRequirements, check_resource_requirements
 from .storages import MountedStorage, Storage
+from .text import LongText
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,9 +103,9 @@ class SessionChange:
     `version` is the one that the editor saw; `image` replaces the image of an external environment.
     """
 
-    version: int
-    title: str | None = None
-    description: str | None = None
+    version: RowVersion
+    title: LongText | None = None
+    description: LongText | None = None
     configuration: SessionConfiguration | None = None
     image: NewOwnImage | None = None
 

@@ -18,12 +18,14 @@ from urllib.parse import urlsplit
 
 from .access import Person
 from .errors import InvalidInputError
-from .ids import check_directory
+from .ids import RowVersion, check_directory
+from .text import LongText, ShortText
 
 # In the order in which Go's SSH client, and so rclone, prefers them: it requests the server's first one
 # (https://pkg.go.dev/golang.org/x/crypto/ssh, supportedHostKeyAlgos).
 HOST_KEY_TYPES = ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa", "ssh-ed25519")
 _MAX_HOST_KEY_LENGTH = 4000
+StorageOptionValues = Mapping[ShortText, LongText]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -308,16 +310,22 @@ class StorageProbe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewStorage:
-    """A storage as an editor enters it; `secrets` are credentials by the names of their options."""
+class DescribedStorage:
+    """A storage without credentials, as documents have it; in a project it is identified by its directory."""
 
-    kind: str
-    directory: str
-    settings: Mapping[str, str] = field(default_factory=dict)
-    path: str = ""
+    kind: ShortText
+    directory: ShortText
+    settings: StorageOptionValues = field(default_factory=dict)
+    path: LongText = ""
     credentials: StorageCredentials = StorageCredentials.NONE
     read_only: bool = True
-    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewStorage(DescribedStorage):
+    """A storage as an editor enters it; `secrets` are credentials by the names of their options."""
+
+    secrets: StorageOptionValues = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -327,12 +335,12 @@ class StorageChange:
     The directory cannot change: sessions refer to a storage by it. `version` is the one that the editor saw.
     """
 
-    version: int
-    settings: Mapping[str, str] | None = None
-    path: str | None = None
+    version: RowVersion
+    settings: StorageOptionValues | None = None
+    path: LongText | None = None
     credentials: StorageCredentials | None = None
     read_only: bool | None = None
-    secrets: Mapping[str, str] | None = field(default=None, repr=False)
+    secrets: StorageOptionValues | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -383,8 +391,8 @@ class Storage:
 class OwnStorageCredentials:
     """Credentials that a user entered for one version of a storage; they must not be used for any other version."""
 
-    version: int
-    secrets: Mapping[str, str] = field(repr=False)
+    version: RowVersion
+    secrets: StorageOptionValues = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field
 
 from .errors import InvalidInputError
+
+# Of what bodies, forms and documents may have, before a text is cleaned; the limit of a title is in `clean_title`.
+LongText = Annotated[str, Field(max_length=40_000)]
+ShortText = Annotated[str, Field(max_length=300)]
 
 
 def format_duration(span: timedelta) -> str:

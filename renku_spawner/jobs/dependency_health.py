@@ -6,13 +6,13 @@ No requests are sent for that, except to check the cluster's certificate.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from aiohttp import ClientError, ClientTimeout
 
 from ..context.app_context import AppContext
+from ..domain.administration import DependencyStatus
 from ..hub.jupyterhub import HubApp
 from ..observability.metrics import DEPENDENCIES, DEPENDENCY_UNREACHABLE, WATCH_AGE_SECONDS
 from ..spawners.kubernetes.api import API_REQUEST_TIMEOUT_SECONDS
@@ -22,20 +22,6 @@ from ..spawners.kubernetes.watch import PodInformer
 from .runner import NEVER_AGAIN
 
 log = logging.getLogger("renku_spawner")
-
-
-@dataclass(frozen=True, kw_only=True)
-class DependencyStatus:
-    """Status of one dependency.
-
-    `kind` is one of `observability.metrics.DEPENDENCIES`; `name` is its host if there can be several. `away_since` is
-    None if it answers, or if no request was sent to it lately. `reason` says why it does not answer, if that is known.
-    """
-
-    kind: str
-    name: str
-    away_since: datetime | None
-    reason: str | None = None
 
 
 def list_dependencies(context: AppContext, spawner: type[Any]) -> list[DependencyStatus]:

@@ -23,6 +23,7 @@ from ..domain.ids import is_project_path
 from ..domain.instances import DesiredState, Instance
 from ..domain.projects import Project, remove_url_credentials
 from ..domain.sessions import LaunchSpec
+from ..domain.text import LongText
 from ..integrations.gitlab.client import GitLabClient, GitLabLoginRequired
 from ..integrations.net.errors import ConnectionNotAllowed, RemoteUnreachable
 from ..integrations.net.guarded_http import EgressGuard
@@ -39,9 +40,9 @@ _GIT_TOKEN_USERNAME = "oauth2"  # GitLab accepts any user name with an OAuth tok
 class GitCredentialRequest:
     """A repository as git's credential protocol describes it (https://git-scm.com/docs/git-credential#IOFMT)."""
 
-    protocol: str
-    host: str
-    path: str
+    protocol: LongText
+    host: LongText
+    path: LongText
 
 
 @dataclass(frozen=True, kw_only=True)

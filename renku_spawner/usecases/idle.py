@@ -10,7 +10,9 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Annotated, Protocol
+
+from pydantic import Field
 
 from ..context.app_context import AppContext, read_transaction, write_transaction
 from ..domain.access import Person
@@ -31,6 +33,7 @@ from .instances import get_own_instance
 
 _IDLE_PAGE_SIZE, _MAX_IDLE_PAGES = 200, 50  # instances per page, and pages per job run
 _MAX_CONCURRENT_PAUSES = 8
+_MAX_REPORTED_COUNT = 100_000
 _IDLE_RECHECK_INTERVAL = timedelta(minutes=5)  # if activity is unknown, or a stop failed
 log = logging.getLogger("renku_spawner")
 
@@ -210,10 +213,10 @@ class ActivityReport:
     `disk_used` is the size of the working directory in bytes, None if it was not counted.
     """
 
-    kernels: int
-    terminals: int
-    busy: int
-    disk_used: int | None = None
+    kernels: Annotated[int, Field(ge=0, le=_MAX_REPORTED_COUNT)] = 0
+    terminals: Annotated[int, Field(ge=0, le=_MAX_REPORTED_COUNT)] = 0
+    busy: Annotated[int, Field(ge=0, le=2 * _MAX_REPORTED_COUNT)] = 0
+    disk_used: Annotated[int, Field(ge=0, le=2**62)] | None = None
 
 
 async def record_activity_report(context: AppContext, instance: Instance, report: ActivityReport) -> None:

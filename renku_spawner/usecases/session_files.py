@@ -37,7 +37,6 @@ from ..domain.session_files import (
     MAX_DOCUMENT_SIZE_BYTES,
     CiImageSource,
     DescribedSession,
-    DescribedStorage,
     EnvironmentSource,
     ManagedEnvironmentSource,
     OwnImageSource,
@@ -59,6 +58,7 @@ from ..domain.sessions import (
 )
 from ..domain.storages import (
     STORAGE_KINDS_BY_NAME,
+    DescribedStorage,
     NewStorage,
     Storage,
     StorageChange,

@@ -16,7 +16,8 @@ from ..domain.errors import ConflictError, InvalidInputError
 from ..domain.projections import with_fields
 from ..domain.sessions import CONFIGURATION_FIELDS, NewSession, Session, SessionChange, SessionConfiguration
 from ..domain.storages import MAX_PROJECT_STORAGES
-from .schemas import BaseBody, FormVersion, LongText, QuantityText, ShortText
+from ..domain.text import LongText, ShortText
+from .schemas import BaseBody, FormVersion, QuantityText
 
 
 def build_field_error(field: str, sentence: str) -> InvalidInputError:

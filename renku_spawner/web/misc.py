@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from tornado.web import HTTPError
 
+from ..domain.administration import DependencyStatus
 from ..domain.errors import UnavailableError, build_not_found_error
 from ..domain.resource_classes import sort_resource_classes
 from ..hub.scopes import ADMIN_SCOPE, ANONYMOUS_ACCESS, READ_SCOPE
-from ..jobs.dependency_health import DependencyStatus, list_dependencies
+from ..jobs.dependency_health import list_dependencies
 from .base import RenkuAPIHandler, RenkuPageHandler
 from .operations import APIOperation
 from .request_parsing import check_query_parameters

@@ -13,11 +13,13 @@ from urllib.parse import parse_qs
 from pydantic import Field
 
 from ..domain.errors import InvalidInputError
+from ..domain.ids import RecordId
 from ..domain.instances import InstanceSort, InstanceStatus, OwnedInstancesSummary, parse_instance_sort
 from ..domain.notifications import format_date
 from ..domain.policy import HubPolicy
 from ..domain.quantities import format_size
 from ..domain.reasons import REASONS_BY_CODE
+from ..domain.text import LongText
 from ..hub.scopes import LAUNCH_SCOPE, READ_SCOPE
 from ..lifecycle.data import restore_trashed_data
 from ..usecases.instances import (
@@ -38,7 +40,7 @@ from .instances.actions import delete_owned_instance, pause_owned_instance, paus
 from .instances.files import load_instance_contents, send_files_archive
 from .instances.views import build_delete_data_view, build_kept_data_view, format_storage_cost
 from .page_context import ChoiceLink, LinkView, PageContext
-from .schemas import BaseBody, LongText, RecordId
+from .schemas import BaseBody
 from .sessions.cards import needs_refresh
 from .sessions.views import OwnedInstanceView, build_owned_instance_view
 from .storages.views import StoredCredentialsRow, build_stored_credentials_view

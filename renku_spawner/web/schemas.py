@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, TypeVar, cast
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from ..domain.access import Role, Visibility
+from ..domain.access import Role
+from ..domain.administration import DependencyStatus
 from ..domain.configuration_fields import ConfigurationField, FieldKind
 from ..domain.environments import NewCiImage, NewOwnImage, RunOverrides
 from ..domain.errors import VALIDATION_MESSAGES, InvalidInputError
-from ..domain.ids import PATH_PART_RULE
-from ..domain.projections import list_answer_fields, with_fields
+from ..domain.ids import PATH_PART_RULE, RecordId, RowVersion
+from ..domain.projections import list_answer_fields, list_input_fields, to_domain_values, with_fields
 from ..domain.projects import NewProject, NewRepository, ProjectChange, ProjectMember
 from ..domain.session_files import RunPart
 from ..domain.sessions import CONFIGURATION_FIELDS, NewSession, SessionChange, SessionConfiguration
 from ..domain.storages import MAX_PROJECT_STORAGES
+from ..domain.text import LongText, ShortText
 
 
 class BaseAnswer(BaseModel):
@@ -51,13 +52,7 @@ class BaseListAnswer(BaseAnswer):
     next: str | None = None
 
 
-LongText = Annotated[str, Field(max_length=40_000)]
-ShortText = Annotated[str, Field(max_length=300)]
-RecordId = Annotated[str, Field(pattern="^[a-z][a-z2-7]{11}$")]
 QuantityText = Annotated[str, Field(max_length=40, description="A Kubernetes quantity", examples=["500m", "2Gi"])]
-RowVersion = Annotated[
-    int, Field(ge=0, lt=2**31, description="The version that was read; another one answers 409 `changed`")
-]
 
 
 def parse_form_version(typed: Any) -> int:
@@ -74,6 +69,7 @@ class BaseBody(BaseModel):
 
 
 Model = TypeVar("Model", bound=BaseModel)
+Value = TypeVar("Value")
 
 _REVISION_TYPE_NAMES = {"int", "constrained-str"}  # pydantic's names of the two types of `revision`
 
@@ -103,78 +99,83 @@ class EmptyBody(BaseBody):
     """An empty body."""
 
 
-class RepositoryBody(BaseBody):
-    url: LongText
-    ref: ShortText | None = None
-    directory: ShortText | None = None
+class ProjectedBody(BaseBody, Generic[Value]):
+    """A body that has its fields from a class of the domain, by `body_of`."""
 
-    lfs: bool = Field(default=False, description="Fetch the large files of git-lfs too")
-    submodules: bool = Field(default=False, description="Fetch the submodules too")
+    _value: ClassVar[type]
 
-    def to_new_repository(self) -> NewRepository:
-        return NewRepository(**vars(self) | {"ref": self.ref or None, "directory": self.directory or None})
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    def to_value(self, **others: Any) -> Value:
+        """Return the value of the domain, with *others* for fields that the body does not have."""
+        return cast("Value", self._value(**to_domain_values(self._value, self) | others))
 
 
-class MemberBody(BaseBody):
-    name: ShortText
+Body = TypeVar("Body", bound=ProjectedBody[Any])
+_MODELS_OF_VALUES: dict[type, type[BaseModel]] = {}
+
+
+def body_of(
+    value: type, *, omit: Collection[str] = (), **descriptions: str | Mapping[str, Any]
+) -> Callable[[type[Body]], type[Body]]:
+    """Return a decorator that gives a body the fields, limits and defaults of the dataclass *value*.
+
+    `to_value()` returns the value. A description is a text for the API, or arguments of pydantic's `Field`. A field of
+    another dataclass is a body too, declared before. A field with another type in the API is declared in
+    the body itself.
+    """
+
+    def decorate(body: type[Body]) -> type[Body]:
+        fields = list_input_fields(value, descriptions, omit=omit, models=_MODELS_OF_VALUES)
+        model = with_fields(fields)(body)
+        model._value = value
+        _MODELS_OF_VALUES.setdefault(value, model)
+        return model
+
+    return decorate
+
+
+@body_of(
+    NewRepository,
+    lfs="Fetch the large files of git-lfs too",
+    submodules="Fetch the submodules too",
+)
+class RepositoryBody(ProjectedBody[NewRepository]):
+    def to_value(self, **others: Any) -> NewRepository:
+        return super().to_value(ref=self.ref or None, directory=self.directory or None, **others)
+
+
+@body_of(ProjectMember)
+class MemberBody(ProjectedBody[ProjectMember]):
     role: Literal["viewer", "editor", "owner"]
     kind: Literal["user", "group"] = "user"
 
-    def to_member(self) -> ProjectMember:
-        return ProjectMember(kind=self.kind, name=self.name, role=Role.from_label(self.role))
+    def to_value(self, **others: Any) -> ProjectMember:
+        return super().to_value(role=Role.from_label(self.role), **others)
 
 
-class ProjectBody(BaseBody):
+_PROJECT_PATH_DESCRIPTION = f"`namespace/slug`. Of each: {PATH_PART_RULE}"
+
+
+@body_of(NewProject, path={"description": _PROJECT_PATH_DESCRIPTION, "examples": ["ada/climate"]})
+class ProjectBody(ProjectedBody[NewProject]):
     """A new project, in the user's own namespace, or for admins in that of a group."""
 
-    path: ShortText = Field(description=f"`namespace/slug`. Of each: {PATH_PART_RULE}", examples=["ada/climate"])
-    title: LongText
-    description: LongText = ""
     visibility: Literal["private", "public"] = "private"
-    repositories: list[RepositoryBody] = []
-
-    def to_new_project(self) -> NewProject:
-        return NewProject(
-            path=self.path,
-            title=self.title,
-            description=self.description,
-            visibility=Visibility(self.visibility),
-            repositories=tuple(each.to_new_repository() for each in self.repositories),
-        )
 
 
-class ProjectChangeBody(BaseBody):
+@body_of(
+    ProjectChange,
+    path=_PROJECT_PATH_DESCRIPTION,
+    members="All of them; one whom the hub does not know is refused with 422 at its `name`",
+    allow_unknown="Also add viewers and editors who have never logged in here, and groups that the hub does not have",
+)
+class ProjectChangeBody(ProjectedBody[ProjectChange]):
     """Changes to a project; absent fields stay, lists replace the existing ones."""
 
-    version: RowVersion
-    path: ShortText | None = Field(default=None, description=f"`namespace/slug`. Of each: {PATH_PART_RULE}")
-    title: LongText | None = None
-    description: LongText | None = None
     visibility: Literal["private", "public"] | None = None
-    default_session: RecordId | None = None
-    repositories: list[RepositoryBody] | None = None
-    members: list[MemberBody] | None = Field(
-        default=None, description="All of them; one whom the hub does not know is refused with 422 at its `name`"
-    )
-    allow_unknown: bool = Field(
-        default=False,
-        description="Also add viewers and editors who have never logged in here, and groups that the hub does not have",
-    )
-
-    def to_project_change(self) -> ProjectChange:
-        return ProjectChange(
-            version=self.version,
-            path=self.path,
-            title=self.title,
-            description=self.description,
-            visibility=Visibility(self.visibility) if self.visibility else None,
-            default_session=self.default_session,
-            repositories=None
-            if self.repositories is None
-            else tuple(each.to_new_repository() for each in self.repositories),
-            members=None if self.members is None else tuple(each.to_member() for each in self.members),
-            allow_unknown=self.allow_unknown,
-        )
 
 
 _DIRECTORIES_DESCRIPTION = "Directories; null is all, also those added later"
@@ -203,16 +204,22 @@ class ConfigurationBody(BaseBody):
 class RunBody(RunPart):
     """The run configuration of a user's own image; absent fields are taken from the image, or are the defaults."""
 
+    def to_value(self) -> RunOverrides:
+        return self.to_run_overrides()
 
-class BuiltBody(BaseBody):
+
+_MODELS_OF_VALUES[RunOverrides] = RunBody
+
+
+@body_of(
+    NewCiImage,
+    omit=["name", "run"],
+    repository="Its directory",
+    branch="null: the default branch",
+    image="As listed, with its tag; null: the newest of the branch",
+)
+class BuiltBody(ProjectedBody[NewCiImage]):
     """An image that the CI of one of the project's repositories in GitLab has built."""
-
-    repository: ShortText = Field(description="Its directory")
-    branch: ShortText | None = Field(default=None, description="null: the default branch")
-    image: LongText | None = Field(default=None, description="As listed, with its tag; null: the newest of the branch")
-
-    def to_new_ci_image(self, name: str | None, run: RunOverrides) -> NewCiImage:
-        return NewCiImage(repository=self.repository, branch=self.branch, image=self.image, name=name, run=run)
 
 
 class SessionBody(BaseBody):
@@ -237,7 +244,7 @@ class SessionBody(BaseBody):
         return NewSession(
             environment=self.environment,
             image=own,
-            built=self.built.to_new_ci_image(self.name, run) if self.built else None,
+            built=self.built.to_value(name=self.name, run=run) if self.built else None,
             title=self.title,
             description=self.description,
             configuration=self.configuration.to_configuration(),
@@ -245,21 +252,15 @@ class SessionBody(BaseBody):
         )
 
 
-class SessionChangeBody(BaseBody):
+@body_of(SessionChange, omit=["image"])
+class SessionChangeBody(ProjectedBody[SessionChange]):
     """Changes to a session; they take effect at its next start."""
 
-    version: RowVersion
-    title: LongText | None = None
-    description: LongText | None = None
     configuration: ConfigurationBody | None = None
 
     def to_session_change(self, present: SessionConfiguration) -> SessionChange:
-        return SessionChange(
-            version=self.version,
-            title=self.title,
-            description=self.description,
-            configuration=self.configuration.to_configuration(present) if self.configuration else None,
-        )
+        """Return the change, with the values of *present* for absent fields of the configuration."""
+        return self.to_value(configuration=self.configuration.to_configuration(present) if self.configuration else None)
 
 
 class RemovalBody(BaseBody):
@@ -291,11 +292,15 @@ class StartBody(BaseBody):
     )
 
 
-class NeighbourAnswer(BaseAnswer):
-    kind: str = Field(description="`database`, `gitlab`, `registry` or `kubernetes`")
-    name: str = Field(description="Its host, where there may be several")
-    away_since: datetime | None = Field(description="null while it answers")
-    reason: str | None = Field(description="Why it cannot be asked, where that is known; null while it answers")
+@answer_of(
+    DependencyStatus,
+    kind="`database`, `gitlab`, `registry` or `kubernetes`",
+    name="Its host, where there may be several",
+    away_since="null while it answers",
+    reason="Why it cannot be asked, where that is known; null while it answers",
+)
+class NeighbourAnswer(ProjectedAnswer):
+    pass
 
 
 class HealthAnswer(BaseAnswer):

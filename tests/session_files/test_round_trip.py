@@ -13,7 +13,6 @@ from renku_spawner.domain.session_files import (
     ALL_DIRECTORIES,
     CiImageSource,
     DescribedSession,
-    DescribedStorage,
     ManagedEnvironmentSource,
     OwnImageSource,
     ParsedYaml,
@@ -24,7 +23,7 @@ from renku_spawner.domain.session_files import (
     render_document_yaml,
     to_document_dict,
 )
-from renku_spawner.domain.storages import StorageCredentials
+from renku_spawner.domain.storages import DescribedStorage, StorageCredentials
 from renku_spawner.domain.text import clean_description, clean_title, fold_title
 
 # What YAML 1.1, or 1.2, takes for something else than a text.

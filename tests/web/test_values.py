@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from renku_spawner.domain.access import Person
+from renku_spawner.domain.access import Person, Role, Visibility
 from renku_spawner.domain.configuration_fields import ConfigurationField, FieldKind
 from renku_spawner.domain.errors import (
     ConflictError,
@@ -21,6 +21,7 @@ from renku_spawner.domain.image_checks import ImageInspection, ImageWarning, Ins
 from renku_spawner.domain.images import parse_image_reference
 from renku_spawner.domain.instances import DesiredState, Instance, ObservedState
 from renku_spawner.domain.policy import HubPolicy
+from renku_spawner.domain.projects import NewProject, NewRepository, ProjectChange, ProjectMember
 from renku_spawner.domain.resource_classes import ResourceClass
 from renku_spawner.domain.session_files import (
     ConfigurationPart,
@@ -30,6 +31,8 @@ from renku_spawner.domain.session_files import (
     to_document_dict,
 )
 from renku_spawner.domain.sessions import CONFIGURATION_FIELDS, SessionConfiguration, build_launch_version
+from renku_spawner.domain.storages import StorageCredentials
+from renku_spawner.web.environments.schemas import EnvironmentBody
 from renku_spawner.web.errors import to_error_response
 from renku_spawner.web.formatting import (
     compute_progress_percent,
@@ -51,10 +54,18 @@ from renku_spawner.web.images.views import build_image_check_view
 from renku_spawner.web.instances.views import build_idle_view
 from renku_spawner.web.page_context import PageContext
 from renku_spawner.web.request_parsing import parse_form_fields, parse_json_object, parse_limit, parse_text_parameter
-from renku_spawner.web.schemas import ConfigurationBody, EmptyBody, ProjectBody, SessionBody, validate_model
+from renku_spawner.web.schemas import (
+    ConfigurationBody,
+    EmptyBody,
+    ProjectBody,
+    ProjectChangeBody,
+    SessionBody,
+    validate_model,
+)
 from renku_spawner.web.sessions.cards import build_brief_session_view
 from renku_spawner.web.sessions.schemas import ConfigurationAnswer
 from renku_spawner.web.sessions.views import build_class_fit_view
+from renku_spawner.web.storages.schemas import StorageBody
 from renku_spawner.web.urls import UrlBuilder, parse_inner_path
 from tests.domain.values import session
 
@@ -113,6 +124,38 @@ class TestBodies:
             validate_model(ProjectBody, {"path": 1, "repositories": [{"url": True}], "secret": "canary"})
         assert set(refused.value.fields) == {"path", "title", "repositories.0.url", "secret"}
         assert "canary" not in str(refused.value.fields)
+
+    def test_a_body_becomes_a_value_of_the_domain(self):
+        said = {"path": "ada/climate", "title": "Climate", "visibility": "public"}
+        repositories = [{"url": "https://example.org/a.git", "ref": "", "lfs": True}]
+        new = validate_model(ProjectBody, {**said, "repositories": repositories}).to_value()
+        cloned = NewRepository(url="https://example.org/a.git", lfs=True)
+        assert new == NewProject(**said | {"visibility": Visibility.PUBLIC}, repositories=(cloned,))
+        change = validate_model(ProjectChangeBody, {"version": 3, "members": [{"name": "bob", "role": "editor"}]})
+        bob = ProjectMember(name="bob", role=Role.EDITOR)
+        assert change.to_value() == ProjectChange(version=3, members=(bob,))
+
+    @pytest.mark.parametrize(
+        ("body", "values", "field"),
+        [
+            (ProjectBody, {"path": "ada/climate", "title": "x" * 40_001}, "title"),
+            (ProjectChangeBody, {"version": 2**31}, "version"),
+            (ProjectChangeBody, {"version": 1, "default_session": "no id"}, "default_session"),
+            (ProjectBody, {"path": "ada/climate", "title": "A", "visibility": "internal"}, "visibility"),
+            (StorageBody, {"kind": "s3", "directory": "d", "settings": {"a": 1}}, "settings.a"),
+            (StorageBody, {"kind": "s3", "directory": "d", "credentials": "all"}, "credentials"),
+            (EnvironmentBody, {"name": "A", "image": "a", "keywords": ["x" * 301]}, "keywords.0"),
+        ],
+    )
+    def test_a_body_has_the_limits_of_the_domain(self, body, values, field):
+        with pytest.raises(InvalidInputError) as refused:
+            validate_model(body, values)
+        assert set(refused.value.fields) == {field}
+
+    def test_no_credential_is_in_the_text_of_a_body(self):
+        new = validate_model(StorageBody, {"kind": "s3", "directory": "d", "secrets": {"secret_access_key": "canary"}})
+        assert "canary" not in f"{new!r} {new.to_value()!r}"
+        assert new.to_value().credentials is StorageCredentials.NONE
 
     def test_an_overlong_name_of_a_field_is_cut(self):
         with pytest.raises(InvalidInputError) as refused:

@@ -7,8 +7,10 @@ from typing import Literal
 
 from ...domain.administration import InstanceFilter, OrphanKind
 from ...domain.errors import InvalidInputError
+from ...domain.ids import RecordId
 from ...domain.instances import InstanceStatus
-from ..schemas import BaseBody, LongText, RecordId, ShortText
+from ...domain.text import LongText, ShortText
+from ..schemas import BaseBody
 
 # The word that confirms the removal of orphans of a kind.
 ORPHAN_CONFIRMATION_WORDS = {

@@ -89,7 +89,7 @@ class EnvironmentListAPIHandler(RenkuAPIHandler):
         self.write_answer(EnvironmentList(items=items, next=following))
 
     async def post(self) -> None:
-        new = self.parse_body(EnvironmentBody).to_new_environment()
+        new = self.parse_body(EnvironmentBody).to_value()
         count_request(self.context, self.person.name, LimitedRequest.IMAGE_CHECK)
         made = await add_managed_environment(self.context, self.person, new)
         self.write_answer(to_ready_made_answer(await load_managed_environment_details(self.context, made.id)), 201)
@@ -129,7 +129,7 @@ class EnvironmentAPIHandler(BaseEnvironmentAPIHandler):
         await self.write_environment_answer(id)
 
     async def patch(self, id: str) -> None:
-        change = self.parse_body(EnvironmentChangeBody).to_environment_change()
+        change = self.parse_body(EnvironmentChangeBody).to_value()
         count_request(self.context, self.person.name, LimitedRequest.IMAGE_CHECK)
         await change_managed_environment(self.context, self.person, id, change)
         await self.write_environment_answer(id)
@@ -144,9 +144,7 @@ class ArchiveEnvironmentAPIHandler(BaseEnvironmentAPIHandler):
     }  # fmt: skip
 
     async def post(self, id: str) -> None:
-        await set_managed_environment_state(
-            self.context, self.person, id, self.parse_body(ArchiveBody).to_state_change()
-        )
+        await set_managed_environment_state(self.context, self.person, id, self.parse_body(ArchiveBody).to_value())
         await self.write_environment_answer(id)
 
 
@@ -159,7 +157,7 @@ class SetEnvironmentStateAPIHandler(BaseEnvironmentAPIHandler):
     }  # fmt: skip
 
     async def post(self, id: str) -> None:
-        await set_managed_environment_state(self.context, self.person, id, self.parse_body(StateBody).to_state_change())
+        await set_managed_environment_state(self.context, self.person, id, self.parse_body(StateBody).to_value())
         await self.write_environment_answer(id)
 
 
@@ -202,6 +200,6 @@ class ReplaceSessionEnvironmentAPIHandler(BaseSessionAPIHandler):
     }  # fmt: skip
 
     async def post(self, ref: str, session_id: str) -> None:
-        reviewed = self.parse_body(SuccessorBody).to_reviewed_replacement()
+        reviewed = self.parse_body(SuccessorBody).to_value()
         await accept_successor(self.context, self.person, self.check_project_ref(ref), session_id, reviewed)
         await self.write_session_answer(ref, session_id)

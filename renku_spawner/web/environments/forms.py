@@ -15,9 +15,10 @@ from ...domain.environments import (
 )
 from ...domain.errors import ConflictError
 from ...domain.images import parse_image_reference
+from ...domain.text import LongText, ShortText
 from ..forms import RUN_FORM_FIELDS, RunFormFields, build_field_error, collect_field_problems
 from ..images.forms import build_image_fields
-from ..schemas import BaseBody, LongText, ShortText
+from ..schemas import BaseBody
 
 _ENVIRONMENT_FORM_FIELDS = ("name", "description", "keywords", "icon", "image", "renew", "state", *RUN_FORM_FIELDS)
 

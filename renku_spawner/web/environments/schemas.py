@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -16,18 +16,11 @@ from ...domain.environments import (
     ManagedEnvironmentChange,
     NewManagedEnvironment,
     ReviewedReplacement,
+    RevisionNumber,
     RunConfiguration,
 )
-from ..schemas import (
-    BaseBody,
-    LongText,
-    ProjectedAnswer,
-    RecordId,
-    RowVersion,
-    RunBody,
-    ShortText,
-    answer_of,
-)
+from ...domain.ids import RowVersion
+from ..schemas import BaseBody, ProjectedAnswer, ProjectedBody, answer_of, body_of
 from ..sessions.schemas import EnvironmentAnswer, RevisionAnswer
 
 
@@ -69,96 +62,50 @@ class ReadyMadeAnswer(EnvironmentAnswer):
     nodes_problem: str = Field(description="Why the nodes are unknown, or images are not pre-pulled; else empty")
 
 
-_ICON_FIELD = Field(default="", description="Empty: that of its kind", examples=list(ENVIRONMENT_ICONS))
-
-
-class EnvironmentBody(BaseBody):
+@body_of(
+    NewManagedEnvironment,
+    image={"examples": ["quay.io/jupyter/scipy-notebook:2026-11-02"]},
+    icon={"description": "Empty: that of its kind", "examples": list(ENVIRONMENT_ICONS)},
+)
+class EnvironmentBody(ProjectedBody[NewManagedEnvironment]):
     """A new ready-made environment; its image is checked with the hub's own credentials."""
 
-    name: LongText
-    image: LongText = Field(examples=["quay.io/jupyter/scipy-notebook:2026-11-02"])
-    description: LongText = ""
-    keywords: list[ShortText] = []
-    icon: ShortText = _ICON_FIELD
-    run: RunBody = RunBody()
     state: Literal["draft", "active"] = Field(default="draft", description="Only what is active is offered")
 
-    def to_new_environment(self) -> NewManagedEnvironment:
-        return NewManagedEnvironment(
-            name=self.name,
-            image=self.image,
-            run=self.run.to_run_overrides(),
-            description=self.description,
-            keywords=tuple(self.keywords),
-            icon=self.icon,
-            state=EnvironmentState(self.state),
-        )
 
-
-class EnvironmentChangeBody(BaseBody):
+@body_of(ManagedEnvironmentChange, renew="Resolve the image's tag again")
+class EnvironmentChangeBody(ProjectedBody[ManagedEnvironmentChange]):
     """Changes to an environment; absent fields stay. Another image or `run` makes a new revision."""
 
-    version: RowVersion
-    name: LongText | None = None
-    description: LongText | None = None
-    keywords: list[ShortText] | None = None
-    icon: ShortText | None = None
-    image: LongText | None = None
-    run: RunBody | None = None
-    renew: bool = Field(default=False, description="Resolve the image's tag again")
 
-    def to_environment_change(self) -> ManagedEnvironmentChange:
-        return ManagedEnvironmentChange(
-            version=self.version,
-            name=self.name,
-            description=self.description,
-            keywords=None if self.keywords is None else tuple(self.keywords),
-            icon=self.icon,
-            image=self.image,
-            run=self.run.to_run_overrides() if self.run else None,
-            renew=self.renew,
-        )
+_STATE_DESCRIPTIONS = {
+    "successor": "Id of an active environment, which is offered to editors of projects",
+    "message": "Why, and what to do; shown to all users who see its sessions",
+}
 
 
-class ArchiveBody(BaseBody):
-    version: RowVersion
-    successor: RecordId | None = Field(
-        default=None, description="Id of an active environment, which is offered to editors of projects"
-    )
-    message: LongText = Field(default="", description="Why, and what to do; shown to all users who see its sessions")
-
-    def to_state_change(self) -> EnvironmentStateChange:
-        return EnvironmentStateChange(
-            version=self.version, state=EnvironmentState.ARCHIVED, successor=self.successor, message=self.message
-        )
+@body_of(EnvironmentStateChange, omit=["state"], **_STATE_DESCRIPTIONS)
+class ArchiveBody(ProjectedBody[EnvironmentStateChange]):
+    def to_value(self, **others: Any) -> EnvironmentStateChange:
+        return super().to_value(state=EnvironmentState.ARCHIVED, **others)
 
 
-class StateBody(ArchiveBody):
+@body_of(EnvironmentStateChange, **_STATE_DESCRIPTIONS)
+class StateBody(ProjectedBody[EnvironmentStateChange]):
     """A state change of an environment; an active one has neither successor nor message."""
 
     state: Literal["active", "deprecated", "archived"]
 
-    def to_state_change(self) -> EnvironmentStateChange:
-        return EnvironmentStateChange(
-            version=self.version, state=EnvironmentState(self.state), successor=self.successor, message=self.message
-        )
-
 
 class RollBackBody(BaseBody):
     version: RowVersion
-    revision: int = Field(ge=1, lt=2**31, description="Number of an earlier revision, which the new one repeats")
+    revision: RevisionNumber = Field(description="Number of an earlier revision, which the new one repeats")
 
 
 class MoveBody(BaseBody):
     to: Literal["up", "down"]
 
 
-class SuccessorBody(BaseBody):
+@body_of(ReviewedReplacement)
+class SuccessorBody(ProjectedBody[ReviewedReplacement]):
     """The replacement that the editor has reviewed; a changed one answers 409 `changed`."""
-
-    version: RowVersion
-    environment: RecordId
-    revision: int = Field(ge=1, lt=2**31)
-
-    def to_reviewed_replacement(self) -> ReviewedReplacement:
-        return ReviewedReplacement(environment=self.environment, revision=self.revision, version=self.version)

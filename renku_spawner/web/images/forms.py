@@ -12,11 +12,12 @@ from ...domain.errors import RenkuError
 from ...domain.image_checks import ImageInspection
 from ...domain.images import parse_image_reference
 from ...domain.sessions import NewSession, Session, SessionChange
+from ...domain.text import LongText, ShortText
 from ...usecases.images import check_image_while_typing
 from ...usecases.sessions import get_run_choice
 from ..base import RenkuBaseHandler
 from ..forms import RUN_FORM_FIELDS, ImageSessionForm, build_field_error, collect_field_problems
-from ..schemas import LongText, ShortText, validate_model
+from ..schemas import validate_model
 
 IMAGE_FORM_FIELDS = ("image", *RUN_FORM_FIELDS)
 

@@ -9,20 +9,12 @@ from pydantic import Field
 from ...domain.ci_images import CiState
 from ...domain.environments import NewOwnImage
 from ...domain.errors import InvalidInputError
+from ...domain.ids import RecordId, RowVersion
 from ...domain.image_checks import ImageWarning, InspectionResult
 from ...domain.image_metadata import ImageKind, ImageMetadata
 from ...domain.software import PackageKind, SoftwareOrigin, SoftwarePackage
-from ..schemas import (
-    BaseAnswer,
-    BaseBody,
-    LongText,
-    ProjectedAnswer,
-    RecordId,
-    RowVersion,
-    RunBody,
-    ShortText,
-    answer_of,
-)
+from ...domain.text import LongText, ShortText
+from ..schemas import BaseAnswer, BaseBody, ProjectedAnswer, RunBody, answer_of
 
 
 @answer_of(

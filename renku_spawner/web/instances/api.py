@@ -28,7 +28,7 @@ from ..formatting import format_pause_warning
 from ..operations import AFTER_PARAMETER, LIMIT_PARAMETER, LINES_PARAMETER, SORT_PARAMETER, APIOperation
 from ..rate_limits import LimitedRequest
 from ..request_parsing import parse_limit
-from ..schemas import AwakeBody, BaseAnswer, BaseBody, EmptyBody, LongText
+from ..schemas import AwakeBody, BaseAnswer, EmptyBody, ProjectedBody, body_of
 from ..sessions.api import BaseSessionAPIHandler
 from ..sessions.schemas import SessionAnswer
 from .actions import delete_owned_instance, pause_owned_instance, read_owned_instance_log
@@ -51,15 +51,14 @@ class KeepAwakeAPIHandler(RenkuAPIHandler):
         self.write_answer(self.answer_builder.build_instance_answer(instance))
 
 
-class GitAsked(BaseBody):
+@body_of(
+    GitCredentialRequest,
+    protocol={"examples": ["https"]},
+    host={"description": "With the port, if there is one", "examples": ["gitlab.example.org"]},
+    path={"examples": ["astro/lab/spectra.git"]},
+)
+class GitAsked(ProjectedBody[GitCredentialRequest]):
     """A request of git for the credentials of a repository."""
-
-    protocol: LongText = Field(examples=["https"])
-    host: LongText = Field(description="With the port, if there is one", examples=["gitlab.example.org"])
-    path: LongText = Field(examples=["astro/lab/spectra.git"])
-
-    def to_credential_request(self) -> GitCredentialRequest:
-        return GitCredentialRequest(protocol=self.protocol, host=self.host, path=self.path)
 
 
 class CredentialAnswer(BaseAnswer):
@@ -79,7 +78,7 @@ class GitCredentialAPIHandler(RenkuAPIHandler):
     }  # fmt: skip
 
     async def post(self) -> None:
-        request = self.parse_body(GitAsked).to_credential_request()
+        request = self.parse_body(GitAsked).to_value()
         session_id = await find_session_by_token(self.current_user, self.get_auth_token())
         credential = await issue_git_credential(self.context, self.person, session_id, request)
         self.write_answer(CredentialAnswer(username=credential.username, password=credential.password))
@@ -210,20 +209,11 @@ class OwnedInstanceLogAPIHandler(RenkuAPIHandler):
         self.write_answer(LogAnswer(lines=log.splitlines()[-count:]))
 
 
-_MAX_COUNT, _MAX_DISK_BYTES = 100_000, 2**62
-
-
-class OwnReport(BaseBody):
+@body_of(ActivityReport, busy="How many of the kernels and terminals work", disk_used="Bytes in the working directory")
+class OwnReport(ProjectedBody[ActivityReport]):
     """The activity that a session's own server reports; every field is optional."""
 
-    kernels: int = Field(default=0, ge=0, le=_MAX_COUNT)
-    terminals: int = Field(default=0, ge=0, le=_MAX_COUNT)
-    busy: int = Field(default=0, ge=0, le=2 * _MAX_COUNT, description="How many of the kernels and terminals work")
-    disk_used: int | None = Field(default=None, ge=0, le=_MAX_DISK_BYTES, description="Bytes in the working directory")
     keep_awake: int | None = Field(default=None, ge=0, le=31_622_400, description="Seconds from now on; 0: no longer")
-
-    def to_usage_report(self) -> ActivityReport:
-        return ActivityReport(**self.model_dump(exclude={"keep_awake"}))
 
 
 class SessionSelfAPIHandler(RenkuAPIHandler):
@@ -251,7 +241,7 @@ class SessionSelfAPIHandler(RenkuAPIHandler):
 
     async def post(self) -> None:
         report, owned = self.parse_body(OwnReport), await self.load_calling_instance()
-        await record_activity_report(self.context, owned.instance, report.to_usage_report())
+        await record_activity_report(self.context, owned.instance, report.to_value())
         if report.keep_awake is not None:
             await keep_instance_awake(self.context, self.person, owned.instance.session, seconds=report.keep_awake)
         self.write_own_answer(await load_owned_instance(self.context, self.person, owned.instance.session))

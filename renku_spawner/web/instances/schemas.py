@@ -73,13 +73,18 @@ class InstanceAnswer(BaseAnswer):
     failed_storages: list[str] = Field(default=[], description="Those without which the next start might succeed")
 
 
-class MyInstanceAnswer(BaseAnswer):
-    """The user's own instance; `project` is null if the user may not see it (any more)."""
+class OwnInstanceReference(BaseAnswer):
+    """The names of one of the user's own instances."""
 
     session: str
     title: str
-    project: str | None
+    project: str | None = Field(description="null: one may not see it (any more)")
     project_path: str | None
+
+
+class MyInstanceAnswer(OwnInstanceReference):
+    """The user's own instance; `project` is null if the user may not see it (any more)."""
+
     instance: InstanceAnswer
 
 
@@ -106,11 +111,7 @@ class InstanceList(BaseListAnswer):
     items: list[MyInstanceAnswer]
 
 
-class OwnAnswer(BaseAnswer):
-    session: str
-    title: str
-    project: str | None
-    project_path: str | None
+class OwnAnswer(OwnInstanceReference):
     status: str
     pauses_at: datetime | None
     pauses_in: int | None = Field(description="Seconds, by the hub's clock")

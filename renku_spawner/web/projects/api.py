@@ -47,7 +47,7 @@ class ProjectListAPIHandler(RenkuAPIHandler):
         self.write_answer(ProjectList(items=items, next=self.build_next_url(following, search=search)))
 
     async def post(self) -> None:
-        made = await create_project(self.context, self.person, self.parse_body(ProjectBody).to_new_project())
+        made = await create_project(self.context, self.person, self.parse_body(ProjectBody).to_value())
         self.set_header("Location", f"{self.request.path}/{made.id}")
         self.write_answer(self.answer_builder.build_project_answer(made), 201)
 
@@ -69,7 +69,7 @@ class ProjectAPIHandler(RenkuAPIHandler):
         )
 
     async def patch(self, ref: str) -> None:
-        change = self.parse_body(ProjectChangeBody).to_project_change()
+        change = self.parse_body(ProjectChangeBody).to_value()
         self.write_answer(
             self.answer_builder.build_project_answer(
                 await change_project(self.context, self.person, self.check_project_ref(ref), change)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from ...domain.access import Visibility
+from ...domain.access import Role, Visibility
 from ...domain.projects import NewProject, NewRepository, ProjectChange, ProjectMember, Repository
+from ...domain.text import LongText, ShortText
 from ..forms import build_field_error
-from ..schemas import BaseBody, FormVersion, LongText, MemberBody, ShortText
+from ..schemas import BaseBody, FormVersion
 
 
 class ProjectForm(BaseBody):
@@ -76,7 +77,7 @@ class ProjectMemberForm(BaseBody):
 
     def to_project_change(self, present: Sequence[ProjectMember]) -> ProjectChange:
         """Return the change that adds a member, or changes a member's role."""
-        member = MemberBody(name=self.username.strip(), role=self.role).to_member()
+        member = ProjectMember(name=self.username.strip(), role=Role.from_label(self.role))
         if not member.name:
             raise build_field_error("username", "Please give a user name.")
         others = [m for m in present if (m.kind, m.name) != ("user", member.name)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..schemas import BaseBody, ShortText
+from ...domain.text import ShortText
+from ..schemas import BaseBody
 
 
 class DescribedSessionsForm(BaseBody):

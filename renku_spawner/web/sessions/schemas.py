@@ -11,34 +11,22 @@ from ...domain.access import Role
 from ...domain.configuration_fields import FieldKind
 from ...domain.environments import EnvironmentState
 from ...domain.errors import InvalidInputError
+from ...domain.ids import RowVersion
 from ...domain.projections import with_fields
 from ...domain.projects import ProjectEntry, ProjectMember, Repository
 from ...domain.session_files import SessionDifference
 from ...domain.sessions import CONFIGURATION_FIELDS
+from ...domain.text import LongText, ShortText
 from ..images.schemas import BuiltAnswer, FactsAnswer, UpdateAnswer
-from ..instances.schemas import InstanceAnswer
-from ..schemas import (
-    BaseAnswer,
-    BaseBody,
-    BaseListAnswer,
-    FormVersion,
-    LongText,
-    ProjectedAnswer,
-    RowVersion,
-    ShortText,
-    answer_of,
-)
+from ..instances.schemas import InstanceAnswer, OwnInstanceReference
+from ..schemas import BaseAnswer, BaseBody, BaseListAnswer, FormVersion, ProjectedAnswer, answer_of
 
 RoleLabel = Annotated[str, BeforeValidator(lambda role: role.label if isinstance(role, Role) else role)]
 
 
-class InTheWayAnswer(BaseAnswer):
+class InTheWayAnswer(OwnInstanceReference):
     """One of the user's own instances that count towards a limit."""
 
-    session: str
-    title: str
-    project: str | None = Field(description="null: one may not see it (any more)")
-    project_path: str | None
     status: str
 
 

@@ -45,7 +45,7 @@ class StorageListAPIHandler(RenkuAPIHandler):
         self.write_answer(StorageList(items=[to_storage_answer(storage) for storage in storages], next=None))
 
     async def post(self, ref: str) -> None:
-        new = self.parse_body(StorageBody).to_new_storage()
+        new = self.parse_body(StorageBody).to_value()
         count_request(self.context, self.person.name, LimitedRequest.STORAGE_CHECK)
         made = await add_storage(self.context, self.person, self.check_project_ref(ref), new)
         self.set_header("Location", f"{self.request.path}/{made.id}")
@@ -67,7 +67,7 @@ class StorageAPIHandler(RenkuAPIHandler):
     }  # fmt: skip
 
     async def patch(self, ref: str, name: str) -> None:
-        change = self.parse_body(StorageChangeBody).to_storage_change()
+        change = self.parse_body(StorageChangeBody).to_value()
         count_request(self.context, self.person.name, LimitedRequest.STORAGE_CHECK)
         self.write_answer(
             to_storage_answer(

@@ -16,7 +16,8 @@ from ...domain.storages import (
     StorageCredentials,
     StorageKind,
 )
-from ..schemas import BaseBody, FormVersion, LongText, ShortText, parse_form_version, validate_model
+from ...domain.text import LongText, ShortText
+from ..schemas import BaseBody, FormVersion, parse_form_version, validate_model
 
 SETTING_FIELD_PREFIX, SECRET_FIELD_PREFIX, VERSION_FIELD_PREFIX = "setting_", "secret_", "version_"
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
 
 from pydantic import Field
 
+from ...domain.ids import RecordId
 from ...domain.storages import (
     MAX_PROJECT_STORAGES,
     NewStorage,
@@ -16,17 +16,7 @@ from ...domain.storages import (
     StorageCredentials,
     StorageProbeOutcome,
 )
-from ..schemas import (
-    BaseAnswer,
-    BaseBody,
-    BaseListAnswer,
-    LongText,
-    ProjectedAnswer,
-    RecordId,
-    RowVersion,
-    ShortText,
-    answer_of,
-)
+from ..schemas import BaseAnswer, BaseBody, BaseListAnswer, ProjectedAnswer, ProjectedBody, answer_of, body_of
 
 
 class LookAnswer(BaseAnswer):
@@ -60,52 +50,33 @@ class AskedStorageList(BaseListAnswer):
     items: list[AskedStorageAnswer]
 
 
-CredentialsOwner = Literal["none", "project", "user"]
-StorageOptionValues = dict[ShortText, LongText]
 _CREDENTIALS_OWNER_HELP = "Whose credentials open it: none, the project's, or each user's own"
 _STORAGE_SECRETS_HELP = "The project's credentials by the names of their options; they are never answered"
 
 
-class StorageBody(BaseBody):
+@body_of(
+    NewStorage,
+    kind={"examples": ["s3"]},
+    directory={"description": "Below `/work`; it stays", "examples": ["era5"]},
+    settings={"description": "Where it is, by rclone's options", "examples": [{"provider": "AWS"}]},
+    path="Inside the remote; in S3 the bucket is its first part",
+    credentials=_CREDENTIALS_OWNER_HELP,
+    secrets=_STORAGE_SECRETS_HELP,
+)
+class StorageBody(ProjectedBody[NewStorage]):
     """A storage that sessions get in `/work`; it is checked before it is saved."""
 
-    kind: ShortText = Field(examples=["s3"])
-    directory: ShortText = Field(description="Below `/work`; it stays", examples=["era5"])
-    settings: StorageOptionValues = Field(
-        default={}, description="Where it is, by rclone's options", examples=[{"provider": "AWS"}]
-    )
-    path: LongText = Field(default="", description="Inside the remote; in S3 the bucket is its first part")
-    credentials: CredentialsOwner = Field(default="none", description=_CREDENTIALS_OWNER_HELP)
-    read_only: bool = True
-    secrets: StorageOptionValues = Field(default={}, description=_STORAGE_SECRETS_HELP, repr=False)
 
-    def to_new_storage(self) -> NewStorage:
-        return NewStorage(**vars(self) | {"credentials": StorageCredentials(self.credentials)})
-
-
-class StorageChangeBody(BaseBody):
+@body_of(StorageChange, credentials=_CREDENTIALS_OWNER_HELP, secrets=_STORAGE_SECRETS_HELP)
+class StorageChangeBody(ProjectedBody[StorageChange]):
     """Changes to a storage; absent fields stay. Other settings need the credentials again."""
 
-    version: RowVersion
-    settings: StorageOptionValues | None = None
-    path: LongText | None = None
-    credentials: CredentialsOwner | None = Field(default=None, description=_CREDENTIALS_OWNER_HELP)
-    read_only: bool | None = None
-    secrets: StorageOptionValues | None = Field(default=None, description=_STORAGE_SECRETS_HELP, repr=False)
 
-    def to_storage_change(self) -> StorageChange:
-        whose = StorageCredentials(self.credentials) if self.credentials else None
-        return StorageChange(**vars(self) | {"credentials": whose})
-
-
-class StorageCredentialsBody(BaseBody):
+@body_of(OwnStorageCredentials, secrets={"description": "By the names of its options", "examples": [{"user": "ada"}]})
+class StorageCredentialsBody(ProjectedBody[OwnStorageCredentials]):
     """The user's own credentials for one version of a storage; for another one they answer 409 `changed`, unused."""
 
     id: RecordId
-    version: RowVersion
-    secrets: StorageOptionValues = Field(
-        description="By the names of its options", examples=[{"user": "ada"}], repr=False
-    )
 
 
 class OwnCredentialsBody(BaseBody):
@@ -117,4 +88,4 @@ class OwnCredentialsBody(BaseBody):
     )
 
     def to_own_credentials(self) -> dict[str, OwnStorageCredentials]:
-        return {each.id: OwnStorageCredentials(version=each.version, secrets=each.secrets) for each in self.storages}
+        return {each.id: each.to_value() for each in self.storages}
