@@ -10,6 +10,7 @@ from time import monotonic
 from tornado.web import HTTPError
 
 from ..context.app_context import AppContext
+from ..context.background_tasks import start_background_task
 from ..context.start_queue import StartCapacity, StartQueue
 from ..domain.errors import LaunchRefusedError, RenkuError, UnavailableError
 from ..domain.instances import Instance
@@ -17,7 +18,6 @@ from ..domain.reasons import format_reason_sentence
 from ..domain.start_queue import QueuedStart, QueueKey
 from ..hub.adapter import SystemRequestHandler
 from ..hub.authentication import build_log_in_again_error
-from ..hub.background import start_background_task
 from ..hub.jupyterhub import HubApp, get_start_future, get_start_signal
 from ..lifecycle.runs import load_instance, refuse_queued_start, restore_start_queue
 from ..spawners.errors import SessionSpawnError

@@ -17,6 +17,7 @@ from jupyterhub.utils import url_path_join
 from tornado.web import HTTPError
 
 from ..config.renku import Renku
+from ..context.background_tasks import start_background_task
 from ..domain.errors import UnavailableError
 from ..domain.ids import is_valid_id
 from ..domain.instances import DesiredState, Instance
@@ -24,7 +25,6 @@ from ..domain.reasons import format_reason_sentence
 from ..domain.sessions import LaunchSpec
 from ..hub.adapter import cancel_hub_start, get_server_state, stop_server
 from ..hub.admission import admit_server_start
-from ..hub.background import start_background_task
 from ..hub.jupyterhub import get_log_name
 from ..hub.tokens import TokenRevocationMixin
 from ..lifecycle.decide import ServerState

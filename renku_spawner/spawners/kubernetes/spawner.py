@@ -18,6 +18,7 @@ from kubespawner import KubeSpawner
 from traitlets import Bool, Unicode
 from traitlets.config import Config
 
+from ...context.background_tasks import start_background_task
 from ...domain.administration import BackendInventory, OrphanedResource
 from ...domain.errors import UnavailableError
 from ...domain.instances import DesiredState, Instance, ObservedState
@@ -25,7 +26,6 @@ from ...domain.quantities import format_size_quantity
 from ...domain.reasons import format_reason_sentence, merge_notices
 from ...domain.resource_classes import ResourceClass
 from ...domain.sessions import LaunchSpec
-from ...hub.background import start_background_task
 from ...hub.jupyterhub import is_end_watched, is_stop_pending
 from ...lifecycle.decide import ActualState
 from ...lifecycle.reconciler import Observation

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 
+from ...context.background_tasks import start_background_task
 from ...domain.access import Role
 from ...domain.errors import RenkuError, UnavailableError
 from ...domain.instances import Instance
@@ -20,7 +21,6 @@ from ...hub.adapter import (
     start_session_server,
 )
 from ...hub.authentication import require_current_login
-from ...hub.background import start_background_task
 from ...lifecycle.data import acknowledge_lost_volume
 from ...lifecycle.runs import load_instance, request_stop
 from ...observability.metrics import count_launch_refusals

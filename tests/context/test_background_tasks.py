@@ -5,7 +5,7 @@ import gc
 import logging
 import weakref
 
-from renku_spawner.hub.background import start_background_task
+from renku_spawner.context.background_tasks import start_background_task
 from renku_spawner.observability.metrics import RENKU_REGISTRY
 
 
