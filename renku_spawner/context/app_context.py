@@ -32,6 +32,7 @@ from .database_health import DatabaseHealth
 from .event_bus import EventBus
 from .prepulling import PrepullerState
 from .progress_streams import ProgressStreams
+from .pvc_readers import PVCReaders
 from .repeated_actions import RepeatedActions
 from .secret_store import NoSecretStore, OneTimeSecrets, SecretStore
 from .session_file_offers import SessionFileOfferCache
@@ -95,7 +96,7 @@ class AppContext:
     - `request_counts`: the limited requests of each user (see `web.rate_limits`). `repeated_actions`: those that share
       a row in the audit log.
     - `downloading_users`: names of users with a running download.
-    - `probed_digests`: digests of the images that a helper pod is probing.
+    - `probed_digests`: digests of the images that a helper pod is probing. `pvc_readers`: helper pods that read PVCs.
     """
 
     db: Database
@@ -125,6 +126,7 @@ class AppContext:
     activity_sources: ActivitySources = field(default_factory=ActivitySources)
     downloading_users: set[str] = field(default_factory=set)
     probed_digests: set[str] = field(default_factory=set)
+    pvc_readers: PVCReaders = field(default_factory=PVCReaders)
     emit_event: Callable[[str, Mapping[str, Any]], None] = discard_event
     notification_channels: tuple[NotificationChannel, ...] = ()
     start_queue: StartQueue = field(default_factory=StartQueue)

@@ -96,6 +96,7 @@ async def _run_startup_task(task: str, purpose: str, work: Callable[[], Awaitabl
 async def _close_context(context: AppContext) -> None:
     """Close all clients of *context* one after the other, even if one of them fails."""
     opened = [
+        context.pvc_readers,
         context.session_file_offers,
         context.source,
         *context.notification_channels,

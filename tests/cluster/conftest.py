@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from kubespawner import KubeSpawner
 
-from renku_spawner.spawners.kubernetes.pvc_reader import list_reader_tasks
 from renku_spawner.spawners.kubernetes.spawner import RenkuSpawner
 from tests.fakes.kube import FakeCluster
 from tests.fakes.process_kubelet import ProcessKubelet
@@ -96,8 +95,5 @@ async def on_cluster(
         for it in made:
             await stop_sessions(it.hub)
             await asyncio.gather(*endings(it.hub))
-        readers = list_reader_tasks()
-        for reader in readers:
-            reader.cancel()
-        await asyncio.gather(*readers, return_exceptions=True)
+            await it.hub.parts.pvc_readers.close()
         await forget_reflectors()

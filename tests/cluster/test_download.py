@@ -9,7 +9,6 @@ import pytest
 
 from renku_spawner.domain.instances import InstanceStatus
 from renku_spawner.spawners.kubernetes import pvc_reader
-from renku_spawner.spawners.kubernetes.pvc_reader import list_reader_tasks
 from tests.fixtures.archives import read_files
 from tests.fixtures.renku import until
 from tests.spawners.test_download import MB, address, begun
@@ -47,7 +46,7 @@ async def test_all_of_it_comes_from_a_pod_that_can_only_read_and_goes_again(rest
         answer = await it.hub.client("alice").get(address(session))
         assert answer.status_code == 200, answer.text
         assert read_files(answer.content)["work/note.txt"] == b"mine"
-    await until(lambda: (it.downloads(), list_reader_tasks()) == ([], []), why="it has gone")
+    await until(lambda: (it.downloads(), it.hub.parts.pvc_readers.list_tasks()) == ([], []), why="it has gone")
     first, second = made(it)
     (container,) = first["spec"]["containers"]
     assert [mount["readOnly"] for mount in container["volumeMounts"]] == [True]
@@ -91,7 +90,9 @@ async def test_what_takes_long_is_made_ready_beside_and_what_cannot_be_is_said(r
     assert (answer.status_code, answer.json()["code"]) == (503, "download_waits")
     assert answer.headers["retry-after"] == "10"
     await until(it.downloads, why="it is made all the same")
-    await until(lambda: (it.downloads(), list_reader_tasks()) == ([], []), why="nobody has come for it")
+    await until(
+        lambda: (it.downloads(), it.hub.parts.pvc_readers.list_tasks()) == ([], []), why="nobody has come for it"
+    )
     monkeypatch.setattr(pvc_reader, "DOWNLOAD_WAIT_SECONDS", 30)
     programs(it, tmp_path, "echo no python >&2; exit 1")
     monkeypatch.setattr(pvc_reader, "_DOWNLOAD_CONNECT_TIMEOUT_SECONDS", 1)

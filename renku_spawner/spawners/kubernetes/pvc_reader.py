@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -32,6 +32,7 @@ from kubernetes_asyncio.client import (
 )
 
 from ...context.app_context import AppContext
+from ...context.pvc_readers import PVCReaders
 from ...domain.environments import RunConfiguration
 from ...domain.errors import RenkuError, UnavailableError
 from ...domain.ids import create_id
@@ -267,40 +268,29 @@ class _PVCDownload(_PVCReader):
     error: RenkuError | None = None
 
 
-_inspections_by_pvc: dict[str, _PVCInspection] = {}
-_downloads_by_pvc: dict[str, _PVCDownload] = {}
-_readers_by_purpose: dict[str, dict[str, Any]] = {"look": _inspections_by_pvc, "download": _downloads_by_pvc}
-
-
-def list_reader_tasks() -> list[asyncio.Task[None]]:
-    """List the tasks of inspections and downloads whose pods are not deleted yet."""
-    readers = [*_inspections_by_pvc.values(), *_downloads_by_pvc.values()]
-    return [reader.task for reader in readers if not reader.task.done()]
-
-
-async def cancel_pvc_readers(calls: KubernetesAPI, claim: str, *, left: bool = False) -> None:
+async def cancel_pvc_readers(readers: PVCReaders, calls: KubernetesAPI, claim: str, *, left: bool = False) -> None:
     """Delete the helper pods that read a PVC, because they block it; with *left*, also those of an earlier hub process.
 
     Raises KubernetesAPIError.
     """
-    for purpose, readers in _readers_by_purpose.items():
-        reader = readers.pop(claim, None)
+    for purpose, by_claim in readers.by_purpose.items():
+        reader = by_claim.pop(claim, None)
         is_running = reader is not None and not reader.task.done()
-        if is_running:
+        if reader is not None and is_running:
             reader.task.cancel()
             await asyncio.wait({reader.task})
         if left or is_running:
             await delete_helper_pods(calls, await calls.list_pods(f"{RENKU_LABEL_PREFIX}{purpose}={claim}"))
 
 
-async def delete_stale_reader_pods(calls: KubernetesAPI, hub: str) -> None:
+async def delete_stale_reader_pods(readers: PVCReaders, calls: KubernetesAPI, hub: str) -> None:
     """Delete helper pods of a hub process that was killed, retrying until the cluster allows it."""
     of_hub = f"{RENKU_LABEL_PREFIX}hub={hub}" if hub else f"!{RENKU_LABEL_PREFIX}hub"
-    for purpose, readers in _readers_by_purpose.items():
+    for purpose, by_claim in readers.by_purpose.items():
         label = f"{RENKU_LABEL_PREFIX}{purpose}"
 
-        def is_ours(pod: KubernetesObject, label: str = label, readers: dict[str, Any] = readers) -> bool:
-            return get_nested(pod, "metadata", "labels", label) in readers
+        def is_ours(pod: KubernetesObject, label: str = label, by_claim: Mapping[str, Any] = by_claim) -> bool:
+            return get_nested(pod, "metadata", "labels", label) in by_claim
 
         await delete_stale_helper_pods(calls, f"{label},{of_hub}", is_ours)
 
@@ -310,14 +300,15 @@ async def delete_stale_reader_pods(calls: KubernetesAPI, hub: str) -> None:
 
 async def inspect_pvc(request: PVCReadRequest) -> ContentsInspection:
     """Return the contents of the PVC if they are known within `INSPECTION_WAIT_SECONDS`. Raises nothing."""
-    expired = [pvc for pvc, each in _inspections_by_pvc.items() if each.task.done() and each.until < monotonic()]
+    inspections: dict[str, _PVCInspection] = request.context.pvc_readers.inspections
+    expired = [pvc for pvc, each in inspections.items() if each.task.done() and each.until < monotonic()]
     for pvc in expired:
-        del _inspections_by_pvc[pvc]
-    inspection = _inspections_by_pvc.get(request.claim)
+        del inspections[pvc]
+    inspection = inspections.get(request.claim)
     if inspection is None or not inspection.is_valid_for(request.instance):
-        if sum(not each.task.done() for each in _inspections_by_pvc.values()) >= MAX_CONCURRENT_INSPECTIONS:
+        if sum(not each.task.done() for each in inspections.values()) >= MAX_CONCURRENT_INSPECTIONS:
             return ContentsInspection(under_way=True)
-        inspection = _inspections_by_pvc[request.claim] = _PVCInspection(generation=request.instance.generation)
+        inspection = inspections[request.claim] = _PVCInspection(generation=request.instance.generation)
         inspection.task = asyncio.ensure_future(_run_inspection(request, inspection))
     await asyncio.wait({inspection.task}, timeout=INSPECTION_WAIT_SECONDS)
     return ContentsInspection(contents=inspection.contents, under_way=not inspection.task.done())
@@ -377,15 +368,16 @@ async def stream_pvc_archive(request: PVCReadRequest) -> AsyncGenerator[bytes, N
 
 async def _get_or_start_download(request: PVCReadRequest) -> _PVCDownload:
     """Return the download that is being prepared for the PVC, or start a new one."""
-    download = _downloads_by_pvc.get(request.claim)
+    downloads: dict[str, _PVCDownload] = request.context.pvc_readers.downloads
+    download = downloads.get(request.claim)
     if download is not None and download.taken.is_set():  # a pod serves only one request
         await asyncio.wait({download.task})
         download = None
     limit = request.context.policy.downloads
-    if download is None and len(_downloads_by_pvc) >= limit:
+    if download is None and len(downloads) >= limit:
         raise build_download_busy_error(limit)
     if download is None:
-        download = _downloads_by_pvc[request.claim] = _PVCDownload()
+        download = downloads[request.claim] = _PVCDownload()
         download.task = asyncio.ensure_future(_run_download(request, download))
     return download
 
@@ -407,8 +399,9 @@ async def _run_download(request: PVCReadRequest, download: _PVCDownload) -> None
         if not download.url and download.error is None:
             download.error = build_download_failed_error("the session is starting or being deleted.")
         download.settled.set()
-        if _downloads_by_pvc.get(request.claim) is download:
-            del _downloads_by_pvc[request.claim]
+        downloads = request.context.pvc_readers.downloads
+        if downloads.get(request.claim) is download:
+            del downloads[request.claim]
 
 
 async def _run_download_pod(request: PVCReadRequest, download: _PVCDownload) -> None:

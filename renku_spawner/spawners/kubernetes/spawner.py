@@ -108,7 +108,7 @@ class WatchingSpawner(SessionSpawner, KubeSpawner):
             labels += f",{RENKU_LABEL_PREFIX}hub={self.hub_label}" if self.hub_label else ""
             watch = PodInformer(self.api, namespace=self.namespace, labels=labels, log=self.log)
             reflectors[key] = reflectors[self._get_reflector_key("events")] = watch
-            deletion = delete_stale_reader_pods(self.kubernetes_api, self.hub_label)
+            deletion = delete_stale_reader_pods(self.renku.context.pvc_readers, self.kubernetes_api, self.hub_label)
             watch.cancel_on_stop(start_background_task(deletion, f"Deletion of stale helper pods in {self.namespace}"))
         return reflectors[key]
 
@@ -236,7 +236,7 @@ class PVCSpawner(WatchingSpawner):
         A lost PVC is created again only if the session was never ready, or if its owner agreed to an empty disk.
         """
         name, storage = self._get_work_pvc_name(instance), self.storage_class or None
-        await cancel_pvc_readers(calls, name)
+        await cancel_pvc_readers(self.renku.context.pvc_readers, calls, name)
         claim = build_work_pvc(name, spec, self.pod_settings, storage_class=storage)
         expected = instance.last_activity is not None
         notice = await ensure_pvc(calls, claim, spec, expected=expected)
@@ -311,7 +311,8 @@ class PVCSpawner(WatchingSpawner):
         """Delete helper pods first, because they would block the deletion of the PVC."""
         name = self._get_work_pvc_name(instance)
         try:
-            await cancel_pvc_readers(self.kubernetes_api, name, left=True)
+            readers = self.renku.context.pvc_readers
+            await cancel_pvc_readers(readers, self.kubernetes_api, name, left=True)
             is_deleted = await delete_session_pvc(self.kubernetes_api, name, instance.session)
         except KubernetesAPIError as denied:
             raise UnavailableError(format_reason_sentence(denied.refusal.code, **denied.refusal.values)) from None
