@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -251,25 +250,13 @@ _database_option = click.option(
 )
 
 
-@contextmanager
-def convert_outdated_database_error() -> Iterator[None]:
-    """Convert SchemaOutOfDate in the block to CommandError."""
-    from ..persistence.migrate import SchemaOutOfDate
-
-    try:
-        yield
-    except SchemaOutOfDate as problem:
-        raise CommandError(str(problem)) from None
-
-
 @manage_database.command("upgrade")
 @_database_option
 def upgrade_database(url: str) -> None:
     """Create the tables or upgrade them."""
     from ..persistence.migrate import get_schema_revision, prepare_schema
 
-    with convert_outdated_database_error():
-        prepare_schema(url, upgrade=True)
+    prepare_schema(url, upgrade=True)
     print(f"Renku's tables are at revision {get_schema_revision(url)}.")
 
 
@@ -279,8 +266,7 @@ def check_database(url: str) -> None:
     """Exit with 1 unless the tables are up to date."""
     from ..persistence.migrate import check_schema, get_schema_revision
 
-    with convert_outdated_database_error():
-        check_schema(url)
+    check_schema(url)
     print(f"Renku's tables are up to date (revision {get_schema_revision(url)}).")
 
 
@@ -293,8 +279,7 @@ def downgrade_database(revision: str, url: str, yes: bool) -> None:
     from ..persistence.migrate import DowngradeLosesData, downgrade_schema
 
     try:
-        with convert_outdated_database_error():
-            lost = downgrade_schema(url, revision, may_lose=yes)
+        lost = downgrade_schema(url, revision, may_lose=yes)
     except DowngradeLosesData as refused:
         listed = "\n".join(f"  {line}" for line in refused.args[0])
         raise CommandError(

@@ -47,7 +47,6 @@ from ..spawners.kubernetes.spawner import RenkuSpawner, create_detached_spawner
 from ..usecases.environments import ConfiguredEnvironment
 from ..usecases.images import format_image_refusal, inspect_image
 from ..usecases.software import get_image_software, import_attested_software, save_image_software
-from .administration import convert_outdated_database_error
 from .output import CommandError, escape_for_terminal, print_json
 
 REGISTRY_CHECK_TIMEOUT_SECONDS = 15.0  # for one registry
@@ -246,8 +245,7 @@ def probe_environment_images(
     chosen = _select_environments(renku.configured, keys)
     if (report or digest) and len(chosen) != 1:
         raise ValueError("A report is about one environment; please name it.")
-    with convert_outdated_database_error():
-        return asyncio.run(_probe_environments(renku, config, chosen, pod=pod, report=report, digest=digest))
+    return asyncio.run(_probe_environments(renku, config, chosen, pod=pod, report=report, digest=digest))
 
 
 def _select_environments(

@@ -36,7 +36,6 @@ from ..observability.metrics import (
     record_task_success,
     register_scrape_callback,
 )
-from ..persistence.migrate import SchemaOutOfDate
 from ..spawners.local.process import find_process_by_pid_file, read_pid_file, stop_process
 from ..usecases.audit import flush_repeated_audit_events
 from ..usecases.environments import apply_configured_environments
@@ -197,7 +196,7 @@ def _start_or_exit(hub: HubApp) -> None:
     """Start Renku, or exit with the error message alone: a traceback would hide it."""
     try:
         start_renku(hub)
-    except (SchemaOutOfDate, TraitError, OSError, ValueError) as problem:
+    except (TraitError, OSError, ValueError) as problem:
         hub.log.critical("Renku cannot start: %s", problem)
         hub.exit(1)
 

@@ -91,7 +91,7 @@ _MIGRATION_ADVISORY_LOCK_ID = 0x72656E6B75
 RevisionSteps = Callable[[ScriptDirectory, Any], list[Any]]
 
 
-class SchemaOutOfDate(Exception):
+class SchemaOutOfDate(ValueError):
     """The schema revision is not that of this release; the message says what to do."""
 
 
