@@ -276,8 +276,8 @@ def apply_new_url(instance: Instance, *, url: str) -> Instance:
 def mark_stopping(instance: Instance, *, ended_reason: str, now: datetime, **said: Any) -> Instance:
     """Record that the instance is to stop; its disk stays.
 
-    An inactive instance is unchanged, and a queued one is stopped at once. *said* are `message`, `advice` and
-    `due_at`, when the idle job checks it again.
+    An inactive instance is unchanged, and a queued one is stopped at once. *said* are `message` and `advice`. The idle
+    job no longer checks it.
     """
     if not instance.is_active:
         return instance
@@ -291,7 +291,8 @@ def mark_stopping(instance: Instance, *, ended_reason: str, now: datetime, **sai
         stage_at=now,
         notices=merge_notices(instance.notices),
         spent=count_stage_seconds(instance, now),
-        **{"due_at": None, **said},
+        due_at=None,
+        **said,
     )
 
 

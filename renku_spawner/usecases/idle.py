@@ -34,7 +34,7 @@ from .instances import get_own_instance
 _IDLE_PAGE_SIZE, _MAX_IDLE_PAGES = 200, 50  # instances per page, and pages per job run
 _MAX_CONCURRENT_PAUSES = 8
 _MAX_REPORTED_COUNT = 100_000
-_IDLE_RECHECK_INTERVAL = timedelta(minutes=5)  # if activity is unknown, or a stop failed
+_IDLE_RECHECK_INTERVAL = timedelta(minutes=5)  # while activity is unknown
 log = logging.getLogger("renku_spawner")
 
 InstanceOutlook = tuple[Instance, PlannedPause | None]
@@ -53,7 +53,7 @@ class IdleActions(Protocol):
         """
 
     async def pause_instance(self, instance: Instance) -> None:
-        """Carry out a stop that is stored already. Raises RenkuError; the stop is then retried."""
+        """Carry out a stop that is stored already. Raises RenkuError; the reconciler then repeats the stop."""
 
 
 def predict_pause(context: AppContext, instance: Instance) -> PlannedPause | None:
@@ -89,7 +89,7 @@ async def _process_idle_page(
         await write_transaction(context, lambda tx: tx.idle_checks.schedule_next_checks(checks))
     to_pause = []
     for instance, pause in outlooks:
-        if instance.status is InstanceStatus.STOPPING or (pause and pause.is_due(now)):
+        if pause and pause.is_due(now):
             to_pause.append((instance, pause))
         elif pause and pause.is_warning_due(now):
             publish_instance_change(context, instance)
@@ -114,27 +114,29 @@ def _get_next_idle_check(
 ) -> datetime | None:
     if found is not None:
         return next((at for at in (found.warned_from, found.at) if at > now), now + _IDLE_RECHECK_INTERVAL)
-    ends = instance.status in (InstanceStatus.RUNNING, InstanceStatus.UNKNOWN) and can_be_paused(
-        instance, context.policy
-    )
-    return now + _IDLE_RECHECK_INTERVAL if ends or instance.status is InstanceStatus.STOPPING else None
+    is_up = instance.status in (InstanceStatus.RUNNING, InstanceStatus.UNKNOWN)
+    return now + _IDLE_RECHECK_INTERVAL if is_up and can_be_paused(instance, context.policy) else None
 
 
 async def _pause_instances(
-    context: AppContext, ends: Sequence[InstanceOutlook], act: IdleActions, heard: ActivitySourceStatus, now: datetime
+    context: AppContext,
+    due: Sequence[tuple[Instance, PlannedPause]],
+    act: IdleActions,
+    heard: ActivitySourceStatus,
+    now: datetime,
 ) -> None:
     room = asyncio.Semaphore(_MAX_CONCURRENT_PAUSES)
 
-    async def pause_one(instance: Instance, found: PlannedPause | None) -> None:
+    async def pause_one(instance: Instance, found: PlannedPause) -> None:
         async with room:
             try:
-                current = await _mark_idle_pause(context, instance, found, heard, now) if found else instance
+                current = await _mark_idle_pause(context, instance, found, heard, now)
                 if current is not None:
                     await act.pause_instance(current)
             except RenkuError as problem:
                 log.warning("Failed to pause idle session %s of %s: %s", instance.session, instance.username, problem)
 
-    await asyncio.gather(*(pause_one(*outlook) for outlook in ends))
+    await asyncio.gather(*(pause_one(*outlook) for outlook in due))
 
 
 async def _mark_idle_pause(
@@ -149,8 +151,9 @@ async def _mark_idle_pause(
     message, advice = format_reason(found.reason, **_get_pause_reason_values(instance, found, heard, now))
 
     def change(old: Instance) -> Instance:
-        reason_columns = {"message": message, "advice": advice, "due_at": now + _IDLE_RECHECK_INTERVAL}
-        return mark_stopping(old, ended_reason=found.reason, now=now, **reason_columns) if is_still_due(old) else old
+        if not is_still_due(old):
+            return old
+        return mark_stopping(old, ended_reason=found.reason, now=now, message=message, advice=advice)
 
     stopped = await apply_transition(context, instance.username, instance.session, change)
     if stopped is None or stopped.status is not InstanceStatus.STOPPING or stopped.ended_reason != found.reason:

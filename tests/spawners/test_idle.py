@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from renku_spawner.config.renku import Renku
-from renku_spawner.domain.instances import InstanceStatus
+from renku_spawner.domain.errors import UnavailableError
+from renku_spawner.domain.instances import Instance, InstanceStatus
 from renku_spawner.hub.adapter import IdleJobAdapter
 from renku_spawner.jobs.idle import run_idle_check
 from renku_spawner.spawners.local import spawner
@@ -76,6 +77,28 @@ async def test_what_nobody_uses_ends_and_keeps_its_files(hub: RenkuHub, monkeypa
     assert not hub.user("alice").spawners[session.id].active
     await ways.start(hub, session)
     assert (await hub.becomes(session, InstanceStatus.RUNNING)).message is None
+
+
+async def test_a_pause_that_failed_is_repeated_by_the_reconciler(
+    hub: RenkuHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, time = await hub.session(await hub.project()), Time(hub)
+    await ways.start(hub, session)
+    await hub.becomes(session, InstanceStatus.RUNNING)
+    await time.passes(58)
+
+    async def fail(instance: Instance, *, now: bool = False) -> None:
+        raise UnavailableError("The machine does not answer.")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(hub.user("alice").spawners[session.id], "stop_session", fail, raising=True)
+        await time.passes(6)
+        assert await hub.status(session) is InstanceStatus.STOPPING
+        assert ways.servers(hub.parts.workspace), "its program still runs"
+    await Renku.instance().reconciler.reconcile_overlooked()
+    paused = await hub.becomes(session, InstanceStatus.PAUSED)
+    assert paused.ended_reason == "culled_idle"
+    await until(lambda: not ways.servers(hub.parts.workspace), why="its program has ended")
 
 
 async def is_measured(hub: RenkuHub, session: Any, monkeypatch: pytest.MonkeyPatch) -> None:

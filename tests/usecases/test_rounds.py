@@ -195,7 +195,7 @@ async def test_no_gap_is_taken_for_idleness(world: World, hours: int, *, killed:
     assert await world.status(session) is InstanceStatus.PAUSED
 
 
-async def test_a_hub_that_ends_after_it_said_that_it_pauses_sees_it_through(world: World) -> None:
+async def test_a_pause_that_failed_is_on_record_and_left_to_the_reconciler(world: World) -> None:
     session, world.away = await world.runs(), True
     await world.passes(60)
     assert (await world.status(session), world.stopped) == (InstanceStatus.STOPPING, [])
@@ -203,7 +203,8 @@ async def test_a_hub_that_ends_after_it_said_that_it_pauses_sees_it_through(worl
     world.away = False
     await world.passes(6)
     found = await world.now(session)
-    assert (found.status, found.ended_reason, world.stopped) == (InstanceStatus.PAUSED, "culled_idle", [session])
+    assert (found.status, found.ended_reason, world.stopped) == (InstanceStatus.STOPPING, "culled_idle", [])
+    assert found.due_at is None
 
 
 async def test_a_database_that_is_away_for_long_is_a_gap(world: World) -> None:
