@@ -193,14 +193,14 @@ class HubConnection:
         with self._open_response(call.method, self._build_url(call, path), **more) as response:
             return parse_hub_answer(call.answer, response)
 
-    def iterate_pages(
-        self, call: HubEndpoint[Answer], query: Mapping[str, Any] | None = None, **path: str
-    ) -> Iterator[Answer]:
-        """Iterate over the pages of a list, and fetch each one only when it is needed. Raises ClientError."""
+    def iterate_items(
+        self, call: HubEndpoint[Any], query: Mapping[str, Any] | None = None, **path: str
+    ) -> Iterator[Any]:
+        """Iterate over the items of a list, and fetch each page only when it is needed. Raises ClientError."""
         parameters = _build_query_parameters({"limit": self.most, **(query or {})})
         while True:
             page = self.request(call, None, parameters, **path)
-            yield page
+            yield from page.items
             following = getattr(page, "next", None)
             if not following:
                 return

@@ -233,8 +233,7 @@ class Client:
 
     def projects(self, search: str = "") -> Iterator[ProjectEntryAnswer]:
         """Iterate over the projects that the user can see, each with the user's instance of its default session."""
-        for page in self._wire.iterate_pages(LIST_PROJECTS, {"search": search}):
-            yield from page.items
+        return self._wire.iterate_items(LIST_PROJECTS, {"search": search})
 
     def project(self, project: str) -> ProjectAnswer:
         return self._wire.request(GET_PROJECT, project=project)
@@ -257,8 +256,7 @@ class Client:
 
     def sessions(self, project: str, search: str = "") -> Iterator[SessionAnswer]:
         """Iterate over the sessions of a project, each with the user's own instance."""
-        for page in self._wire.iterate_pages(LIST_SESSIONS, {"search": search}, project=project):
-            yield from page.items
+        return self._wire.iterate_items(LIST_SESSIONS, {"search": search}, project=project)
 
     def session(self, project: str, session: str) -> SessionAnswer:
         return self._wire.request(GET_SESSION, project=project, session=session)
@@ -325,8 +323,7 @@ class Client:
 
     def mine(self) -> Iterator[MyInstanceAnswer]:
         """Iterate over the user's instances in all projects, also in those that the user can no longer see."""
-        for page in self._wire.iterate_pages(LIST_MY_INSTANCES):
-            yield from page.items
+        return self._wire.iterate_items(LIST_MY_INSTANCES)
 
     def start(
         self,
@@ -543,8 +540,7 @@ class Client:
     def environments(self, search: str = "", *, keyword: str = "", state: str = "") -> Iterator[EnvironmentAnswer]:
         """Iterate over the ready-made environments on offer; admins may ask for another *state*, or for `all`."""
         query = {"search": search, "keyword": keyword, "state": state}
-        for page in self._wire.iterate_pages(LIST_ENVIRONMENTS, query):
-            yield from page.items
+        return self._wire.iterate_items(LIST_ENVIRONMENTS, query)
 
     def environment(self, environment: str) -> ReadyMadeAnswer:
         """Return a ready-made environment in any state, with its use and its history."""
@@ -577,8 +573,7 @@ class Client:
     ) -> Iterator[AdminInstanceAnswer]:
         """Iterate over the instances of all users, the latest start first. The audit log records this call."""
         query = {"status": status, "owner": owner, "project": project, "reason": reason}
-        for page in self._wire.iterate_pages(LIST_ALL_INSTANCES, query):
-            yield from page.items
+        return self._wire.iterate_items(LIST_ALL_INSTANCES, query)
 
     def pause_for(self, username: str, session: str) -> None:
         """Pause a user's instance; its owner is told that an admin did it."""
@@ -607,8 +602,7 @@ class Client:
 
     def claims(self, owner: str = "") -> Iterator[ClaimAnswer]:
         """Iterate over the claims and folders with users' files, the oldest first. The audit log records this call."""
-        for page in self._wire.iterate_pages(LIST_CLAIMS, {"owner": owner}):
-            yield from page.items
+        return self._wire.iterate_items(LIST_CLAIMS, {"owner": owner})
 
     def failures(self) -> list[FailureAnswer]:
         """List the number of failed starts of the last 30 days, by day and reason."""
@@ -616,13 +610,11 @@ class Client:
 
     def starts(self) -> Iterator[EnvironmentStartsAnswer]:
         """Iterate over the statistics of starts by environment: their results and durations."""
-        for page in self._wire.iterate_pages(LIST_ENVIRONMENT_STARTS):
-            yield from page.items
+        return self._wire.iterate_items(LIST_ENVIRONMENT_STARTS)
 
     def audit(self, *, actor: str = "", action: str = "") -> Iterator[AuditAnswer]:
         """Iterate over the audit log, the latest event first: actions and views of admins, and refused requests."""
-        for page in self._wire.iterate_pages(LIST_AUDIT_EVENTS, {"actor": actor, "action": action}):
-            yield from page.items
+        return self._wire.iterate_items(LIST_AUDIT_EVENTS, {"actor": actor, "action": action})
 
 
 def find_new_log_lines(known: Sequence[str], now: Sequence[str]) -> list[str]:
