@@ -12,25 +12,19 @@ from renku_spawner.integrations.net.rate_limiter import SlidingWindowLimiter
 from renku_spawner.integrations.project_source import HubProjectSource
 from renku_spawner.persistence.database import Database
 from renku_spawner.web.rate_limits import LimitedRequest, count_request
+from tests.fixtures.clock import StoppedClock
 from tests.fixtures.renku import xsrf
 
 SENTENCE = "Each user may make 3 changes a minute, the limit that an admin has set. Please try again in "
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> StoppedClock:
+    return StoppedClock()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def context(clock: Clock, sqlite_tables_url: str) -> Iterator[AppContext]:
+def context(clock: StoppedClock, sqlite_tables_url: str) -> Iterator[AppContext]:
     database = Database(sqlite_tables_url)
     counts = SlidingWindowLimiter(60, clock)
     yield AppContext(db=database, source=HubProjectSource(database), policy=HubPolicy(), request_counts=counts)

@@ -10,6 +10,7 @@ from renku_spawner.integrations.git_server import GitServerClient
 from renku_spawner.integrations.net.guarded_http import EgressGuard
 from renku_spawner.integrations.registry.client import RegistryClient
 from tests.fakes.registry import FakeRegistry
+from tests.fixtures.clock import StoppedClock
 from tests.fixtures.network import Authority, Network
 from tests.fixtures.registry import Registry
 from tests.spawners.local.conftest import Upstream
@@ -17,22 +18,13 @@ from tests.spawners.local.conftest import Upstream
 PLATFORMS = ("linux/amd64", "linux/arm64")
 
 
-class Clock:
-    """Stands still until a test moves it; in seconds."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> StoppedClock:
+    return StoppedClock()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def client(registry: Registry, clock: Clock) -> AsyncIterator[RegistryClient]:
+async def client(registry: Registry, clock: StoppedClock) -> AsyncIterator[RegistryClient]:
     """Asks the real registry, which an admin has listed."""
     made = RegistryClient(EgressGuard(plain_http=[registry.host]), PLATFORMS, clock=clock)
     yield made
@@ -61,7 +53,9 @@ def fake(fakes: dict[str, FakeRegistry]) -> FakeRegistry:
 
 
 @pytest.fixture
-async def asking(network: Network, authority: Authority, clock: Clock) -> AsyncIterator[Callable[..., RegistryClient]]:
+async def asking(
+    network: Network, authority: Authority, clock: StoppedClock
+) -> AsyncIterator[Callable[..., RegistryClient]]:
     """Makes clients that know the tests' names and authority, with any hosts listed and any credentials."""
     async with contextlib.AsyncExitStack() as stack:
 

@@ -9,8 +9,8 @@ from renku_spawner.domain.images import ImageReference
 from renku_spawner.integrations.net.errors import ImageNotFound, NoMatchingPlatform
 from renku_spawner.integrations.registry.client import RegistryClient
 from tests.fixtures import images
+from tests.fixtures.clock import StoppedClock
 from tests.fixtures.registry import Registry
-from tests.integrations.registry.conftest import Clock
 
 CONFIG = {
     "User": "1000",
@@ -88,7 +88,7 @@ async def test_what_does_not_exist_is_not_found(registry: Registry, client: Regi
 
 
 async def test_a_tag_that_moves_and_a_digest_that_goes_are_noticed(
-    registry: Registry, client: RegistryClient, clock: Clock
+    registry: Registry, client: RegistryClient, clock: StoppedClock
 ) -> None:
     old = registry.push("moving", "stable", created="2025-01-01T00:00:00Z")
     new = registry.push("moving", "next")
@@ -122,7 +122,7 @@ async def test_adding_an_image_takes_three_requests_and_starting_it_none(
 
 
 async def test_a_known_digest_costs_one_head_under_another_tag(
-    registry: Registry, client: RegistryClient, clock: Clock
+    registry: Registry, client: RegistryClient, clock: StoppedClock
 ) -> None:
     registry.push("known-digest", "a")
     await client.inspect_image(named(registry, "known-digest", "a"))
@@ -138,7 +138,7 @@ async def test_a_known_digest_costs_one_head_under_another_tag(
 
 
 async def test_a_refusal_is_remembered_for_half_a_minute(
-    registry: Registry, client: RegistryClient, clock: Clock
+    registry: Registry, client: RegistryClient, clock: StoppedClock
 ) -> None:
     image = named(registry, "not-yet")
     for _ in range(3):

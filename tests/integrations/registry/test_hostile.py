@@ -19,9 +19,10 @@ from renku_spawner.integrations.net.errors import (
 from renku_spawner.integrations.registry.client import RegistryClient
 from tests.fakes.registry import FakeRegistry, Reply, Request
 from tests.fixtures import images
+from tests.fixtures.clock import StoppedClock
 from tests.fixtures.fair import Stopwatch
 from tests.fixtures.network import Authority, Network
-from tests.integrations.registry.conftest import ADDRESSES, AUTH, ELSEWHERE, PUBLIC, Clock
+from tests.integrations.registry.conftest import ADDRESSES, AUTH, ELSEWHERE, PUBLIC
 
 Asking = Callable[..., RegistryClient]
 IMAGE = ImageReference(repository=f"{PUBLIC}/x", tag="latest")
@@ -347,7 +348,7 @@ async def test_a_refusal_is_told_apart_from_an_absence(
 
 
 async def test_a_registry_that_keeps_failing_is_left_alone_for_a_while(
-    asking: Asking, fake: FakeRegistry, clock: Clock
+    asking: Asking, fake: FakeRegistry, clock: StoppedClock
 ) -> None:
     fake.answer = lambda _: Reply(503)
     client = asking()
@@ -368,7 +369,7 @@ async def test_a_registry_that_keeps_failing_is_left_alone_for_a_while(
 
 
 async def test_a_registry_of_the_admins_is_known_to_be_away_until_it_answers(
-    asking: Asking, fake: FakeRegistry, clock: Clock
+    asking: Asking, fake: FakeRegistry, clock: StoppedClock
 ) -> None:
     fake.answer = lambda _: Reply(503)
     client = asking()

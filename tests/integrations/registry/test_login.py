@@ -25,10 +25,11 @@ from renku_spawner.integrations.registry.client import RegistryClient
 from renku_spawner.integrations.registry.login import load_registry_credentials
 from tests.fakes.registry import FakeRegistry, Reply, Request
 from tests.fixtures import images
+from tests.fixtures.clock import StoppedClock
 from tests.fixtures.network import DAY, Authority, Network
 from tests.fixtures.registry import Registry
 from tests.fixtures.registry import run as run_registry
-from tests.integrations.registry.conftest import ADDRESSES, ELSEWHERE, PLATFORMS, PUBLIC, Clock
+from tests.integrations.registry.conftest import ADDRESSES, ELSEWHERE, PLATFORMS, PUBLIC
 
 Asking = Callable[..., RegistryClient]
 SECRET = ("admin", "open sesame")
@@ -148,7 +149,7 @@ async def test_docker_hub_is_several_hosts_of_one_house(
             )
 
 
-async def test_a_token_is_used_until_it_ends(asking: Asking, fake: FakeRegistry, clock: Clock) -> None:
+async def test_a_token_is_used_until_it_ends(asking: Asking, fake: FakeRegistry, clock: StoppedClock) -> None:
     fake.put("x", "a", images.image())
     fake.put("x", "b", images.image(created="2025-01-01T00:00:00Z"))
     made = iter(range(100))

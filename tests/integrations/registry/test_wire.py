@@ -14,8 +14,9 @@ from renku_spawner.integrations.net.guarded_http import EgressGuard
 from renku_spawner.integrations.registry.client import RegistryClient
 from tests.fakes.registry import FakeRegistry, Reply, Request
 from tests.fixtures import images, sessions
+from tests.fixtures.clock import StoppedClock
 from tests.fixtures.network import Authority, Network
-from tests.integrations.registry.conftest import ADDRESSES, PLATFORMS, PUBLIC, Clock
+from tests.integrations.registry.conftest import ADDRESSES, PLATFORMS, PUBLIC
 
 Asking = Callable[..., RegistryClient]
 IMAGE = ImageReference(repository=f"{PUBLIC}/x", tag="latest")
@@ -152,7 +153,7 @@ async def test_a_registry_that_does_not_know_head_is_read(asking: Asking, fake: 
 
 
 def test_a_cache_forgets_the_least_used_and_the_oldest() -> None:
-    clock = Clock()
+    clock = StoppedClock()
     cache: TTLCache[int] = TTLCache(2, clock)
     cache.put("a", 1)
     cache.put("b", 2, seconds=5)
