@@ -87,11 +87,11 @@ async def test_a_pause_that_failed_is_repeated_by_the_reconciler(
     await hub.becomes(session, InstanceStatus.RUNNING)
     await time.passes(58)
 
-    async def fail(instance: Instance, *, now: bool = False) -> None:
+    async def fail(self: object, instance: Instance, *, now: bool = False) -> None:
         raise UnavailableError("The machine does not answer.")
 
     with monkeypatch.context() as outage:
-        outage.setattr(hub.user("alice").spawners[session.id], "stop_session", fail, raising=True)
+        outage.setattr(spawner.RenkuLocalSpawner, "stop_session", fail)
         await time.passes(6)
         assert await hub.status(session) is InstanceStatus.STOPPING
         assert ways.servers(hub.parts.workspace), "its program still runs"

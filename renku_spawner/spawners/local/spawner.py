@@ -203,8 +203,11 @@ class RenkuLocalSpawner(SessionSpawner, SimpleLocalProcessSpawner):
         return LaunchFailed(code, exit_code=exit_code, program=self.cmd[0], stage=stage)
 
     async def read_log_tail(self, instance: Instance) -> str:
-        text = await asyncio.to_thread(read_file_tail, self._get_folder(instance).log_file)
-        return redact_log(text, [self.api_token])
+        folder = self._get_folder(instance)
+        text = await asyncio.to_thread(read_file_tail, folder.log_file)
+        # JupyterHub replaces a spawner whose stop failed, and the new one has no token.
+        stored = await asyncio.to_thread(read_server_token, folder)
+        return redact_log(text, [self.api_token, stored or ""])
 
     async def stop_session(self, instance: Instance, *, now: bool = False) -> None:
         folder = self._get_folder(instance)
