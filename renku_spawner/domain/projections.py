@@ -19,12 +19,17 @@ NO_MODELS: Mapping[type, type[BaseModel]] = MappingProxyType({})
 def with_fields(fields: Mapping[str, Any]) -> Callable[[type[Model]], type[Model]]:
     """Return a decorator that adds *fields* to a model, each a pair of its type and its default or `Field`.
 
-    Fields that the model declares itself stay as they are.
+    Fields that the model declares itself stay as they are, except for the order, which is that of *fields*.
     """
 
     def decorate(model: type[Model]) -> type[Model]:
         added = {name: each for name, each in fields.items() if name not in model.model_fields}
-        return create_model(model.__name__, __base__=model, __module__=model.__module__, __doc__=model.__doc__, **added)
+        made = create_model(model.__name__, __base__=model, __module__=model.__module__, __doc__=model.__doc__, **added)
+        ordered = {name: made.model_fields[name] for name in (*fields, *made.model_fields) if name in made.model_fields}
+        made.model_fields.clear()  # pydantic has put those of the base class first
+        made.model_fields.update(ordered)
+        made.model_rebuild(force=True)
+        return made
 
     return decorate
 
