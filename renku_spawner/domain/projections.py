@@ -75,15 +75,14 @@ def list_input_fields(
     }
 
 
-def to_domain_values(value: type, given: BaseModel) -> dict[str, Any]:
-    """Return the values that the model *given* has for fields of the dataclass *value*, as the dataclass has them.
+def to_domain_values(value: type, given: BaseModel, *, omit: Collection[str] = ()) -> dict[str, Any]:
+    """Return the values of the model *given* for fields of the dataclass *value* except *omit*, as it has them.
 
     A model that is a value of a field has to have a method `to_value`.
     """
     types = _get_types(value)
-    return {
-        name: _to_domain_value(types[name], getattr(given, name)) for name in types if name in type(given).model_fields
-    }
+    names = [name for name in types if name in type(given).model_fields and name not in omit]
+    return {name: _to_domain_value(types[name], getattr(given, name)) for name in names}
 
 
 @cache

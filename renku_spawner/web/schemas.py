@@ -109,8 +109,8 @@ class ProjectedBody(BaseBody, Generic[Value]):
         def __getattr__(self, name: str) -> Any: ...
 
     def to_value(self, **others: Any) -> Value:
-        """Return the value of the domain, with *others* for fields that the body does not have."""
-        return cast("Value", self._value(**to_domain_values(self._value, self) | others))
+        """Return the value of the domain, with *others* for fields that the body does not have, or has otherwise."""
+        return cast("Value", self._value(**to_domain_values(self._value, self, omit=others), **others))
 
 
 Body = TypeVar("Body", bound=ProjectedBody[Any])

@@ -30,7 +30,12 @@ from renku_spawner.domain.session_files import (
     describe_session,
     to_document_dict,
 )
-from renku_spawner.domain.sessions import CONFIGURATION_FIELDS, SessionConfiguration, build_launch_version
+from renku_spawner.domain.sessions import (
+    CONFIGURATION_FIELDS,
+    SessionChange,
+    SessionConfiguration,
+    build_launch_version,
+)
 from renku_spawner.domain.storages import StorageCredentials
 from renku_spawner.web.environments.schemas import EnvironmentBody
 from renku_spawner.web.errors import to_error_response
@@ -60,6 +65,7 @@ from renku_spawner.web.schemas import (
     ProjectBody,
     ProjectChangeBody,
     SessionBody,
+    SessionChangeBody,
     validate_model,
 )
 from renku_spawner.web.sessions.cards import build_brief_session_view
@@ -134,6 +140,10 @@ class TestBodies:
         change = validate_model(ProjectChangeBody, {"version": 3, "members": [{"name": "bob", "role": "editor"}]})
         bob = ProjectMember(name="bob", role=Role.EDITOR)
         assert change.to_value() == ProjectChange(version=3, members=(bob,))
+        edit = validate_model(SessionChangeBody, {"version": 2, "title": "Ice", "configuration": {"cpu": "2"}})
+        present = SessionConfiguration(variables={"A": "b"})
+        expected = SessionChange(version=2, title="Ice", configuration=present.with_values({"cpu": "2"}))
+        assert edit.to_session_change(present) == expected
 
     @pytest.mark.parametrize(
         ("body", "values", "field"),
