@@ -45,7 +45,7 @@ from .answers import AnswerBuilder
 from .errors import ErrorResponse, get_error_status, to_error_response
 from .formatting import LOCAL_MODE_NOTICE, STATUS_MESSAGES
 from .operations import APIOperation
-from .page_context import PageContext, build_limit_view
+from .page_context import LinkView, PageContext, RetryFormView, build_limit_view
 from .rate_limits import LimitedRequest, count_request
 from .request_parsing import (
     MAX_BODY_BYTES,
@@ -512,7 +512,7 @@ class RenkuPageHandler(RenkuBaseHandler):
         """The session id in the address, for which another session may be paused; empty without one."""
         return next((part for part in reversed(self.path_args) if part and is_valid_id(part)), "")
 
-    def _build_back_links(self, failure: ErrorResponse) -> list[dict[str, str]]:
+    def _build_back_links(self, failure: ErrorResponse) -> list[LinkView]:
         page = self.get_page_url(*self.path_args)
         if failure.code == GitLabLoginRequired.code:  # the hub's login page redirects users who have a cookie
             begin = self.authenticator.login_url(self.hub.base_url)
@@ -520,7 +520,7 @@ class RenkuPageHandler(RenkuBaseHandler):
         again = failure.status == 503 and self.request.method == "GET"
         return [] if failure.status in (404, 405, 500) else [{"text": "Try again" if again else "Back", "url": page}]
 
-    def _build_retry_form(self, failure: ErrorResponse) -> dict[str, Any] | None:
+    def _build_retry_form(self, failure: ErrorResponse) -> RetryFormView | None:
         """Build a button that sends the refused form again, as it was or without what it failed for.
 
         If the session has changed, the button starts it as it is now, which the page says.
@@ -531,16 +531,15 @@ class RenkuPageHandler(RenkuBaseHandler):
             return self._build_resubmit_form({}, "Try again")
         if failure.code == "changed" and "launch_version" in failure.details:
             other = {"version": failure.details["launch_version"]}
-            return self._build_resubmit_form(other, "Start anyway") | {
-                "instead": True
-            }  # a card that was sent without loading a page shows the button too
+            # A card that was sent without loading a page shows the button too.
+            return {**self._build_resubmit_form(other, "Start anyway"), "instead": True}
         if failure.code in ("storage_unavailable", "storage_host_key"):
             before = [name for name in str(self.form_fields.get("without_storages", "")).split(",") if name]
             without, missing = [*before, *failure.details["storages"]], ", ".join(failure.details["storages"])
             return self._build_resubmit_form({"without_storages": ",".join(without)}, f"Start without {missing}")
         return None
 
-    def _build_resubmit_form(self, other: dict[str, str], label: str) -> dict[str, Any]:
+    def _build_resubmit_form(self, other: dict[str, str], label: str) -> RetryFormView:
         sent = {key: value if isinstance(value, list) else [value] for key, value in (self.form_fields | other).items()}
         fields = [(key, value) for key, values in sent.items() if key != "_xsrf" for value in values]
         return {"action": self.request.uri, "fields": fields, "label": label, "instead": False}

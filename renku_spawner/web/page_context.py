@@ -88,6 +88,15 @@ def format_project_share(share: tuple[int, int] | None) -> str | None:
     return share and f"You have created {share[0]} of {share[1]} projects, the limit that an admin has set."
 
 
+class RetryFormView(TypedDict):
+    """A button that sends a refused form again; with `instead` it starts the session as it is now."""
+
+    action: str
+    fields: list[tuple[str, str]]
+    label: str
+    instead: bool
+
+
 class LimitView(TypedDict):
     said: str
     rows: list[LimitRow]
