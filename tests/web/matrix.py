@@ -82,7 +82,7 @@ PAGES = """
 /renku/images/guide                                  GET     302 200 200 200 200 200  302 200 200 200 200 200  302
 /renku/images/ci                                     GET     302 200 200 200 200 200  302 200 200 200 200 200  302
 /renku/sessions                                      GET     302 200 200 200 200 200  302 200 200 200 200 200  302
-/renku/sessions/pause                                POST    303 303 303 303 303 303  303 303 303 303 303 303  303
+/renku/sessions/pause                                POST    303 422 422 422 422 422  303 422 422 422 422 422  303
 /renku/sessions/{session}/pause                      POST    303 404 404 404 303 404  303 404 404 404 303 404  303
 /renku/sessions/{session}/resume                     POST    303 404 409 409 409 404  303 409 409 409 409 409  303
 /renku/sessions/{session}/restore                    POST    303 404 404 404 303 404  303 404 404 404 303 404  303
