@@ -151,20 +151,9 @@ def filter_tokens(record: logging.LogRecord) -> bool:
 
 
 def add_token_log_filter(hub: HubApp) -> None:
-    """Add `filter_tokens` to the loggers of the hub and of Tornado, and to the hub's log handlers.
-
-    The loggers filter only what a handler of the hub writes: traitlets passes debug messages to them at every log
-    level, and formatting those of JupyterHub may query its database.
-    """
-
-    def filter_written(record: logging.LogRecord) -> bool:
-        is_written = any(record.levelno >= handler.level for handler in hub.log.handlers)
-        return not is_written or filter_tokens(record)
-
-    for logger in (access_log, app_log, gen_log, hub.log):
-        logger.addFilter(filter_written)
-    for handler in hub.log.handlers:
-        handler.addFilter(filter_tokens)
+    """Add `filter_tokens` to the loggers of the hub and of Tornado, and to the hub's log handlers."""
+    for place in (access_log, app_log, gen_log, hub.log, *hub.log.handlers):
+        place.addFilter(filter_tokens)
 
 
 def start_observability(hub: HubApp, renku: Renku) -> None:
