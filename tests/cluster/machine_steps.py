@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import httpx
 
+from renku_spawner.domain.instances import Instance
 from tests.cluster import machine_model as model
 from tests.cluster.machine_model import Key
 from tests.cluster.machine_world import ROLES, Answer, Known, World, owner
@@ -59,9 +60,9 @@ async def delete_session(world: World, key: Key) -> None:
 
 
 async def start(world: World, key: Key) -> None:
-    effect = world.starts(key)
+    before, effect = world.record(key), world.starts(key)
     answer = await world.act(key[0], key[1], "start")
-    if hindrance := await no_start(world, key):
+    if hindrance := no_start(world, key, before):
         assert answer.status in hindrance, (answer, hindrance)
     elif answer.status not in (200, 202):
         may_refuse(world, key, answer)
@@ -69,14 +70,16 @@ async def start(world: World, key: Key) -> None:
         expect(world, key, effect)
 
 
-async def no_start(world: World, key: Key) -> set[int]:
-    """The answers that whoever may not start gets."""
+def no_start(world: World, key: Key, before: Instance | None) -> set[int]:
+    """The answers that whoever may not start gets; *before* is what was on record when they asked.
+
+    What has data can be resumed for some days after its environment was archived, and what runs is not refused.
+    """
     known = world.known(key[1])
     if key[0] not in world.members or known.deleted:
         return {404}
-    if known.environment not in world.hub.offered:
-        return {409, 200} if world.shown(key) == "running" else {409}  # what runs is not refused
-    return set()
+    offered = known.environment in world.hub.offered
+    return set() if offered or (before and (before.claim or before.is_active)) else {409}
 
 
 def may_refuse(world: World, key: Key, answer: Answer) -> None:
@@ -96,7 +99,7 @@ async def resume(world: World, key: Key) -> None:
     before, effect = world.record(key), world.starts(key)
     answer = await world.fill(key[0], f"renku/sessions/{key[1]}/resume")
     after = world.record(key)
-    if await no_start(world, key):
+    if no_start(world, key, before):
         assert answer.status in (302, 404, 409), answer
         assert (before and before.run) == (after and after.run), "it has started"
     elif after is not None and (before is None or after.run != before.run or after.status in ("launching", "running")):
