@@ -43,9 +43,13 @@ class UserLimitReached(Exception):
         super().__init__(exceeded.code)
         self._username, self._exceeded = username, exceeded
 
-    async def read_refusal(self, context: AppContext) -> LaunchRefusedError:
-        """Return the refusal that `require_start_within_limits` would have raised."""
-        person = Person(name=self._username, groups=frozenset(context.get_user_groups(self._username)))
+    async def read_refusal(self, context: AppContext, person: Person | None = None) -> LaunchRefusedError:
+        """Return the refusal: `limit_user` or `limit_kept`, whose details list the counted instances.
+
+        These stand under `running` or `kept`, each with `session`, `title`, `project` (null if the user may not see it
+        any more), `project_path` and `status`. *person* is the user, if the caller knows them.
+        """
+        person = person or Person(name=self._username, groups=frozenset(context.get_user_groups(self._username)))
         return await _build_limit_refusal(context, person, self._exceeded)
 
 
@@ -64,23 +68,32 @@ async def get_user_limit_usage(context: AppContext, person: Person) -> UserLimit
     return await read_transaction(context, work)
 
 
-async def require_start_within_limits(context: AppContext, person: Person, session: Session) -> None:
+def check_start_limits(
+    tx: Transaction, policy: HubPolicy, session: Session, username: str, mine: Instance | None
+) -> None:
     """Check that no other session of the environment is active, and that the user is below the limits of the admins.
 
+    *mine* is the user's own instance of *session*.
+
     Raises:
-        LaunchRefusedError: `already_running`; `limit_user` or `limit_kept`, whose details list the counted instances
-            under `running` or `kept`, each with `session`, `title`, `project` (null if the user may not see it any
-            more), `project_path` and `status`.
+        LaunchRefusedError: `already_running`.
+        UserLimitReached: the user runs or keeps as many instances as they may.
     """
-    exceeded = await read_transaction(context, lambda tx: _find_start_obstacle(tx, context.policy, person, session))
+    if mine is not None and mine.is_active:
+        return
+    if policy.one_active_per_environment:
+        other = tx.instances.find_in_slot(username, f"{session.project}/{session.environment.id}")
+        if other is not None:
+            raise build_already_running_refusal(tx, other)
+    exceeded = _find_exceeded_limit(tx, policy, username, mine)
     if exceeded is not None:
-        raise await _build_limit_refusal(context, person, exceeded)
+        raise UserLimitReached(username, exceeded)
 
 
 def check_user_limits(tx: Transaction, policy: HubPolicy, instance: Instance) -> None:
     """Check the limits again in the write transaction that stores the start of *instance*, which was not active before.
 
-    `require_start_within_limits` reads long before that transaction, so several parallel starts may pass it.
+    `check_start_limits` reads long before that transaction, so several parallel starts may pass it.
 
     Raises:
         UserLimitReached: the user runs or keeps as many instances as they may.
@@ -97,17 +110,6 @@ def lock_user_if_limited(tx: Transaction, policy: HubPolicy, username: str) -> N
     """
     if policy.running_per_user is not None or policy.kept_per_user is not None:
         tx.instances.lock_user(username)
-
-
-def _find_start_obstacle(tx: Transaction, policy: HubPolicy, person: Person, session: Session) -> _ExceededLimit | None:
-    mine, name = tx.instances.get(session.id, person.name), person.name
-    if mine is not None and mine.is_active:
-        return None
-    if policy.one_active_per_environment:
-        other = tx.instances.find_in_slot(name, f"{session.project}/{session.environment.id}")
-        if other is not None:
-            raise build_already_running_refusal(tx, other)
-    return _find_exceeded_limit(tx, policy, name, mine)
 
 
 def _find_exceeded_limit(

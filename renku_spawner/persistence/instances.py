@@ -201,8 +201,9 @@ class InstanceStore:
             last_seen=now,
         )
         fixed = {name: getattr(new, name) for name in _IMMUTABLE_INSTANCE_FIELDS}
-        self._db.execute(_INSERT_INSTANCE_BY_DIALECT[self._db.dialect], **fixed, **_to_instance_columns(new))
-        return self.get(session.id, username) or new
+        insertion = _INSERT_INSTANCE_BY_DIALECT[self._db.dialect]
+        is_inserted = self._db.execute(insertion, **fixed, **_to_instance_columns(new)) == 1
+        return new if is_inserted else self.get(session.id, username) or new
 
     def save(self, old: Instance, new: Instance) -> Instance:
         """Replace *old* with *new*, and return it with the next generation.

@@ -85,7 +85,8 @@ class SessionSpawner(TokenRevocationMixin, SessionBackend, Spawner):
                 self.spec = await self._admit_launch(options)
             # Discard the request's options. SQLite stays locked until the hub commits, so write now.
             finally:
-                self.orm_spawner.user_options = {}
+                if self.orm_spawner.user_options:
+                    self.orm_spawner.user_options = {}
         await super().apply_group_overrides()
 
     async def _admit_launch(self, options: Mapping[str, Any]) -> LaunchSpec:

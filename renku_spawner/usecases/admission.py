@@ -11,6 +11,7 @@ from ..domain.errors import InvalidInputError, LaunchRefusedError
 from ..domain.image_checks import InspectionResult
 from ..domain.image_metadata import apply_image_user, check_image_user, parse_image_metadata_json
 from ..domain.images import ImageReference
+from ..domain.instances import Instance
 from ..domain.policy import HubPolicy
 from ..domain.reasons import build_launch_refusal, build_session_not_found_error
 from ..domain.resource_classes import ResourceClass, list_fitting_classes
@@ -28,14 +29,11 @@ from .images import (
 )
 
 
-async def require_launchable_environment(context: AppContext, person: Person, session: Session) -> None:
+def require_launchable_environment(context: AppContext, session: Session, mine: Instance | None) -> None:
     """Check that the environment is offered; the data of an archived one can only be resumed, for a limited time.
 
-    Raises LaunchRefusedError.
+    *mine* is the user's own instance. Raises LaunchRefusedError.
     """
-    if session.environment.is_offered:
-        return
-    mine = await read_transaction(context, lambda tx: tx.instances.get(session.id, person.name))
     days = context.policy.archived_resume_days
     if refusal := find_environment_refusal(session.environment, mine, context.now(), days):
         code, message = refusal

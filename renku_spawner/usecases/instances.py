@@ -5,9 +5,10 @@ State transitions are in `lifecycle`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeVar
 
 from ..context.app_context import AppContext, read_transaction, retry_on_conflict
 from ..domain.access import Person, ProjectAction
@@ -22,16 +23,12 @@ from ..domain.resource_classes import ResourceClass
 from ..domain.sessions import LaunchSpec, Session, build_launch_version, list_changed_launch_parts
 from ..domain.storages import Storage
 from ..domain.text import build_display_name
-from ..lifecycle.limits import require_start_within_limits
+from ..lifecycle.limits import UserLimitReached, check_start_limits
 from ..persistence.database import Transaction
 from .admission import require_launchable_environment, resolve_launch_run, select_resource_class
-from .storages import list_session_storages, prepare_mounted_storages
+from .storages import prepare_mounted_storages
 
-
-async def get_excluded_storages(context: AppContext, person: Person, session_id: str) -> tuple[str, ...]:
-    """Return the directories of storages that the running start excludes, or else the next one."""
-    mine = await read_transaction(context, lambda tx: tx.instances.get(session_id, person.name))
-    return mine.without_storages if mine else ()
+T = TypeVar("T")
 
 
 async def exclude_storages(context: AppContext, person: Person, session_id: str, directories: Collection[str]) -> None:
@@ -93,14 +90,24 @@ async def prepare_launch_spec(
         LaunchRefusedError: with a code of `domain.reasons`.
     """
     session = await _get_launchable_session(context, person, session_id)
-    project = await _get_launchable_project(context, person, session.project)
-    storages = await list_session_storages(context, session)
-    _require_unchanged_launch(session, build_launch_version(session, project.repositories, storages), seen, version)
-    without = await get_excluded_storages(context, person, session_id) if without is None else without
-    await require_launchable_environment(context, person, session)
-    chosen = select_resource_class(context.policy, person, session, resource_class)
-    await require_start_within_limits(context, person, session)
-    return await _build_launch_spec(context, person, project, session, chosen, storages, without)
+
+    def read(tx: Transaction, project: Project) -> tuple[Project, tuple[Storage, ...], Instance | None, ResourceClass]:
+        storages = session.configuration.select_storages(tx.storages.list_for_project(project.id))
+        mine = tx.instances.get(session.id, person.name)
+        _require_unchanged_launch(session, build_launch_version(session, project.repositories, storages), seen, version)
+        require_launchable_environment(context, session, mine)
+        chosen = select_resource_class(context.policy, person, session, resource_class)
+        check_start_limits(tx, context.policy, session, person.name, mine)
+        return project, storages, mine, chosen
+
+    try:
+        project, storages, mine, chosen = await _read_launchable_project(context, person, session.project, read)
+    except UserLimitReached as reached:
+        raise await reached.read_refusal(context, person) from None
+    stored = mine.without_storages if mine else ()
+    return await _build_launch_spec(
+        context, person, project, session, chosen, storages, stored if without is None else without
+    )
 
 
 def _require_unchanged_launch(session: Session, now: str, seen: str, version: int | None) -> None:
@@ -178,8 +185,14 @@ async def _get_launchable_session(context: AppContext, person: Person, session_i
 
 
 async def _get_launchable_project(context: AppContext, person: Person, project_id: str) -> Project:
+    return await _read_launchable_project(context, person, project_id, lambda _tx, project: project)
+
+
+async def _read_launchable_project(
+    context: AppContext, person: Person, project_id: str, read: Callable[[Transaction, Project], T]
+) -> T:
     try:
-        return await context.source.get_project(person, project_id, ProjectAction.LAUNCH)
+        return await context.source.read_project(person, project_id, ProjectAction.LAUNCH, read)
     except NotFoundError:
         raise build_session_not_found_error() from None
 
