@@ -94,7 +94,14 @@ class ErrorResponse:
 
 
 def to_error_response(error: BaseException | None, status: int) -> ErrorResponse:
-    """Map *error* to a response; *status* is what Tornado would answer by itself."""
+    """Map *error* to a response; *status* is what Tornado would answer by itself.
+
+    Tornado answers 500 without an error where a hub that ends cancels a request (tornado/web.py `_execute`).
+    """
+    if error is None and status == 500:
+        return _from_renku_error(
+            UnavailableError("The hub is restarting. Please try again in a moment.", retry_after=5)
+        )
     if isinstance(error, NotFoundError) or (isinstance(error, HTTPError) and error.status_code == 404):
         return ErrorResponse(
             status=404, code="not_found", message=NOT_FOUND_MESSAGE

@@ -385,6 +385,10 @@ class TestFailures:
     def test_what_is_unavailable_says_when_to_try_again(self):
         assert to_error_response(UnavailableError("Busy.", retry_after=7), 500).headers == {"Retry-After": "7"}
 
+    def test_a_request_that_an_ending_hub_cancels_is_to_be_tried_again(self):
+        failure = to_error_response(None, 500)
+        assert (failure.status, failure.code, failure.headers) == (503, "unavailable", {"Retry-After": "5"})
+
     def test_a_fault_of_ours_tells_nothing_of_itself(self):
         assert "secret" not in str(to_error_response(RuntimeError("secret"), 500).to_dict())
 
