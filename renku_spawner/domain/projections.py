@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Set
 from dataclasses import MISSING, Field, fields
 from enum import StrEnum
-from functools import cache
+from functools import lru_cache
 from types import GenericAlias, MappingProxyType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -85,7 +85,7 @@ def to_domain_values(value: type, given: BaseModel, *, omit: Collection[str] = (
     return {name: _to_domain_value(types[name], getattr(given, name)) for name in names}
 
 
-@cache
+@lru_cache(maxsize=256)  # more than there are dataclasses of the domain
 def _get_types(value: type) -> dict[str, Any]:
     types = get_type_hints(value)
     return {each.name: types[each.name] for each in fields(value)}
