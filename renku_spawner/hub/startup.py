@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -151,9 +151,31 @@ def filter_tokens(record: logging.LogRecord) -> bool:
 
 
 def add_token_log_filter(hub: HubApp) -> None:
-    """Add `filter_tokens` to the loggers of the hub and of Tornado, and to the hub's log handlers."""
-    for place in (access_log, app_log, gen_log, hub.log, *hub.log.handlers):
-        place.addFilter(filter_tokens)
+    """Add `filter_tokens` to the hub's log handlers, and to the loggers of the hub and of Tornado for other handlers.
+
+    A logger's filter skips what no handler writes: traitlets gives its loggers the level DEBUG whatever the log level
+    of the hub is, and to format JupyterHub's debug messages takes queries of its database.
+    """
+    for logger in (access_log, app_log, gen_log, hub.log):
+        logger.addFilter(_get_token_filter(logger))
+    for handler in hub.log.handlers:
+        handler.addFilter(filter_tokens)
+
+
+@lru_cache(maxsize=8)
+def _get_token_filter(logger: logging.Logger) -> Callable[[logging.LogRecord], bool]:
+    """Return the filter of *logger*, always the same one, so that a second hub of a process does not add another."""
+    return lambda record: not _is_written(logger, record) or filter_tokens(record)
+
+
+def _is_written(logger: logging.Logger, record: logging.LogRecord) -> bool:
+    """Return True if a handler that `Logger.callHandlers` would call writes *record*, now as it is configured."""
+    place: logging.Logger | None = logger
+    while place is not None:
+        if any(record.levelno >= handler.level for handler in place.handlers):
+            return True
+        place = place.parent if place.propagate else None
+    return record.levelno >= logging.WARNING  # which `logging.lastResort` writes
 
 
 def start_observability(hub: HubApp, renku: Renku) -> None:
