@@ -157,8 +157,8 @@ CREATE TABLE renku_instances (
 	CONSTRAINT pk_renku_instances PRIMARY KEY (id), 
 	CONSTRAINT fk_renku_instances_session FOREIGN KEY(session) REFERENCES renku_sessions (id)
 );
-INSERT INTO "renku_instances" VALUES('tmphcrwjau7i','bj57xmq7573c','alice','xvfss5jtbxx5','dugo274pafhs',NULL,'stopped','absent',7,'pxgm2j4afa4f','ro6isf2kit2y','d4a7unzqwwye','63cedb9559c748cc','small',NULL,NULL,NULL,NULL,'stopped_by_user','[]','2026-11-24 12:00:13.000000','2026-11-24 12:00:23.000000',NULL,'2026-11-24 12:00:21.000000','2026-11-24 12:00:21.000000','2026-11-24 12:00:21.000000','2026-11-24 12:00:25.000000',0,1,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "renku_instances" VALUES('a6ut4uh75kjn','ju5g4q4l36er','carol','soidg36j6oh5','dugo274pafhs',NULL,'stopped','absent',3,'zjmyagyedwwb','nv5oezcmlcd4','d4a7unzqwwye','4347426080d4dfc2','small',NULL,'crash_exit','The program ended with code 1.','See the last lines of its log.','crash_exit','[]','2026-11-24 12:00:29.000000','2026-11-24 12:00:31.000000',NULL,NULL,NULL,'2026-11-24 12:00:31.000000','2026-11-24 12:00:33.000000',0,1,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "renku_instances" VALUES('tmphcrwjau7i','bj57xmq7573c','alice','xvfss5jtbxx5','dugo274pafhs',NULL,'stopped','absent',7,'pxgm2j4afa4f','ro6isf2kit2y','d4a7unzqwwye','63cedb9559c748cc','small',NULL,NULL,NULL,NULL,'stopped_by_user','[]','2026-11-24 12:00:14.000000','2026-11-24 12:00:24.000000',NULL,'2026-11-24 12:00:22.000000','2026-11-24 12:00:22.000000','2026-11-24 12:00:22.000000','2026-11-24 12:00:26.000000',0,1,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "renku_instances" VALUES('a6ut4uh75kjn','ju5g4q4l36er','carol','soidg36j6oh5','dugo274pafhs',NULL,'stopped','absent',3,'zjmyagyedwwb','nv5oezcmlcd4','d4a7unzqwwye','4347426080d4dfc2','small',NULL,'crash_exit','The program ended with code 1.','See the last lines of its log.','crash_exit','[]','2026-11-24 12:00:31.000000','2026-11-24 12:00:33.000000',NULL,NULL,NULL,'2026-11-24 12:00:33.000000','2026-11-24 12:00:35.000000',0,1,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
 CREATE TABLE renku_launches (
 	id VARCHAR NOT NULL, 
 	session VARCHAR NOT NULL, 
@@ -178,9 +178,9 @@ CREATE TABLE renku_launches (
 	CONSTRAINT pk_renku_launches PRIMARY KEY (id)
 );
 INSERT INTO "renku_launches" VALUES('pxgm2j4afa4f','bj57xmq7573c','xvfss5jtbxx5','alice','d4a7unzqwwye','d4a7unzqwwye','small','ended','stopped_by_user',NULL,'Jupyter Server is running
-','2026-11-24 12:00:13.000000','2026-11-24 12:00:21.000000','2026-11-24 12:00:27.000000',8.0,'dugo274pafhs','{"creating": 2.0, "preparing": 2.0, "starting": 2.0, "waiting": 2.0}');
+','2026-11-24 12:00:14.000000','2026-11-24 12:00:22.000000','2026-11-24 12:00:28.000000',8.0,'dugo274pafhs','{"creating": 2.0, "preparing": 2.0, "starting": 2.0, "waiting": 2.0}');
 INSERT INTO "renku_launches" VALUES('zjmyagyedwwb','ju5g4q4l36er','soidg36j6oh5','carol','d4a7unzqwwye','d4a7unzqwwye','small','failed','crash_exit','The program ended with code 1.','ImportError
-','2026-11-24 12:00:29.000000',NULL,'2026-11-24 12:00:35.000000',NULL,'dugo274pafhs','{"creating": 2.0, "waiting": 5.0}');
+','2026-11-24 12:00:31.000000',NULL,'2026-11-24 12:00:37.000000',NULL,'dugo274pafhs','{"creating": 2.0, "waiting": 5.0}');
 CREATE TABLE renku_members (
 	project VARCHAR NOT NULL, 
 	kind VARCHAR NOT NULL, 

@@ -270,7 +270,7 @@ async def test_a_slow_reader_loses_the_place_and_somebody_else_gets_it(paused):
 
 async def test_a_reader_above_the_least_rate_gets_all_of_it(paused):
     hub, session, _ = await paused(
-        files=[("large", secrets.token_bytes(30 * MB))], Renku={"download_min_rate": 100_000, "download_rate_window": 2}
+        files=[("large", secrets.token_bytes(30 * MB))], Renku={"download_min_rate": 10_000, "download_rate_window": 2}
     )
     size = 65_536
     async with begun(hub, session) as pieces:
