@@ -114,16 +114,23 @@ async def end(world: World, key: Key, what: str) -> None:
         assert answer.status == 404, answer
     elif what == "pause":
         assert answer.status == 202, answer
-        expect(world, key, model.paused if before.is_active else model.ended)
+        expect(world, key, pausing(before) if before.is_active else model.ended)
     else:
         assert answer.status in (202, 204, 503) or (answer.status, answer.code) == (409, "stopping"), answer
         expect(world, key, model.deleted if answer.status == 204 else model.still_deleting)
 
 
+def pausing(before: Instance | None) -> model.Effect:
+    """What a pause may come to: a start without data, such as one in the queue, leaves no trace."""
+    traceless = before is not None and before.is_active and before.claim is None
+    return lambda outcomes: model.paused(outcomes) | (model.INACTIVE if traceless else frozenset())
+
+
 async def at_once(world: World, key: Key, what: list[str]) -> None:
     """Requests that meet."""
-    there = world.record(key) is not None
-    effects = {"start": world.starts(key), "pause": model.paused, "delete": model.deleted}
+    before = world.record(key)
+    there = before is not None
+    effects = {"start": world.starts(key), "pause": pausing(before), "delete": model.deleted}
     answers = await asyncio.gather(*(world.act(key[0], key[1], each) for each in what))
     for answer, each in zip(answers, what, strict=True):
         assert answer.status < 500 or answer.status == 503, (each, answer)
