@@ -354,7 +354,9 @@ class World:
         for key in self.pairs():
             recorded, server = get_recorded_state(self.record(key)), servers.get_state(*key)
             step = decide(recorded, ActualState.RUNNING if key in running else ActualState.ENDED, server)
-            waits = step is Step.WAIT and recorded in (RecordedState.QUEUED, RecordedState.LAUNCHING)
+            # A start that the cluster finds no place for goes on after a restart in the hub's check of its server.
+            goes_on = step is Step.RESUME_LAUNCH and "launching" in self.of(key)
+            waits = goes_on or (step is Step.WAIT and recorded in (RecordedState.QUEUED, RecordedState.LAUNCHING))
             if not waits and step not in (Step.NOTHING, Step.RECORD_SEEN):
                 found.append(f"{key} is {recorded} with a server that is {server}, and needs {step}")
         return found
