@@ -72,7 +72,7 @@ BUSY_STATUSES = (InstanceStatus.LAUNCHING, InstanceStatus.STOPPING)
 
 
 class InstanceDetailsView(TypedDict):
-    """What is known of an instance in its status; None for keys that other statuses use."""
+    """The state of an instance, as far as its status has it; None for what other statuses use."""
 
     stage: str | None
     stage_code: str | None
