@@ -9,6 +9,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache, lru_cache
 from typing import Any
 
 from .configuration_fields import FieldKind, configuration_field, find_field_problems, list_configuration_fields
@@ -160,29 +161,31 @@ def build_launch_version(session: Session, repositories: Iterable[Repository], s
     parts = (
         revision.canonical_reference,
         revision.digest,
-        vars(revision.run),
-        vars(wanted.needs) | _select_changed_amounts(wanted),
-        dict(wanted.variables),
-        [wanted.repositories, sorted((vars(clone) for clone in clones), key=lambda clone: str(clone["directory"]))],
-        sorted((storage.id, storage.version) for storage in wanted.select_storages(storages)),
+        revision.run,
+        (wanted.needs, _select_changed_amounts(wanted)),
+        tuple(sorted(wanted.variables.items())),
+        (wanted.repositories, tuple(sorted(clones, key=lambda clone: clone.directory))),
+        tuple(sorted((storage.id, storage.version) for storage in wanted.select_storages(storages))),
     )
     return ".".join("" if part is None else _hash_launch_part(part) for part in parts)
 
 
-def _select_changed_amounts(configuration: SessionConfiguration) -> dict[str, Any]:
-    """Return the amounts beside the needs that are not the default, so that old versions still match."""
-    amounts = {each.name: each.default for each in OTHER_FIELDS if each.kind in (FieldKind.QUANTITY, FieldKind.NUMBER)}
-    values = {name: getattr(configuration, name) for name in amounts}
-    return {name: value for name, value in values.items() if value != amounts[name]}
+def _select_changed_amounts(configuration: SessionConfiguration) -> tuple[tuple[str, Any], ...]:
+    """Return the amounts beside the needs that are not the default, so that a new one changes no version."""
+    values = ((name, getattr(configuration, name), default) for name, default in _list_default_amounts())
+    return tuple((name, value) for name, value, default in values if value != default)
 
 
-_encode_launch_part = json.JSONEncoder(sort_keys=True, default=str).encode  # made once: a page has hundreds of parts
+@cache
+def _list_default_amounts() -> tuple[tuple[str, Any], ...]:
+    kinds = (FieldKind.QUANTITY, FieldKind.NUMBER)
+    return tuple((each.name, each.default) for each in OTHER_FIELDS if each.kind in kinds)
 
 
+@lru_cache(maxsize=4096)  # a page has hundreds of parts, most of them equal
 def _hash_launch_part(part: object) -> str:
     """Return a 64-bit hash: enough to rule out a deliberate collision while a page is open."""
-    content = _encode_launch_part(part).encode()
-    return urlsafe_b64encode(hashlib.sha256(content).digest()[:8]).decode().rstrip("=")
+    return urlsafe_b64encode(hashlib.sha256(repr(part).encode()).digest()[:8]).decode().rstrip("=")
 
 
 def list_changed_launch_parts(seen: str, now: str) -> list[str]:
