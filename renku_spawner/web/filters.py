@@ -1,24 +1,26 @@
 """Jinja extension for the templates: filters for image references and times, and removal of indentation."""
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from operator import itemgetter
 from typing import Any
 
-from jinja2 import Environment, pass_environment
+from jinja2 import Environment, pass_context, pass_environment
 from jinja2.ext import Extension
+from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 _WORD_BREAK = Markup("<wbr>")
 _INDENTATION_PATTERN = re.compile(r"\n[ \t]+")
+_EMPTY_LINES_PATTERN = re.compile(r"\n{2,}")
 _SESSION_BODY_FIELDS = ("id", "page", "title", "default", "description", "needs", "mounts", "added_by", "added_at")
-_SESSION_BODY_ENVIRONMENT_FIELDS = ("name", "kind", "description", "image", "digest", "creator", "created_at")
-_get_session_body_values, _get_environment_body_values = (
-    itemgetter(*_SESSION_BODY_FIELDS),
-    itemgetter(*_SESSION_BODY_ENVIRONMENT_FIELDS),
-)
+_ENVIRONMENT_FIELDS = ("name", "kind", "description", "image", "digest", "creator", "created_at", "keywords")
+# What a cached fragment has in place of the hidden fields of its form. Nobody can guess it, so no title contains it.
+_XSRF_MARK, _BACK_MARK = secrets.token_hex(16), secrets.token_hex(16)
+_encode_values = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class RenkuFilters(Extension):
@@ -31,6 +33,7 @@ class RenkuFilters(Extension):
             breakable=add_word_breaks,
             repository=strip_image_tag,
             moment=format_moment,
+            session_card=render_session_card,
             session_body=render_session_body,
         )
 
@@ -71,30 +74,30 @@ def format_moment(when: str | datetime) -> str:
     return f"{time.day} {time:%B %Y, %H:%M} UTC"
 
 
+@pass_context
+def render_session_card(context: Context, session: Mapping[str, Any]) -> Markup:
+    """Render the card of a session; *session* is its view.
+
+    All users who have not started a session see the same card, apart from the hidden fields of its form.
+    """
+    card = _render_cached_fragment(context.environment, "_renku_session_card.html", _encode_values(session))
+    return Markup(card.replace(_XSRF_MARK, escape(context["xsrf_token"])).replace(_BACK_MARK, escape(context["back"])))
+
+
 @pass_environment
 def render_session_body(environment: Environment, session: Mapping[str, Any]) -> Markup:
-    """Render the part of a session's card that is the same for all users; *session* is its view.
-
-    It is half of the work for a page of sessions and seldom changes, so it is cached by all
-    the values that it is made from: it can never be out of date.
-    """
+    """Render the part of a session's card that does not depend on an instance; *session* is its view."""
     about = session["environment"]
-    return _render_cached_session_body(
-        environment, _get_session_body_values(session), _get_environment_body_values(about), tuple(about["keywords"])
-    )
+    values = {name: session[name] for name in _SESSION_BODY_FIELDS}
+    values["environment"] = {name: about[name] for name in _ENVIRONMENT_FIELDS}
+    return _render_cached_fragment(environment, "_renku_session_body.html", _encode_values(values))
 
 
 @lru_cache(maxsize=2048)
-def _render_cached_session_body(
-    environment: Environment, own: Sequence[Any], about: Sequence[Any], words: Sequence[str]
-) -> Markup:
-    of_environment = {**dict(zip(_SESSION_BODY_ENVIRONMENT_FIELDS, about, strict=True)), "keywords": words}
-    template = environment.get_template("_renku_session_body.html")
-    # The macros expect the XSRF token and return page of a form, which cached markup must not contain.
-    no_form = {"xsrf_token": "", "back": ""}
-    return Markup(
-        template.render(s=dict(zip(_SESSION_BODY_FIELDS, own, strict=True)), environment=of_environment, **no_form)
-    )
+def _render_cached_fragment(environment: Environment, template: str, values: str) -> Markup:
+    """Render *template* with `s` from *values*, a JSON object: it is cached by all the values that it is made from."""
+    rendered = environment.get_template(template).render(s=json.loads(values), xsrf_token=_XSRF_MARK, back=_BACK_MARK)
+    return Markup(_EMPTY_LINES_PATTERN.sub("\n", rendered))
 
 
 def _split_image_reference(reference: str) -> tuple[str, str]:

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from renku_spawner.web.filters import add_word_breaks, format_moment, render_session_body, strip_image_tag
+from renku_spawner.web.sessions.cards import SessionCardView
+from tests.web.generated import Generator
 from tests.web.rendering import ENVIRONMENT
 
 
@@ -74,3 +76,16 @@ def test_the_body_of_a_card_is_kept_only_while_all_of_it_is_the_same() -> None:
             != first
         ), key
     assert "two" in render_session_body(ENVIRONMENT, {**session, "environment": {**about, "keywords": ["one", "two"]}})
+
+
+def test_a_cached_card_has_the_hidden_fields_of_the_user_who_looks_at_it() -> None:
+    """Cards are shared by all users for whom they look the same: what is another user's must never be in one."""
+    card = ENVIRONMENT.from_string("{{ s | session_card }}")
+    session = Generator(0, {}).view(SessionCardView) | {"status": "inactive", "other": None, "title": "_xsrf <i>"}
+    seen = {}
+    for user in ("ada", "bob"):
+        seen[user] = card.render(s=session, xsrf_token=f'token-of-{user}"', back=f"back-of-{user}")
+    assert 'name="_xsrf" value="token-of-ada&#34;"' in seen["ada"] and 'name="back" value="back-of-ada"' in seen["ada"]
+    assert seen["bob"] == seen["ada"].replace("of-ada", "of-bob") and "_xsrf &lt;i&gt;" in seen["bob"]
+    running = card.render(s=session | {"status": "running"}, xsrf_token="t", back="")
+    assert 'data-status="running"' in running, "a card with another value is another card"
