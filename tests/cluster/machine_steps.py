@@ -303,5 +303,5 @@ async def finish(world: World) -> None:
     await world.quiet()
     assert (world.cluster.pods(), world.cluster.claims()) == ([], [])
     await asyncio.sleep(20)
-    world.assert_idle()
+    await world.assert_idle()
     world.assert_no_secret()
