@@ -38,10 +38,6 @@ lint: $(DONE)/packages  ## ruff, mypy and import-linter alone
 SIDE_BY_SIDE := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Not again with an old SQLAlchemy: what takes long and tells of Alembic, of JupyterHub or of the database
 OLD := not half_way and not old_hub and not hundred_thousand
-# What failed beside other tests is run once more on its own: $(call tested,environment,arguments)
-define tested
-	$(1) $(PYTEST) $(2) --cache-clear || { $(BIN)/python -m tests.again && $(1) $(PYTEST) --last-failed --last-failed-no-failures none; }
-endef
 
 # No hub, no browser, no cluster, SQLite alone: what a contributor runs all the time
 FAST := tests/domain tests/jobs tests/spawners/kubernetes tests/session_files tests/usecases tests/persistence tests/test_house.py
@@ -49,9 +45,10 @@ check-fast: $(DONE)/packages $(DONE)/git  ## the fast tests: domain, Kubernetes 
 	$(PYTEST) $(FAST) -k "not postgresql and not half_way and not old_hub and not hundred_thousand and not installed" -q $(SIDE_BY_SIDE)
 
 check: $(DONE)/packages $(DONE)/node $(DONE)/git $(DONE)/services $(DONE)/sqlalchemy $(DONE)/helm $(DONE)/moto
-	$(call tested,,-m "not bench and not cluster and not machine and not alone" --canaries $(SIDE_BY_SIDE))
-	$(call tested,,-m "not bench and not cluster and not machine and alone")
-	$(call tested,RENKU_TEST_SQLALCHEMY=$(SQLALCHEMY_OLD) PYTHONPATH=$(CURDIR)/$(VENV)/sqlalchemy-$(SQLALCHEMY_OLD),tests/persistence -k "$(OLD)" $(SIDE_BY_SIDE))
+	$(PYTEST) -m "not bench and not cluster and not machine and not alone" --canaries $(SIDE_BY_SIDE)
+	$(PYTEST) -m "not bench and not cluster and not machine and alone"
+	RENKU_TEST_SQLALCHEMY=$(SQLALCHEMY_OLD) PYTHONPATH=$(CURDIR)/$(VENV)/sqlalchemy-$(SQLALCHEMY_OLD) \
+	  $(PYTEST) tests/persistence -k "$(OLD)" $(SIDE_BY_SIDE)
 
 test-cluster: $(DONE)/packages $(DONE)/node $(DONE)/helm  ## a session's life on the cluster of KUBECONFIG, and the chart (docs/kubernetes.md)
 	@: "$${RENKU_TEST_NAMESPACE:?names the namespace to test in}"
