@@ -9,7 +9,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from .configuration_fields import FieldKind, configuration_field, find_field_problems, list_configuration_fields
@@ -77,6 +77,7 @@ class SessionConfiguration:
 
 OTHER_FIELDS = list_configuration_fields(SessionConfiguration)
 CONFIGURATION_FIELDS = NEEDS_FIELDS + OTHER_FIELDS
+_AMOUNT_FIELDS = [each for each in OTHER_FIELDS if each.kind in (FieldKind.QUANTITY, FieldKind.NUMBER)]
 # In every hash; further fields are in it only with another value than the default, so that old hashes still match.
 _FIELDS_OF_FIRST_HASH = ("repositories", "variables")
 
@@ -172,14 +173,8 @@ def build_launch_version(session: Session, repositories: Iterable[Repository], s
 
 def _select_changed_amounts(configuration: SessionConfiguration) -> tuple[tuple[str, Any], ...]:
     """Return the amounts beside the needs that are not the default, so that a new one changes no version."""
-    values = ((name, getattr(configuration, name), default) for name, default in _list_default_amounts())
+    values = ((each.name, getattr(configuration, each.name), each.default) for each in _AMOUNT_FIELDS)
     return tuple((name, value) for name, value, default in values if value != default)
-
-
-@cache
-def _list_default_amounts() -> tuple[tuple[str, Any], ...]:
-    kinds = (FieldKind.QUANTITY, FieldKind.NUMBER)
-    return tuple((each.name, each.default) for each in OTHER_FIELDS if each.kind in kinds)
 
 
 @lru_cache(maxsize=4096)  # a page has hundreds of parts, most of them equal

@@ -18,7 +18,7 @@ _INDENTATION_PATTERN = re.compile(r"\n[ \t]+")
 _EMPTY_LINES_PATTERN = re.compile(r"\n{2,}")
 _SESSION_BODY_FIELDS = ("id", "page", "title", "default", "description", "needs", "mounts", "added_by", "added_at")
 _ENVIRONMENT_FIELDS = ("name", "kind", "description", "image", "digest", "creator", "created_at", "keywords")
-# What a cached fragment has in place of the hidden fields of its form. Nobody can guess it, so no title contains it.
+# Cached fragments contain these random texts in place of the hidden fields of a form; no title contains them by chance.
 _XSRF_MARK, _BACK_MARK = secrets.token_hex(16), secrets.token_hex(16)
 _encode_values = json.JSONEncoder(separators=(",", ":")).encode
 
