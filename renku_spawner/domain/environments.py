@@ -84,7 +84,7 @@ class NewRevision:
     repository: str
     tag: str | None = None
     digest: str | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict, hash=False)
     run: RunConfiguration = field(default_factory=RunConfiguration)
     commit: str | None = None
     built: CiImageOrigin | None = None

@@ -9,7 +9,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from .configuration_fields import FieldKind, configuration_field, find_field_problems, list_configuration_fields
@@ -133,7 +133,7 @@ class Session:
     position: int
     dismissed: str | None = None
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """A hash that a running instance is compared with.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -192,7 +193,7 @@ class SessionStore:
         """
         fields = {name: getattr(change, name) for name in ("title", "description", "configuration")}
         given = {name: value for name, value in fields.items() if value is not None}
-        changed = Session(**{**vars(session), **given, "version": change.version + 1})
+        changed = replace(session, **{**given, "version": change.version + 1})
         values = {
             **_to_session_columns(changed),
             "version": changed.version,
@@ -245,7 +246,7 @@ class SessionStore:
     def _to_sessions(self, rows: Sequence[Sequence[Any]]) -> list[Session]:
         newest, pinned = {row[_ENVIRONMENT_OFFSET] for row in rows}, {row[2] for row in rows}
         revisions = self._revisions.get_many(newest | pinned)
-        return [_to_session(row, revisions) for row in rows]
+        return [_to_session(tuple(row), revisions[row[2]], revisions[row[_ENVIRONMENT_OFFSET]]) for row in rows]
 
     def _require_updated(self, id: str, rows: int) -> Session:
         session = self.get(id) if rows else None
@@ -254,13 +255,14 @@ class SessionStore:
         return session
 
 
-def _to_session(row: Sequence[Any], revisions: Mapping[str, Revision]) -> Session:
-    environment = row[_ENVIRONMENT_OFFSET:]
+@lru_cache(maxsize=2048)  # by all values, so it is never out of date; a page has the same sessions again and again
+def _to_session(row: tuple[Any, ...], pinned: Revision, newest: Revision) -> Session:
+    """Build a session from a row; *newest* is the newest revision of its environment."""
     return Session(
         id=row[0],
         project=row[1],
-        environment=to_environment(environment, revisions[environment[0]]),
-        revision=revisions[row[2]],
+        environment=to_environment(row[_ENVIRONMENT_OFFSET:], newest),
+        revision=pinned,
         title=row[3],
         description=row[4],
         configuration=_to_configuration(row[len(_SESSION_COLUMNS) : _ENVIRONMENT_OFFSET]),
