@@ -10,7 +10,7 @@ from .cluster_measures import CASES, Plan, Sample
 from .lines import Line, spread
 
 Samples = dict[str, list[Sample]]
-STARTS_BARS = {"none": 1.15, "many": 0.85}
+STARTS_BARS = {"none": 1.1, "many": 0.85}
 VERDICT_BARS = {"image-invalid-name": 3.0, "image-missing-tag": 5.0, "exit-1-onfailure": 10.0}
 ABOUT = """\
 ## On a cluster
@@ -58,7 +58,7 @@ def _starts(samples: list[Sample], plan: Plan) -> Iterator[Line]:
     if "commits" in plan.counted:
         more = [a["commits"] - b["commits"] for a, b in zip(ours, plain, strict=True)]
         note = f"{_middle(ours, 'commits')} to {_middle(plain, 'commits')}; ours do not wait for the disk (WAL)"
-        yield spread(more, what="B4: commits for a first start, more than plain", bar=1, unit="", note=note)
+        yield spread(more, what="B4: commits for a first start, more than plain", bar=3, unit="", note=note)
 
 
 def _calls(samples: list[Sample]) -> str:

@@ -19,8 +19,8 @@ from .lines import Line, spread
 from .measures import Plan, Sample
 
 Samples = dict[str, list[Sample]]
-# Of the home page of plain JupyterHub with as many named servers (decision 45); None has no bar.
-PAGE_BARS = {1: 1.3, 50: None, 100: 0.9, 1000: 0.12}
+# Of the home page of plain JupyterHub with as many named servers; None has no bar.
+PAGE_BARS = {1: 1.2, 50: None, 100: 0.85, 1000: 0.11}
 _ABOUT = """\
 # What it costs
 
