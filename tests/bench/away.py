@@ -1,8 +1,9 @@
 """How long hub and proxy are away when each is replaced, on this machine: `python -m tests.bench.away`.
 
 The hub is a process of its own that ends by SIGTERM and is started again; its sessions are pods of the fake cluster.
-The proxy is the real one, which is killed and started again without a route. Seconds count from when the first request
-fails until one succeeds again; scheduling and pulling, which a real cluster adds, are not in them.
+The proxy is the real one, of npm (its `bin` must be on PATH), which is killed and started again without a route.
+Seconds count from when the first request fails until one succeeds again; scheduling and pulling, which a real cluster
+adds, are not in them.
 """
 
 import asyncio
