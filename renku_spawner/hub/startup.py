@@ -40,6 +40,7 @@ from ..spawners.local.process import find_process_by_pid_file, read_pid_file, st
 from ..usecases.audit import flush_repeated_audit_events
 from ..usecases.environments import apply_configured_environments
 from ..usecases.images import close_registry_checks, resolve_managed_environment_tags
+from ..web.hub_pages import HUB_PAGE_HANDLERS
 from .adapter import HubServerDirectory
 from .admission import list_hub_handlers
 from .configuration_checks import check_hub_configuration
@@ -61,8 +62,9 @@ async def run_startup_jobs(hub: HubApp, renku: Renku) -> None:
         )
         await get_start_signal(hub)
         renku.context.hub_health.serving_since = renku.context.now()
+        replaced = [*list_hub_handlers(), *HUB_PAGE_HANDLERS]
         # Handlers added to the application take precedence over the hub's own.
-        hub.tornado_application.add_handlers(".*", hub.add_url_prefix(hub.hub_prefix, list_hub_handlers()))
+        hub.tornado_application.add_handlers(".*", hub.add_url_prefix(hub.hub_prefix, replaced))
         start_recording_proxy_activity(hub, renku)
         jobs = list(list_jobs(hub, renku))
         async with asyncio.TaskGroup() as tasks:

@@ -462,6 +462,7 @@ class RenkuPageHandler(RenkuBaseHandler):
             person=self.person.name,
             local=policy.local,
             inside=inside,
+            query=self.get_text_parameter("query", limit=1000),
             gitlab=gitlab,
             downloads=policy.downloads > 0,
             stage=self.context.start_queue.describe_stage,

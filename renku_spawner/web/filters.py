@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 
 _WORD_BREAK = Markup("<wbr>")
 _INDENTATION_PATTERN = re.compile(r"\n[ \t]+")
+_HOME_ENTRY_PATTERN = re.compile(r'<li class="nav-item">\s*<a class="nav-link" href="[^"]*/home">Home</a>\s*</li>')
 _EMPTY_LINES_PATTERN = re.compile(r"\n{2,}")
 _SESSION_BODY_FIELDS = ("id", "page", "title", "default", "description", "needs", "mounts", "added_by", "added_at")
 _ENVIRONMENT_FIELDS = ("name", "kind", "description", "image", "digest", "creator", "created_at", "keywords")
@@ -32,6 +33,7 @@ class RenkuFilters(Extension):
         environment.filters.update(
             breakable=add_word_breaks,
             repository=strip_image_tag,
+            without_home=remove_home_entry,
             moment=format_moment,
             session_card=render_session_card,
             session_body=render_session_body,
@@ -55,6 +57,11 @@ def add_word_breaks(reference: str) -> Markup:
     if slash:
         markup += Markup("/<wbr>") + Markup("/<wbr>").join(path.split("/"))
     return markup + Markup("<wbr><span>{}</span>").format(tag) if tag else markup
+
+
+def remove_home_entry(items: Markup) -> Markup:
+    """Remove *Home* from the entries of the hub's navigation bar: where only sessions start, it leads to Projects."""
+    return Markup(_HOME_ENTRY_PATTERN.sub("", items, count=1))
 
 
 @lru_cache(maxsize=1024)

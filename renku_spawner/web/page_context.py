@@ -30,6 +30,7 @@ class PageContext:
     person: str = ""
     local: bool = False
     inside: str = ""
+    query: str = ""
     gitlab: str | None = None
     downloads: bool = True
     stage: Callable[[Instance], str | None] = attrgetter("stage")

@@ -50,6 +50,7 @@ from .environments.pages import (
 )
 from .events import OwnedInstanceEventsAPIHandler, SessionEventsAPIHandler
 from .gitlab_webhook import GitLabWebhookAPIHandler
+from .hub_pages import StoppedSessionHandler
 from .images.api import CheckImageAPIHandler, CiImageListAPIHandler, SessionPackageListAPIHandler
 from .instances.api import (
     GitCredentialAPIHandler,
@@ -261,6 +262,7 @@ PAGE_ROUTES = (
     Route("my_sessions_pause", r"renku/sessions/pause", PauseMySessionsHandler),
     Route("instance_pause", rf"renku/sessions/{ID_PATTERN}/pause", PauseOwnedInstanceHandler),
     Route("instance_resume", rf"renku/sessions/{ID_PATTERN}/resume", ResumeOwnedInstanceHandler),
+    Route("instance_stopped", rf"renku/sessions/{ID_PATTERN}/stopped", StoppedSessionHandler),
     Route("instance_files", rf"renku/sessions/{ID_PATTERN}/download", DownloadInstanceFilesHandler),
     # The address of releases that always compressed with Zstandard.
     Route("instance_files_zst", rf"renku/sessions/{ID_PATTERN}/data\.tar\.zst", DownloadInstanceFilesHandler),

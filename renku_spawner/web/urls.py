@@ -27,7 +27,7 @@ def _compute_assets_version() -> str:
 ASSETS_VERSION = _compute_assets_version()
 
 # Query parameters that an action hands back to its page; all others are dropped.
-_RETURN_PARAMETERS = ("search", "after", "keyword", "path", "sort")
+_RETURN_PARAMETERS = ("search", "after", "keyword", "path", "query", "sort")
 
 
 def quote_project_path(text: str) -> str:
@@ -102,9 +102,10 @@ class UrlBuilder:
     def launch_page(self, project: str, session: str | None = None) -> str:
         return f"{self.base}renku/launch/{quote_project_path(project)}" + (f"/-/{session}" if session else "")
 
-    def session_server(self, session: str, inside: str = "") -> str:
-        """Return the URL of a running session, at the path *inside* it."""
-        return f"{self.servers.rstrip('/')}/{session}/{quote(inside, safe='/@+')}"
+    def session_server(self, session: str, inside: str = "", query: str = "") -> str:
+        """Return the URL of a running session, at the path *inside* it and with that *query*."""
+        page = f"{self.servers.rstrip('/')}/{session}/{quote(inside, safe='/@+')}"
+        return f"{page}?{quote(query, safe='/@+=&%:;,!*()~')}" if query else page
 
     def badge(self) -> str:
         return f"{self.site}{self.base}renku/static/badge.svg"

@@ -102,7 +102,7 @@ async def login(hub: Hub, name: str) -> str:
         await client.get("login")
         answer = await client.post("login", data={"username": name, "password": name, "_xsrf": client.cookies["_xsrf"]})
         assert answer.status_code == 302, answer.text
-        page = await client.get("home")
+        page = await client.get("token")
         assert page.status_code == 200, page.text
         # The hub sets some cookies for / and some for /hub/: in the order of a browser, the longest path first.
         jar = sorted(client.cookies.jar, key=lambda cookie: -len(cookie.path))

@@ -219,7 +219,7 @@ async def front(folder: Path, plan: Plan) -> list[Sample]:
     async with serving((folder, db_url, True)) as (hub,):
         cookies = await login(hub, MEMBER)
         texts = {}
-        for name, path in (("home", "/hub/home"), ("project", f"/hub/renku/projects/{OWNER}/p{size}")):
+        for name, path in (("home", "/hub/token"), ("project", f"/hub/renku/projects/{OWNER}/p{size}")):
             page = Page(hub, cookies, path)
             async with Connection(page) as connection:
                 texts[name] = (await connection.get(path)).decode()

@@ -118,7 +118,7 @@ def _front(samples: list[Sample]) -> Iterator[Line]:
     note = f"{', '.join(page['files'])}; {page['bytes'] / 1000:.3g} kB before compression"
     yield Line(what="B14: our JavaScript, compressed", value=size, least=size, most=size, bar=15, unit="kB", note=note)
     count = len(page["fetched"])
-    note = f"scripts, styles and pictures; the hub's home page needs {len(home['fetched'])}"
+    note = f"scripts, styles and pictures; the hub's page of tokens needs {len(home['fetched'])}"
     yield Line(
         what="B14: requests for the project page", value=count, least=count, most=count, bar=None, unit="", note=note
     )

@@ -57,6 +57,7 @@ from renku_spawner.web.sessions.views import (
     SessionPageView,
     SessionRemovalView,
     SessionSoftwareView,
+    StoppedSessionView,
 )
 from renku_spawner.web.storages.views import (
     OptionFieldView,
@@ -178,6 +179,7 @@ PAGES: dict[str, tuple[Sequence[type], Mapping[str, Any], Mapping[str, Any]]] = 
     "renku_sessions.html": ([MySessionsView], {"told": list[PauseResultRow], "kept": list[StoredCredentialsRow]}, {}),
     "renku_sessions_described.html": ([DescribedSessionsView, FormView], {}, {}),
     "renku_settings.html": ([ProjectSettingsView, FormView], {"confirms_member": bool}, {}),
+    "renku_stopped.html": ([StoppedSessionView], {}, {}),
     "renku_storage.html": (
         [StoragePageView], {}, dict.fromkeys(("kind", "directory", "path", "credentials", "access", "version"), "")
     ),

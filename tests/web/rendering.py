@@ -49,6 +49,7 @@ def hub_values(base_url: str = BASE) -> dict[str, Any]:
         "xsrf_token": "2|0123456789abcdef:0123456789abcdef0123456789abcdef0123456789abcdef",
         "xsrf": "2|0123456789abcdef:0123456789abcdef0123456789abcdef0123456789abcdef",
         "no_spawner_check": True,
+        "renku_plain_servers": False,
     }
 
 

@@ -137,7 +137,7 @@ def _build_running_details(instance: Instance, usual: float | None, frame: PageC
         "class_name": instance.resource_class,
         "more": f"last used {format_time_ago(used, frame.now)}" if idle and used else None,
         **build_idle_view(instance, frame.outlook(instance), frame.urls, frame.now),
-        "open": frame.urls.session_server(instance.session, frame.inside),
+        "open": frame.urls.session_server(instance.session, frame.inside, frame.query),
     }
 
 
@@ -165,7 +165,7 @@ def _build_transitional_details(instance: Instance, usual: float | None, frame: 
     return {
         **_NO_DETAILS,
         "sentence": format_status_sentence(instance, local=frame.local),
-        "open": frame.urls.session_server(instance.session, frame.inside) if opens else None,
+        "open": frame.urls.session_server(instance.session, frame.inside, frame.query) if opens else None,
     }
 
 

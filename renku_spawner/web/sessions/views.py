@@ -482,7 +482,7 @@ def build_session_page_view(
         "edit_url": f"{card['url']}/edit" if writes else None,
         "copy_url": f"{card['url']}/copy",
         "remove_url": f"{card['url']}/delete" if writes else None,
-        "back": add_query_parameters("session", path=frame.inside),
+        "back": add_query_parameters("session", path=frame.inside, query=frame.query),
         "refresh": needs_refresh([card["status"]]),
     }
 
@@ -699,6 +699,32 @@ def build_owned_instance_view(found: OwnedInstance, frame: PageContext) -> Owned
         "pause_url": urls.instance_action(id, "pause"),
         "resume_url": urls.instance_action(id, "resume") if is_visible else None,
         "launch_version": found.launch_version,
+    }
+
+
+class StoppedSessionView(TypedDict):
+    title: str
+    failed: bool
+    message: str | None
+    resume_url: str | None
+    project_page: str | None
+    launch_version: str
+    back: str
+
+
+def build_stopped_session_view(found: OwnedInstance, frame: PageContext) -> StoppedSessionView:
+    """Build the view of the page that users see at the address of their own stopped session."""
+    instance, urls, project = found.instance, frame.urls, found.project
+    is_visible = project is not None and found.session is not None
+    failed = instance.status is InstanceStatus.FAILED
+    return {
+        "title": "Your session" if found.title == instance.session else found.title,
+        "failed": failed,
+        "message": instance.message if failed else None,
+        "resume_url": urls.instance_action(instance.session, "resume") if is_visible else None,
+        "project_page": urls.project(project.path) if project else None,
+        "launch_version": found.launch_version,
+        "back": add_query_parameters("session", path=frame.inside, query=frame.query),
     }
 
 
