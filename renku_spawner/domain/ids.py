@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+import unicodedata
 from collections.abc import Collection
 from typing import Annotated
 
@@ -77,6 +78,18 @@ def parse_project_path(text: str) -> tuple[str, str]:
 def is_path_part(text: str) -> bool:
     """Return whether *text* may be a part of a project's path; `PATH_PART_RULE` is the rule in words."""
     return _PATH_PART_PATTERN.fullmatch(text) is not None and ".." not in text and not text.endswith((".git", ".atom"))
+
+
+def make_path_part(title: str) -> str:
+    """Make a part of a project's path from *title*: `Étude de la neige` is `etude-de-la-neige`.
+
+    Return an empty string if the title has nothing that a path may have. `makePath` in `templates/static/comforts.js`
+    does the same while the title is typed.
+    """
+    plain = "".join(c for c in unicodedata.normalize("NFKD", title[:500]) if not unicodedata.combining(c)).lower()
+    name = re.sub(r"[^a-z0-9._]+", "-", plain)
+    name = re.sub(r"\.{2,}", ".", name)[:64].strip("-.")
+    return re.sub(r"\.(?=(?:git|atom)\Z)", "-", name)
 
 
 def is_project_path(text: str) -> bool:

@@ -18,6 +18,18 @@ on("input", "[data-filter]", (input) => {
   if (count) count.textContent = words.length ? `${shown} of ${items.length} shown` : "";
 });
 
+// ---- a path that is made from the title until it is typed: <input data-path-of="title"> ---------
+
+const makePath = (title) => title.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replace(/[^a-z0-9._]+/g, "-")
+  .replace(/\.{2,}/g, ".").slice(0, 64).replace(/^[-.]+|[-.]+$/g, "").replace(/\.(?=(?:git|atom)$)/, "-");
+
+for (const path of document.querySelectorAll("[data-path-of]")) {
+  const title = document.getElementById(path.dataset.pathOf);
+  let untouched = !path.value || path.value === makePath(title.value);
+  path.addEventListener("input", () => { untouched = !path.value; });
+  title.addEventListener("input", () => { if (untouched) path.value = makePath(title.value); });
+}
+
 // ---- copying and menus -------------------------------------------------------------------------
 
 on("click", "[data-copy]", async (button) => {

@@ -14,9 +14,13 @@ from renku_spawner.domain.ids import (
     is_path_part,
     is_project_path,
     is_valid_id,
+    make_path_part,
     make_unique_directory,
     parse_project_path,
     to_namespace,
+)
+from renku_spawner.domain.ids import (
+    is_path_part as may_be_path_part,
 )
 
 TYPED = st.text(max_size=120) | st.text(alphabet="aA0._-+@/~ §.git.lock", max_size=120)
@@ -169,3 +173,20 @@ def test_whatever_gitlab_calls_a_path_is_one(path: str) -> None:
 )  # fmt: skip
 def test_what_can_be_no_path_is_none(path: str) -> None:
     assert not is_project_path(path)
+
+
+@pytest.mark.parametrize(
+    ("title", "path"),
+    [
+        ("Alpine snow", "alpine-snow"), ("Étude de la neige", "etude-de-la-neige"), ("Snow_1.x", "snow_1.x"),
+        ("-- Snow! --", "snow"), ("a..b", "a.b"), ("x.git", "x-git"), ("雪", ""), ("", ""), ("A" * 99, "a" * 64),
+    ],
+)  # fmt: skip
+def test_path_is_made_from_a_title(title, path):
+    assert make_path_part(title) == path
+
+
+@given(st.text(max_size=200))
+def test_path_that_is_made_from_a_title_is_valid_or_empty(title):
+    path = make_path_part(title)
+    assert path == "" or may_be_path_part(path)

@@ -156,6 +156,24 @@ async def test_a_project_is_made_by_the_form_and_a_mistake_is_shown_in_it(renku_
     assert 'id="slug-error"' in taken.text
 
 
+async def test_path_of_a_new_project_is_made_from_its_title(renku_hub):
+    hub = await renku_hub()
+    alice = await hub.visitor("alice")
+    form = {"_xsrf": xsrf(alice), "slug": "", "repositories": ""}
+    made = await alice.post("renku/projects", data=form | {"title": "Ocean & Co"})
+    assert (made.status_code, made.headers["location"][-15:]) == (303, "/alice/ocean-co")
+    wrong = await alice.post("renku/projects", data=form | {"title": "雪"})
+    assert (wrong.status_code, 'id="slug-error"' in wrong.text) == (422, True)
+
+
+async def test_one_path_is_accepted_by_form_and_api(renku_hub):
+    hub = await renku_hub()
+    alice, api = await hub.visitor("alice"), hub.client("alice")
+    form = {"_xsrf": xsrf(alice), "title": "Snow", "slug": "Snow_1.x", "repositories": ""}
+    assert (await alice.post("renku/projects", data=form)).status_code == 303
+    assert (await api.post("api/renku/projects", json={"path": "alice/Snow_1.y", "title": "X"})).status_code == 201
+
+
 async def test_a_session_is_added_edited_and_removed_by_forms(renku_hub):
     hub = await renku_hub()
     project = await hub.project()

@@ -411,3 +411,15 @@ async def test_keys_do_what_their_list_says_and_nothing_while_somebody_types(pag
     await dialog.get_by_role("button", name="Close").click()
     await keys.press("?")
     await expect(dialog).to_be_hidden()
+
+
+async def test_path_follows_the_title_until_it_is_typed(page, site):
+    page = await page.context.new_page()
+    await page.goto(f"{site.address}/example/project-new")
+    title, path = page.get_by_label("Title", exact=True), page.get_by_label("Path", exact=True)
+    await path.fill("")
+    await title.fill("Étude: Snow_1.x")
+    await expect(path).to_have_value("etude-snow_1.x")
+    await path.fill("mine")
+    await title.fill("Other")
+    await expect(path).to_have_value("mine")

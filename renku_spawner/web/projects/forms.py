@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from ...domain.access import Role, Visibility
+from ...domain.ids import make_path_part
 from ...domain.projects import NewProject, NewRepository, ProjectChange, ProjectMember, Repository
 from ...domain.text import LongText, ShortText
 from ..forms import build_field_error
@@ -21,9 +22,12 @@ class ProjectForm(BaseBody):
     repositories: LongText = ""
 
     def to_new_project(self, namespace: str) -> NewProject:
-        """Return the project in the chosen namespace, or else in *namespace*; repositories are one per line."""
+        """Return the project in the chosen namespace, or else in *namespace*; repositories are one per line.
+
+        Without a path it is made from the title.
+        """
         return NewProject(
-            path=f"{self.namespace or namespace}/{self.slug}",
+            path=f"{self.namespace or namespace}/{self.slug or make_path_part(self.title)}",
             title=self.title,
             description=self.description,
             visibility=Visibility(self.visibility),
