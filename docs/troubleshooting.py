@@ -52,8 +52,8 @@ ADMIN = {
     "changed": "Nothing: an editor changed the session, or its project's repositories or storages, while a page was open; "
     "the user sees what would run now, and decides.",
     "already_running": "Set `Renku.one_active_per_environment` to `False` if users may run several.",
-    "env_archived": "Tell the project's editors which environment replaces it; or list it in `Renku.environments` again, or restore it on the page *Environments*.",
-    "env_draft": "Offer it on the page *Environments*.",
+    "env_archived": "Tell the project's editors which environment replaces it; or list it in `Renku.environments` again, or restore it on the page *Ready-made environments*.",
+    "env_draft": "Offer it on the page *Ready-made environments*.",
     "env_expired": "Raise `Renku.archived_resume_days`, or offer the environment again for as long as users need it; tell the project's editors which one replaces it.",
     "class_gone": "Nothing, unless the class was removed from `Renku.resource_classes` by mistake.",
     "class_too_small": "Nothing, unless a larger class should be offered.",
@@ -94,7 +94,7 @@ ADMIN = {
     "download_waits": "Nothing, unless it lasts: then look at the pod `renku-download-…` in the namespace of the sessions.",
     # image
     "image_invalid": NOTHING,
-    "image_not_found": "If it is a ready-made environment: correct it in `Renku.environments` or on the page *Environments*. With a mirror, check that the nodes find the image there.",
+    "image_not_found": "If it is a ready-made environment: correct it in `Renku.environments` or on the page *Ready-made environments*. With a mirror, check that the nodes find the image there.",
     "image_denied": "For a ready-made environment: give the hub `Renku.registry_credentials` and the spawner `image_pull_secrets`. For images of GitLab's registry: `Renku.private_images` and the scope `read_registry`.",
     "image_platform_mismatch": "Correct `Renku.platforms`, if it does not match the machines.",
     "image_digest_gone": "Keep images that sessions are pinned to: exempt them from the registry's clean-up. For a ready-made environment, name an existing image.",
@@ -180,7 +180,7 @@ ADMIN = {
     "deleted_expired": "The audit log has the times when its data was moved to the trash, and deleted.",
     "deleting": "If it lasts, check why the session's pod or claim is still in the namespace: its finalizers, its node.",
     "delete_soon": "`Renku.expire_paused_days` sets the number of days; see [expiry](expiry.md).",
-    "in_trash": "You can also restore the data on the operator's page: *Instances*, status *paused*.",
+    "in_trash": "You can also restore the data on the operator's page: *Sessions*, status *paused*.",
 }  # fmt: skip
 
 

@@ -68,7 +68,7 @@ class Renku(
         Dict(),
         config=True,
         help="""
-        Ready-made environments, offered in this order before those that admins add on the page *Environments*. An
+        Ready-made environments, offered in this order before those that admins add on their page in the hub. An
         environment that is no longer listed is archived: no new session starts from it, and paused sessions can be
         resumed for `archived_resume_days`. By default *Jupyter Python*, if `image_registry` is set.
 

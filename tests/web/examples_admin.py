@@ -5,8 +5,8 @@ from typing import Any
 ADMIN = "/hub/renku/admin"
 PROBLEMS = [{"title": "The new settings are refused.", "text": "cpu: <2000>"}]
 TABS = [
-    {"text": text, "icon": "fa-server", "url": url, "current": text == "Instances"}
-    for text, url in (("Instances", ADMIN), ("Orphans", f"{ADMIN}/orphans"), ("Audit", f"{ADMIN}/audit"))
+    {"text": text, "icon": "fa-server", "url": url, "current": text == "Sessions"}
+    for text, url in (("Sessions", ADMIN), ("Leftovers", f"{ADMIN}/orphans"), ("Audit", f"{ADMIN}/audit"))
 ]
 THEN = "2026-11-24T08:10:00+00:00"
 NOBODY = {"status": "", "owner": "", "project": "", "reason": ""}

@@ -31,10 +31,10 @@ from ..urls import UrlBuilder, add_query_parameters
 from .forms import ALL_NODES_CONFIRMATION_WORD, LISTED_INSTANCE_STATUSES, ORPHAN_CONFIRMATION_WORDS
 
 _ADMIN_TABS = (
-    ("", "Instances", "fa-server"),
+    ("", "Sessions", "fa-server"),
     ("nodes", "Nodes", "fa-network-wired"),
-    ("orphans", "Orphans", "fa-link-slash"),
-    ("claims", "Claims", "fa-hard-drive"),
+    ("orphans", "Leftovers", "fa-link-slash"),
+    ("claims", "Volumes", "fa-hard-drive"),
     ("failures", "Failures", "fa-triangle-exclamation"),
     ("launches", "Launches", "fa-stopwatch"),
     ("audit", "Audit", "fa-clipboard-list"),
