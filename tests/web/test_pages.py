@@ -335,6 +335,16 @@ async def test_one_rule_says_what_the_path_of_a_project_may_be(renku_hub):
     assert [wrong.status_code, refused.status_code] == [422, 422]
 
 
+async def test_an_empty_project_offers_its_editors_everything_that_can_be_added(renku_hub):
+    hub = await renku_hub()
+    await hub.project()
+    base = "renku/projects/alice/climate/-"
+    ways = [f"{base}/sessions/new", f"{base}/settings#repositories", f"{base}/storages/new"]
+    for name, shown in (("alice", True), ("bob", True), ("carol", False)):
+        page = (await (await hub.visitor(name)).get("renku/projects/alice/climate")).text
+        assert [f'{way}"' in page for way in ways] == [shown] * 3
+
+
 async def test_a_viewer_launches_and_changes_nothing(renku_hub):
     hub = await renku_hub()
     session = await hub.session(await hub.project())

@@ -23,7 +23,7 @@ from ..formatting import (
     shorten_repository_url,
     truncate_at_word,
 )
-from ..page_context import DescribedOptionView, PageContext
+from ..page_context import DescribedOptionView, LinkView, PageContext
 from ..sessions.cards import (
     BriefSessionView,
     SessionCardView,
@@ -160,8 +160,11 @@ class ProjectPageView(TypedDict):
     environments: list[OfferedEnvironmentView]
     described: DescribedOfferView | None
     add_url: str | None
+    ways: list[LinkView]
     repositories: list[RepositoryRow]
+    repository_new: str | None
     storages: list[StorageRow]
+    storage_new: str | None
     members: list[MembersOfRoleView]
     back: str
     refresh: bool
@@ -207,12 +210,23 @@ def build_project_page_view(
         "environments": [build_offered_environment_view(each, project.path, frame) for each in environments],
         "described": described,
         "add_url": urls.sessions(project.path) if writes else None,
+        "ways": _build_other_environment_links(f"{urls.sessions(project.path)}/new", frame) if writes else [],
         "repositories": build_repository_rows(project.repositories),
+        "repository_new": f"{urls.settings(project.path)}#repositories" if writes else None,
         "storages": build_storages_view(found.storages, frame),
+        "storage_new": f"{urls.project(project.path)}/-/storages/new" if writes else None,
         "members": build_member_rows(project.members) if project.is_hub_project else [],
         "back": asked["back"],
         "refresh": needs_refresh(each["status"] for each in [*cards, *([default] if default else [])]),
     }
+
+
+def _build_other_environment_links(url: str, frame: PageContext) -> list[LinkView]:
+    """Link to the ways to add a session without a ready-made environment; local sessions use no images."""
+    if frame.local:
+        return []
+    ways = [("your own image", "external"), *([("an image built by CI", "repository")] if frame.gitlab else [])]
+    return [{"text": text, "url": add_query_parameters(url, kind=kind)} for text, kind in ways]
 
 
 class KeywordLink(TypedDict):
