@@ -163,6 +163,13 @@ def test_a_viewer_sees_no_button_that_changes_the_project() -> None:
     assert not actions & {"default", "edit", "delete", "settings", "new"}
 
 
+@pytest.mark.parametrize("writes", [True, False])
+def test_settings_speak_of_removing_only_to_those_who_may(writes: bool) -> None:
+    values = PAGES["settings"][1]
+    viewer = {} if writes else {"repositories_action": None, "storage_new": None}
+    assert ("Removing one here" in render("renku_settings.html", values | viewer)) is writes
+
+
 def test_a_start_without_history_has_a_bar_without_a_number() -> None:
     text = ours(render("renku_project.html", project_page(sessions=[examples.UNTIMED], default=None)))
     bars = [attributes for tag, attributes in Page(text).elements if tag == "progress"]
