@@ -190,6 +190,16 @@ _SELECT_PROJECT_BY_PATH = select(*PROJECT_COLUMNS).where(_P.folded_path == bindp
 _SELECT_PROJECT_BY_OLD_PATH = (
     select(*PROJECT_COLUMNS).join(paths).where(paths.c.folded_path == bindparam("path"), _IS_LIVING_PROJECT)
 )
+_OWN = members.alias()
+_SELECT_FELLOW_MEMBERS = (
+    select(_M.name)
+    .distinct()
+    .join(_OWN, _OWN.c.project == _M.project)
+    .join(projects, _P.id == _M.project)
+    .where(_OWN.c.kind == "user", _OWN.c.name == bindparam("username"), _M.kind == "user", _IS_LIVING_PROJECT)
+    .order_by(_M.name)
+    .limit(200)
+)
 # Members and repositories in one statement, since a page may run at most eight statements.
 _SELECT_MEMBERS_AND_REPOSITORIES = union_all(
     select(
@@ -256,6 +266,10 @@ class ProjectStore:
     def get_many_without_repositories(self, ids: Iterable[str]) -> dict[str, Project]:
         """Return the living projects by id with their members, without their repositories."""
         return load_projects_without_repositories(self._db, ids)
+
+    def list_fellow_members(self, username: str) -> list[str]:
+        """Return names of users who are members by name of a living project of which *username* is one, 200 at most."""
+        return [row[0] for row in self._db.fetch_all(_SELECT_FELLOW_MEMBERS, username=username)]
 
     def get_repositories(self, ids: Iterable[str]) -> dict[str, list[Repository]]:
         """Return the stored repositories of these projects, by project id."""

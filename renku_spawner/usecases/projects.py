@@ -271,6 +271,18 @@ async def create_project(context: AppContext, person: Person, new: NewProject) -
     return await write_transaction(context, work)
 
 
+async def suggest_members(context: AppContext, person: Person, project: Project) -> list[str]:
+    """Return names that an owner may be offered as new members: those who share another project with *person*.
+
+    The list of all users of the hub is not for everyone, so names that *person* does not see elsewhere are left out.
+    """
+    if not project.is_hub_project or project.get_role(person) is not Role.OWNER:
+        return []
+    present = {member.name for member in project.members if member.kind == "user"}
+    names = await read_transaction(context, lambda tx: tx.projects.list_fellow_members(person.name))
+    return [name for name in names if name not in present]
+
+
 async def get_project_quota(context: AppContext, person: Person) -> tuple[int, int] | None:
     """Return how many projects the user has created and may create, or None without a limit."""
     limit = _get_project_limit(context.policy, person)

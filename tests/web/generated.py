@@ -178,7 +178,9 @@ PAGES: dict[str, tuple[Sequence[type], Mapping[str, Any], Mapping[str, Any]]] = 
     ),
     "renku_sessions.html": ([MySessionsView], {"told": list[PauseResultRow], "kept": list[StoredCredentialsRow]}, {}),
     "renku_sessions_described.html": ([DescribedSessionsView, FormView], {}, {}),
-    "renku_settings.html": ([ProjectSettingsView, FormView], {"confirms_member": bool}, {}),
+    "renku_settings.html": (
+        [ProjectSettingsView, FormView], {"confirms_member": bool, "suggested_members": list[str]}, {}
+    ),
     "renku_stopped.html": ([StoppedSessionView], {}, {}),
     "renku_storage.html": (
         [StoragePageView], {}, dict.fromkeys(("kind", "directory", "path", "credentials", "access", "version"), "")

@@ -166,6 +166,22 @@ async def test_path_of_a_new_project_is_made_from_its_title(renku_hub):
     assert (wrong.status_code, 'id="slug-error"' in wrong.text) == (422, True)
 
 
+async def test_new_member_is_offered_names_from_shared_projects_only(renku_hub):
+    hub = await renku_hub()
+    await hub.project()
+    hub.user("zoe")
+    alice, bob = hub.client("alice"), hub.client("bob")
+    for client, path in ((alice, "alice/second"), (bob, "bob/own")):
+        assert (await client.post("api/renku/projects", json={"path": path, "title": "Second"})).status_code == 201
+    page = (await (await hub.visitor("alice")).get("renku/projects/alice/second/-/settings")).text
+    offered = page.partition('<datalist id="known-names">')[2].partition("</datalist>")[0]
+    assert offered == '<option value="bob"><option value="carol">'
+    page = (await (await hub.visitor("carol")).get("renku/projects/alice/climate/-/settings")).text
+    assert "<datalist" not in page
+    rows = page.partition('aria-label="Members"')[2]
+    assert rows.index("alice") < rows.index("bob") < rows.index("carol")
+
+
 async def test_one_path_is_accepted_by_form_and_api(renku_hub):
     hub = await renku_hub()
     alice, api = await hub.visitor("alice"), hub.client("alice")

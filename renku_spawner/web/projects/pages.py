@@ -21,6 +21,7 @@ from ...usecases.projects import (
     leave_project,
     list_namespaces,
     list_projects,
+    suggest_members,
 )
 from ...usecases.session_files import find_session_file
 from ...usecases.session_queries import ProjectPageData, load_project_page
@@ -154,7 +155,14 @@ class BaseProjectSettingsHandler(RenkuPageHandler):
         )
         if errors:
             restore_typed_settings(view, self.redisplayed_fields)
-        self.write_page("renku_settings.html", "projects", errors=errors, confirms_member=self.confirms, **view)
+        self.write_page(
+            "renku_settings.html",
+            "projects",
+            errors=errors,
+            confirms_member=self.confirms,
+            suggested_members=await suggest_members(self.context, self.person, project),
+            **view,
+        )
 
     def redirect_after_save(self, ref: str, part: str = "") -> None:
         self.redirect_to_page(self.urls.settings(ref) + part, "saved")

@@ -376,6 +376,7 @@ def build_project_settings_view(
     owner = project.is_hub_project and role is Role.OWNER
     base = f"{urls.project(project.path)}/-"
     namespace, _, slug = project.path.partition("/")
+    members = sorted(project.members, key=lambda m: m.role, reverse=True)
     general: GeneralSettingsView = {
         "action": urls.settings(project.path), "namespace": namespace, "path_rule": PATH_PART_RULE,
         "values": {
@@ -402,7 +403,7 @@ def build_project_settings_view(
         "storages": build_storages_view(storages, frame, base if role >= Role.EDITOR and not project.stale else None),
         "storage_new": f"{base}/storages/new" if role >= Role.EDITOR and not project.stale else None,
         "repository_values": {"url": "", "ref": "", "directory": "", "lfs": "", "submodules": ""},
-        "members": [_build_member_settings_row(m, base, owner=owner) for m in project.members]
+        "members": [_build_member_settings_row(m, base, owner=owner) for m in members]
         if project.is_hub_project
         else [],
         "members_action": f"{base}/members" if owner else None,
