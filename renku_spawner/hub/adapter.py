@@ -91,16 +91,16 @@ async def has_server_exited(spawner: SessionServer) -> bool:
     return instance is not None and instance.reason is not None
 
 
-async def wait_until_settled(user: HubUser, session_id: str) -> None:
+async def wait_until_settled(user: HubUser, session_id: str, *, timeout: float = STOP_WAIT_SECONDS) -> None:
     """Wait for a running deletion, or a stop that the hub does not know, to finish.
 
     Raises:
-        ConflictError: `stopping`, if it takes longer than `STOP_WAIT_SECONDS`.
+        ConflictError: `stopping`, if it takes longer than *timeout* seconds.
         UnavailableError: `cluster_unavailable`, if the cluster does not answer.
     """
     task = Renku.instance().reconciler.tasks.get((user.name, session_id))
     if task is not None:
-        await asyncio.wait({task}, timeout=STOP_WAIT_SECONDS)
+        await asyncio.wait({task}, timeout=timeout)
         if not task.done():
             raise build_stopping_error(user.spawners.get(session_id))
 

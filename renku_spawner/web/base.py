@@ -465,6 +465,7 @@ class RenkuPageHandler(RenkuBaseHandler):
             query=self.get_text_parameter("query", limit=1000),
             gitlab=gitlab,
             downloads=policy.downloads > 0,
+            class_sizes={each.name: each.size_label for each in policy.classes},
             stage=self.context.start_queue.describe_stage,
             outlook=partial(predict_pause, self.context),
             not_here=partial(get_unavailable_reason, policy),

@@ -32,6 +32,7 @@ class SessionActionForm(BaseBody):
     empty_disk: Literal["", "yes"] = ""
     without_storages: LongText = ""  # directories, separated by commas
     path: LongText = ""
+    pause: ShortText = ""  # the session of the same environment to pause for this start
     then: ShortText = ""  # the session to start after another one was paused
     awake: ShortText = ""
     version: ShortText = ""  # the launch version that the page showed
@@ -48,7 +49,12 @@ class SessionActionForm(BaseBody):
     def start_options(self) -> dict[str, Any]:
         """Options of `start_owned_instance`."""
         without = [name for name in self.without_storages.split(",") if name]
-        return {"empty_disk": bool(self.empty_disk), "without": without[:MAX_PROJECT_STORAGES], "seen": self.version}
+        return {
+            "empty_disk": bool(self.empty_disk),
+            "without": without[:MAX_PROJECT_STORAGES],
+            "seen": self.version,
+            "pause": self.pause,
+        }
 
 
 class ConfirmDeletionForm(BaseBody):

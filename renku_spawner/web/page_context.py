@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, TypedDict
@@ -21,7 +21,7 @@ class PageContext:
     """URLs, present time, user and hub features.
 
     *person* is the name of the reader. *gitlab* is the URL of the GitLab in which projects live, None if they live
-    here. *stage* describes the stage of a start, *outlook* predicts when an instance is paused, and *not_here* says
+    here. *class_sizes* are the sizes of resource classes by name. *stage* describes the stage of a start, *outlook* predicts when an instance is paused, and *not_here* says
     why sessions on this hub cannot have a storage.
     """
 
@@ -33,9 +33,15 @@ class PageContext:
     query: str = ""
     gitlab: str | None = None
     downloads: bool = True
+    class_sizes: Mapping[str, str] = field(default_factory=dict)
     stage: Callable[[Instance], str | None] = attrgetter("stage")
     outlook: Callable[[Instance], PlannedPause | None] = lambda _: None
     not_here: Callable[[Storage], str] = lambda _: ""
+
+    def format_class(self, name: str | None) -> str | None:
+        """Format a resource class with its size: `small: 1 CPU, 2 GiB`; the name alone if the hub no longer has it."""
+        size = self.class_sizes.get(name or "")
+        return f"{name}: {size}" if size else name
 
 
 class LinkView(TypedDict):

@@ -39,7 +39,7 @@ function place(old, fresh) {
   prepare(fresh);
   if (!focused) return;
   const control = same && fresh.querySelector(`[${same}="${CSS.escape(focused.getAttribute(same))}"]:not(:disabled)`);
-  const next = control ?? fresh.querySelector(".rk-actions > :is(a, button):not(:disabled)") ?? fresh;
+  const next = control ?? fresh.querySelector(".rk-actions > .btn-primary:not(:disabled)") ?? fresh.querySelector(".rk-actions > :is(a, button):not(:disabled)") ?? fresh;
   if (next === fresh) fresh.tabIndex = -1;
   next.focus();
   if (next === control && next.matches("input.form-control")) next.setSelectionRange(focused.selectionStart, focused.selectionEnd);
@@ -57,6 +57,7 @@ function update(page) {
     if (changed && title) say(`${title}: ${fresh.dataset.status}`);
   }
   follow();
+  lead();
 }
 
 let reading = null;
@@ -90,7 +91,7 @@ function made(instead) {
   const card = instead.parentElement;
   card.querySelector(":scope > [role=alert]")?.remove();
   instead.remove();
-  card.querySelector(".rk-actions button:not(:disabled)")?.focus();
+  card.querySelector(".rk-actions .btn-primary:not(:disabled)")?.focus();
 }
 
 // ---- forms that answer in place: <form data-live="#session-…"> ---------------------------------
@@ -105,6 +106,7 @@ on("submit", "form[data-live]", async (form, event) => {
   try {
     const page = await load(url, { method: "POST", body: new URLSearchParams(new FormData(form, button)) });
     part.removeAttribute("aria-busy");
+    opening = findStarted(form, url) ?? opening;
     const shown = part.id && page.getElementById(part.id);
     if (shown) update(page); else await reread();
     if (part.id === "instead") made(part);
@@ -120,6 +122,52 @@ on("click", "a[data-renews]", (link, event) => {                       // a link
   event.preventDefault();
   reread();
 });
+
+// ---- a start leads into the session: it opens here as soon as it answers ------------------------
+
+const OPENING = "renku-opening";                                      // in this tab: what was started, for the page that follows
+const PREFERENCE = `renku-open-when-ready:${window.jhdata?.user ?? ""}`;
+const FOLLOWED = 60_000;                                              // ms; a page that comes later was not led to by the start
+const titled = document.title;
+let opening = null;                                                   // the session that was started here last
+
+/** The session that a form starts; nothing for any other form. */
+const findStarted = (form, url) => form.dataset.leads ?? new URL(url).pathname.match(/\/sessions\/([a-z2-7]{12})\/(?:start|resume)$/)?.[1];
+
+const showPreference = (root) => {
+  for (const box of root.querySelectorAll("[data-leads][type=checkbox]")) {
+    box.checked = opening === box.closest("[data-session]").dataset.session && localStorage.getItem(PREFERENCE) !== "no";
+  }
+};
+
+/** Go on into the session that was started here, unless the user looks elsewhere or types: then the page only says so. */
+function lead() {
+  const part = opening && parts().find((one) => one.dataset.session === opening && one.querySelector(".rk-actions"));
+  if (!part || part.dataset.status === "launching") return;
+  const open = part.dataset.status === "running" && part.querySelector(".rk-actions > a.btn-primary");
+  opening = null;
+  if (!open) return;
+  if (document.hidden) document.title = `ready: ${titled}`;
+  else if (localStorage.getItem(PREFERENCE) !== "no" && !document.activeElement?.matches("input:not([type=checkbox]), textarea, select")) location.assign(open.href);
+}
+
+on("change", "[data-leads][type=checkbox]", (box) => {
+  localStorage.setItem(PREFERENCE, box.checked ? "yes" : "no");
+  if (box.checked) opening = box.closest("[data-session]").dataset.session;
+  showPreference(document);
+});
+on("submit", "form:not([data-live])", (form, { submitter }) => {
+  opening = findStarted(form, submitter?.hasAttribute("formaction") ? submitter.formAction : form.action) ?? opening;
+});
+window.addEventListener("pagehide", () => { if (opening) sessionStorage.setItem(OPENING, JSON.stringify({ session: opening, at: Date.now() })); });
+document.addEventListener("visibilitychange", () => { if (!document.hidden) document.title = titled; });
+
+/** Take over what the page before this one has started, if this one shows it. */
+function takeOver() {
+  const { session, at } = JSON.parse(sessionStorage.getItem(OPENING) ?? "{}");
+  sessionStorage.removeItem(OPENING);
+  if (Date.now() - at < FOLLOWED && parts().some((part) => part.dataset.session === session)) opening = session;
+}
 
 // ---- my instances as they change: <main data-events="…/events?ticket=…">, one stream a page ------
 
@@ -251,10 +299,16 @@ function lasting(seconds) {
   return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} days`;
 }
 
+/** Say a moment in the reader's own time: "17:34", or "24 Nov, 17:34" of another day. */
+function moment(when) {
+  const day = when.toDateString() === new Date().toDateString() ? {} : { day: "numeric", month: "short" };
+  return when.toLocaleString("en-GB", { ...day, hour: "2-digit", minute: "2-digit" });
+}
+
 /** Renew a clock, but not what reads the same: no live region is told, and no needless work is done. */
 function tick(clock) {
   const text = lasting(Math.max(0, Math.floor((Date.now() - clock.began) / 1000)));
-  const words = clock.dataset.words ? `${clock.dataset.words} ${text}` : text;
+  const words = clock.dataset.words ? `${clock.dataset.words} ${moment(new Date(clock.dateTime))} (${text})` : text;
   if (clock.textContent !== words) clock.textContent = words;
 }
 setInterval(() => document.querySelectorAll("[data-elapsed]").forEach(tick), 1000);
@@ -268,7 +322,10 @@ function prepare(root) {
     if (element.dataset?.copy && navigator.clipboard) element.hidden = false;
     if (element.matches?.("[data-needs-script]")) element.hidden = false;
   }
+  showPreference(root);
 }
+takeOver();
 prepare(document.body);
 follow();
+lead();
 document.getElementById("errors")?.focus();

@@ -246,7 +246,7 @@ RUNNING = session(
     description="Start here.",
     since_at="2026-11-24T07:10:00+00:00",
     elapsed=8040,
-    class_name="medium",
+    class_name="medium: 2 CPU, 8 GiB",
     more="last used 4 min ago, pauses after 8 h unused",
     open="/user/alice/kq7w2mzt5ahr/",
     succession=SUCCESSION,
@@ -309,10 +309,11 @@ TWIN = session(
     "Second look",
     "paused",
     other={
+        "id": RUNNING["id"],
         "title": RUNNING["title"],
         "page": RUNNING["page"],
         "open": RUNNING["open"],
-        "pause": RUNNING["url"] + "/pause",
+        "pause": True,
         "status": "running",
     },
 )

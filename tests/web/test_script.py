@@ -87,6 +87,12 @@ class Act(web.RequestHandler):
         return self.redirect("/page/project", status=303)
 
 
+class Launch(web.RequestHandler):
+    def post(self) -> None:
+        self.settings["site"].status = "launching"
+        self.redirect("/page/session", status=303)
+
+
 class Stream(web.RequestHandler):
     async def get(self) -> None:
         site: Site = self.settings["site"]
@@ -116,6 +122,7 @@ async def site() -> AsyncIterator[Site]:
             ("/example/(.*)", Example),
             ("/hub/events", Stream),
             ("/hub/renku/.*/(start|pause)", Act),
+            ("/hub/renku/launch/.*", Launch),
             ("/hub/renku/static/(.*)", static, {"path": TEMPLATES / "static"}),
             ("/hub/static/(.*)", static, {"path": HUB_TEMPLATES.parent / "static"}),
         ],
@@ -155,7 +162,7 @@ async def listening(site: Site) -> None:
 async def test_start_becomes_open_without_a_reload(page: Page, site: Site) -> None:
     card = page.locator(f"#session-{NAME}")
     await card.get_by_role("button", name=f"Start {TITLE}").click()
-    await expect(card.get_by_role("button", name=f"Cancel the start of {TITLE}")).to_be_focused()
+    await expect(card.get_by_role("button", name=f"Starting … {TITLE}")).to_be_focused()
     await expect(page.locator("#default-session").get_by_role("button", name="Cancel")).to_be_visible()
     await listening(site)
     site.tell(stage_text="Waiting until it answers", progress=None, elapsed=70)
@@ -171,6 +178,113 @@ async def test_start_becomes_open_without_a_reload(page: Page, site: Site) -> No
     assert site.posts == 1
 
 
+@pytest.fixture
+async def led(browser: Browser, site: Site) -> AsyncIterator[Page]:
+    """The project's page of a user whose starts lead into the session."""
+    context = await browser.new_context(base_url=site.address, leads=True)
+    page = await context.new_page()
+    await page.goto("/page/project")
+    yield page
+    await context.close()
+
+
+async def start_and_answer(page: Page, site: Site) -> None:
+    await page.locator(f"#session-{NAME}").get_by_role("button", name=f"Start {TITLE}").click()
+    await listening(site)
+    site.status = "running"
+    site.tell()
+
+
+async def test_a_start_leads_into_the_session_when_it_answers(led: Page, site: Site) -> None:
+    card = led.locator(f"#session-{NAME}")
+    await card.get_by_role("button", name=f"Start {TITLE}").click()
+    await expect(card.get_by_label("Open when ready")).to_be_checked()
+    await listening(site)
+    assert led.url.endswith("/page/project")
+    site.status = "running"
+    site.tell()
+    await led.wait_for_url("**/user/alice/**")
+    await led.go_back()
+    await expect(card.get_by_role("link", name=f"Open {TITLE}")).to_be_visible()
+
+
+async def test_open_when_ready_is_remembered(led: Page, site: Site) -> None:
+    card = led.locator(f"#session-{NAME}")
+    await card.get_by_role("button", name=f"Start {TITLE}").click()
+    await card.get_by_label("Open when ready").uncheck()
+    await listening(site)
+    site.status = "running"
+    site.tell()
+    await expect(card.get_by_role("link", name=f"Open {TITLE}")).to_be_visible()
+    site.status = "inactive"
+    await led.reload()
+    await card.get_by_role("button", name=f"Start {TITLE}").click()
+    await expect(card.get_by_label("Open when ready")).not_to_be_checked()
+
+
+async def test_a_page_in_the_background_says_ready_and_stays(led: Page, site: Site) -> None:
+    title = await led.title()
+    await led.evaluate("Object.defineProperty(document, 'hidden', { get: () => window.away, configurable: true })")
+    await led.evaluate("window.away = true")
+    await start_and_answer(led, site)
+    await expect(led).to_have_title(f"ready: {title}")
+    await led.evaluate("window.away = false; document.dispatchEvent(new Event('visibilitychange'))")
+    await expect(led).to_have_title(title)
+    await expect(led.locator(f"#session-{NAME}").get_by_role("link", name=f"Open {TITLE}")).to_be_visible()
+
+
+async def test_a_start_on_another_page_does_not_lead_away_from_this_one(led: Page, site: Site) -> None:
+    site.status = "launching"
+    await led.goto("/page/session")
+    await expect(led.get_by_label("Open when ready")).not_to_be_checked()
+    await listening(site)
+    site.status = "running"
+    site.tell()
+    await expect(led.get_by_role("link", name=f"Open {TITLE}")).to_be_visible()
+
+
+async def test_a_page_that_comes_after_the_start_leads_on(led: Page, site: Site) -> None:
+    await led.locator(f"#session-{NAME}").get_by_role("button", name=f"Start {TITLE}").click()
+    await expect(led.locator(f"#session-{NAME} [data-leads]")).to_be_checked()
+    await led.goto("/page/session")
+    await expect(led.get_by_label("Open when ready")).to_be_checked()
+    site.status = "running"
+    await led.reload()
+    await led.wait_for_url("**/user/alice/**")
+
+
+async def test_a_launch_link_leads_into_the_session(led: Page, site: Site) -> None:
+    await led.goto("/example/launch")
+    await led.evaluate("id => { document.querySelector('form[data-leads]').dataset.leads = id; }", NAME)
+    await led.get_by_role("button", name="Start").click()
+    await led.wait_for_url("**/page/session")
+    await expect(led.get_by_label("Open when ready")).to_be_checked()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+async def test_the_next_step_keeps_its_place_and_pause_never_takes_it(page: Page, site: Site, width: int) -> None:
+    await page.set_viewport_size({"width": width, "height": 900})
+    card = page.locator(f"#session-{NAME}")
+
+    async def find(role: Any, name: str) -> Any:
+        box = await card.get_by_role(role, name=name).bounding_box()
+        assert box is not None
+        return box
+
+    start = await find("button", f"Start {TITLE}")
+    middle = start["x"] + start["width"] / 2
+    await card.get_by_role("button", name=f"Start {TITLE}").click()
+    starting = await find("button", f"Starting … {TITLE}")
+    cancel = await find("button", f"Cancel the start of {TITLE}")
+    await listening(site)
+    site.status = "running"
+    site.tell()
+    await expect(card.get_by_role("link", name=f"Open {TITLE}")).to_be_visible()
+    opened, pause = await find("link", f"Open {TITLE}"), await find("button", f"Pause {TITLE}")
+    over = [box["x"] <= middle <= box["x"] + box["width"] for box in (starting, opened, cancel, pause)]
+    assert over == [True, True, False, False]
+
+
 @pytest.mark.parametrize("name", ["projects", "project", "session", "my-sessions", "admin"])
 async def test_the_running_time_goes_on_and_no_screen_reader_is_told(browser: Browser, site: Site, name: str) -> None:
     context = await browser.new_context(base_url=site.address)
@@ -178,9 +292,9 @@ async def test_the_running_time_goes_on_and_no_screen_reader_is_told(browser: Br
     await page.clock.install()
     await page.goto(f"/example/{name}")
     clock = page.locator("time[data-elapsed]").filter(visible=True).first
-    await expect(clock).to_have_text(re.compile("^for 2 h 14 min$", re.IGNORECASE))
+    await expect(clock).to_have_text(re.compile(r"^since 24 Nov, \d\d:10 \(2 h 14 min\)$", re.IGNORECASE))
     await page.clock.run_for(60_500)
-    await expect(clock).to_have_text(re.compile("^for 2 h 15 min$", re.IGNORECASE))
+    await expect(clock).to_have_text(re.compile(r"^since 24 Nov, \d\d:10 \(2 h 15 min\)$", re.IGNORECASE))
     live = "[aria-live], [role=status], [role=alert], [role=log], [role=timer]"
     assert await clock.evaluate("(element, live) => element.closest(live)", live) is None
     assert await page.locator("#rk-said").inner_text() == ""
@@ -217,7 +331,7 @@ async def test_a_part_that_only_lasted_longer_is_not_made_again(page: Page, site
     await page.goto("/page/project")
     await page.evaluate("window.mark = 1")
     card = page.locator(f"#session-{NAME}")
-    await expect(card.locator("time[data-elapsed]")).to_have_text("For 2 h 14 min")
+    await expect(card.locator("time[data-elapsed]")).to_contain_text("(2 h 14 min)")
     await card.evaluate("element => { element.same = true; }")
     site.elapsed += 90
     for _ in range(2):  # the second is fetched when the page has been renewed by the first

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from ...context.background_tasks import start_background_task
 from ...domain.access import Role
-from ...domain.errors import RenkuError, UnavailableError
+from ...domain.errors import LaunchRefusedError, RenkuError, UnavailableError
 from ...domain.instances import Instance
-from ...domain.sessions import Session, SessionChange
+from ...domain.sessions import LaunchSpec, Session, SessionChange
 from ...hub.adapter import (
     delete_session_server,
     get_hub_user,
@@ -19,6 +20,7 @@ from ...hub.adapter import (
     read_instance_log,
     require_disk_not_smaller,
     start_session_server,
+    wait_until_settled,
 )
 from ...hub.authentication import require_current_login
 from ...lifecycle.data import acknowledge_lost_volume
@@ -33,6 +35,8 @@ from ..images.schemas import RevisionBody
 from ..rate_limits import LimitedRequest, count_request
 
 _MAX_CONCURRENT_ADMIN_PAUSES = 10
+_MAKE_ROOM_TIMEOUT_SECONDS = 20.0  # a pod usually stops within some seconds, and its user waits for the start
+_PAUSE_HELPS_CODES = ("already_running", "limit_user")
 
 
 async def start_owned_instance(
@@ -44,25 +48,44 @@ async def start_owned_instance(
     without: Collection[str] = (),
     seen: str = "",
     version: int | None = None,
+    pause: str = "",
 ) -> bool:
     """Start or resume the user's instance; return False if it was already running.
 
     *empty_disk* confirms that a lost disk is replaced by an empty one. *without* lists directories of
-    storages that this start excludes. For *seen* and *version* see `prepare_launch_spec`.
+    storages that this start excludes. For *seen* and *version* see `prepare_launch_spec`. *pause* is the session
+    to pause if it is in the way.
 
     Raises:
-        ConflictError: `changed`, if it would run something else than the user saw.
+        ConflictError: `changed`, if it would run something else than the user saw; `stopping`, if the other session
+            takes longer to stop than a request should.
     """
     context, person = handler.context, handler.person
+    prepare = partial(
+        prepare_launch_spec, context, person, session_id, resource_class or None, without=without, seen=seen,
+        version=version,
+    )  # fmt: skip
+    if pause:
+        await _make_room(handler, pause, prepare)
     with count_launch_refusals():
-        spec = await prepare_launch_spec(
-            context, person, session_id, resource_class or None, without=without, seen=seen, version=version
-        )
+        spec = await prepare()
     await require_current_login(handler, handler.current_user)  # last, because it reuses the source's answer from above
     if empty_disk:
         await acknowledge_lost_volume(context, person, session_id)
     await exclude_storages(context, person, session_id, without)
     return await start_session_server(handler, handler.current_user, spec, resource_class or None, seen=seen)
+
+
+async def _make_room(handler: RenkuBaseHandler, other: str, prepare: Callable[[], Awaitable[LaunchSpec]]) -> None:
+    """Pause the user's session *other* if the start that *prepare* checks is refused because it runs."""
+    try:
+        await prepare()
+    except LaunchRefusedError as refusal:
+        if refusal.code not in _PAUSE_HELPS_CODES:
+            raise
+        await get_own_instance(handler.context, handler.person, other)
+        await pause_owned_instance(handler, other)
+        await wait_until_settled(handler.current_user, other, timeout=_MAKE_ROOM_TIMEOUT_SECONDS)
 
 
 async def edit_session(handler: RenkuBaseHandler, ref: str, session_id: str, wanted: SessionChange) -> Session:

@@ -188,7 +188,8 @@ def build_project_page_view(
         build_session_card_view(view, project, frame, may_write=writes, storages=found.storages)
         for view in found.sessions
     ]
-    default = build_session_head_view(found.default, project.path, frame) if found.default else None
+    only = found.total == len(cards) == 1  # its card says it all
+    default = build_session_head_view(found.default, project.path, frame) if found.default and not only else None
     search, address = asked["search"], urls.project(project.path)
     top: ProjectPageHeadView = {
         **build_project_head_view(project, frame),

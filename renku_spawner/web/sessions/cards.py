@@ -134,7 +134,7 @@ def _build_running_details(instance: Instance, usual: float | None, frame: PageC
         **_NO_DETAILS,
         "elapsed": instance.get_elapsed_seconds(frame.now) or 0,
         "since_at": format_iso_time(instance.ready_at),
-        "class_name": instance.resource_class,
+        "class_name": frame.format_class(instance.resource_class),
         "more": f"last used {format_time_ago(used, frame.now)}" if idle and used else None,
         **build_idle_view(instance, frame.outlook(instance), frame.urls, frame.now),
         "open": frame.urls.session_server(instance.session, frame.inside, frame.query),
@@ -337,11 +337,12 @@ def build_smaller_class_view(view: SessionView) -> SmallerClassView | None:
 
 
 class ConflictingSessionView(TypedDict):
+    id: str
     title: str
     page: str
     status: InstanceStatus
     open: str | None
-    pause: str | None
+    pause: bool
 
 
 def build_conflicting_session_view(
@@ -351,13 +352,12 @@ def build_conflicting_session_view(
     instance, urls = found.instance, frame.urls
     running = instance.status is InstanceStatus.RUNNING
     return {
+        "id": instance.session,
         "title": found.title,
         "page": urls.session(project, instance.session),
         "status": instance.status,
         "open": urls.session_server(instance.session) if running else None,
-        "pause": urls.instance_action(instance.session, "pause")
-        if instance.status is not InstanceStatus.STOPPING
-        else None,
+        "pause": instance.status is not InstanceStatus.STOPPING,
     }
 
 
