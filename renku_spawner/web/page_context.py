@@ -21,8 +21,8 @@ class PageContext:
     """URLs, present time, user and hub features.
 
     *person* is the name of the reader. *gitlab* is the URL of the GitLab in which projects live, None if they live
-    here. *class_sizes* are the sizes of resource classes by name. *stage* describes the stage of a start, *outlook* predicts when an instance is paused, and *not_here* says
-    why sessions on this hub cannot have a storage.
+    here. *class_sizes* are the sizes of resource classes by name. *stage* describes the stage of a start, *outlook*
+    predicts when an instance is paused, and *not_here* says why sessions on this hub cannot have a storage.
     """
 
     urls: UrlBuilder

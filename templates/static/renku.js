@@ -132,7 +132,7 @@ const titled = document.title;
 let opening = null;                                                   // the session that was started here last
 
 /** The session that a form starts; nothing for any other form. */
-const findStarted = (form, url) => form.dataset.leads ?? new URL(url).pathname.match(/\/sessions\/([a-z2-7]{12})\/(?:start|resume)$/)?.[1];
+const findStarted = (form, url) => form.dataset.leads ?? new URL(url).pathname.match(/\/sessions\/([a-z0-9]{12})\/(?:start|resume)$/)?.[1];
 
 const showPreference = (root) => {
   for (const box of root.querySelectorAll("[data-leads][type=checkbox]")) {

@@ -283,3 +283,28 @@ async def _makes_room_on_the_page(hub, project, running, wanted):
         303, f"{hub.app.hub.base_url}renku/projects/{project.path}/-/sessions/{wanted.id}",
     )  # fmt: skip
     await hub.becomes(running, InstanceStatus.PAUSED)
+
+
+async def test_one_click_pauses_the_session_in_the_way_and_starts_this_one(renku_hub):
+    hub = await renku_hub()
+    project = await hub.project()
+    first, second = [await hub.session(project, title) for title in ("First", "Second")]
+    alice = await hub.visitor("alice")
+    page = f"renku/projects/{project.path}/-/sessions"
+    await alice.post(f"{page}/{first.id}/start", data={"_xsrf": xsrf(alice)})
+    await hub.becomes(first, InstanceStatus.RUNNING)
+    shown = (await alice.get(f"{page}/{second.id}")).text
+    assert "Pause <em>First</em> and start this one" in shown
+    await alice.post(f"{page}/{second.id}/start", data={"_xsrf": xsrf(alice), "pause": first.id})
+    await hub.becomes(second, InstanceStatus.RUNNING)
+    assert (await hub.becomes(first, InstanceStatus.PAUSED)).ended_reason == "stopped_by_user"
+
+
+async def test_a_project_with_one_session_shows_it_once(renku_hub):
+    hub = await renku_hub()
+    project = await hub.project()
+    await hub.session(project, "First")
+    alice = await hub.visitor("alice")
+    assert 'id="default-session"' not in (await alice.get(f"renku/projects/{project.path}")).text
+    await hub.session(project, "Second")
+    assert 'id="default-session"' in (await alice.get(f"renku/projects/{project.path}")).text
