@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from ..web.instances.schemas import ContentsAnswer, InstanceAnswer, MyInstanceAnswer, WorkAnswer
     from ..web.sessions.schemas import (
         DifferenceAnswer,
+        FoundSessionAnswer,
         PlanAnswer,
         ProjectEntryAnswer,
         SessionAnswer,
@@ -143,6 +144,27 @@ def list_projects(search: str, as_json: bool) -> None:
 def _to_project_row(each: ProjectEntryAnswer) -> dict[str, Any]:
     status = each.instance.status if each.default_session else ""
     return {"path": each.path, "title": each.title, "role": each.role, "sessions": each.sessions, "default": status}
+
+
+@click.command("search")
+@click.argument("words", required=False, default="")
+@click.option("--package", default="", metavar="PACKAGE", help="only images that have it: xarray, xarray>=2025, R 4.5")
+@json_option()
+def search_sessions(words: str, package: str, as_json: bool) -> None:
+    """Search the sessions of all projects that you may see, one for each image."""
+    with connect_to_hub() as hub:
+        found = list(hub.search_sessions(words, package))
+    print_items(found, map(_to_found_row, found), as_json=as_json, empty="No session matches.")
+
+
+def _to_found_row(each: FoundSessionAnswer) -> dict[str, Any]:
+    return {
+        "id": each.session,
+        "session": f"{each.project_path}:{each.title}",
+        "image": each.environment.image,
+        "package": each.package or "",
+        "projects": each.uses,
+    }
 
 
 @click.command("sessions")
@@ -597,6 +619,7 @@ def _format_plan_summary(plan: PlanAnswer) -> str:
 
 COMMANDS = (
     list_projects,
+    search_sessions,
     list_sessions,
     show_current_session,
     start_session,

@@ -61,6 +61,8 @@ from ..web.sessions.schemas import (
     CopyBody,
     EnvironmentAnswer,
     EnvironmentList,
+    FoundSessionAnswer,
+    FoundSessionListAnswer,
     PlanAnswer,
     ProjectAnswer,
     ProjectEntryAnswer,
@@ -98,6 +100,7 @@ CHANGE_PROJECT = HubEndpoint("PATCH", "/projects/{project}", ProjectAnswer, Proj
 REMOVE_PROJECT = HubEndpoint("DELETE", "/projects/{project}", EmptyAnswer)
 REMOVE_MEMBER = HubEndpoint("DELETE", "/projects/{project}/members/{name}", EmptyAnswer)
 
+SEARCH_SESSIONS = HubEndpoint("GET", "/search", FoundSessionListAnswer)
 LIST_SESSIONS = HubEndpoint("GET", "/projects/{project}/sessions", SessionList)
 ADD_SESSION = HubEndpoint("POST", "/projects/{project}/sessions", SessionAnswer, SessionBody)
 COPY_SESSION = HubEndpoint("POST", "/projects/{project}/sessions/{session}/copy", SessionAnswer, CopyBody)
@@ -253,6 +256,13 @@ class Client:
         self._wire.request(REMOVE_MEMBER, project=project, name=name)
 
     # Sessions
+
+    def search_sessions(self, search: str = "", package: str = "", into: str = "") -> Iterator[FoundSessionAnswer]:
+        """Iterate over sessions of all visible projects, one for each image; *package* is like `xarray>=2025`.
+
+        With *into*, a project that the user may change, its own sessions are left out.
+        """
+        return self._wire.iterate_items(SEARCH_SESSIONS, {"search": search, "package": package, "into": into})
 
     def sessions(self, project: str, search: str = "") -> Iterator[SessionAnswer]:
         """Iterate over the sessions of a project, each with the user's own instance."""

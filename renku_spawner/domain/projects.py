@@ -158,6 +158,7 @@ class ProjectChange:
     title: LongText | None = None
     description: LongText | None = None
     visibility: Visibility | None = None
+    listed: bool | None = None
     default_session: RecordId | None = None
     repositories: tuple[NewRepository, ...] | None = None
     members: tuple[ProjectMember, ...] | None = None
@@ -191,6 +192,7 @@ class Project:
     - `member` is whether the person has a role in the source, beyond public or internal access.
     - `directory` is that of its own repository, whether it has one at present or not; it stays when the
       project is renamed, and is None in source `hub`.
+    - `listed` is whether people who are not members find its sessions by a search.
     """
 
     id: str
@@ -205,6 +207,7 @@ class Project:
     created_by: str
     created_at: datetime
     directory: str | None = None
+    listed: bool = True
     repositories: tuple[Repository, ...] = ()
     members: tuple[ProjectMember, ...] = ()
     archived: bool = False

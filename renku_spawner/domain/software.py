@@ -196,6 +196,14 @@ def search_packages(software: ImageSoftware, text: str) -> tuple[SoftwarePackage
     )
 
 
+def list_searchable_packages(software: ImageSoftware) -> list[tuple[str, str]]:
+    """Return normalized name and version of each package and interpreter, without duplicates."""
+    pairs = {(package.normalized_name, package.version) for package in software.packages}
+    for name, versions in (*software.interpreters.items(), ("cuda", software.cuda or "")):
+        pairs.update((name.casefold(), version) for version in versions.split(", ") if version)
+    return sorted(pairs)
+
+
 def _contains_all_words(line: str, words: Iterable[str]) -> bool:
     return all(word in line for word in words)
 

@@ -12,6 +12,7 @@ from ..domain.access import Person, ProjectAction
 from ..domain.errors import build_not_found_error
 from ..domain.ids import is_valid_id
 from ..domain.projects import Project, ProjectEntry
+from ..domain.session_search import SearchScope
 from ..persistence.database import Database, Transaction, retry_while_busy
 
 T = TypeVar("T")
@@ -49,6 +50,9 @@ class HubProjectSource:
                 )
 
         return await retry_while_busy(read)
+
+    async def get_search_scope(self, person: Person) -> SearchScope:
+        return SearchScope(name=person.name, groups=frozenset(person.groups))
 
     async def get_visible_projects(self, person: Person, ids: Iterable[str]) -> dict[str, Project]:
         wanted = sorted(ids)
@@ -103,6 +107,9 @@ class ProjectSource(Protocol):
             InvalidInputError: *after* is not a cursor of an earlier page.
             UnavailableError: the source does not answer.
         """
+
+    async def get_search_scope(self, person: Person) -> SearchScope:
+        """Return the projects whose sessions *person* may find by a search. Raises UnavailableError."""
 
     async def get_visible_projects(self, person: Person, ids: Iterable[str]) -> dict[str, Project]:
         """Return the projects with our *ids* that *person* may see, by id, without those that cannot be checked."""

@@ -31,6 +31,7 @@ from .environments import EnvironmentStore, EnvironmentUsageStore, RevisionCache
 from .images import ImageStore, SoftwareStore
 from .instances import ExpiryStore, IdleCheckStore, InstanceStore, LaunchStore, OwnedInstanceStore, StartQueueStore
 from .projects import ExternalProjectStore, ProjectStore
+from .session_search import SessionSearchStore
 from .sessions import SessionStore
 from .statements import DatabaseBusy, StatementRunner, translate_database_error
 from .storages import StorageStore
@@ -100,6 +101,10 @@ class Transaction:
     @cached_property
     def software(self) -> SoftwareStore:
         return SoftwareStore(self._statements)
+
+    @cached_property
+    def session_search(self) -> SessionSearchStore:
+        return SessionSearchStore(self._statements)
 
     @cached_property
     def images(self) -> ImageStore:

@@ -14,10 +14,16 @@ from sqlalchemy import BindParameter, bindparam, delete, insert, or_, select, up
 
 from ..domain.image_checks import InspectionResult
 from ..domain.image_updates import ImageStatus
-from ..domain.software import ImageSoftware, SoftwareOrigin, parse_software_json, to_software_json
+from ..domain.software import (
+    ImageSoftware,
+    SoftwareOrigin,
+    list_searchable_packages,
+    parse_software_json,
+    to_software_json,
+)
 from .environments import cast_json_to_text
 from .statements import StatementRunner
-from .tables import environments, images, projects, revisions, sessions, software
+from .tables import environments, images, packages, projects, revisions, sessions, software
 
 _I = images.c
 _IMAGE_FIELDS = ("reference", "verdict", "looked_at", "digest", "since", "answered")
@@ -92,6 +98,11 @@ _DELETE_UNUSED_SOFTWARE = delete(software).where(
         select(_S.digest).where(_S.found_at < bindparam("before"), _IS_UNUSED_SOFTWARE).limit(_MAX_PRUNED_SOFTWARE_ROWS)
     )
 )
+_K = packages.c
+_INSERT_PACKAGE = insert(packages)
+_DELETE_PACKAGES_OF_IMAGE = delete(packages).where(_K.digest == bindparam("of_digest"))
+_DELETE_PACKAGES_WITHOUT_SOFTWARE = delete(packages).where(_K.digest.not_in(select(_S.digest)))
+_SELECT_PACKAGE_VERSIONS = select(_K.digest, _K.version).where(_K.name.in_(bindparam("names", expanding=True)))
 
 
 class SoftwareStore:
@@ -123,11 +134,23 @@ class SoftwareStore:
             self._db.execute(_INSERT_SOFTWARE, digest=digest, **values)
         else:
             self._db.execute(_UPDATE_SOFTWARE.values(values), key=digest)
+            self._db.execute(_DELETE_PACKAGES_OF_IMAGE, of_digest=digest)
+        rows = [
+            {"digest": digest, "name": name, "version": version} for name, version in list_searchable_packages(found)
+        ]
+        self._db.execute_many(_INSERT_PACKAGE, rows)
         return True
+
+    def list_package_versions(self, names: Iterable[str]) -> list[tuple[str, str]]:
+        """Return digest and version for each image that has a package with one of these normalized *names*."""
+        return [(row[0], row[1]) for row in self._db.fetch_all(_SELECT_PACKAGE_VERSIONS, names=sorted(names))]
 
     def prune(self, before: datetime) -> int:
         """Delete up to 100 lists that were found before *before* and that no session's image needs.
 
         Lists of images that a session may start or update to are kept. Returns how many were deleted.
         """
-        return self._db.execute(_DELETE_UNUSED_SOFTWARE, before=before)
+        deleted = self._db.execute(_DELETE_UNUSED_SOFTWARE, before=before)
+        if deleted:
+            self._db.execute(_DELETE_PACKAGES_WITHOUT_SOFTWARE)
+        return deleted

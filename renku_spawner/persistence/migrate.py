@@ -29,6 +29,8 @@ LOST_DATA_DESCRIPTIONS = {
     "renku_software": "lists of what is installed in images; looked up again after the next upgrade",
     "renku_images": "answers of registries; they are asked again after the next upgrade",
     "renku_builds": "answers of GitLab about images of its CI; it is asked again after the next upgrade",
+    "renku_packages": "names of packages for the search; copied again from those lists after the next upgrade",
+    "renku_projects.listed": "choices which projects are kept out of searches",
     "renku_projects.directory": "names of the directories of projects' own repositories in GitLab",
     "renku_revisions.built": "origins of images that CI has built: branch, commit, pipeline",
     "renku_sessions.dismissed": "newer images that editors dismissed",

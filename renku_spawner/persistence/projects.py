@@ -42,7 +42,7 @@ from .tables import members, paths, projects, repositories, sessions
 _P, _M = projects.c, members.c
 PROJECT_COLUMNS = (
     _P.id, _P.source, _P.source_id, _P.path, _P.title, _P.description, _P.visibility, _P.default_session,
-    _P.version, _P.created_by, _P.created_at, _P.directory,
+    _P.version, _P.created_by, _P.created_at, _P.directory, _P.listed,
 )  # fmt: skip
 _SELECT_PROJECTS_BY_IDS = select(*PROJECT_COLUMNS).where(
     _P.id.in_(bindparam("keys", expanding=True)), _P.deleted_at.is_(None)
@@ -98,6 +98,7 @@ def to_project(row: Sequence[Any], people: tuple[ProjectMember, ...], clones: tu
         created_by=row[9],
         created_at=row[10],
         directory=row[11],
+        listed=bool(row[12]),
         members=people,
         repositories=clones,
     )
@@ -105,16 +106,14 @@ def to_project(row: Sequence[Any], people: tuple[ProjectMember, ...], clones: tu
 
 _VIEWER_NAME: BindParameter[str] = bindparam("name")
 _VIEWER_GROUPS: BindParameter[list[str]] = bindparam("groups", expanding=True)
-_IS_VIEWER = or_(
-    and_(_M.kind == "user", _M.name == _VIEWER_NAME), and_(_M.kind == "group", _M.name.in_(_VIEWER_GROUPS))
-)
+IS_VIEWER = or_(and_(_M.kind == "user", _M.name == _VIEWER_NAME), and_(_M.kind == "group", _M.name.in_(_VIEWER_GROUPS)))
 _SELECT_MEMBER_PROJECTS = (
-    select(_P.folded_title, _P.id).where(_P.deleted_at.is_(None)).where(_P.id.in_(select(_M.project).where(_IS_VIEWER)))
+    select(_P.folded_title, _P.id).where(_P.deleted_at.is_(None)).where(_P.id.in_(select(_M.project).where(IS_VIEWER)))
 )
 _SELECT_PUBLIC_PROJECTS = select(_P.folded_title, _P.id).where(
     _P.deleted_at.is_(None), _P.visibility == Visibility.PUBLIC.value, _P.source == "hub"
 )
-_SELECT_VIEWER_ROLE = select(func.max(_M.role)).where(_M.project == _P.id, _IS_VIEWER).scalar_subquery()
+_SELECT_VIEWER_ROLE = select(func.max(_M.role)).where(_M.project == _P.id, IS_VIEWER).scalar_subquery()
 _SELECT_PROJECT_ENTRIES = (
     select(
         _P.id, _P.path, _P.title, _P.description, _P.visibility, _SELECT_VIEWER_ROLE, sessions.c.id, sessions.c.title,
@@ -321,7 +320,9 @@ class ProjectStore:
             ConcurrentUpdate: the project was changed since the version that *change* names.
             UniqueConflict: `path` or `directory`.
         """
-        fields = {name: getattr(change, name) for name in ("path", "title", "description", "visibility", "members")}
+        fields = {
+            name: getattr(change, name) for name in ("path", "title", "description", "visibility", "listed", "members")
+        }
         given = {name: value for name, value in fields.items() if value is not None}
         changed = replace(project, version=change.version + 1, **given)
         changed = replace(changed, default_session=change.default_session or project.default_session)
@@ -424,6 +425,7 @@ def _to_project_columns(project: Project) -> dict[str, Any]:
         "folded_title": fold_title(project.title),
         "description": project.description,
         "visibility": str(project.visibility),
+        "listed": project.listed,
         "search": build_search_text(project.title, project.path, project.description),
     }
 
@@ -555,7 +557,7 @@ def _to_external_project(row: Sequence[Any]) -> ExternalProject:
 
 
 def _to_new_external_columns(source: str, one: ExternalProject, by: str, now: datetime) -> dict[str, Any]:
-    made = {"id": one.id, "source": source, "source_id": one.number, "directory": one.directory}
+    made = {"id": one.id, "source": source, "source_id": one.number, "directory": one.directory, "listed": True}
     return {**made, "session_count": 0, "version": 1, "created_by": by, "created_at": now}
 
 

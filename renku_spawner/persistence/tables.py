@@ -164,6 +164,7 @@ projects = Table(
     text_column("search"),
     nullable_string_column("default_session"),
     nullable_string_column("directory"),  # of the project's own repository, for projects from GitLab
+    boolean_column("listed"),  # found by searches of users who are not members
     integer_column("session_count"),  # a stored counter, so that no page counts rows
     integer_column("version"),
     string_column("created_by"),
@@ -298,6 +299,15 @@ software = Table(  # software in an image, shared by all users of the image
     string_column("origin"),
     datetime_column("found_at"),
     json_column("found"),  # always read as a whole; pages search it in memory
+)
+
+packages = Table(  # the names and versions of `software`, for the search by package
+    "renku_packages",
+    metadata,
+    string_column("digest", primary_key=True),
+    string_column("name", primary_key=True),  # normalized
+    string_column("version", primary_key=True),
+    Index("ix_renku_packages_name", "name", "digest"),
 )
 
 images = Table(  # last answers of registries, shared by all users of the image

@@ -319,14 +319,14 @@ def validate_new_project(policy: HubPolicy, new: NewProject) -> tuple[NewProject
 async def change_project(context: AppContext, person: Person, ref: str, change: ProjectChange) -> Project:
     """Edit a project.
 
-    Owners change members, path and visibility; editors the rest. Of a project in GitLab only the default session and
-    the further repositories can be changed here.
+    Owners change members, path, visibility and `listed`; editors the rest. Of a project in GitLab only the default
+    session and the further repositories can be changed here.
 
     Raises:
         NotFoundError, ForbiddenError, InvalidInputError.
         ConflictError: `changed` (with the newer version in `details`), `path_taken`.
     """
-    owners_only = (change.members, change.path, change.visibility)
+    owners_only = (change.members, change.path, change.visibility, change.listed)
     action = ProjectAction.WRITE if all(value is None for value in owners_only) else ProjectAction.MANAGE
     project = await context.source.get_project(person, ref, action)
     _require_locally_managed_fields(project, change)
@@ -367,6 +367,7 @@ def _clean_project_change(
         title=None if change.title is None else clean_title(change.title),
         description=None if change.description is None else clean_description(change.description),
         visibility=change.visibility,
+        listed=change.listed,
         default_session=change.default_session,
         repositories=change.repositories,
         members=None if change.members is None else _require_known_members(context, project, change),
@@ -498,7 +499,7 @@ def _require_local_project(project: Project) -> None:
 
 def _require_locally_managed_fields(project: Project, change: ProjectChange) -> None:
     """Reject changes of fields that GitLab manages."""
-    theirs = ("title", "description", "path", "visibility", "members")
+    theirs = ("title", "description", "path", "visibility", "listed", "members")
     changed = [name for name in theirs if getattr(change, name) is not None]
     if changed and not project.is_hub_project:
         raise _build_managed_in_gitlab_error(*changed)

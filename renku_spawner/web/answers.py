@@ -301,6 +301,7 @@ class AnswerBuilder:
             title=found.title,
             description=found.description,
             visibility=str(found.visibility),
+            listed=found.listed,
             role=(found.get_role(self.person) or Role.VIEWER).label,
             default_session=found.default_session,
             repositories=[RepositoryAnswer.model_validate(repository) for repository in found.repositories],

@@ -97,6 +97,7 @@ from .projects.pages import (
     RemoveRepositoryHandler,
     SetMemberHandler,
 )
+from .session_search import SessionSearchAPIHandler, SessionSearchHandler
 from .sessions.api import (
     ApplySessionsAPIHandler,
     CopySessionAPIHandler,
@@ -248,6 +249,7 @@ PAGE_ROUTES = (
     Route(
         "session_pause", rf"renku/projects/{PROJECT_PATH_PATTERN}/-/sessions/{ID_PATTERN}/pause", PauseSessionHandler
     ),
+    Route("session_search", r"renku/search", SessionSearchHandler),
     Route("environments", r"renku/environments", EnvironmentListHandler),
     Route("environment_new", r"renku/environments/new", NewEnvironmentHandler),
     Route("environment_new_check", r"renku/environments/check", CheckNewEnvironmentHandler),
@@ -349,6 +351,7 @@ API_ROUTES: tuple[Route, ...] = (
     Route("api_built_images", rf"api/renku/projects/{NAME_PATTERN}/images", CiImageListAPIHandler),
     Route("api_gitlab_hook", r"api/renku/gitlab-hook", GitLabWebhookAPIHandler),
     Route("api_image_check", r"api/renku/images/check", CheckImageAPIHandler),
+    Route("api_session_search", r"api/renku/search", SessionSearchAPIHandler),
     Route("api_my_sessions", r"api/renku/sessions", OwnedInstanceListAPIHandler),
     Route("api_events", r"api/renku/sessions/events", OwnedInstanceEventsAPIHandler),
     Route("api_session_by_id", rf"api/renku/sessions/{ID_PATTERN}", SessionByIdAPIHandler),

@@ -169,6 +169,7 @@ class ProjectBody(ProjectedBody[NewProject]):
 @body_of(
     ProjectChange,
     path=_PROJECT_PATH_DESCRIPTION,
+    listed="Whether people who are not members find its sessions by a search",
     members="All of them; one whom the hub does not know is refused with 422 at its `name`",
     allow_unknown="Also add viewers and editors who have never logged in here, and groups that the hub does not have",
 )

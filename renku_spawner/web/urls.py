@@ -70,6 +70,10 @@ class UrlBuilder:
         return f"{self.base}renku/projects"
 
     @property
+    def session_search(self) -> str:
+        return f"{self.base}renku/search"
+
+    @property
     def environments(self) -> str:
         return f"{self.base}renku/environments"
 

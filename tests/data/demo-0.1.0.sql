@@ -67,7 +67,7 @@ CREATE TABLE renku_alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT renku_alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "renku_alembic_version" VALUES('0005');
+INSERT INTO "renku_alembic_version" VALUES('0006');
 CREATE TABLE renku_audit (
 	id INTEGER NOT NULL, 
 	at DATETIME NOT NULL, 
@@ -196,6 +196,12 @@ INSERT INTO "renku_members" VALUES('xvfss5jtbxx5','user','carol',1,'2026-11-24 1
 INSERT INTO "renku_members" VALUES('soidg36j6oh5','user','alice',3,'2026-11-24 12:00:06.000000');
 INSERT INTO "renku_members" VALUES('soidg36j6oh5','user','bob',2,'2026-11-24 12:00:07.000000');
 INSERT INTO "renku_members" VALUES('soidg36j6oh5','user','carol',1,'2026-11-24 12:00:07.000000');
+CREATE TABLE renku_packages (
+	digest VARCHAR NOT NULL, 
+	name VARCHAR NOT NULL, 
+	version VARCHAR NOT NULL, 
+	CONSTRAINT pk_renku_packages PRIMARY KEY (digest, name, version)
+);
 CREATE TABLE renku_paths (
 	folded_path VARCHAR NOT NULL, 
 	project VARCHAR NOT NULL, 
@@ -228,17 +234,17 @@ CREATE TABLE renku_projects (
 	version INTEGER NOT NULL, 
 	created_by VARCHAR NOT NULL, 
 	created_at DATETIME NOT NULL, 
-	deleted_at DATETIME, directory VARCHAR, 
+	deleted_at DATETIME, directory VARCHAR, listed BOOLEAN DEFAULT 1 NOT NULL, 
 	CONSTRAINT pk_renku_projects PRIMARY KEY (id)
 );
 INSERT INTO "renku_projects" VALUES('xvfss5jtbxx5','hub','xvfss5jtbxx5','alice/alpine-snow','alice/alpine-snow','Snow in the Alps','snow in the alps','How deep the snow lies, and for how long. All users may start its sessions.','public','snow in the alps
 alice/alpine-snow
 how deep the snow lies, and for how long. all users may start its sessions.
-','bj57xmq7573c',1,3,'alice','2026-11-24 12:00:01.000000',NULL,NULL);
+','bj57xmq7573c',1,3,'alice','2026-11-24 12:00:01.000000',NULL,NULL,1);
 INSERT INTO "renku_projects" VALUES('soidg36j6oh5','hub','soidg36j6oh5','alice/lake-ice','alice/lake-ice','Ice on mountain lakes','ice on mountain lakes','When lakes freeze and thaw. For members only.','private','ice on mountain lakes
 alice/lake-ice
 when lakes freeze and thaw. for members only.
-','ju5g4q4l36er',1,3,'alice','2026-11-24 12:00:06.000000',NULL,NULL);
+','ju5g4q4l36er',1,3,'alice','2026-11-24 12:00:06.000000',NULL,NULL,1);
 CREATE TABLE renku_repositories (
 	project VARCHAR NOT NULL, 
 	position INTEGER NOT NULL, 
@@ -516,4 +522,5 @@ CREATE INDEX ix_renku_instances_line ON renku_instances (turn, requested_at, id)
 CREATE UNIQUE INDEX uq_renku_storages_directory ON renku_storages (project, folded_directory);
 CREATE INDEX ix_renku_storages_page ON renku_storages (project, position, id);
 CREATE INDEX ix_renku_storage_credentials_mine ON renku_storage_credentials (username);
+CREATE INDEX ix_renku_packages_name ON renku_packages (name, digest);
 COMMIT;

@@ -111,6 +111,8 @@ def test_rows_are_equal_after_down_and_up_again(database_url: str) -> None:
     for step in revisions()[-2::-1]:  # the first one makes the tables: below it there are no rows
         downgrade_schema(database_url, step)
         kept = tables(database_url)  # the rows of a table that is made later go with it
+        if "renku_software" in kept:
+            kept.add("renku_packages")  # copied from it again
         upgrade_schema(database_url)
         assert rows(database_url) == {name: before[name] if name in kept else [] for name in before}
     downgrade_schema(database_url, "base")

@@ -43,6 +43,7 @@ from renku_spawner.web.page_context import (
 )
 from renku_spawner.web.projects.pages import BLANK_PROJECT_FIELDS
 from renku_spawner.web.projects.views import ProjectHeadView, ProjectListView, ProjectPageView, ProjectSettingsView
+from renku_spawner.web.session_search import SessionSearchView
 from renku_spawner.web.sessions.views import (
     AmountFieldView,
     ConfigurationFormView,
@@ -154,6 +155,7 @@ PAGES: dict[str, tuple[Sequence[type], Mapping[str, Any], Mapping[str, Any]]] = 
         [TypedFormView], {"project": ProjectHeadView, "others": bool, "action": str}, CONFIRM
     ),
     "renku_projects.html": ([ProjectListView], {"going": LinkView | None}, {}),
+    "renku_search.html": ([SessionSearchView, FormView], {}, {}),
     "renku_session.html": ([SessionPageView, SessionSoftwareView], {"acts": str | None}, {}),
     "renku_session_copy.html": ([CopySessionView, TypedFormView], {}, {"title": "", "project": ""}),
     "renku_session_edit.html": ([SessionEditView], {}, build_blank_session_fields("") | build_blank_image_fields()),

@@ -26,6 +26,7 @@ PAGES = """
                                                              no  dave car bob ali adm  no  dave car bob ali adm  token
 /renku/                                              GET     302 302 302 302 302 302  302 302 302 302 302 302  302
 /renku/projects                                      GET     302 200 200 200 200 200  302 200 200 200 200 200  302
+/renku/search                                        GET     302 200 200 200 200 200  302 200 200 200 200 200  302
 /renku/projects                                      POST    303 303 303 303 303 303  303 303 303 303 303 303  303
 /renku/projects/new                                  GET     302 200 200 200 200 200  302 200 200 200 200 200  302
 /renku/projects/{path}                               GET     302 404 200 200 200 404  302 200 200 200 200 200  302
@@ -123,6 +124,7 @@ API = """
 /api/renku/openapi.json                                    GET     403 200 200 200 200 200  403 200 200 200 200 200  200 200 200 403
 /api/renku/health                                          GET     200 200 200 200 200 200  200 200 200 200 200 200  200 200 200 200
 /api/renku/projects                                        GET     403 200 200 200 200 200  403 200 200 200 200 200  200 200 200 403
+/api/renku/search                                          GET     403 200 200 200 200 200  403 200 200 200 200 200  200 200 200 403
 /api/renku/projects                                        POST    403 201 201 201 201 201  403 201 201 201 201 201  403 403 201 403
 /api/renku/projects/{project}                              GET     403 404 200 200 200 404  403 200 200 200 200 200  200 200 200 403
 /api/renku/projects/{project}                              PATCH   403 404 403 403 200 404  403 403 403 403 200 403  403 403 200 403

@@ -18,6 +18,7 @@ from ...domain.errors import RenkuError, UnavailableError, build_not_found_error
 from ...domain.ids import is_project_path, is_valid_id, make_unique_directory
 from ...domain.projects import Project, ProjectEntry, ProjectMember, Repository
 from ...domain.reasons import format_reason_sentence
+from ...domain.session_search import SearchScope
 from ...domain.text import MAX_DESCRIPTION_LENGTH, MAX_TITLE_LENGTH, fold_title, truncate_text
 from ...observability.metrics import record_cache_lookup
 from ...persistence.database import Database, Transaction, retry_while_busy
@@ -708,6 +709,14 @@ class GitLabProjectSource:
     ) -> tuple[list[ProjectEntry], str | None]:
         """Return one page of the projects of which *person* is a member, newest first."""
         return await self._lists.get_page(person, search=search, after=after, limit=limit)
+
+    async def get_search_scope(self, person: Person) -> SearchScope:
+        """Return the newest projects of which *person* is a member, as many as GitLab lists on one page.
+
+        GitLab alone knows who sees a project, so that a search never looks at one that it has not just listed.
+        """
+        entries, _ = await self.list_projects(person, limit=_MAX_PAGE_SIZE)
+        return SearchScope(projects=tuple(entry.id for entry in entries))
 
     async def get_visible_projects(self, person: Person, ids: Iterable[str]) -> dict[str, Project]:
         """Return the projects that the person sees, by id; those that GitLab does not confirm are left out."""

@@ -42,6 +42,7 @@ class ProjectSettingsForm(BaseBody):
     slug: ShortText = ""
     description: LongText = ""
     visibility: Literal["private", "public"]
+    listed: Literal["yes", "no"] = "yes"
     version: FormVersion = 0
 
     def to_project_change(self, namespace: str) -> ProjectChange:
@@ -51,6 +52,7 @@ class ProjectSettingsForm(BaseBody):
             title=self.title,
             description=self.description,
             visibility=Visibility(self.visibility),
+            listed=self.listed == "yes",
         )
 
 

@@ -328,6 +328,7 @@ class GeneralSettingsFields(TypedDict):
     slug: str
     description: str
     visibility: str
+    listed: str
 
 
 class RepositorySettingsRow(TypedDict):
@@ -382,7 +383,7 @@ def build_project_settings_view(
         "action": urls.settings(project.path), "namespace": namespace, "path_rule": PATH_PART_RULE,
         "values": {
             "title": project.title, "slug": slug, "description": project.description,
-            "visibility": str(project.visibility),
+            "visibility": str(project.visibility), "listed": "yes" if project.listed else "no",
         },
     }  # fmt: skip
     return {

@@ -65,6 +65,7 @@ class ProjectAnswer(BaseAnswer):
     title: str
     description: str
     visibility: str
+    listed: bool = Field(description="People who are not members find its sessions by a search")
     role: str = Field(description="One's own")
     default_session: str | None
     repositories: list[RepositoryAnswer]
@@ -182,6 +183,28 @@ class ProjectList(BaseListAnswer):
 
 class SessionList(BaseListAnswer):
     items: list[SessionAnswer]
+
+
+class FoundSessionAnswer(BaseAnswer):
+    """An image that a search has found, with the newest session that runs it in a project that you may see."""
+
+    session: str
+    project: str
+    project_path: str
+    project_title: str
+    title: str
+    description: str
+    version: int = Field(description="Of the session, to be sent with a copy")
+    environment: EnvironmentAnswer
+    package: str | None = Field(description="The versions of the package that was searched for; null: none was")
+    uses: int = Field(description="In how many projects that you may see the image is used")
+    successful_launches: int = Field(description="Of the image in the last 30 days, in projects that you may see")
+    failed_launches: int
+    obstacle: str | None = Field(description="Why you cannot run it on this hub; null: nothing is known")
+
+
+class FoundSessionListAnswer(BaseListAnswer):
+    items: list[FoundSessionAnswer]
 
 
 class RevisionList(BaseListAnswer):

@@ -325,22 +325,26 @@ def build_new_session_view(
         "project": build_project_head_view(project, frame),
         "action": sessions,
         "cancel": frame.urls.project(project.path),
-        "tabs": []
-        if frame.local
-        else _build_new_session_tabs(f"{sessions}/new", kind, built=context.gitlab_ci is not None),
+        "tabs": build_new_session_tabs(frame, project.path, kind, built=context.gitlab_ci is not None),
         "form": form,
         "default_choice": project.default_session is not None,
     }
 
 
-def _build_new_session_tabs(url: str, kind: str, *, built: bool) -> list[TabView]:
+def build_new_session_tabs(frame: PageContext, project: str, kind: str, *, built: bool) -> list[TabView]:
     """List the available tabs: without images in local mode, and only with GitLab *built* ones."""
-    tabs = [("", "Ready-made", "fa-box-open"), ("external", "Your own image", "fa-cube")]
-    if built:
-        tabs.append(("repository", "Built from a repository", "fa-code-branch"))
+    url = f"{frame.urls.sessions(project)}/new"
+    tabs = [("", "Ready-made", "fa-box-open", url)]
+    if not frame.local:
+        tabs.append(("external", "Your own image", "fa-cube", add_query_parameters(url, kind="external")))
+        if built:
+            built_url = add_query_parameters(url, kind="repository")
+            tabs.append(("repository", "Built from a repository", "fa-code-branch", built_url))
+    found_url = add_query_parameters(frame.urls.session_search, into=project)
+    tabs.append(("project", "From another project", "fa-magnifying-glass", found_url))
     return [
-        {"text": text, "icon": icon, "url": add_query_parameters(url, kind=tab_kind), "current": tab_kind == kind}
-        for tab_kind, text, icon in tabs
+        {"text": text, "icon": icon, "url": address, "current": tab_kind == kind}
+        for tab_kind, text, icon, address in tabs
     ]
 
 
