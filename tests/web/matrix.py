@@ -86,7 +86,7 @@ PAGES = """
 /renku/sessions/pause                                POST    303 422 422 422 422 422  303 422 422 422 422 422  303
 /renku/sessions/{session}/pause                      POST    303 404 404 404 303 404  303 404 404 404 303 404  303
 /renku/sessions/{session}/resume                     POST    303 404 409 409 409 404  303 409 409 409 409 409  303
-/renku/sessions/{session}/stopped                    GET    302 404 303 303 200 404  302 303 303 303 200 303  302
+/renku/sessions/{session}/stopped                    GET    302 404 303 303 303 404  302 303 303 303 303 303  302
 /renku/sessions/{session}/restore                    POST    303 404 404 404 303 404  303 404 404 404 303 404  303
 /renku/sessions/{session}/keep-awake                 GET     302 404 404 404 200 404  302 404 404 404 200 404  302
 /renku/sessions/{session}/keep-awake                 POST    303 404 404 404 409 404  303 404 404 404 409 404  303
