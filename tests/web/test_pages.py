@@ -526,7 +526,8 @@ async def test_the_head_of_the_project_starts_its_default_and_a_writer_may_chang
     assert f'value="{first.id}" selected' in (await bob.get(removal)).text
     gone = await bob.post(removal, data={"_xsrf": xsrf(bob), "confirm": "Two", "new_default": first.id})
     assert gone.status_code == 303
-    assert "Start One" in (await bob.get("renku/projects/alice/climate")).text
+    assert "Start One" not in (await bob.get("renku/projects/alice/climate")).text  # its card is the only one
+    assert (await get_project(hub.parts, hub.person("bob"), project.id)).default_session == first.id
 
 
 async def test_who_lost_access_still_pauses_and_deletes(renku_hub):
