@@ -65,10 +65,8 @@ async def start_owned_instance(
         prepare_launch_spec, context, person, session_id, resource_class or None, without=without, seen=seen,
         version=version,
     )  # fmt: skip
-    if pause:
-        await _make_room(handler, pause, prepare)
     with count_launch_refusals():
-        spec = await prepare()
+        spec = await _prepare_with_room(handler, pause, prepare)
     await require_current_login(handler, handler.current_user)  # last, because it reuses the source's answer from above
     if empty_disk:
         await acknowledge_lost_volume(context, person, session_id)
@@ -76,16 +74,22 @@ async def start_owned_instance(
     return await start_session_server(handler, handler.current_user, spec, resource_class or None, seen=seen)
 
 
-async def _make_room(handler: RenkuBaseHandler, other: str, prepare: Callable[[], Awaitable[LaunchSpec]]) -> None:
-    """Pause the user's session *other* if the start that *prepare* checks is refused because it runs."""
+async def _prepare_with_room(
+    handler: RenkuBaseHandler, other: str, prepare: Callable[[], Awaitable[LaunchSpec]]
+) -> LaunchSpec:
+    """Return what *prepare* returns; if it refuses the start because of the user's session *other*, pause that first.
+
+    Nothing is paused for a start that is refused for another reason, or that differs from what the user saw.
+    """
     try:
-        await prepare()
+        return await prepare()
     except LaunchRefusedError as refusal:
-        if refusal.code not in _PAUSE_HELPS_CODES:
+        if not other or refusal.code not in _PAUSE_HELPS_CODES:
             raise
-        await get_own_instance(handler.context, handler.person, other)
-        await pause_owned_instance(handler, other)
-        await wait_until_settled(handler.current_user, other, timeout=_MAKE_ROOM_TIMEOUT_SECONDS)
+    await get_own_instance(handler.context, handler.person, other)
+    await pause_owned_instance(handler, other)
+    await wait_until_settled(handler.current_user, other, timeout=_MAKE_ROOM_TIMEOUT_SECONDS)
+    return await prepare()
 
 
 async def edit_session(handler: RenkuBaseHandler, ref: str, session_id: str, wanted: SessionChange) -> Session:
