@@ -199,3 +199,9 @@ def test_the_hubs_own_pages_lead_to_ours_once() -> None:
     assert page.count("renku/projects") == 1
     assert render(*PAGES["projects"]).count(f'href="{BASE}renku/projects">') == 0
     assert render(*PAGES["projects"]).count('aria-current="true">Projects<') == 1
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_page_of_a_stopped_session_promises_files_only_where_there_are_some(kept):
+    values = generate_page("renku_stopped.html", 1) | {"kept": kept}
+    assert ("Your files are kept" in render("renku_stopped.html", values)) is kept

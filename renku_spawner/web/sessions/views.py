@@ -710,6 +710,7 @@ class StoppedSessionView(TypedDict):
     title: str
     failed: bool
     message: str | None
+    kept: bool
     resume_url: str | None
     project_page: str | None
     launch_version: str
@@ -725,6 +726,7 @@ def build_stopped_session_view(found: OwnedInstance, frame: PageContext) -> Stop
         "title": "Your session" if found.title == instance.session else found.title,
         "failed": failed,
         "message": instance.message if failed else None,
+        "kept": instance.claim is not None,
         "resume_url": urls.instance_action(instance.session, "resume") if is_visible else None,
         "project_page": urls.project(project.path) if project else None,
         "launch_version": found.launch_version,
