@@ -18,7 +18,7 @@ from cyclonedx.output.json import JsonV1Dot6
 from cyclonedx.schema.schema import SchemaVersion1Dot6
 from packageurl import PackageURL
 
-from ..context.app_context import AppContext, read_transaction, write_transaction
+from ..context.app_context import AppContext, read_transaction, write_transaction_in_thread
 from ..domain.images import ImageReference
 from ..domain.software import (
     ImageSoftware,
@@ -129,7 +129,7 @@ async def save_image_software(context: AppContext, digest: str, found: ImageSoft
             return False
         return tx.software.save(digest, found)
 
-    return await write_transaction(context, work)
+    return await write_transaction_in_thread(context, work)  # up to 5000 packages
 
 
 async def import_attested_software(
