@@ -84,7 +84,7 @@ class NewRevision:
     repository: str
     tag: str | None = None
     digest: str | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    facts: Mapping[str, Any] = field(default_factory=dict, hash=False)  # a dict has no hash
     run: RunConfiguration = field(default_factory=RunConfiguration)
     commit: str | None = None
     built: CiImageOrigin | None = None

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
-from .environments import Environment, Revision
 from .errors import InvalidInputError
 from .sessions import Session
 from .software import PackageKind, SoftwarePackage
@@ -81,7 +79,7 @@ def _parse_version(text: str) -> Version | None:
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchCounts:
-    """How many starts of an image worked and failed of late, in the projects that a person may see."""
+    """Numbers of recent starts of an image that worked and that failed, in the projects that a person may see."""
 
     successful: int = 0
     failed: int = 0
@@ -103,16 +101,3 @@ class FoundSession:
     launches: LaunchCounts
     package: str | None = None
     obstacle: str | None = None
-
-    @property
-    def environment(self) -> Environment:
-        return self.session.environment
-
-    @property
-    def revision(self) -> Revision:
-        return self.session.revision
-
-
-def join_versions(versions: Iterable[str]) -> str:
-    """Return different versions as one text, in order."""
-    return ", ".join(sorted(set(versions)))

@@ -21,7 +21,7 @@ from .tables import environments, launches, members, projects, revisions, sessio
 _S, _E, _R, _P, _L = sessions.c, environments.c, revisions.c, projects.c, launches.c
 # As in `launches.image`: the digest, or the revision's id if it is unknown.
 _IMAGE_KEY = func.coalesce(_R.digest, _R.id)
-_COPYABLE = or_(
+_IS_COPYABLE = or_(
     _E.kind == EnvironmentKind.EXTERNAL.value,
     (_E.kind == EnvironmentKind.DEFAULT.value)
     & _E.state.in_((EnvironmentState.ACTIVE.value, EnvironmentState.DEPRECATED.value)),
@@ -100,7 +100,7 @@ def _build_visibility_condition(by_ids: bool) -> ColumnElement[bool]:
 @lru_cache
 def _build_search_statement(by_ids: bool, text: bool, package: bool, after: bool) -> Select[Any]:
     """Build one cached statement per combination of filters, so that SQLAlchemy compiles each only once."""
-    conditions = [_S.deleted_at.is_(None), _build_visibility_condition(by_ids), _COPYABLE]
+    conditions = [_S.deleted_at.is_(None), _build_visibility_condition(by_ids), _IS_COPYABLE]
     conditions.append(_S.project != bindparam("outside"))
     if text:
         columns = (_S.search, _E.search, _P.search, func.lower(_R.image))

@@ -16,7 +16,6 @@ from ..domain.session_search import (
     FoundSession,
     LaunchCounts,
     PackageRequirement,
-    join_versions,
     parse_package_requirement,
 )
 from ..domain.sessions import Session
@@ -75,7 +74,7 @@ async def search_sessions(
                 project_title=projects[session.project].title,
                 uses=each.uses,
                 launches=launches.get(each.image, LaunchCounts()),
-                package=join_versions(versions[each.image]) if versions is not None else None,
+                package=", ".join(sorted(versions[each.image])) if versions is not None else None,
                 obstacle=_find_obstacle(context, person, session),
             )
             items.append(item)
