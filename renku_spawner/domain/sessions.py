@@ -87,6 +87,7 @@ class NewSession:
     """A session to add to a project, from exactly one of three sources.
 
     `environment` is the id of a managed environment, `image` an external image, `built` an image that CI has built.
+    With `allow_secret` new variables may have names that look secret.
     """
 
     environment: str | None = None
@@ -96,6 +97,7 @@ class NewSession:
     description: str = ""
     configuration: SessionConfiguration = field(default_factory=SessionConfiguration)
     default: bool = False
+    allow_secret: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +105,7 @@ class SessionChange:
     """A change of a session; None leaves a field as it is.
 
     `version` is the one that the editor saw; `image` replaces the image of an external environment.
+    With `allow_secret` new variables may have names that look secret.
     """
 
     version: RowVersion
@@ -110,6 +113,7 @@ class SessionChange:
     description: LongText | None = None
     configuration: SessionConfiguration | None = None
     image: NewOwnImage | None = None
+    allow_secret: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -182,10 +182,13 @@ async def add_session(context: AppContext, person: Person, ref: str, new: NewSes
 
     Raises:
         NotFoundError: the project does not exist, or the environment is not managed.
-        ForbiddenError, InvalidInputError.
+        ForbiddenError.
+        InvalidInputError: also `variable_secret`, until it is confirmed.
         ConflictError: `title_taken`, `limit_project`.
     """
     project = await context.source.get_project(person, ref, ProjectAction.WRITE)
+    if not new.allow_secret:
+        _require_no_secret_variables(new.configuration)
     return await write_transaction(context, await prepare_session_addition(context, person, project, new))
 
 
@@ -319,11 +322,25 @@ async def change_session(
     """Edit a session; changes take effect at the next start.
 
     Raises:
-        NotFoundError, ForbiddenError, InvalidInputError.
+        NotFoundError, ForbiddenError.
+        InvalidInputError: also `variable_secret`, until it is confirmed.
         ConflictError: `title_taken`, or `changed` with the newer version in `details`.
     """
     project = await context.source.get_project(person, ref, ProjectAction.WRITE)
+    if change.configuration is not None and not change.allow_secret:
+        present = await read_transaction(context, lambda tx: get_session_of_project(tx, project, session_id))
+        _require_no_secret_variables(change.configuration, present.configuration.variables)
     return await write_transaction(context, await prepare_session_change(context, person, project, session_id, change))
+
+
+def _require_no_secret_variables(configuration: SessionConfiguration, known: Collection[str] = ()) -> None:
+    """Ask once before variables are saved that look secret, except *known* names. Raises InvalidInputError."""
+    names = [name[:64] for name in list_secret_variables(configuration.check().variables) if name not in known]
+    if names:
+        shown = names if len(names) <= 3 else [*names[:2], f"{len(names) - 2} more"]
+        listed = " and ".join([", ".join(shown[:-1]), shown[-1]] if shown[1:] else shown)
+        sentence = f"Everybody who sees this project will read {listed}. Save anyway?"
+        raise InvalidInputError(sentence, fields={"variables": sentence}, code="variable_secret")
 
 
 async def prepare_session_change(

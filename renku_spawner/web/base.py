@@ -353,6 +353,7 @@ class RenkuPageHandler(RenkuBaseHandler):
     kinds = ("application/x-www-form-urlencoded",)
     lists: ClassVar[tuple[str, ...]] = ()
     renamed: ClassVar[Mapping[str, str]] = {}  # fields of the domain -> fields of the form
+    problem_code = ""  # of the refusal that the form is shown again for
 
     @property
     def content_security_policy(self) -> str:
@@ -424,6 +425,7 @@ class RenkuPageHandler(RenkuBaseHandler):
         ):
             return False
         self.set_status(get_error_status(problem))
+        self.problem_code = problem.code
         fields = {self._get_form_field_name(key): sentence for key, sentence in problem.fields.items()}
         await self.render_form(*args, errors=fields or {"form": problem.message})
         return True
@@ -486,6 +488,7 @@ class RenkuPageHandler(RenkuBaseHandler):
             "again": None,
             "in_the_way": None,
             "refresh": False,
+            "problem_code": self.problem_code,
         }
         return str(self.render_template(template, sync=True, no_spawner_check=True, **(frame | view)))
 

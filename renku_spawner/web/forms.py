@@ -100,6 +100,7 @@ class SessionForm(BaseBody):
     title: LongText = ""
     description: LongText = ""
     default: Literal["yes"] | None = None
+    allow_secret: Literal["", "yes"] = ""
     version: ShortText = "0"
 
     def to_configuration(self) -> SessionConfiguration:
@@ -131,6 +132,7 @@ class SessionForm(BaseBody):
             description=self.description,
             configuration=self.to_configuration(),
             default=self.default == "yes",
+            allow_secret=self.allow_secret == "yes",
         )
 
     def find_problems(self) -> dict[str, str]:
@@ -145,6 +147,7 @@ class SessionForm(BaseBody):
             title=self.title,
             description=self.description,
             configuration=self.to_configuration(),
+            allow_secret=self.allow_secret == "yes",
         )
 
 

@@ -223,6 +223,11 @@ class BuiltBody(ProjectedBody[NewCiImage]):
     """An image that the CI of one of the project's repositories in GitLab has built."""
 
 
+_ALLOW_SECRET_DESCRIPTION = (
+    "Also save new variables whose names look secret; without it they are refused with 422 `variable_secret`"
+)
+
+
 class SessionBody(BaseBody):
     """A ready-made environment, a user's own image or one built by CI, to add as a session."""
 
@@ -235,6 +240,7 @@ class SessionBody(BaseBody):
     description: LongText = ""
     configuration: ConfigurationBody = ConfigurationBody()
     default: bool = False
+    allow_secret: bool = Field(default=False, description=_ALLOW_SECRET_DESCRIPTION)
 
     def to_new_session(self) -> NewSession:
         if sum(each is not None for each in (self.environment, self.image, self.built)) != 1:
@@ -250,10 +256,11 @@ class SessionBody(BaseBody):
             description=self.description,
             configuration=self.configuration.to_configuration(),
             default=self.default,
+            allow_secret=self.allow_secret,
         )
 
 
-@body_of(SessionChange, omit=["image"])
+@body_of(SessionChange, omit=["image"], allow_secret=_ALLOW_SECRET_DESCRIPTION)
 class SessionChangeBody(ProjectedBody[SessionChange]):
     """Changes to a session; they take effect at its next start."""
 

@@ -453,7 +453,12 @@ async def prepare(folder: Path) -> Template:
     await within(10, lambda: environments(world))
     template.environments = await environments(world)
     for name, id in template.environments.items():
-        body = {"environment": id, "title": f"Session in {name}", "configuration": {"variables": {"MY_TOKEN": CANARY}}}
+        body = {
+            "environment": id,
+            "title": f"Session in {name}",
+            "configuration": {"variables": {"MY_TOKEN": CANARY}},
+            "allow_secret": True,
+        }
         made = await world.ask("bob", "POST", f"api/renku/projects/{world.project}/sessions", json=body)
         template.sessions.append(Known(made.body["id"], name, made.body["version"]))
     await world.end()

@@ -228,7 +228,8 @@ async def test_a_variable_that_looks_secret_is_in_no_file_and_survives_an_apply(
     made = await python(house)
     where = await project(house)
     configuration = SessionConfiguration(variables={"API_TOKEN": "hunter2", "A": "1"})
-    await add_session(house, ADA, where.id, NewSession(environment=made.id, title="S", configuration=configuration))
+    new = NewSession(environment=made.id, title="S", configuration=configuration, allow_secret=True)
+    await add_session(house, ADA, where.id, new)
     text = await exported(house, where)
     assert "hunter2" not in text
     assert "API_TOKEN of session 1" in text

@@ -30,6 +30,7 @@ FRAME: dict[str, Any] = {
     "back": "project",
     "again": None,
     "in_the_way": None,
+    "problem_code": "",
 }
 ABOUT_PROJECT = {
     "id": "p1",

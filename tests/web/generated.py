@@ -121,6 +121,7 @@ class ErrorPageView(TypedDict):
     message: str
     links: list[LinkView]
     in_the_way: LimitView | None
+    problem_code: str
 
 
 # Templates, with the view models and the further values that their handlers give them, and the fields of the form.

@@ -336,6 +336,35 @@ async def test_the_api_names_members_whom_the_hub_does_not_know(renku_hub):
     assert (added.status_code, len(added.json()["members"])) == (200, 4)
 
 
+async def test_a_variable_whose_name_looks_secret_is_confirmed_once(renku_hub):
+    hub = await renku_hub()
+    project = await hub.project()
+    alice, base = await hub.visitor("alice"), "renku/projects/alice/climate/-/sessions"
+    question = "Everybody who sees this project will read API_TOKEN. Save anyway?"
+    fields = {"_xsrf": xsrf(alice), "environment": await hub.ready_made(), "variables": "API_TOKEN=1\nSEED=2"}
+    asked = await alice.post(base, data=fields)
+    assert (asked.status_code, question in asked.text, 'name="allow_secret"' in asked.text) == (422, True, True)
+    assert (await alice.post(base, data=fields | {"allow_secret": "yes"})).status_code == 303
+    wrong = await alice.post(base, data=fields | {"variables": "JUPYTERHUB_API_TOKEN=1"})
+    assert (wrong.status_code, 'name="allow_secret"' in wrong.text) == (422, False)
+
+    client, address = hub.client("alice"), f"api/renku/projects/{project.id}/sessions"
+    session = (await client.get(address)).json()["items"][0]
+    one = f"{address}/{session['id']}"
+
+    async def save(version, names, **more):
+        configuration = {"variables": dict.fromkeys(names, "1")}
+        return await client.patch(one, json={"version": version, "configuration": configuration} | more)
+
+    kept = await save(session["version"], ["API_TOKEN"])
+    assert kept.status_code == 200, "a name that was confirmed is not asked about again"
+    version = kept.json()["version"]
+    refused = await save(version, ["API_TOKEN", "DB_PASSWORD", "MY_SECRET"])
+    assert (refused.status_code, refused.json()["code"]) == (422, "variable_secret")
+    assert refused.json()["fields"]["variables"].startswith("Everybody who sees this project will read DB_PASSWORD and")
+    assert (await save(version, ["DB_PASSWORD", "MY_SECRET"], allow_secret=True)).status_code == 200
+
+
 async def test_one_rule_says_what_the_path_of_a_project_may_be(renku_hub):
     hub = await renku_hub()
     await hub.project()

@@ -35,6 +35,7 @@ class ExternalImageForm(ImageSessionForm):
             description=self.description,
             configuration=self.to_configuration(),
             default=self.default == "yes",
+            allow_secret=self.allow_secret == "yes",
         )
 
     def to_session_change(self) -> SessionChange:
@@ -122,6 +123,7 @@ class CiImageForm(ImageSessionForm):
             description=self.description,
             configuration=self.to_configuration(),
             default=self.default == "yes",
+            allow_secret=self.allow_secret == "yes",
         )
 
 
