@@ -142,8 +142,9 @@ class ImageSettings(LoggingConfigurable):
         True,
         config=True,
         help="""
-        Let the hub request images from registries, and repositories that are added to GitLab projects from git servers.
-        Set it to `False` if the hub cannot connect to them: images are then saved and started by tag, without a check.
+        Let the hub request images from registries, and repositories that are added to projects from git servers.
+        Set it to `False` if the hub cannot connect to them: images are then saved and started by tag, and
+        repositories saved, without a check.
         """,
     )
 

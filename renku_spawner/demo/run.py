@@ -142,6 +142,7 @@ def prepare_demo_data(data: Path, *, port: int) -> None:
     create_weather_tables(data / "weather")
     config = build_demo_config(data, port=port)
     config.Renku.storage_check = False  # volumes are known only once the hub has a spawner
+    config.Renku.registries_asked = False  # the server of the repositories starts with the hub
     renku = Renku(config=config)
     with ThreadPoolExecutor(1) as aside:  # the hub evaluates its configuration inside a running event loop
         aside.submit(asyncio.run, _seed_database(renku, get_demo_git_url(port))).result()

@@ -66,7 +66,9 @@ def _require_git_body(answer: GuardedResponse, kind: str) -> bytes:
         RepositoryNotFound, RemoteUnreachable: it is another answer.
     """
     if answer.status in _NO_REPOSITORY_STATUSES:
-        raise RepositoryNotFound("There is no such repository, or it requires a login.")
+        raise RepositoryNotFound(
+            "There is no public repository here: it does not exist, or it is private and requires a login."
+        )
     if answer.status != 200:
         raise RemoteUnreachable(f"answers with an error ({answer.status})")
     if answer.headers.get("Content-Type", "").partition(";")[0].strip() != GIT_CONTENT_TYPE.format(kind):

@@ -39,11 +39,9 @@ _COMMIT_PATTERN = re.compile(r"[0-9a-f]{7,40}")  # a commit is not advertised as
 async def prepare_project_repositories(
     context: AppContext, person: Person, project: Project, wanted: Sequence[NewRepository]
 ) -> list[Repository]:
-    """Return the repositories besides the project's own; in GitLab projects new ones are checked first."""
+    """Return the repositories besides the project's own, after checking those with a new address or branch."""
     own = project.own_repository
     result = assign_repository_directories(context.policy, wanted, own, kept=project.directory)
-    if project.is_hub_project:
-        return result
     known = {(repository.url, repository.ref) for repository in project.repositories}
     numbers = [number for number, new in enumerate(wanted) if own is None or new.url != own.url]
     placed_at = zip(numbers, result, strict=True)
@@ -257,6 +255,7 @@ async def create_project(context: AppContext, person: Person, new: NewProject) -
     _require_local_project_creation(context)
     new, repositories = validate_new_project(context.policy, new)
     _require_own_namespace(context, person, new.path)
+    await _check_new_repositories(context, person, dict(enumerate(repositories)))
     limit = _get_project_limit(context.policy, person)
 
     def work(tx: Transaction) -> Project:

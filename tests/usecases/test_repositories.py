@@ -1,4 +1,4 @@
-"""A repository of a project in GitLab is looked at with the rights of who adds it, before it is saved."""
+"""A repository is looked at with the rights of who adds it, before it is saved."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -10,12 +10,12 @@ from renku_spawner.context.app_context import AppContext
 from renku_spawner.domain.access import Person, Role
 from renku_spawner.domain.errors import InvalidInputError
 from renku_spawner.domain.policy import HubPolicy
-from renku_spawner.domain.projects import NewRepository, Project, ProjectMember, Repository
+from renku_spawner.domain.projects import NewProject, NewRepository, Project, ProjectMember, Repository
 from renku_spawner.integrations.git_server import GitServerClient
 from renku_spawner.integrations.gitlab.auth_state import GitLabToken
 from renku_spawner.integrations.gitlab.client import GitLabClient, GitLabUnavailable
 from renku_spawner.integrations.net.guarded_http import EgressGuard
-from renku_spawner.usecases.projects import prepare_project_repositories
+from renku_spawner.usecases.projects import create_project, prepare_project_repositories
 from tests.domain.values import project
 from tests.fakes.gitlab import FakeGitLab
 from tests.fakes.gitlab_world import DEVELOPER, GUEST
@@ -182,6 +182,18 @@ async def test_nobody_is_asked_again_about_what_is_there(parts: AppContext, ther
     wanted = [NewRepository(url=r.url, ref=r.ref, directory=r.directory) for r in with_it.repositories]
     assert await prepare_project_repositories(parts, ADA, with_it, wanted) == [kept]
     assert lab.calls == []
+
+
+async def test_a_project_of_the_hub_is_looked_at_as_well(parts: AppContext, there: Project, lab: FakeGitLab) -> None:
+    hub = replace(there, source="hub", repositories=())
+    assert await refused(parts, hub, f"{lab.url}/bob/hidden") == {
+        "repositories.0.url": "There is no such repository in GitLab, or you have no access to it."
+    }
+    new = NewProject(path="ada/new", title="New", repositories=(NewRepository(url=f"{lab.url}/bob/hidden"),))
+    with pytest.raises(InvalidInputError) as refusal:
+        await create_project(replace(parts, gitlab=None), ADA, new)
+    assert list(refusal.value.fields) == ["repositories.0.url"]
+    assert [r.directory for r in await chosen(parts, hub, f"{lab.url}/bob/open.git", ref="main")] == ["open"]
 
 
 async def test_a_gitlab_that_is_away_says_neither_yes_nor_no(

@@ -167,6 +167,7 @@ REPOSITORIES = [
         "name": "git.example.org/alice/analysis",
         "ref": "main",
         "also": "with large files",
+        "change": PROJECT + "/-/settings?change=analysis#repository",
         "remove": PROJECT + "/-/repositories/analysis/delete",
     },
     {
@@ -176,6 +177,7 @@ REPOSITORIES = [
         "name": "127.0.0.1:8765/alice/data",
         "ref": None,
         "also": "",
+        "change": PROJECT + "/-/settings?change=data#repository",
         "remove": PROJECT + "/-/repositories/data/delete",
     },
 ]
@@ -608,7 +610,7 @@ SETTINGS = {
     "visibilities": VISIBILITIES,
     "repositories": REPOSITORIES,
     "repositories_action": PROJECT + "/-/repositories",
-    "repository_values": {"url": "", "ref": "", "directory": "", "lfs": "", "submodules": ""},
+    "repository_values": {"instead": "", "url": "", "ref": "", "directory": "", "lfs": "", "submodules": ""},
     "storages": STORAGES,
     "storage_new": PROJECT + "/-/storages/new",
     "members": [
@@ -1032,6 +1034,20 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         | {"action": STORAGES[0]["page"]},
     ),
     "credentials": ("renku_credentials.html", CREDENTIALS | {"project": ABOUT_PROJECT, "session": ONE_SESSION}),
+    "settings-repository": (
+        "renku_settings.html",
+        SETTINGS
+        | {
+            "repository_values": {
+                "instead": "analysis",
+                "url": "https://git.example.org/alice/analysis.git",
+                "ref": "main",
+                "directory": "analysis",
+                "lfs": "yes",
+                "submodules": "",
+            }
+        },
+    ),
     "settings-wrong": ("renku_settings.html", SETTINGS | {"errors": {"url": "No such address.", "username": "None."}}),
     "project-remove": (
         "renku_project_remove.html",

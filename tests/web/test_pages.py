@@ -365,6 +365,35 @@ async def test_a_variable_whose_name_looks_secret_is_confirmed_once(renku_hub):
     assert (await save(version, ["DB_PASSWORD", "MY_SECRET"], allow_secret=True)).status_code == 200
 
 
+async def test_a_repository_is_changed_in_its_place(renku_hub):
+    hub = await renku_hub()
+    await hub.project()
+    alice, base = await hub.visitor("alice"), "renku/projects/alice/climate/-"
+
+    async def send(version=None, **fields):
+        version = version or version_of((await alice.get(f"{base}/settings")).text)
+        return await alice.post(f"{base}/repositories", data={"_xsrf": xsrf(alice), "version": version} | fields)
+
+    for name in ("one", "two"):
+        assert (await send(url=f"https://git.example.org/a/{name}.git")).status_code == 303
+    form = (await alice.get(f"{base}/settings?change=one")).text
+    assert "settings?change=two#repository" in form
+    assert 'name="instead" value="one"' in form and 'value="https://git.example.org/a/one.git"' in form
+    wrong = await send(instead="one", url="https://git.example.org/a/one.git", directory="two")
+    assert (wrong.status_code, 'name="instead" value="one"' in wrong.text) == (422, True), "it stays a change"
+    saved = await send(
+        instead="one", url="https://git.example.org/a/other.git", ref="dev", directory="three", lfs="yes"
+    )
+    assert saved.status_code == 303
+    project = await get_project(hub.parts, hub.person("alice"), "alice/climate")
+    assert [(r.directory, r.url, r.ref, r.lfs) for r in project.repositories] == [
+        ("three", "https://git.example.org/a/other.git", "dev", True),
+        ("two", "https://git.example.org/a/two.git", None, False),
+    ]
+    gone = await send(instead="one", url="https://git.example.org/a/one.git")
+    assert (gone.status_code, "The project no longer has this repository." in gone.text) == (422, True)
+
+
 async def test_one_rule_says_what_the_path_of_a_project_may_be(renku_hub):
     hub = await renku_hub()
     await hub.project()

@@ -57,6 +57,9 @@ class ProjectSettingsForm(BaseBody):
 
 
 class ProjectRepositoryForm(BaseBody):
+    """A repository to add, or to put in the place of the one in the directory `instead`."""
+
+    instead: ShortText = ""
     url: LongText = ""
     ref: ShortText = ""
     directory: ShortText = ""
@@ -72,7 +75,13 @@ class ProjectRepositoryForm(BaseBody):
             lfs=self.lfs == "yes",
             submodules=self.submodules == "yes",
         )
-        return ProjectChange(version=self.version, repositories=(*map(_to_new_repository, present), new))
+        kept = [_to_new_repository(each) for each in present]
+        places = [place for place, each in enumerate(present) if each.directory == self.instead and not each.fixed]
+        for place in places:
+            kept[place] = new
+        if self.instead and not places:
+            raise build_field_error("form", "The project no longer has this repository. Nothing was changed.")
+        return ProjectChange(version=self.version, repositories=tuple(kept) if places else (*kept, new))
 
 
 class ProjectMemberForm(BaseBody):

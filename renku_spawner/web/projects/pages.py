@@ -151,7 +151,11 @@ class BaseProjectSettingsHandler(RenkuPageHandler):
     async def render_form(self, ref: str, *args: str, errors: Mapping[str, str]) -> None:
         project = await self.load_project(ref, ProjectAction.READ)
         view = build_project_settings_view(
-            project, await list_storages_of_project(self.context, project), self.person, self.page_context
+            project,
+            await list_storages_of_project(self.context, project),
+            self.person,
+            self.page_context,
+            self.get_search_text("change"),
         )
         if errors:
             restore_typed_settings(view, self.redisplayed_fields)

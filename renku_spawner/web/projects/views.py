@@ -336,10 +336,12 @@ class RepositorySettingsRow(TypedDict):
     url: str
     ref: str | None
     also: str
+    change: str | None
     remove: str | None
 
 
 class RepositoryFields(TypedDict):
+    instead: str
     url: str
     ref: str
     directory: str
@@ -371,9 +373,12 @@ class ProjectSettingsView(TypedDict):
 
 
 def build_project_settings_view(
-    project: Project, storages: Sequence[Storage], person: Person, frame: PageContext
+    project: Project, storages: Sequence[Storage], person: Person, frame: PageContext, changed: str = ""
 ) -> ProjectSettingsView:
-    """Build the view of renku_settings.html, without typed values and errors."""
+    """Build the view of renku_settings.html, without typed values and errors.
+
+    The form for repositories has the values of the one in the directory *changed*.
+    """
     urls, role = frame.urls, project.get_role(person) or Role.VIEWER
     owner = project.is_hub_project and role is Role.OWNER
     base = f"{urls.project(project.path)}/-"
@@ -397,6 +402,9 @@ def build_project_settings_view(
                 "url": r.url,
                 "ref": r.ref,
                 "also": format_fetch_options(r),
+                "change": None
+                if r.fixed
+                else add_query_parameters(urls.settings(project.path), change=r.directory) + "#repository",
                 "remove": None if r.fixed else f"{base}/repositories/{r.directory}/delete",
             }
             for r in project.repositories
@@ -404,7 +412,7 @@ def build_project_settings_view(
         "repositories_action": f"{base}/repositories" if role >= Role.EDITOR and not project.stale else None,
         "storages": build_storages_view(storages, frame, base if role >= Role.EDITOR and not project.stale else None),
         "storage_new": f"{base}/storages/new" if role >= Role.EDITOR and not project.stale else None,
-        "repository_values": {"url": "", "ref": "", "directory": "", "lfs": "", "submodules": ""},
+        "repository_values": _build_repository_fields(project.repositories, changed),
         "members": [_build_member_settings_row(m, base, owner=owner) for m in members]
         if project.is_hub_project
         else [],
@@ -415,6 +423,21 @@ def build_project_settings_view(
         if _may_leave_project(project, person)
         else None,
         "delete_url": f"{base}/delete" if owner else None,
+    }
+
+
+def _build_repository_fields(repositories: Sequence[Repository], changed: str) -> RepositoryFields:
+    """Return the values of the repository in the directory *changed*, or blank ones to add another."""
+    found = next((r for r in repositories if r.directory == changed and not r.fixed), None)
+    if found is None:
+        return {"instead": "", "url": "", "ref": "", "directory": "", "lfs": "", "submodules": ""}
+    return {
+        "instead": found.directory,
+        "url": found.url,
+        "ref": found.ref or "",
+        "directory": found.directory,
+        "lfs": "yes" if found.lfs else "",
+        "submodules": "yes" if found.submodules else "",
     }
 
 

@@ -62,7 +62,7 @@ async def test_absent_and_hidden_are_the_same_to_who_has_no_login(
     servers: GitServerClient, fake: FakeRegistry, status: int
 ) -> None:
     fake.answer = lambda _: Reply(status, {"WWW-Authenticate": "Basic"})
-    with pytest.raises(RepositoryNotFound, match="no such repository, or it requires a login"):
+    with pytest.raises(RepositoryNotFound, match="does not exist, or it is private and requires a login"):
         await servers.has_ref(HERE, None)
     assert not any("authorization" in asked.headers for asked in fake.requests)
 
