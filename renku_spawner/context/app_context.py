@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Semaphore
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -73,6 +74,7 @@ class HubHealth:
 
 
 _REQUEST_COUNT_SECONDS = 60.0  # limits of requests are per minute
+_MAX_CONCURRENT_SERVER_REQUESTS = 50  # a busy hub opens so many connections well within a second
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +98,7 @@ class AppContext:
     - `request_counts`: the limited requests of each user (see `web.rate_limits`). `repeated_actions`: those that share
       a row in the audit log.
     - `downloading_users`: names of users with a running download.
+    - `server_requests`: places for requests to servers that a hub finds running at its start.
     - `probed_digests`: digests of the images that a helper pod is probing. `pvc_readers`: helper pods that read PVCs.
     """
 
@@ -125,6 +128,7 @@ class AppContext:
     hub_health: HubHealth = field(default_factory=HubHealth)
     activity_sources: ActivitySources = field(default_factory=ActivitySources)
     downloading_users: set[str] = field(default_factory=set)
+    server_requests: Semaphore = field(default_factory=lambda: Semaphore(_MAX_CONCURRENT_SERVER_REQUESTS))
     probed_digests: set[str] = field(default_factory=set)
     pvc_readers: PVCReaders = field(default_factory=PVCReaders)
     emit_event: Callable[[str, Mapping[str, Any]], None] = discard_event

@@ -202,7 +202,8 @@ class SessionSpawner(TokenRevocationMixin, SessionBackend, Spawner):
         JupyterHub probes the address itself for `http_timeout` seconds after its check. A pod on a node that has just
         rebooted responds some seconds later at another address, and a busy program may need a minute.
         """
-        return await is_server_responding(url_path_join(await self.get_url(), self.server.base_url, "api"))
+        address = url_path_join(await self.get_url(), self.server.base_url, "api")
+        return await is_server_responding(address, self.renku.context.server_requests)
 
     async def resume_launch(self, instance: Instance) -> bool:
         """Run the remaining steps of a launch that a hub restart interrupted; return True if it is ready then.

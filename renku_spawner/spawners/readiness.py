@@ -25,13 +25,15 @@ _MIN_JUPYTERHUB_MAJOR_VERSION = 2  # JupyterHub 2 removed the API that version 1
 _STABLE_FAILURE_CODES = {"base_url_wrong", "auth_loop"}
 
 
-async def is_server_responding(address: str) -> bool:
+async def is_server_responding(address: str, places: asyncio.Semaphore) -> bool:
     """Request *address* once, and return True if an HTTP server responds with a status below 500.
 
-    JupyterHub checks servers the same way after its restart.
+    JupyterHub checks servers the same way after its restart. The request waits for one of the *places* first: if a hub
+    opened thousands of connections at once, none would be open within its timeout.
     """
     try:
         async with (
+            places,
             _create_probe_client() as client,
             client.get(URL(address, encoded=True), allow_redirects=False) as response,
         ):

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from renku_spawner.spawners.readiness import ReadinessProbe
+from renku_spawner.spawners.readiness import ReadinessProbe, is_server_responding
 from tests.fixtures.renku import until
 
 HANGING = 30
@@ -13,7 +13,7 @@ class Program:
     """Takes every connection, and sends *answer* or nothing."""
 
     def __init__(self, answer: bytes) -> None:
-        self.answer, self.asked, self.open, self.url = answer, 0, 0, ""
+        self.answer, self.asked, self.open, self.most_open, self.url = answer, 0, 0, 0, ""
 
     async def __aenter__(self) -> "Program":
         self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -27,6 +27,7 @@ class Program:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.open += 1
+        self.most_open = max(self.most_open, self.open)
         try:
             await reader.readuntil(b"\r\n\r\n")
             self.asked += 1
@@ -55,3 +56,11 @@ async def test_thirty_programs_that_hang_do_not_slow_a_healthy_one() -> None:
         for each in waiting:
             each.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_a_hub_that_starts_again_requests_few_of_its_servers_at_once() -> None:
+    places = asyncio.Semaphore(3)
+    async with Program(WELL) as program:
+        assert all(await asyncio.gather(*(is_server_responding(program.url, places) for _ in range(20))))
+    assert program.asked == 20
+    assert program.most_open <= 3
