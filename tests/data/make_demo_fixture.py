@@ -63,6 +63,7 @@ def make() -> str:
         _hub(f"sqlite:///{database}")
         config = build_demo_config(Path(folder), port=PORT)
         config.Renku.storage_check = False  # the spawner says which volumes there are, and there is none
+        config.Renku.registries_asked = False  # nothing serves the repositories here
         renku = Renku(config=config)
         steps = count()
         parts = replace(renku.context, now=lambda: BEGAN + timedelta(seconds=next(steps)))
