@@ -150,7 +150,8 @@ class ProjectChange:
     """A change of a project; None leaves a field as it is.
 
     `version` is the one that the editor saw. With `allow_unknown` new members may be users and groups that the
-    hub does not know.
+    hub does not know. `moved_repository` are the former and the new directory of a repository that stays the same
+    one: sessions that select it follow.
     """
 
     version: RowVersion
@@ -163,6 +164,7 @@ class ProjectChange:
     repositories: tuple[NewRepository, ...] | None = None
     members: tuple[ProjectMember, ...] | None = None
     allow_unknown: bool = False
+    moved_repository: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from urllib.parse import quote, urlsplit
 
 from ..context.app_context import AppContext, read_transaction, write_transaction
@@ -24,6 +26,7 @@ from ..domain.projects import (
     check_git_ref,
     check_repository_url,
 )
+from ..domain.sessions import SessionChange
 from ..domain.text import clean_description, clean_title
 from ..integrations.git_server import RepositoryNotFound
 from ..integrations.gitlab.client import GitLabClient, GitLabForbidden, GitLabNotFound
@@ -342,7 +345,10 @@ async def change_project(context: AppContext, person: Person, ref: str, change: 
             repositories or (), [storage.directory for storage in tx.storages.list_for_project(project.id)]
         )
         try:
-            return tx.projects.update(project, change, repositories=repositories, now=context.now())
+            changed = tx.projects.update(project, change, repositories=repositories, now=context.now())
+            if change.moved_repository:
+                _select_moved_repository(tx, project.id, *change.moved_repository, context.now())
+            return changed
         except UniqueConflict:
             raise _build_path_taken_error(change.path or project.path) from None
         except ConcurrentUpdate:
@@ -360,17 +366,27 @@ def _clean_project_change(
     if change.path is not None and change.path != project.path:
         parse_project_path(change.path)
         _require_own_namespace(context, person, change.path)
-    return ProjectChange(
-        version=change.version,
-        path=change.path,
+    return replace(
+        change,
         title=None if change.title is None else clean_title(change.title),
         description=None if change.description is None else clean_description(change.description),
-        visibility=change.visibility,
-        listed=change.listed,
-        default_session=change.default_session,
-        repositories=change.repositories,
         members=None if change.members is None else _require_known_members(context, project, change),
     )
+
+
+def _select_moved_repository(tx: Transaction, project_id: str, old: str, new: str, now: datetime) -> None:
+    """Let the sessions that select the repository in the directory *old* select it in *new*."""
+    after: str | None = None
+    while True:
+        sessions, after = tx.sessions.list_for_project(project_id, after=after, limit=100)
+        for session in sessions:
+            selected = session.configuration.repositories
+            if selected and old in selected:
+                moved = tuple(new if each == old else each for each in selected)
+                configuration = replace(session.configuration, repositories=moved)
+                tx.sessions.update(session, SessionChange(version=session.version, configuration=configuration), now)
+        if after is None:
+            return
 
 
 def _require_known_members(context: AppContext, project: Project, change: ProjectChange) -> tuple[ProjectMember, ...]:

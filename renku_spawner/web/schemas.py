@@ -168,6 +168,7 @@ class ProjectBody(ProjectedBody[NewProject]):
 
 @body_of(
     ProjectChange,
+    omit=["moved_repository"],
     path=_PROJECT_PATH_DESCRIPTION,
     listed="Whether people who are not members find its sessions by a search",
     members="All of them; one whom the hub does not know is refused with 422 at its `name`",

@@ -376,6 +376,8 @@ async def test_a_repository_is_changed_in_its_place(renku_hub):
 
     for name in ("one", "two"):
         assert (await send(url=f"https://git.example.org/a/{name}.git")).status_code == 303
+    project = await get_project(hub.parts, hub.person("alice"), "alice/climate")
+    session = await hub.session(project, repositories=("two", "one"))
     form = (await alice.get(f"{base}/settings?change=one")).text
     assert "settings?change=two#repository" in form
     assert 'name="instead" value="one"' in form and 'value="https://git.example.org/a/one.git"' in form
@@ -390,6 +392,8 @@ async def test_a_repository_is_changed_in_its_place(renku_hub):
         ("three", "https://git.example.org/a/other.git", "dev", True),
         ("two", "https://git.example.org/a/two.git", None, False),
     ]
+    found = await hub.client("alice").get(f"api/renku/projects/{project.id}/sessions/{session.id}")
+    assert found.json()["configuration"]["repositories"] == ["two", "three"], "a session that selects it follows"
     gone = await send(instead="one", url="https://git.example.org/a/one.git")
     assert (gone.status_code, "The project no longer has this repository." in gone.text) == (422, True)
 

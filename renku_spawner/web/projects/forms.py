@@ -71,17 +71,19 @@ class ProjectRepositoryForm(BaseBody):
         new = NewRepository(
             url=self.url.strip(),
             ref=self.ref or None,
-            directory=self.directory or None,
+            directory=self.directory or self.instead or None,
             lfs=self.lfs == "yes",
             submodules=self.submodules == "yes",
         )
-        kept = [_to_new_repository(each) for each in present]
-        places = [place for place, each in enumerate(present) if each.directory == self.instead and not each.fixed]
-        for place in places:
-            kept[place] = new
-        if self.instead and not places:
+        repositories = [_to_new_repository(each) for each in present]
+        if not self.instead:
+            return ProjectChange(version=self.version, repositories=(*repositories, new))
+        directories = [None if each.fixed else each.directory for each in present]
+        if self.instead not in directories:
             raise build_field_error("form", "The project no longer has this repository. Nothing was changed.")
-        return ProjectChange(version=self.version, repositories=tuple(kept) if places else (*kept, new))
+        repositories[directories.index(self.instead)] = new
+        moved = None if new.directory in (None, self.instead) else (self.instead, new.directory)
+        return ProjectChange(version=self.version, repositories=tuple(repositories), moved_repository=moved)
 
 
 class ProjectMemberForm(BaseBody):
