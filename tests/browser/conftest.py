@@ -12,6 +12,7 @@ import httpx
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page
 
+from renku_spawner.spawners.local.folders import unmount_all
 from tests.fixtures.ports import free_ports
 
 PASSWORD = "only for this test"
@@ -33,6 +34,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(60)
+        unmount_all(folder)  # pytest can delete no folder with the mount of a dead rclone
         log.close()
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from renku_spawner.spawners.local.folders import unmount_all
 from tests.fixtures.ports import IN_A_ROW, free_ports
 
 USERS = ("alice", "bob", "carol", "dave", "admin")
@@ -149,6 +150,7 @@ def demo(data: Path) -> Iterator[Demo]:
     yield demo
     if demo.process.poll() is None:
         interrupt(demo)
+    unmount_all(data)  # pytest can delete no folder with the mount of a dead rclone
 
 
 def test_it_says_where_it_is_who_there_is_and_the_password(demo: Demo) -> None:

@@ -117,6 +117,7 @@ async def remove_mounts(folder: InstanceFolder) -> None:
     await asyncio.to_thread(unmount_all, folder.work_dir)
     if (folder.path / _MOUNT_RECORD_FILE).exists() or folder.path.resolve() in _mount_processes:
         await _stop_mount_processes(folder)
+        await asyncio.to_thread(unmount_all, folder.work_dir)  # a start that was interrupted may have mounted meanwhile
         await asyncio.to_thread(_remove_mount_points, folder)
 
 

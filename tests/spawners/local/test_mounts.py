@@ -250,6 +250,35 @@ async def test_a_mount_outlives_a_hub_that_is_killed_and_the_next_one_takes_it_a
     assert (list_mount_points(folder.work_dir), list(folder.work_dir.iterdir()), _rclones(folder)) == ([], [], [])
 
 
+_LATE = """#!/bin/sh
+# Mount once the storage `first` is unmounted; the process that serves the mount is not known to the hub.
+touch "{started}"
+while grep -q " {first} " /proc/self/mountinfo; do sleep 0.02; done
+shift
+exec env -u RENKU_MOUNTS_OF "{rclone}" mount --daemon "$@"
+"""
+
+
+async def test_a_storage_that_is_mounted_while_its_session_ends_is_unmounted(
+    remotes: dict[str, MountSpec], folder: InstanceFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, late, started = changed(remotes["webdav"], directory="first"), tmp_path / "late", tmp_path / "started"
+    await mount_remote(folder, first)
+    late.write_text(
+        _LATE.format(started=started, first=os.path.realpath(folder.work_dir / "first"), rclone=find_rclone())
+    )
+    late.chmod(0o755)
+    monkeypatch.setattr(mounts, "find_rclone", lambda: str(late))
+    mounting = asyncio.create_task(mount_remote(folder, remotes["webdav"]))
+    async with asyncio.timeout(30):
+        while not started.exists():
+            await asyncio.sleep(0.02)
+    await remove_mounts(folder)
+    await asyncio.gather(mounting, return_exceptions=True)
+    assert list_mount_points(folder.work_dir) == []
+    assert list(folder.work_dir.iterdir()) == []
+
+
 def _rclones(folder: InstanceFolder) -> list[int]:
     """Not those by which they mount, which end at once."""
     found = (each.pid for each in _list_mount_processes(folder))
