@@ -74,25 +74,30 @@ def _has_known_token(spawner: HubServer) -> bool:
     return not is_check_pending(spawner) and (token_task is None or token_task.done())
 
 
-def build_server_token_scopes(theirs: ServerTokenScopes, git: str, own: str) -> Callable[[Any], Awaitable[list[str]]]:
+def build_server_token_scopes(
+    theirs: ServerTokenScopes, git: str, own: str
+) -> Callable[[Any], list[str] | Awaitable[list[str]]]:
     """Return a `Spawner.server_token_scopes` that extends the admin's own setting *theirs*.
 
     Sessions also get the scope *own*, and the scope *git* if git gets credentials. If the admin has set no scopes, the
     base is JupyterHub's default: the scopes of its role `server`.
     """
 
-    def scopes(spawner: HubServer) -> Awaitable[list[str]]:
+    def scopes(spawner: HubServer) -> list[str] | Awaitable[list[str]]:
+        if not callable(theirs):
+            return add_ours(spawner, theirs)
         spawner.user.db.commit()  # the end of any request rolls back uncommitted rows, such as this start's server
-        return asked_for(spawner)
+        return ask(theirs, spawner)
 
-    async def asked_for(spawner: HubServer) -> list[str]:
-        configured = list(await maybe_future(theirs(spawner)) if callable(theirs) else theirs or [])
+    async def ask(theirs: Callable[[Any], Any], spawner: HubServer) -> list[str]:
+        return add_ours(spawner, await maybe_future(theirs(spawner)))
+
+    def add_ours(spawner: HubServer, configured: Sequence[str] | None) -> list[str]:
         ours = [own, *([git] if _has_git_credentials() else [])] if is_valid_id(spawner.name) else []
-        missing = [scope for scope in ours if scope not in configured]
+        missing = [scope for scope in ours if scope not in (configured or ())]
         if not missing:
-            return configured
-        role = orm.Role.find(spawner.user.db, "server")
-        return [*(configured or role.scopes), *missing]
+            return list(configured or ())
+        return [*(configured or orm.Role.find(spawner.user.db, "server").scopes), *missing]
 
     return scopes
 

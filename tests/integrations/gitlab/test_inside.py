@@ -2,6 +2,8 @@
 
 import asyncio
 
+from jupyterhub.utils import maybe_future
+
 from renku_spawner.hub.scopes import GIT_SCOPE, SESSION_SCOPE
 from renku_spawner.hub.tokens import build_server_token_scopes
 from renku_spawner.spawners.local.process import read_process_environment
@@ -184,21 +186,32 @@ async def test_an_admins_own_scopes_of_servers_stay(inside):
     await it.start()
     session, plain = it.it.user("alice").spawners[it.session.id], it.it.user("alice").spawners[""]
     mine = "users:activity!user"
+
+    async def ask(theirs, spawner):
+        return await maybe_future(build_server_token_scopes(theirs, GIT_SCOPE, SESSION_SCOPE)(spawner))
+
     for theirs in ([mine], lambda spawner: [mine]):
-        assert await build_server_token_scopes(theirs, GIT_SCOPE, SESSION_SCOPE)(session) == [
-            mine,
-            SESSION_SCOPE,
-            GIT_SCOPE,
-        ]
-        assert await build_server_token_scopes(theirs, GIT_SCOPE, SESSION_SCOPE)(plain) == [mine]
-    assert await build_server_token_scopes([], GIT_SCOPE, SESSION_SCOPE)(session) == [
-        mine,
-        "access:servers!server",
-        SESSION_SCOPE,
-        GIT_SCOPE,
-    ]  # as the hub's role has them
+        assert await ask(theirs, session) == [mine, SESSION_SCOPE, GIT_SCOPE]
+        assert await ask(theirs, plain) == [mine]
+    of_role = [mine, "access:servers!server"]
+    assert await ask([], session) == [*of_role, SESSION_SCOPE, GIT_SCOPE]
+    assert await ask([], plain) == [], "JupyterHub takes those of its role then"
     own.change_policy(it.hub, git_credentials="off")
-    assert await build_server_token_scopes([mine], GIT_SCOPE, SESSION_SCOPE)(session) == [mine, SESSION_SCOPE]
+    assert await ask([mine], session) == [mine, SESSION_SCOPE]
+
+
+async def test_what_a_start_has_written_stays_while_an_admins_function_is_asked_for_scopes(inside):
+    """The end of any request rolls back what is not committed, for one that waits with us."""
+    it = await inside()
+    await it.start()
+    session, db = it.it.user("alice").spawners[it.session.id], it.hub.app.db
+    for theirs, kept in (([], False), (lambda spawner: [], True)):
+        session.orm_spawner.state = {"unsaved": str(kept)}
+        db.flush()
+        scopes = build_server_token_scopes(theirs, GIT_SCOPE, SESSION_SCOPE)(session)
+        db.rollback()
+        await maybe_future(scopes)
+        assert (session.orm_spawner.state == {"unsaved": str(kept)}) is kept
 
 
 async def test_a_gitlab_that_is_away_is_told_and_access_that_ended_ends_it(inside):
