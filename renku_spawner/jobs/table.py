@@ -18,7 +18,7 @@ from ..spawners.kubernetes.spawner import RenkuSpawner
 from .access import pause_inaccessible_sessions
 from .dependency_health import check_hub_certificate
 from .expiry import ExpiryHubAdapter, ExpiryJob
-from .housekeeping import delete_old_records
+from .housekeeping import EndedPodCleaner, delete_old_records
 from .idle import run_idle_check
 from .prepull import sync_cluster_prepuller
 from .routes import ROUTE_CHECK_INTERVAL_SECONDS, ProxyRouteCheck
@@ -107,6 +107,15 @@ def list_jobs(hub: HubApp, renku: Renku) -> Iterator[PeriodicJob]:
         interval_seconds=_HOUSEKEEPING_INTERVAL_SECONDS,
         run=partial(delete_old_records, context, timedelta(days=renku.launches_kept_days)),
     )
+    if issubclass(hub.spawner_class, RenkuSpawner):
+        yield PeriodicJob(
+            name="ended_pods",
+            purpose="delete pods of ended sessions",
+            interval_seconds=RECONCILE_INTERVAL_SECONDS,
+            run=EndedPodCleaner(hub, context).run,
+            counted=False,
+            known_errors=(UnavailableError, ValueError),
+        )
     if context.gitlab is not None:
         yield PeriodicJob(
             name="access",

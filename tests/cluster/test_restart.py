@@ -203,6 +203,25 @@ async def test_a_deletion_that_was_accepted_while_its_pod_stops_outlives_the_hub
     await until(gone, why="nothing of it is left")
 
 
+@pytest.mark.parametrize("way", ["kill", "stop"])
+async def test_a_hub_that_ends_before_the_pod_of_an_ended_session_is_deleted_leaves_none(own, way):
+    await own.started()
+    await own.started("Other")
+    await own.become({"Explore": "running", "Other": "running"})
+    (other,) = own.pods("Other")
+    own.cluster.fault(own.asks("delete", "pods", "Explore"), times=99, hang=True)
+    await meets(own.cluster, own.pods()[0], "evicted-ephemeral-storage")
+    await own.become({"Explore": "failed"})
+    await own.end_hub(way)
+    assert own.pods(), "its deletion is lost"
+    own.cluster.faults.clear()
+    await own.do(own.hub.start)
+    await until(lambda: not own.pods(), seconds=45, why="the next hub deletes it")
+    assert (await own.do(own.hub.reasons))["Explore"] == "ephemeral_storage_full"
+    assert await own.do(own.hub.statuses) == {"Explore": "failed", "Other": "running"}
+    assert uids_of(own.pods("Other")) == uids_of([other])
+
+
 async def test_a_hub_that_finds_no_cluster_says_so_and_takes_up_what_ran(own):
     """Unknown meanwhile, adopted on return, no orphan; its token is revoked in the end."""
     await own.started()

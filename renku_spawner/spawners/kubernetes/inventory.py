@@ -102,13 +102,13 @@ async def load_cluster_inventory(
         return BackendInventory(unknown=_INVENTORY_USER_NAMESPACES_MESSAGE)
     try:
         async with asyncio.timeout(INVENTORY_TIMEOUT_SECONDS):
-            await _wait_until_informer_synced(watch)
+            await wait_until_informer_synced(watch)
             claims = to_pvc_resources(await calls.list_pvcs(build_hub_selector(hub)))
             claims += to_storage_resources(await calls.list_pvcs(build_hub_selector(hub, STORAGE_LABEL)))
-            await _wait_until_informer_synced(watch)  # the connection may have failed meanwhile
+            await wait_until_informer_synced(watch)  # the connection may have failed meanwhile
     except KubernetesAPIError as denied:
         return BackendInventory(unknown=format_reason_sentence(denied.refusal.code, **denied.refusal.values))
-    except TimeoutError:
+    except (TimeoutError, UnavailableError):
         return BackendInventory(unknown=format_reason_sentence("cluster_unavailable"))
     things = (*to_pod_resources(watch.pods.values(), hub), *claims)
     return BackendInventory(things=things, warning=None if hub else _MISSING_HUB_LABEL_WARNING)
@@ -118,10 +118,7 @@ async def list_nodes_by_run(watch: PodInformer, *, spread: bool) -> dict[str, st
     """Return the nodes of session pods by run id. Raises UnavailableError."""
     if spread:
         raise UnavailableError(_INVENTORY_USER_NAMESPACES_MESSAGE)
-    try:
-        await _wait_until_informer_synced(watch)
-    except TimeoutError:
-        raise UnavailableError(format_reason_sentence("cluster_unavailable"), code="cluster_unavailable") from None
+    await wait_until_informer_synced(watch)
     pairs = (
         (get_nested(pod, "metadata", "labels", LAUNCH_LABEL), get_nested(pod, "spec", "nodeName"))
         for pod in watch.pods.values()
@@ -129,19 +126,22 @@ async def list_nodes_by_run(watch: PodInformer, *, spread: bool) -> dict[str, st
     return {run: node for run, node in pairs if run and node}
 
 
-async def _wait_until_informer_synced(watch: PodInformer) -> None:
-    """Wait for the informer's initial list. Raises TimeoutError."""
+async def wait_until_informer_synced(watch: PodInformer) -> None:
+    """Wait for the informer's initial list. Raises UnavailableError with code `cluster_unavailable`."""
     watch.retry_now()
     await asyncio.wait({watch.first_load_future}, timeout=INVENTORY_RETRY_TIMEOUT_SECONDS)
     if not watch.is_synced:
-        raise TimeoutError
+        raise UnavailableError(format_reason_sentence("cluster_unavailable"), code="cluster_unavailable")
 
 
-async def remove_cluster_resource(calls: KubernetesAPI, orphan: OrphanedResource) -> None:
-    """Delete this pod or PVC and its dependents; succeed if it is already gone. Raises UnavailableError."""
+async def remove_cluster_resource(calls: KubernetesAPI, orphan: OrphanedResource, *, grace: int = 0) -> None:
+    """Delete this pod or PVC and its dependents; succeed if it is already gone. A pod has *grace* seconds to end.
+
+    Raises UnavailableError.
+    """
     try:
         if orphan.kind is OrphanKind.POD:
-            await calls.delete_pod(orphan.name, grace=0, uid=orphan.uid)
+            await calls.delete_pod(orphan.name, grace=grace, uid=orphan.uid)
         else:
             if orphan.kind is OrphanKind.STORAGE:
                 await _set_pvc_as_secret_owner(calls, orphan)

@@ -19,7 +19,7 @@ from traitlets import Bool, Unicode
 from traitlets.config import Config
 
 from ...context.background_tasks import start_background_task
-from ...domain.administration import BackendInventory, OrphanedResource
+from ...domain.administration import BackendInventory, BackendResource, OrphanedResource
 from ...domain.errors import UnavailableError
 from ...domain.instances import DesiredState, Instance, ObservedState
 from ...domain.quantities import format_size_quantity
@@ -54,6 +54,8 @@ from .inventory import (
     list_nodes_by_run,
     load_cluster_inventory,
     remove_cluster_resource,
+    to_pod_resources,
+    wait_until_informer_synced,
 )
 from .launch import ClusterOutageNotice, PodLaunch, build_pod_url
 from .objects import KubernetesObject
@@ -288,6 +290,20 @@ class PVCSpawner(WatchingSpawner):
     async def load_inventory(self) -> BackendInventory:
         watch, spread = await self._start_watching_pods(), self.enable_user_namespaces
         return await load_cluster_inventory(watch, self._interactive_api, self.hub_label, spread=spread)
+
+    async def list_session_pods(self) -> list[BackendResource]:
+        """List the pods of all sessions of this hub in its namespace. Raises UnavailableError."""
+        watch = await self._start_watching_pods()
+        await wait_until_informer_synced(watch)
+        return to_pod_resources(watch.pods.values(), self.hub_label)
+
+    async def delete_session_pod(self, pod: BackendResource) -> None:
+        """Delete exactly this pod, with the time that a stop gives. Raises UnavailableError."""
+        await remove_cluster_resource(
+            self._interactive_api,
+            OrphanedResource(kind=pod.kind, name=pod.name, uid=pod.uid),
+            grace=self.pod_settings.stop_grace,
+        )
 
     async def get_run_nodes(self) -> dict[str, str]:
         return await list_nodes_by_run(await self._start_watching_pods(), spread=self.enable_user_namespaces)
