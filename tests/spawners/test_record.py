@@ -61,15 +61,3 @@ async def test_of_many_refused_starts_a_few_have_rows_and_one_row_has_the_number
     assert sum(each == ("bob", {}) for each in told) == 1
     lines = [each for each in caplog.records if each.getMessage().startswith("alice: start refused")]
     assert len(lines) >= 40, "each has a line in the log"
-
-
-async def test_a_start_has_its_server_stored_before_it_waits_for_the_first_time(renku_hub):
-    """The end of any other request rolls back what of the hub's is not stored yet."""
-    hub = await renku_hub()
-    session = await hub.session(await hub.project())
-    spawner = hub.user("alice").get_or_create_spawner(session.id, "Explore")
-    spawner.orm_spawner.state = {"not": "stored"}
-    assert hub.app.db.dirty
-    asked = spawner.server_token_scopes(spawner)
-    assert not hub.app.db.dirty
-    await asked
