@@ -32,7 +32,10 @@ class WarningSeverity(StrEnum):
     ERROR = "error"
     WARNING = "warning"
     HINT = "hint"
-    INFO = "info"
+
+
+# Without one of these being mended, the program does not run or the hub does not reach it.
+_START_PREVENTING_CODES = {"platform_mismatch", "no_hub_server", "low_port", "no_command"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,16 @@ class ImageWarning:
     title: str
     text: str
     field: str = "image"
+
+    @property
+    def is_problem(self) -> bool:
+        """True if it should be mended; a hint is only worth knowing."""
+        return self.severity is not WarningSeverity.HINT
+
+    @property
+    def prevents_start(self) -> bool:
+        """True if a session with this image will probably not start."""
+        return self.severity is WarningSeverity.ERROR or self.code in _START_PREVENTING_CODES
 
 
 OLD_IMAGE_AGE = timedelta(days=2 * 365)
@@ -78,7 +91,7 @@ def find_project_warnings(used_by: Collection[str]) -> Iterator[ImageWarning]:
     for title in sorted(used_by)[:1]:
         yield ImageWarning(
             code="already_used",
-            severity=WarningSeverity.INFO,
+            severity=WarningSeverity.HINT,
             title="Already used",
             text=f"The session “{title}” already uses this image.",
         )
@@ -232,7 +245,7 @@ def find_folder_warnings(facts: ImageMetadata) -> Iterator[ImageWarning]:
     elif folder not in ("", "/"):
         yield ImageWarning(
             code="other_folder",
-            severity=WarningSeverity.INFO,
+            severity=WarningSeverity.HINT,
             title="Other folder",
             text=f"The image works in {folder[:100]}; the session works in {WORK_DIRECTORY}, "
             "and only that folder is kept when it is paused.",
@@ -269,7 +282,7 @@ def find_contents_warnings(facts: ImageMetadata, image: ImageReference, *, gpu: 
     if not facts.sbom and not any(map(facts.get_label, ("title", "description", "source", "documentation"))):
         yield ImageWarning(
             code="silent",
-            severity=WarningSeverity.INFO,
+            severity=WarningSeverity.HINT,
             title="Says little about itself",
             text="The image does not say what is in it.",
         )

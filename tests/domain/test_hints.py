@@ -191,7 +191,7 @@ def test_gpu_libraries_are_missed_only_where_a_gpu_is_asked_for() -> None:
 
 
 def test_an_image_that_brings_its_list_of_packages_is_not_silent() -> None:
-    assert only("silent", name="docker.io/alice/analysis:1.0").severity is WarningSeverity.INFO
+    assert only("silent", name="docker.io/alice/analysis:1.0").severity is WarningSeverity.HINT
     assert not [hint for hint in found("docker.io/alice/analysis:1.0", facts={"sbom": True}) if hint.code == "silent"]
 
 

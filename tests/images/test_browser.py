@@ -232,12 +232,14 @@ async def test_every_state_passes_axe_in_light_and_dark_and_fits_a_small_phone(w
     project = await it.hub.project()
     host = it.registry.host
     it.registry.push("browser/good", config=HOSTILE, sbom=images.spdx({"numpy": "2.4.1", "<b>x</b>": "1"}))
+    it.registry.push("browser/fine", config=STACKS)
     added = await it.add(project, f"{host}/browser/good")
     page = await enter(it, reduced_motion="reduce")
     await page.goto(NEW)
     await passes(page)
     for image, said in (
-        (f"{host}/browser/good", "This image can be used"),
+        (f"{host}/browser/good", "This image will probably not start"),
+        (f"{host}/browser/fine", "This image can be used"),
         (f"{host}/browser/none", "This image cannot be used"),
         (f"{away}/browser/none", "This image could not be checked now"),
     ):

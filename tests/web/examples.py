@@ -645,14 +645,14 @@ NEW_SESSION = {
     "default_choice": True,
 }
 VERDICT = {
-    "title": "This image can be used, with 1 hint",
+    "title": "This image can be used, with 1 problem",
     "style": "running",
     "good": True,
     "text": "",
     "image": "quay.io/pangeo/pytorch-notebook:2026.10.14",
     "digest": DIGEST,
     "steps": [{"good": True, "text": "Found and public"}, {"good": False, "text": "User root"}],
-    "hints": [{"severity": "warning", "title": "Runs as root", "text": "The image runs as root by default."}],
+    "hints": [{"is_problem": True, "title": "Runs as root", "text": "The image runs as root by default."}],
     "facts": ABOUT_IMAGE["facts"],
 }
 OWN_IMAGE = {

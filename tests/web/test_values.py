@@ -404,24 +404,26 @@ def test_keep_awake_is_offered_where_it_puts_something_off(reason: str, *, offer
 
 
 @pytest.mark.parametrize(
-    ("severities", "title"),
+    ("warnings", "title", "style"),
     [
-        ("", "This image can be used"),
-        ("hint", "This image can be used, with 1 hint"),
-        ("info hint", "This image can be used, with 1 hint and 1 info"),
-        ("info info", "This image can be used, with 2 info"),
-        ("hint error warning warning hint", "This image can be used, with 1 error, 2 warnings and 2 hints"),
-        ("info hint warning error", "This image can be used, with 1 error, 1 warning, 1 hint and 1 info"),
+        ("", "This image can be used", "running"),
+        ("hint:old", "This image can be used, with 1 hint", "running"),
+        ("hint:old hint:big warning:root_user", "This image can be used, with 1 problem and 2 hints", "running"),
+        ("warning:no_shell", "This image can be used, with 1 problem", "running"),
+        ("warning:no_command", "This image will probably not start: 1 problem", "warning"),
+        (
+            "hint:old warning:root_user warning:no_hub_server error:named_user",
+            "This image will probably not start: 3 problems",
+            "warning",
+        ),
     ],
 )
-def test_a_checked_image_counts_what_is_listed_below_by_its_severity(severities, title):
-    hints = [
-        ImageWarning(code=str(n), severity=WarningSeverity(each), title="", text="")
-        for n, each in enumerate(severities.split())
-    ]
+def test_a_checked_image_says_whether_it_will_start_and_counts_what_is_listed_below(warnings, title, style):
+    parts = [each.split(":") for each in warnings.split()]
+    hints = [ImageWarning(code=code, severity=WarningSeverity(severity), title="", text="") for severity, code in parts]
     checked = ImageInspection(
         image=parse_image_reference("quay.io/a/b:1"), verdict=InspectionResult.OK, checked_at=NOW, hints=tuple(hints)
     )
     shown = build_image_check_view(checked, ["linux/amd64"], NOW)
-    assert shown["title"] == title
-    assert sorted(each["severity"] for each in shown["hints"]) == sorted(severities.split())
+    assert (shown["title"], shown["style"]) == (title, style)
+    assert [each["is_problem"] for each in shown["hints"]] == [severity != "hint" for severity, _ in parts]

@@ -14,7 +14,6 @@ from ...domain.image_checks import (
     ImageInspection,
     ImageWarning,
     InspectionResult,
-    WarningSeverity,
 )
 from ...domain.image_metadata import ImageKind, ImageMetadata, detect_image_kind, parse_image_metadata_json
 from ...domain.image_updates import ImageStatus, ImageUpdate
@@ -344,7 +343,7 @@ class ImageCheckView(TypedDict):
 
 
 class ImageHintView(NoticeView):
-    severity: WarningSeverity
+    is_problem: bool
 
 
 def build_image_check_view(
@@ -359,25 +358,33 @@ def build_image_check_view(
         "title": _format_usable_title(hints)
         if good
         else _UNUSABLE_IMAGE_TITLES[checked.verdict].format(detail=checked.detail),
-        "style": {InspectionResult.OK: "running", InspectionResult.UNVERIFIED: "paused"}.get(checked.verdict, "failed"),
+        "style": _get_image_check_style(checked.verdict, hints),
         "good": good,
         "text": _format_image_advice(checked, platforms),
         "image": checked.image.canonical_reference,
         "digest": checked.image.digest,
         "steps": _build_image_check_steps(checked.facts, checked, platforms),
-        "hints": [{"severity": h.severity, "title": h.title, "text": h.text} for h in hints],
+        "hints": [{"is_problem": h.is_problem, "title": h.title, "text": h.text} for h in hints],
         "facts": [] if checked.facts is None else _build_image_metadata_view(checked.facts, now),
     }
 
 
+def _get_image_check_style(verdict: InspectionResult, hints: Sequence[ImageWarning]) -> str:
+    if verdict is InspectionResult.OK:
+        return "warning" if any(hint.prevents_start for hint in hints) else "running"
+    return "paused" if verdict is InspectionResult.UNVERIFIED else "failed"
+
+
 def _format_usable_title(hints: Sequence[ImageWarning]) -> str:
-    """Return the title for a usable image, with the number of warnings below it by severity."""
-    counts = {severity: sum(hint.severity is severity for hint in hints) for severity in WarningSeverity}
-    parts = [
-        f"{n} info" if level is WarningSeverity.INFO else format_count(n, level) for level, n in counts.items() if n
-    ]
-    summary = " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
-    return f"This image can be used{f', with {summary}' if summary else ''}"
+    """Return the title for an image that is there and public, with the number of problems and hints below it."""
+    n_problems = sum(hint.is_problem for hint in hints)
+    problems = format_count(n_problems, "problem")
+    if any(hint.prevents_start for hint in hints):
+        return f"This image will probably not start: {problems}"
+    counts = [problems] * bool(n_problems)
+    if n_hints := len(hints) - n_problems:
+        counts.append(format_count(n_hints, "hint"))
+    return "This image can be used" + ", with ".join(["", " and ".join(counts)] if counts else [])
 
 
 _UNUSABLE_IMAGE_TITLES = {
