@@ -35,7 +35,6 @@ from ..web.environments.schemas import (
     ReadyMadeAnswer,
     RollBackBody,
     StateBody,
-    SuccessorBody,
 )
 from ..web.images.schemas import BuiltImageList, CheckBody, CheckedAnswer, DismissalBody, RevisionBody, SoftwareAnswer
 from ..web.instances.schemas import (
@@ -113,7 +112,6 @@ EXPORT_SESSION_FILE = HubEndpoint("GET", "/projects/{project}/export", DocumentP
 APPLY_SESSION_FILE = HubEndpoint("POST", "/projects/{project}/apply", PlanAnswer, DocumentPart)
 LIST_REVISIONS = HubEndpoint("GET", "/projects/{project}/sessions/{session}/revisions", RevisionList)
 SET_REVISION = HubEndpoint("POST", "/projects/{project}/sessions/{session}/revision", SessionAnswer, RevisionBody)
-TAKE_SUCCESSOR = HubEndpoint("POST", "/projects/{project}/sessions/{session}/successor", SessionAnswer, SuccessorBody)
 DISMISS_IMAGE_UPDATE = HubEndpoint(
     "POST", "/projects/{project}/sessions/{session}/dismissal", SessionAnswer, DismissalBody
 )
@@ -299,17 +297,13 @@ class Client:
         return self._wire.request(LIST_REVISIONS, project=project, session=session).items
 
     def set_revision(self, project: str, session: str, wanted: RevisionBody) -> SessionAnswer:
-        """Accept a newer image, return to an earlier revision, or choose another image."""
+        """Accept a newer image, return to an earlier revision, or choose another environment or image."""
         return self._wire.request(SET_REVISION, wanted, project=project, session=session)
 
     def dismiss(self, project: str, session: str, digest: str) -> SessionAnswer:
         """Dismiss the newer image with that digest."""
         body = DismissalBody(digest=digest)
         return self._wire.request(DISMISS_IMAGE_UPDATE, body, project=project, session=session)
-
-    def take_successor(self, project: str, session: str, seen: SuccessorBody) -> SessionAnswer:
-        """Switch a session to the successor of its environment."""
-        return self._wire.request(TAKE_SUCCESSOR, seen, project=project, session=session)
 
     # Images
 

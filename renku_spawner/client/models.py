@@ -30,7 +30,6 @@ from ..web.environments.schemas import (
     ReadyMadeAnswer,
     RollBackBody,
     StateBody,
-    SuccessorBody,
 )
 from ..web.images.schemas import BuiltImageList, CheckBody, CheckedAnswer, DismissalBody, RevisionBody, SoftwareAnswer
 from ..web.instances.schemas import (
@@ -171,6 +170,5 @@ __all__ = [
     "StorageChangeBody",
     "StorageCredentialsBody",
     "StorageList",
-    "SuccessorBody",
     "WorkAnswer",
 ]

@@ -89,6 +89,10 @@ class NewRevision:
     commit: str | None = None
     built: CiImageOrigin | None = None
 
+    @property
+    def canonical_reference(self) -> str:
+        return f"{self.repository}:{self.tag}" if self.tag else self.repository
+
 
 @dataclass(frozen=True, kw_only=True)
 class Revision(NewRevision):
@@ -99,10 +103,6 @@ class Revision(NewRevision):
     number: int
     created_by: str
     created_at: datetime
-
-    @property
-    def canonical_reference(self) -> str:
-        return f"{self.repository}:{self.tag}" if self.tag else self.repository
 
     def is_unpinned_copy_of(self, pinned: Revision) -> bool:
         """Return whether this is the image of *pinned* from before its digest was known."""
@@ -322,15 +322,14 @@ class EnvironmentStateChange:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReviewedReplacement:
-    """A replacement that an editor has reviewed.
+class ChosenRevision:
+    """A revision of another environment that an editor chooses for a session.
 
-    `environment` is the id of the successor, `revision` its number, and `version` that of the session.
+    `environment` is an id. Without `revision`, its number, the newest one is meant.
     """
 
-    version: RowVersion
     environment: RecordId
-    revision: RevisionNumber
+    revision: RevisionNumber | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

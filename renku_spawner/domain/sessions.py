@@ -13,7 +13,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from .configuration_fields import FieldKind, configuration_field, find_field_problems, list_configuration_fields
-from .environments import Environment, NewCiImage, NewOwnImage, Revision, RunConfiguration
+from .environments import ChosenRevision, Environment, NewCiImage, NewOwnImage, Revision, RunConfiguration
 from .errors import InvalidInputError
 from .git_credentials import SessionGitIdentity
 from .ids import RowVersion
@@ -104,15 +104,19 @@ class NewSession:
 class SessionChange:
     """A change of a session; None leaves a field as it is.
 
-    `version` is the one that the editor saw; `image` replaces the image of an external environment.
-    With `allow_secret` new variables may have names that look secret.
+    `version` is the one that the editor saw. At most one of `environment`, `image` and `built` says what the session
+    runs instead, and `digest` is then the content of the image that the editor reviewed. With `allow_secret` new
+    variables may have names that look secret.
     """
 
     version: RowVersion
     title: LongText | None = None
     description: LongText | None = None
     configuration: SessionConfiguration | None = None
+    environment: ChosenRevision | None = None
     image: NewOwnImage | None = None
+    built: NewCiImage | None = None
+    digest: str | None = None
     allow_secret: bool = False
 
 

@@ -73,6 +73,13 @@ _REVISION_ENVIRONMENT: BindParameter[str] = bindparam("of_environment")
 _SELECT_ENVIRONMENT_REVISIONS = _SELECT_REVISIONS.where(_R.environment == _REVISION_ENVIRONMENT).order_by(
     _R.number.desc()
 )
+_SELECT_LAUNCHED_REVISION_IDS = (
+    select(launches.c.revision)
+    .where(launches.c.session == bindparam("of_session"))
+    .group_by(launches.c.revision)
+    .order_by(func.max(launches.c.requested_at).desc(), launches.c.revision)
+    .limit(bindparam("most"))
+)
 _SELECT_NEXT_REVISION_NUMBER = select(func.coalesce(func.max(_R.number), 0) + 1).where(
     _R.environment == _REVISION_ENVIRONMENT
 )
@@ -340,6 +347,15 @@ class EnvironmentStore:
     def list_revisions(self, environment_id: str) -> list[Revision]:
         """Return the environment's revisions, newest first."""
         return self._revisions.list_for_environment(environment_id)
+
+    def list_launched_revisions(self, session_id: str, limit: int = 20) -> list[Revision]:
+        """Return the revisions with which any user has started the session, the last used one first.
+
+        Records of launches are kept for a limited time (`Renku.launches_kept_days`).
+        """
+        rows = self._db.fetch_all(_SELECT_LAUNCHED_REVISION_IDS, of_session=session_id, most=limit)
+        found = self._revisions.get_many(row[0] for row in rows)
+        return [found[row[0]] for row in rows if row[0] in found]
 
     def get_revision(self, id: str) -> Revision | None:
         return self._revisions.get_many([id]).get(id)

@@ -198,13 +198,14 @@ class SessionStore:
             **_to_session_columns(changed),
             "version": changed.version,
             "revision": (revision or session.revision).id,
+            "environment": (revision or session.revision).environment,
         }
         return self._require_updated(
             session.id, self._db.execute(_UPDATE_SESSION_VERSION.values(values), key=session.id, seen=change.version)
         )
 
     def pin_revision(self, session: Session, to: Revision) -> Session:
-        """Pin the session to another revision, of its environment or of that environment's successor.
+        """Pin the session to another revision, of its environment or of another one.
 
         Raises:
             ConcurrentUpdate: the session was changed since it was read.

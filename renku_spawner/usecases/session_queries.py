@@ -10,18 +10,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
-from ..context.app_context import AppContext, read_transaction, write_transaction
+from ..context.app_context import AppContext, read_transaction
 from ..domain.access import Person, ProjectAction, Role
 from ..domain.environments import (
     Environment,
     EnvironmentKind,
     EnvironmentState,
-    ReviewedReplacement,
     Revision,
     get_environment_refusal_message,
     get_resume_deadline,
 )
-from ..domain.errors import ConflictError, InvalidInputError, NotFoundError
+from ..domain.errors import NotFoundError
 from ..domain.image_updates import ImageStatus, ImageUpdate, resolve_image_update
 from ..domain.instances import Instance, InstanceStatus, Launch
 from ..domain.projects import Project
@@ -31,10 +30,9 @@ from ..domain.sessions import Session, build_launch_version
 from ..domain.software import ImageSoftware, SoftwareChanges, compare_software
 from ..domain.storages import Storage
 from ..persistence.database import Transaction
-from ..persistence.statements import ConcurrentUpdate
 from .ci_images import get_ci_image_status_key
 from .images import format_image_reference, get_digest_image, get_revision_image, get_tag_image
-from .sessions import build_session_changed_error, get_session_of_project
+from .sessions import get_session_of_project
 from .software import get_image_software, load_hub_software, render_cyclonedx_bom
 
 _MAX_SUCCESSOR_STEPS = 10  # length of a chain of retired successors
@@ -150,7 +148,7 @@ def _follow_successors(known: Mapping[str, Environment], id: str | None) -> Envi
 class InstalledSoftware:
     """The packages of a session's image.
 
-    `changes` are those of an available update, None unless the packages of both are known.
+    `changes` are those of another image, None unless the packages of both are known.
     """
 
     software: ImageSoftware | None
@@ -158,11 +156,14 @@ class InstalledSoftware:
 
 
 async def load_installed_software(
-    context: AppContext, session: Session, update: ImageUpdate | None = None
+    context: AppContext, session: Session, new_digest: str | None = None
 ) -> InstalledSoftware:
-    """Load the packages of the session's image; on a hub without images those of its own Python."""
+    """Load the packages of the session's image, and what another image changes.
+
+    On a hub without images these are the packages of its own Python.
+    """
     software = await _load_software_of_revision(context, session.revision)
-    updated = await get_image_software(context, update.digest) if update else None
+    updated = await get_image_software(context, new_digest) if new_digest else None
     return InstalledSoftware(
         software=software, changes=compare_software(software, updated) if software and updated else None
     )
@@ -406,38 +407,3 @@ def _read_session_view(
 ) -> SessionView:
     storages = tx.storages.list_for_project(found.id)
     return _build_session_view(tx, context, person, found, storages, get_session_of_project(tx, found, session_id))
-
-
-async def accept_successor(
-    context: AppContext, person: Person, ref: str, session_id: str, seen: ReviewedReplacement
-) -> Session:
-    """Switch the session to the successor's newest revision from its next start on; files and settings stay.
-
-    Raises:
-        NotFoundError, ForbiddenError.
-        InvalidInputError: `no_successor`.
-        ConflictError: `changed`, also if another successor or revision is offered by now.
-    """
-    project = await context.source.get_project(person, ref, ProjectAction.WRITE)
-
-    def work(tx: Transaction) -> Session:
-        session = get_session_of_project(tx, project, session_id)
-        if session.version != seen.version:
-            raise build_session_changed_error(session)
-        successor = _require_successor(tx, session)
-        if (successor.id, successor.revision.number) != (seen.environment, seen.revision):
-            raise ConflictError("Another successor is offered by now; please review it again.", code="changed")
-        try:
-            return tx.sessions.pin_revision(session, successor.revision)
-        except ConcurrentUpdate:
-            raise build_session_changed_error(session) from None
-
-    return await write_transaction(context, work)
-
-
-def _require_successor(tx: Transaction, session: Session) -> Environment:
-    successor = get_successors_of_sessions(tx, [session]).get(session.id)
-    if successor is None:
-        sentence = "The admins offer nothing in place of this environment."
-        raise InvalidInputError(sentence, fields={"environment": sentence}, code="no_successor")
-    return successor

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..context.app_context import AppContext, read_transaction, write_transaction
 from ..domain.access import Person, ProjectAction, Role
 from ..domain.environments import (
+    ChosenRevision,
     Environment,
     EnvironmentKind,
     EnvironmentState,
+    NewCiImage,
     NewEnvironment,
     NewOwnImage,
     NewRevision,
@@ -56,20 +58,32 @@ from .images import (
     prepare_image_revision,
 )
 
-_CI_IMAGE_NOT_REPLACEABLE_MESSAGE = (
-    "This session runs what CI has built; please accept a newer one, or add your own image as another session."
-)
-_MANAGED_IMAGE_NOT_REPLACEABLE_MESSAGE = (
-    "This session runs a ready-made environment; please add your own image as another session."
-)
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentReplacement:
+    """What a session runs instead: `revision`, of an environment with this name, description and keywords.
+
+    `store` makes it part of the database, where it is not yet, and returns it. It raises UniqueConflict: `revision`,
+    if two are created at once; ConflictError: `changed`.
+    """
+
+    name: str
+    description: str
+    keywords: Sequence[str]
+    revision: NewRevision
+    store: Callable[[Transaction, Session], Revision]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageReplacement:
-    """The revision that replaces another one, and the environment with its name and description from then on."""
+class EnvironmentChoices:
+    """What an editor can choose instead of a session's environment.
 
-    revision: NewRevision
-    environment: Environment
+    `earlier` are revisions of other environments with which the session was started, the last used one first.
+    `offered` are the ready-made environments.
+    """
+
+    earlier: Sequence[tuple[Environment, Revision]]
+    offered: Sequence[Environment]
 
 
 def get_run_choice(revision: Revision) -> RunOverrides:
@@ -82,39 +96,153 @@ def keeps_pinned_image(revision: Revision, typed: str) -> bool:
     return revision.digest is not None and _is_same_image(revision, typed)
 
 
-async def prepare_image_replacement(
-    context: AppContext, person: Person, session: Session, wanted: NewOwnImage
-) -> ImageReplacement | None:
-    """Prepare the replacement of the session's image, or return None if nothing changes.
-
-    A newer digest of the same image is not adopted here; it must be accepted as an update.
+async def prepare_environment_replacement(
+    context: AppContext, person: Person, project: Project, session: Session, change: SessionChange
+) -> EnvironmentReplacement | None:
+    """Prepare what *session* runs instead, or return None if nothing changes.
 
     Raises:
-        InvalidInputError: at `image`, if the session runs a managed environment, or the image cannot be pulled, is not
-            allowed or cannot run here; at the fields of the run configuration.
+        InvalidInputError: at `environment`, if it is not offered (`environment_not_offered`); at `image`, if the image
+            cannot be pulled, is not allowed or cannot run here; at the fields of the run configuration; the errors of
+            `prepare_ci_environment`.
+        ConflictError: `changed`, if another revision is offered, or another image is found than the reviewed one;
+            `image_digest_gone`.
+        NotFoundError, ForbiddenError, UnavailableError: errors of GitLab.
     """
-    if session.environment.kind is not EnvironmentKind.EXTERNAL:
-        message = (
-            _CI_IMAGE_NOT_REPLACEABLE_MESSAGE
-            if session.environment.kind is EnvironmentKind.REPOSITORY
-            else _MANAGED_IMAGE_NOT_REPLACEABLE_MESSAGE
+    wanted: EnvironmentReplacement | None = None
+    if change.environment is not None:
+        wanted = await _prepare_chosen_environment(context, person, session, change.environment)
+    elif change.built is not None:
+        wanted = await _prepare_ci_replacement(context, person, project, session, change.built)
+    elif change.image is not None:
+        wanted = await _prepare_image_replacement(context, person, project, session, change.image)
+    if wanted is not None:
+        _require_same_digest(wanted.revision, change.digest)
+    return wanted
+
+
+async def load_environment_choices(context: AppContext, session: Session) -> EnvironmentChoices:
+    """Load what can be chosen instead of the session's environment."""
+
+    def read(tx: Transaction) -> EnvironmentChoices:
+        launched = [r for r in tx.environments.list_launched_revisions(session.id) if r.id != session.revision.id]
+        environments = tx.environments.get_many(revision.environment for revision in launched)
+        return EnvironmentChoices(
+            earlier=[
+                (environment, revision)
+                for revision in launched
+                if (environment := environments[revision.environment]).id != session.environment.id
+                and (environment.is_offered or not environment.is_managed)
+            ],
+            offered=[e for e in tx.environments.list_offered() if e.id != session.environment.id],
         )
-        raise InvalidInputError(message, fields={"image": message})
-    present = session.revision
+
+    return await read_transaction(context, read)
+
+
+async def _prepare_chosen_environment(
+    context: AppContext, person: Person, session: Session, wanted: ChosenRevision
+) -> EnvironmentReplacement:
+    environment, revision = await read_transaction(context, lambda tx: _find_chosen_revision(tx, session, wanted))
+    await _require_available_revision(context, person, environment, revision, field="environment")
+
+    def store(tx: Transaction, session: Session) -> Revision:
+        environment, revision = _find_chosen_revision(tx, session, wanted)
+        check_image_user(revision.run, revision.facts, field="environment")
+        _require_permitted_revision(context, environment, revision, person, field="environment")
+        return revision
+
+    return EnvironmentReplacement(
+        name=environment.name,
+        description=environment.description,
+        keywords=environment.keywords,
+        revision=revision,
+        store=store,
+    )
+
+
+def _find_chosen_revision(tx: Transaction, session: Session, wanted: ChosenRevision) -> tuple[Environment, Revision]:
+    """Return the newest revision of a ready-made environment, or one with which the session was started before."""
+    environment = tx.environments.get(wanted.environment) if is_valid_id(wanted.environment) else None
+    if environment is not None and environment.is_managed and environment.is_offered:
+        newest = environment.revision
+        if wanted.revision in (None, newest.number):
+            return environment, newest
+    launched = [r for r in tx.environments.list_launched_revisions(session.id) if r.environment == wanted.environment]
+    if environment is not None and (environment.is_offered or not environment.is_managed):
+        for revision in launched:
+            if wanted.revision in (None, revision.number):
+                return environment, revision
+        if environment.is_managed:
+            raise ConflictError("Another revision is offered by now; please review it again.", code="changed")
+    sentence = "This environment is not offered, and the session was never started with it."
+    raise InvalidInputError(sentence, fields={"environment": sentence}, code="environment_not_offered")
+
+
+async def _prepare_ci_replacement(
+    context: AppContext, person: Person, project: Project, session: Session, wanted: NewCiImage
+) -> EnvironmentReplacement | None:
+    """Prepare another commit of a repository: a revision of the same environment if the session runs an image of it."""
+    new, revision = await prepare_ci_environment(context, person, project, wanted)
+    present, environment = session.revision, session.environment
+    if environment.kind is not EnvironmentKind.REPOSITORY or environment.revision.repository != revision.repository:
+        return _build_new_environment_replacement(context, person, new, revision)
+    if (present.digest, present.run) == (revision.digest, revision.run):
+        return None
+    return _build_new_revision_replacement(context, person, environment, revision)
+
+
+async def _prepare_image_replacement(
+    context: AppContext, person: Person, project: Project, session: Session, wanted: NewOwnImage
+) -> EnvironmentReplacement | None:
+    """Prepare another image or run configuration: a revision of the same environment if that is a user's own image.
+
+    A newer digest of the same image is not adopted here; it must be accepted as an update.
+    """
+    environment, present = session.environment, session.revision
+    if environment.kind is not EnvironmentKind.EXTERNAL:
+        return _build_new_environment_replacement(
+            context, person, *await prepare_external_environment(context, person, project.id, wanted)
+        )
     if is_same_image_and_run(present, wanted.image, wanted.run):
         return None
     if not keeps_pinned_image(present, wanted.image):
         checked, revision = await prepare_image_revision(
             context, person, replace(wanted, image=wanted.image or present.image)
         )
-        return ImageReplacement(
-            revision=revision, environment=_rename_environment_like_image(session.environment, present, checked)
-        )
+        renamed = _rename_environment_like_image(environment, present, checked)
+        return _build_new_revision_replacement(context, person, renamed, revision)
     revision = build_revision_with_run(present, wanted.run)
-    if not is_image_permitted(context, session.environment, present, person):
-        message = format_reason_sentence("registry_not_allowed", image=present.canonical_reference)
-        raise InvalidInputError(message, fields={"image": message}, code="registry_not_allowed")
-    return ImageReplacement(revision=revision, environment=session.environment)
+    _require_permitted_revision(context, environment, present, person, field="image")
+    return _build_new_revision_replacement(context, person, environment, revision)
+
+
+def _build_new_environment_replacement(
+    context: AppContext, person: Person, new: NewEnvironment, revision: NewRevision
+) -> EnvironmentReplacement:
+    def store(tx: Transaction, _: Session) -> Revision:
+        return tx.environments.add(new, revision, by=person.name, now=context.now()).revision
+
+    return EnvironmentReplacement(
+        name=new.name, description=new.description, keywords=new.keywords, revision=revision, store=store
+    )
+
+
+def _build_new_revision_replacement(
+    context: AppContext, person: Person, environment: Environment, revision: NewRevision
+) -> EnvironmentReplacement:
+    def store(tx: Transaction, session: Session) -> Revision:
+        if environment != session.environment:
+            tx.environments.update_description(environment.id, environment)
+        return tx.environments.add_revision(environment.id, revision, by=person.name, now=context.now())
+
+    return EnvironmentReplacement(
+        name=environment.name,
+        description=environment.description,
+        keywords=environment.keywords,
+        revision=revision,
+        store=store,
+    )
 
 
 def build_revision_with_run(present: Revision, run: RunOverrides) -> NewRevision:
@@ -133,15 +261,6 @@ def build_repeated_revision(present: Revision, run: RunConfiguration | None = No
         image=present.image, repository=present.repository, tag=present.tag, digest=present.digest,
         facts=present.facts, run=run or present.run, commit=present.commit,
     )  # fmt: skip
-
-
-def store_image_replacement(
-    tx: Transaction, context: AppContext, person: Person, session: Session, wanted: ImageReplacement
-) -> Revision:
-    """Store the replacement and return its revision. Raises UniqueConflict: `revision`, if two are created at once."""
-    if wanted.environment != session.environment:
-        tx.environments.update_description(session.environment.id, wanted.environment)
-    return tx.environments.add_revision(session.environment.id, wanted.revision, by=person.name, now=context.now())
 
 
 def is_same_image_and_run(present: Revision, typed: str, run: RunOverrides) -> bool:
@@ -364,7 +483,7 @@ async def prepare_session_change(
         session = get_session_of_project(tx, project, session_id)
         require_session_storages(tx, project.id, cleaned.configuration)
         try:
-            revision = store_image_replacement(tx, context, person, session, instead) if instead else None
+            revision = instead.store(tx, session) if instead else None
             return tx.sessions.update(session, cleaned, context.now(), revision)
         except UniqueConflict as clash:
             raise (
@@ -378,17 +497,16 @@ async def prepare_session_change(
 
 async def _prepare_replacement(
     context: AppContext, person: Person, project: Project, session_id: str, change: SessionChange
-) -> ImageReplacement | None:
-    """Prepare another image or run configuration.
+) -> EnvironmentReplacement | None:
+    """Prepare another environment, image or run configuration.
 
     The version is checked first, so that no registry is queried for a change that is outdated.
     """
-    if change.image is None:
+    if change.environment is None and change.image is None and change.built is None:
         return None
     session = await read_transaction(context, lambda tx: get_session_of_project(tx, project, session_id))
-    if session.version != change.version:
-        raise build_session_changed_error(session)
-    return await prepare_image_replacement(context, person, session, change.image)
+    require_session_version(session, change.version)
+    return await prepare_environment_replacement(context, person, project, session, change)
 
 
 async def get_project_id_of_session(context: AppContext, session_id: str) -> str:
@@ -732,24 +850,6 @@ async def dismiss_image_update(context: AppContext, person: Person, ref: str, se
     return await write_transaction(context, work)
 
 
-async def replace_session_image(
-    context: AppContext, person: Person, ref: str, session_id: str, image: NewOwnImage, version: int | None = None
-) -> Session:
-    """Replace the image or run configuration of a session with an own image, as a new revision.
-
-    *version* is that of the session which the user saw.
-
-    Raises:
-        NotFoundError, ForbiddenError.
-        InvalidInputError: as `prepare_image_replacement`.
-        ConflictError: `changed`.
-    """
-    if version is None:
-        project = await context.source.get_project(person, ref, ProjectAction.WRITE)
-        version = (await read_transaction(context, lambda tx: get_session_of_project(tx, project, session_id))).version
-    return await change_session(context, person, ref, session_id, SessionChange(version=version, image=image))
-
-
 def _find_revision(tx: Transaction, session: Session, number_or_id: int | str) -> Revision | None:
     revisions = tx.environments.list_revisions(session.environment.id)
     return next((revision for revision in revisions if str(number_or_id) in (str(revision.number), revision.id)), None)
@@ -765,17 +865,17 @@ def _require_not_superseded(wanted: Revision, pinned: Revision) -> None:
         raise InvalidInputError(message, fields={"revision": message}, code="revision_superseded")
 
 
-def _require_same_digest(revision: Revision, digest: str | None) -> None:
+def _require_same_digest(revision: NewRevision, digest: str | None) -> None:
     if digest is not None and digest != revision.digest:
         raise ConflictError("The image has changed once more in the meantime; look at it again.", code="changed")
 
 
 def _require_permitted_revision(
-    context: AppContext, environment: Environment, revision: Revision, person: Person
+    context: AppContext, environment: Environment, revision: Revision, person: Person, *, field: str = "revision"
 ) -> None:
     if not is_image_permitted(context, environment, revision, person):
         message = format_reason_sentence("registry_not_allowed", image=revision.canonical_reference)
-        raise InvalidInputError(message, fields={"revision": message}, code="registry_not_allowed")
+        raise InvalidInputError(message, fields={field: message}, code="registry_not_allowed")
 
 
 async def _find_newer_ci_revision(
@@ -820,7 +920,7 @@ def find_image_update(tx: Transaction, session: Session) -> ImageUpdate | None:
 
 
 async def _require_available_revision(
-    context: AppContext, person: Person, environment: Environment, revision: Revision
+    context: AppContext, person: Person, environment: Environment, revision: Revision, *, field: str = "revision"
 ) -> None:
     """Raise ConflictError if the registry reports that the image is gone.
 
@@ -835,4 +935,4 @@ async def _require_available_revision(
         verdict = await check_image_exists(context, content, trusted=environment.is_managed)
     if verdict is InspectionResult.NOT_FOUND:
         message = format_reason_sentence("image_digest_gone", image=revision.canonical_reference)
-        raise ConflictError(message, code="image_digest_gone", fields={"revision": message})
+        raise ConflictError(message, code="image_digest_gone", fields={field: message})

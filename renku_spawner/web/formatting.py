@@ -58,7 +58,7 @@ STATUS_MESSAGES = {
     "left": "You left the project.",
     "default": "This is the project's default session now.",
     "dismissed": "Dismissed until a newer image is available.",
-    "succeeded": "The session uses the new environment from its next start on.",
+    "environment": "The session uses the new environment from its next start on.",
     "credentials": "This session opens storages with your own credentials: please enter them before it starts.",
     "storage_checked": "The storage was checked: see the result below.",
     "storage_not_checked": "Not checked: the hub cannot look into this storage. Its sessions say whether it opens.",

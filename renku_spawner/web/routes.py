@@ -34,7 +34,6 @@ from .environments.api import (
     EnvironmentAPIHandler,
     EnvironmentListAPIHandler,
     MoveEnvironmentAPIHandler,
-    ReplaceSessionEnvironmentAPIHandler,
     RollBackEnvironmentAPIHandler,
     SetEnvironmentStateAPIHandler,
 )
@@ -219,8 +218,8 @@ PAGE_ROUTES = (
     ),
     Route("session_copy", rf"renku/projects/{PROJECT_PATH_PATTERN}/-/sessions/{ID_PATTERN}/copy", CopySessionHandler),
     Route(
-        "session_successor",
-        rf"renku/projects/{PROJECT_PATH_PATTERN}/-/sessions/{ID_PATTERN}/successor",
+        "session_environment",
+        rf"renku/projects/{PROJECT_PATH_PATTERN}/-/sessions/{ID_PATTERN}/environment",
         ReplaceSessionEnvironmentHandler,
     ),
     Route(
@@ -333,11 +332,6 @@ API_ROUTES: tuple[Route, ...] = (
         PinSessionRevisionAPIHandler,
     ),
     Route("api_session_copy", rf"api/renku/projects/{NAME_PATTERN}/sessions/{ID_PATTERN}/copy", CopySessionAPIHandler),
-    Route(
-        "api_session_successor",
-        rf"api/renku/projects/{NAME_PATTERN}/sessions/{ID_PATTERN}/successor",
-        ReplaceSessionEnvironmentAPIHandler,
-    ),
     Route(
         "api_session_dismissal",
         rf"api/renku/projects/{NAME_PATTERN}/sessions/{ID_PATTERN}/dismissal",

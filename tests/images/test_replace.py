@@ -1,5 +1,6 @@
 """A session of somebody's own image gets another image, or another way to run it: a new revision of its environment."""
 
+import re
 from html import unescape
 
 from renku_spawner.domain.instances import InstanceStatus
@@ -70,7 +71,7 @@ async def test_another_way_to_run_keeps_the_content_that_is_pinned(with_images):
     assert (run.port, run.uid) == (9000, None)
 
 
-async def test_what_somebody_else_has_changed_since_and_what_is_ready_made_is_left_alone(with_images):
+async def test_what_somebody_else_has_changed_since_is_left_alone(with_images):
     it = await with_images()
     it.registry.push("replace/raced", "1", config=STACKS)
     it.registry.push("replace/raced", "2", config=APP)
@@ -85,13 +86,42 @@ async def test_what_somebody_else_has_changed_since_and_what_is_ready_made_is_le
     for said in ({}, {"revision": 1, "image": "x"}, {"revision": 1, "run": {}}):
         assert (await revise(it, added, **said)).status_code == 422
 
-    session = await it.hub.session(project)
+
+async def test_a_ready_made_session_gets_an_image_of_ones_own_after_its_differences_are_shown(with_images):
+    it = await with_images()
+    image = f"{it.registry.host}/replace/mine:1"
+    digest = it.registry.push("replace/mine", "1", config=APP)
+    session = await it.hub.session(await it.hub.project())
     where = {"project": session.project, "id": session.id}
-    for said in ({"image": f"{it.registry.host}/replace/raced:1"}, {"run": {"port": 1}}):
-        answer = await revise(it, where, **said)
-        assert (answer.status_code, list(answer.json()["fields"])) == (422, ["image"])
-    visitor = await it.hub.visitor("alice")
-    assert 'id="image"' not in (await visitor.get(f"renku/projects/alice/climate/-/sessions/{session.id}/edit")).text
+    refused = await revise(it, where, run={"port": 1})
+    assert (refused.status_code, list(refused.json()["fields"])) == (422, ["image"]), "of which image?"
+    bob, url = await it.hub.visitor("bob"), f"renku/projects/alice/climate/-/sessions/{session.id}"
+    assert 'id="image"' not in (await bob.get(f"{url}/edit")).text
+    assert 'name="image"' in (await bob.get(f"{url}/environment?kind=external")).text
+
+    form = {"_xsrf": xsrf(bob), "kind": "external", "image": image, "port": "9000", "version": str(session.version)}
+    for image_given, sentence in (("", "Please give an image."), (f"{image}x", "does not exist or is not public")):
+        wrong = await bob.post(f"{url}/environment", data=form | {"image": image_given})
+        assert (wrong.status_code, sentence in wrong.text) == (422, True), wrong.text
+    review = await bob.post(f"{url}/environment", data=form)
+    assert review.status_code == 200
+    for said in ("to mine", "This image will probably not start: 1 problem", digest[7:15]):
+        assert said in unescape(review.text), said
+    assert (await stored(it, where)).revision.id == session.revision.id, "nothing is stored yet"
+    fields = hidden_fields(review.text)
+    it.registry.push("replace/mine", "1", config=APP | {"User": "1002"})
+    it.later(minutes=16)
+    assert (await bob.post(f"{url}/environment", data=fields)).status_code == 409, "another image by now"
+    fields = hidden_fields((await bob.post(f"{url}/environment", data=form)).text)
+    assert (await bob.post(f"{url}/environment", data=fields)).status_code == 303
+    changed = await stored(it, where)
+    assert (changed.environment.kind, changed.revision.image, changed.revision.run.port) == ("external", image, 9000)
+    assert (await bob.post(f"{url}/environment", data=fields)).status_code == 409, "an old version"
+
+
+def hidden_fields(page):
+    form = page.partition("<main")[2].partition("</main>")[0]
+    return dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form))
 
 
 async def test_a_session_runs_as_the_images_own_user_where_that_is_a_number(with_images):

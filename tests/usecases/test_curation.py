@@ -6,23 +6,23 @@ from typing import Any
 
 import pytest
 
-from renku_spawner.context.app_context import AppContext
+from renku_spawner.context.app_context import AppContext, read_transaction
 from renku_spawner.domain.access import Person
 from renku_spawner.domain.environments import (
+    ChosenRevision,
     Environment,
     EnvironmentState,
     EnvironmentStateChange,
     ManagedEnvironmentChange,
     NewManagedEnvironment,
     NewOwnImage,
-    ReviewedReplacement,
     RunOverrides,
 )
 from renku_spawner.domain.errors import ConflictError, InvalidInputError, LaunchRefusedError, NotFoundError
 from renku_spawner.domain.policy import HubPolicy
 from renku_spawner.domain.projects import NewProject
 from renku_spawner.domain.resource_classes import ResourceClass
-from renku_spawner.domain.sessions import NewSession, Session
+from renku_spawner.domain.sessions import NewSession, Session, SessionChange
 from renku_spawner.lifecycle.runs import record_stopped, request_start, request_stop
 from renku_spawner.usecases.environments import (
     ConfiguredEnvironment,
@@ -38,8 +38,8 @@ from renku_spawner.usecases.environments import (
 )
 from renku_spawner.usecases.instances import prepare_launch_spec
 from renku_spawner.usecases.projects import create_project
-from renku_spawner.usecases.session_queries import accept_successor, load_session_view
-from renku_spawner.usecases.sessions import add_session
+from renku_spawner.usecases.session_queries import load_session_view
+from renku_spawner.usecases.sessions import add_session, change_session, load_environment_choices
 
 from .conftest import NOW
 
@@ -255,22 +255,24 @@ async def test_what_still_runs_of_an_archived_environment_is_asked_for_again_wit
     assert (await prepare_launch_spec(later(house, days=99), ADA, session.id)).session == session.id
 
 
-async def test_an_editor_moves_a_session_to_the_successor_that_they_have_looked_at(house: AppContext) -> None:
+async def test_an_editor_changes_the_environment_that_they_have_reviewed_and_goes_back(house: AppContext) -> None:
     made, middle, heir = [await add(house, name, f"quay.io/a/{name}:1") for name in ("old", "middle", "heir")]
     session = await use(house, made)
     await paused(house, session)
 
-    async def take(of: Environment, revision: int = 1, version: int = 1, person: Person = ADA) -> Session:
-        seen = ReviewedReplacement(environment=of.id, revision=revision, version=version)
-        return await accept_successor(house, person, session.project, session.id, seen)
+    async def take(of: Environment, revision: int | None = 1, version: int = 1, person: Person = ADA) -> Session:
+        chosen = ChosenRevision(environment=of.id, revision=revision)
+        change = SessionChange(version=version, environment=chosen)
+        return await change_session(house, person, session.project, session.id, change)
 
-    with pytest.raises(InvalidInputError):
-        await take(heir)
     await become(house, made, EnvironmentState.DEPRECATED, successor=middle.id)
     assert (await load_session_view(house, ADA, session.project, session.id)).successor == middle
     await become(house, middle, EnvironmentState.ARCHIVED, successor=heir.id)
     assert (await load_session_view(house, ADA, session.project, session.id)).successor == heir, "the one after it"
-    for wrong in (take(middle), take(heir, revision=2), take(heir, version=2)):
+    with pytest.raises(InvalidInputError) as refused:
+        await take(middle)
+    assert refused.value.code == "environment_not_offered"
+    for wrong in (take(heir, revision=2), take(heir, version=2)):
         with pytest.raises(ConflictError):
             await wrong
     with pytest.raises(NotFoundError):
@@ -280,6 +282,35 @@ async def test_an_editor_moves_a_session_to_the_successor_that_they_have_looked_
     spec = await prepare_launch_spec(house, ADA, session.id)
     begun = await request_start(house, spec)
     assert (spec.image, begun.slot) == ("quay.io/a/heir:1", f"{session.project}/{heir.id}")
+
+    made = await read_transaction(house, lambda tx: tx.environments.get(made.id))
+    choices = await load_environment_choices(house, moved)
+    assert list(choices.earlier) == [(made, made.revision)], "it was started with it"
+    assert [environment.name for environment in choices.offered] == ["old"]
+    back = await take(made, version=2)
+    assert (back.environment, back.revision) == (made, made.revision)
+    await become(house, heir, EnvironmentState.ARCHIVED)
+    assert not (await load_environment_choices(house, back)).earlier, "nobody could start it"
+    with pytest.raises(InvalidInputError):
+        await take(heir, version=3)
+
+
+async def test_a_ready_made_session_runs_an_image_of_ones_own_and_goes_back(house: AppContext) -> None:
+    made = await add(house)
+    session = await use(house, made)
+    await paused(house, session)
+    own = NewOwnImage(image="quay.io/b/own:1", name="Mine", run=RunOverrides(port=8501))
+    changed = await change_session(
+        house, ADA, session.project, session.id, SessionChange(version=session.version, image=own)
+    )
+    environment = changed.environment
+    assert (environment.kind, environment.name, environment.project) == ("external", "Mine", session.project)
+    assert (changed.revision.image, changed.revision.run.port, changed.revision.number) == ("quay.io/b/own:1", 8501, 1)
+    [(earlier, revision)] = (await load_environment_choices(house, changed)).earlier
+    assert (earlier.id, revision.number) == (made.id, 1)
+    again = SessionChange(version=changed.version, image=NewOwnImage(image="quay.io/b/own:2"))
+    renewed = await change_session(house, ADA, session.project, session.id, again)
+    assert (renewed.environment.id, renewed.revision.number) == (environment.id, 2), "a revision of the same one"
 
 
 async def test_admins_see_how_much_each_is_used_in_pages(house: AppContext) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from renku_spawner.web.sessions.cards import SessionCardView
+from renku_spawner.web.sessions.forms import build_blank_session_environment_fields
 from renku_spawner.web.sessions.views import OwnedInstanceView
 from tests.web import examples_admin, examples_code
 from tests.web.generated import BASE, Generator, complete_page
@@ -239,7 +240,10 @@ def session(name: str, title: str, status: str, **changed: Any) -> dict[str, Any
 SUCCESSION = {
     "title": "This environment is deprecated.",
     "text": "Python 3.10 is out of support.",
-    "link": {"text": "Change to Minimal …", "url": PROJECT + "/-/sessions/kq7w2mzt5ahr/successor"},
+    "link": {
+        "text": "Change to Minimal …",
+        "url": PROJECT + "/-/sessions/kq7w2mzt5ahr/environment?environment=minimal",
+    },
 }
 RUNNING = session(
     "kq7w2mzt5ahr",
@@ -943,17 +947,33 @@ LIFE = {
     "errors": {},
     "nav": "environments",
 }
-SUCCESSOR = {
+REPLACEMENT = {
     "project": ABOUT_PROJECT,
     "session": ONE_SESSION,
     "old": {"name": "Scientific", "message": "Python 3.10 is out of support."},
-    "new": {"id": "e2", "name": "Minimal", "description": "JupyterLab.", "keywords": ["python"], "revision": 4},
+    "new": {"name": "Minimal", "description": "JupyterLab.", "keywords": ["python"]},
     "rows": UPDATE["rows"],
     "others": True,
-    "version": 3,
-    "action": RUNNING["url"] + "/successor",
+    "fields": [{"name": "version", "value": "3"}, {"name": "environment", "value": "e2"}],
+    "action": RUNNING["url"] + "/environment",
     "difference": None,
+    "verdict": None,
     "errors": {},
+}
+CHOICE = environment() | {"review_url": RUNNING["url"] + "/environment?environment=e1&revision=4"}
+INSTEAD = {
+    "project": ABOUT_PROJECT,
+    "session": ONE_SESSION,
+    "action": RUNNING["url"] + "/environment",
+    "version": 3,
+    "kind": "",
+    "tabs": TABS,
+    "earlier": [CHOICE | {"name": "Snow <2>", "kind": "repository"}],
+    "offered": [CHOICE],
+    "own": None,
+    "built": None,
+    "errors": {},
+    "values": build_blank_session_environment_fields(),
 }
 COPY = {
     "project": ABOUT_PROJECT,
@@ -1096,10 +1116,24 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         "renku_session_copy.html",
         COPY | {"left_out": ["API_TOKEN"], "errors": {"project": "Please choose a project.", "title": "Taken."}},
     ),
-    "session-successor": ("renku_session_successor.html", SUCCESSOR),
-    "session-successor-wrong": (
-        "renku_session_successor.html",
-        SUCCESSOR | {"difference": DIFFERENCE, "errors": {"form": "Somebody was faster."}},
+    "session-replacement": ("renku_session_replacement.html", REPLACEMENT),
+    "session-replacement-image": (
+        "renku_session_replacement.html",
+        REPLACEMENT | {"difference": DIFFERENCE, "verdict": VERDICT | {"style": "warning"}},
+    ),
+    "session-environment": ("renku_session_environment.html", INSTEAD),
+    "session-environment-wrong": (
+        "renku_session_environment.html",
+        INSTEAD | {"earlier": [], "offered": [], "errors": {"environment": "It is not offered."}},
+    ),
+    "session-environment-image": (
+        "renku_session_environment.html",
+        INSTEAD
+        | {"kind": "external", "own": OWN_IMAGE, "errors": {"image": "It does not exist.", "port": "A number."}},
+    ),
+    "session-environment-built": (
+        "renku_session_environment.html",
+        INSTEAD | {"kind": "repository", "built": BUILT, "errors": {"image": "Please choose a commit."}},
     ),
     "environment-state": ("renku_environment_state.html", LIFE),
     "environment-state-wrong": (

@@ -30,7 +30,7 @@ from renku_spawner.web.environments.views import (
 )
 from renku_spawner.web.forms import build_blank_session_fields
 from renku_spawner.web.images.forms import build_blank_ci_image_fields, build_blank_image_fields
-from renku_spawner.web.images.views import CIImagesTabView, PackageChangesView
+from renku_spawner.web.images.views import CIImagesTabView, ImageCheckView, PackageChangesView
 from renku_spawner.web.instances.views import DeleteDataView, KeepAwakeView
 from renku_spawner.web.my_sessions import MySessionsView, PauseResultRow
 from renku_spawner.web.page_context import (
@@ -44,12 +44,14 @@ from renku_spawner.web.page_context import (
 from renku_spawner.web.projects.pages import BLANK_PROJECT_FIELDS
 from renku_spawner.web.projects.views import ProjectHeadView, ProjectListView, ProjectPageView, ProjectSettingsView
 from renku_spawner.web.session_search import SessionSearchView
+from renku_spawner.web.sessions.forms import build_blank_session_environment_fields
 from renku_spawner.web.sessions.views import (
     AmountFieldView,
     ConfigurationFormView,
     CopySessionView,
     DescribedSessionsView,
     EnvironmentChoice,
+    EnvironmentChoicesView,
     EnvironmentReplacementView,
     KeywordLink,
     LaunchPageView,
@@ -159,6 +161,11 @@ PAGES: dict[str, tuple[Sequence[type], Mapping[str, Any], Mapping[str, Any]]] = 
     "renku_search.html": ([SessionSearchView, FormView], {}, {}),
     "renku_session.html": ([SessionPageView, SessionSoftwareView], {"acts": str | None}, {}),
     "renku_session_copy.html": ([CopySessionView, TypedFormView], {}, {"title": "", "project": ""}),
+    "renku_session_environment.html": (
+        [EnvironmentChoicesView, TypedFormView],
+        {"own": OwnImageFormView | None, "built": CIImagesTabView | None},
+        build_blank_session_environment_fields(),
+    ),
     "renku_session_edit.html": ([SessionEditView], {}, build_blank_session_fields("") | build_blank_image_fields()),
     "renku_session_new.html": (
         [NewSessionView, FormView],
@@ -176,8 +183,10 @@ PAGES: dict[str, tuple[Sequence[type], Mapping[str, Any], Mapping[str, Any]]] = 
         build_blank_session_fields("") | build_blank_image_fields(),
     ),
     "renku_session_remove.html": ([SessionRemovalView, TypedFormView], {}, CONFIRM),
-    "renku_session_successor.html": (
-        [EnvironmentReplacementView, FormView], {"difference": PackageChangesView | None}, {}
+    "renku_session_replacement.html": (
+        [EnvironmentReplacementView, FormView],
+        {"difference": PackageChangesView | None, "verdict": ImageCheckView | None},
+        {},
     ),
     "renku_sessions.html": ([MySessionsView], {"told": list[PauseResultRow], "kept": list[StoredCredentialsRow]}, {}),
     "renku_sessions_described.html": ([DescribedSessionsView, FormView], {}, {}),

@@ -62,8 +62,8 @@ PAGES = """
 /renku/projects/{path}/-/sessions/{session}/delete   POST    303 404 403 303 303 404  303 403 403 303 303 403  303
 /renku/projects/{path}/-/sessions/{session}/copy     GET     302 404 200 200 200 404  302 200 200 200 200 200  302
 /renku/projects/{path}/-/sessions/{session}/copy     POST    303 404 403 303 303 404  303 403 403 303 303 403  303
-/renku/projects/{path}/-/sessions/{session}/successor GET   302 404 403 404 404 404  302 403 403 404 404 403  302
-/renku/projects/{path}/-/sessions/{session}/successor POST  303 404 403 422 422 404  303 403 403 422 422 403  303
+/renku/projects/{path}/-/sessions/{session}/environment GET 302 404 403 200 200 404  302 403 403 200 200 403  302
+/renku/projects/{path}/-/sessions/{session}/environment POST 303 404 403 422 422 404 303 403 403 422 422 403  303
 /renku/projects/{path}/-/sessions/{session}/default  POST    303 404 403 303 303 404  303 403 403 303 303 403  303
 /renku/projects/{path}/-/sessions/{session}/revision POST    303 404 403 303 303 404  303 403 403 303 303 403  303
 /renku/projects/{path}/-/sessions/{session}/dismissal POST   303 404 403 303 303 404  303 403 403 303 303 403  303
@@ -152,7 +152,6 @@ API = """
 /api/renku/projects/{project}/sessions/{session}/revision  POST    403 404 403 200 200 404  403 403 403 200 200 403  403 403 200 403
 /api/renku/projects/{project}/sessions/{session}/packages  GET     403 404 200 200 200 404  403 200 200 200 200 200  200 200 200 403
 /api/renku/projects/{project}/sessions/{session}/copy      POST    403 404 403 201 201 404  403 403 403 201 201 403  403 403 201 403
-/api/renku/projects/{project}/sessions/{session}/successor POST    403 404 403 422 422 404  403 403 403 422 422 403  403 403 422 403
 /api/renku/projects/{project}/sessions/{session}/dismissal POST    403 404 403 200 200 404  403 403 403 200 200 403  403 403 200 403
 /api/renku/projects/{project}/export                       GET     403 404 200 200 200 404  403 200 200 200 200 200  200 200 200 403
 /api/renku/projects/{project}/apply                        POST    403 404 403 200 200 404  403 403 403 200 200 403  403 403 200 403
@@ -274,7 +273,10 @@ SENT: dict[tuple[str, str], dict[str, object]] = {
         "version": "1",
     },
     ("/api/renku/projects/{project}/sessions/{session}/copy", "POST"): {"project": "{project}"},
-    ("/renku/projects/{path}/-/sessions/{session}/successor", "POST"): {"environment": "abcdefghijkl", "version": "1"},
+    ("/renku/projects/{path}/-/sessions/{session}/environment", "POST"): {
+        "environment": "abcdefghijkl",
+        "version": "1",
+    },
     ("/renku/projects/{path}/-/sessions/{session}/start", "POST"): {"resource_class": "none"},
     ("/renku/environments", "POST"): {"name": "New", "image": "quay.io/a/b:1"},
     ("/renku/environments/check", "POST"): {"image": "quay.io/a/b:1"},
@@ -303,11 +305,6 @@ SENT: dict[tuple[str, str], dict[str, object]] = {
     ("/api/renku/git-credential", "POST"): {"protocol": "https", "host": "gitlab.example.org", "path": "a/b.git"},
     ("/api/renku/projects/{project}/sessions/{session}", "PATCH"): {"version": 1, "title": "X"},
     ("/api/renku/projects/{project}/sessions/{session}/dismissal", "POST"): {"digest": "sha256:0"},
-    ("/api/renku/projects/{project}/sessions/{session}/successor", "POST"): {
-        "environment": "abcdefghijkl",
-        "revision": 1,
-        "version": 1,
-    },
     ("/api/renku/environments", "POST"): {"name": "New", "image": "quay.io/a/b:1"},
     ("/api/renku/environments/{ready}", "PATCH"): {"version": 1, "name": "X"},
     ("/api/renku/environments/{ready}/archive", "POST"): {"version": 1},

@@ -140,17 +140,18 @@ async def test_a_deprecated_environment_tells_everybody_and_offers_its_successor
     carol, bob = await hub.visitor("carol"), await hub.visitor("bob")
     for text in ((await carol.get(page)).text, (await carol.get("renku/projects/alice/climate")).text):
         assert "Heir is newer. An editor of the project can change to Heir." in text
-        assert "/successor" not in text
-    assert (await carol.get(f"{page}/successor")).status_code == 403
-    assert f"{session.id}/successor" in (await bob.get("renku/projects/alice/climate")).text
-    shown = (await bob.get(f"{page}/successor")).text
+        assert "/environment" not in text
+    review = f"{page}/environment?environment={heir}"
+    assert (await carol.get(review)).status_code == 403
+    assert f"{session.id}/environment?environment={heir}" in (await bob.get("renku/projects/alice/climate")).text
+    shown = (await bob.get(review)).text
     assert "Change “Explore” to Heir" in shown
     fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', ours(shown)))
-    assert (await bob.post(f"{page}/successor", data=fields | {"revision": "1"})).status_code == 409
-    assert (await bob.post(f"{page}/successor", data=fields)).status_code == 303
+    assert (await bob.post(f"{page}/environment", data=fields | {"revision": "1"})).status_code == 409
+    assert (await bob.post(f"{page}/environment", data=fields)).status_code == 303
     after = (await bob.get(ways.address(session))).json()
     assert (after["environment"]["name"], after["environment"]["revision"], after["successor"]) == ("Heir", 2, None)
-    assert (await bob.get(f"{page}/successor")).status_code == 404
+    assert heir not in (await bob.get(f"{page}/environment")).text, "it is the present one"
 
 
 async def test_no_way_in_starts_what_is_archived_and_the_words_are_the_same_everywhere(hub):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...domain.environments import EnvironmentState
 from ...domain.errors import InvalidInputError
-from ...hub.scopes import ADMIN_SCOPE, READ_SCOPE, WRITE_SCOPE
+from ...hub.scopes import ADMIN_SCOPE, READ_SCOPE
 from ...usecases.environments import (
     add_managed_environment,
     change_managed_environment,
@@ -15,7 +15,6 @@ from ...usecases.environments import (
     roll_back_managed_environment,
     set_managed_environment_state,
 )
-from ...usecases.session_queries import accept_successor
 from ..answers import to_environment_answer, to_ready_made_answer
 from ..base import RenkuAPIHandler
 from ..operations import (
@@ -28,8 +27,7 @@ from ..operations import (
 )
 from ..rate_limits import LimitedRequest, count_request
 from ..security import require_scope
-from ..sessions.api import BaseSessionAPIHandler
-from ..sessions.schemas import EnvironmentList, SessionAnswer
+from ..sessions.schemas import EnvironmentList
 from .schemas import (
     ArchiveBody,
     EnvironmentBody,
@@ -38,7 +36,6 @@ from .schemas import (
     ReadyMadeAnswer,
     RollBackBody,
     StateBody,
-    SuccessorBody,
 )
 
 
@@ -189,17 +186,3 @@ class MoveEnvironmentAPIHandler(BaseEnvironmentAPIHandler):
     async def post(self, id: str) -> None:
         await move_managed_environment(self.context, self.person, id, up=self.parse_body(MoveBody).to == "up")
         await self.write_environment_answer(id)
-
-
-class ReplaceSessionEnvironmentAPIHandler(BaseSessionAPIHandler):
-    calls = {
-        "post": APIOperation(
-            summary="Change a session to the successor of its environment", scope=WRITE_SCOPE, body=SuccessorBody,
-            answer=SessionAnswer, errors=(409,),
-        )
-    }  # fmt: skip
-
-    async def post(self, ref: str, session_id: str) -> None:
-        reviewed = self.parse_body(SuccessorBody).to_value()
-        await accept_successor(self.context, self.person, self.check_project_ref(ref), session_id, reviewed)
-        await self.write_session_answer(ref, session_id)

@@ -11,7 +11,6 @@ from ...domain.environments import (
     EnvironmentStateChange,
     ManagedEnvironmentChange,
     NewManagedEnvironment,
-    ReviewedReplacement,
 )
 from ...domain.errors import ConflictError
 from ...domain.images import parse_image_reference
@@ -101,18 +100,6 @@ class RollBackEnvironmentForm(VersionedForm):
         if not (self.revision.isascii() and self.revision.isdigit() and len(self.revision) < 10):
             raise build_field_error("revision", "This environment has no such revision.")
         return int(self.revision)
-
-
-class ReplaceSessionEnvironmentForm(VersionedForm):
-    environment: ShortText
-    revision: ShortText = "0"
-
-    def to_reviewed_replacement(self) -> ReviewedReplacement:
-        """Return the replacement that the editor has reviewed. Raises ConflictError: `changed`."""
-        revision = self.revision if self.revision.isascii() and self.revision.isdigit() else "0"
-        return ReviewedReplacement(
-            environment=self.environment, revision=int(revision[:9]), version=self.require_version()
-        )
 
 
 class MoveEnvironmentForm(BaseBody):

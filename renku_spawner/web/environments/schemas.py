@@ -15,7 +15,6 @@ from ...domain.environments import (
     EnvironmentUsage,
     ManagedEnvironmentChange,
     NewManagedEnvironment,
-    ReviewedReplacement,
     RevisionNumber,
     RunConfiguration,
 )
@@ -104,8 +103,3 @@ class RollBackBody(BaseBody):
 
 class MoveBody(BaseBody):
     to: Literal["up", "down"]
-
-
-@body_of(ReviewedReplacement)
-class SuccessorBody(ProjectedBody[ReviewedReplacement]):
-    """The replacement that the editor has reviewed; a changed one answers 409 `changed`."""

@@ -7,14 +7,15 @@ from datetime import datetime
 from pydantic import Field
 
 from ...domain.ci_images import CiState
-from ...domain.environments import NewOwnImage
+from ...domain.environments import ChosenRevision, NewOwnImage
 from ...domain.errors import InvalidInputError
 from ...domain.ids import RecordId, RowVersion
 from ...domain.image_checks import ImageWarning, InspectionResult
 from ...domain.image_metadata import ImageKind, ImageMetadata
+from ...domain.sessions import SessionChange
 from ...domain.software import PackageKind, SoftwareOrigin, SoftwarePackage
 from ...domain.text import LongText, ShortText
-from ..schemas import BaseAnswer, BaseBody, ProjectedAnswer, RunBody, answer_of
+from ..schemas import BaseAnswer, BaseBody, BuiltBody, ProjectedAnswer, RunBody, answer_of
 
 
 @answer_of(
@@ -142,32 +143,60 @@ class CheckBody(BaseBody):
 
 
 class RevisionBody(BaseBody):
-    """An existing revision, or another image or run configuration, which makes a new revision."""
+    """What a session runs instead: another revision, environment, image or run configuration, or another commit."""
 
     revision: int | RecordId | None = Field(
-        default=None, description="Number or id of the revision to pin the session to"
+        default=None,
+        description="Number or id of the revision to pin the session to; with `environment` the number of that one's",
+    )
+    environment: RecordId | None = Field(
+        default=None,
+        description="Another ready-made environment, or any with which the session was started before; without "
+        "`revision` its newest one",
+    )
+    image: LongText | None = Field(default=None, description="Another public image")
+    built: BuiltBody | None = Field(default=None, description="Another image that CI has built")
+    run: RunBody | None = Field(
+        default=None, description="How `image` or `built` is run; without them, the image of one's own that is there"
     )
     digest: ShortText | None = Field(
-        default=None, description="Of a newer image: the digest that was looked at; another one answers 409 `changed`"
+        default=None, description="Of the image: the digest that was looked at; another one answers 409 `changed`"
     )
-    image: LongText | None = Field(default=None, description="Another public image, for a session of one's own image")
-    run: RunBody | None = Field(default=None, description="How it is run; without `image`, the one that is there")
     version: RowVersion | None = Field(
         default=None, description="The session's version that was read; another one answers 409 `changed`"
     )
 
-    def to_new_image(self) -> NewOwnImage | None:
-        """Return the new image, or None for an existing revision.
+    def to_session_change(self, version: int) -> SessionChange | None:
+        """Return the change of a session that has this *version*, or None for another revision of its environment.
 
-        Raises InvalidInputError unless exactly one of the two is given.
+        Raises InvalidInputError unless exactly one of the ways is given.
         """
-        new = self.image is not None or self.run is not None
-        if new == (self.revision is not None):
-            sentence = "Either a revision, or an image or how it is run, please."
+        own = self.built is None and (self.image is not None or self.run is not None)
+        if (self.image is not None and self.built is not None) or [
+            own, self.built is not None, self.revision is not None or self.environment is not None
+        ].count(True) != 1:  # fmt: skip
+            sentence = "Exactly one of a revision, an environment, an image (or how it is run) and a commit, please."
             raise InvalidInputError(sentence, fields={"revision": sentence})
-        if not new:
+        run = (self.run or RunBody()).to_run_overrides()
+        return (
+            None
+            if self.revision is not None and self.environment is None
+            else SessionChange(
+                version=self.version or version,
+                environment=self._to_chosen_revision(),
+                image=NewOwnImage(image=(self.image or "").strip(), run=run) if own else None,
+                built=self.built.to_value(run=run) if self.built else None,
+                digest=self.digest,
+            )
+        )
+
+    def _to_chosen_revision(self) -> ChosenRevision | None:
+        if self.environment is None:
             return None
-        return NewOwnImage(image=(self.image or "").strip(), run=(self.run or RunBody()).to_run_overrides())
+        if isinstance(self.revision, str):
+            sentence = "With an environment, please give the number of a revision."
+            raise InvalidInputError(sentence, fields={"revision": sentence})
+        return ChosenRevision(environment=self.environment, revision=self.revision)
 
 
 class DismissalBody(BaseBody):

@@ -8,7 +8,7 @@ from typing import TypedDict
 from urllib.parse import quote
 
 from ...domain.ci_images import BranchImageStatus, CiPipeline, CiState, GitBranch, GitCommit
-from ...domain.environments import Revision
+from ...domain.environments import NewRevision, Revision
 from ...domain.image_checks import (
     UNVERIFIED_IMAGE_WARNING,
     ImageInspection,
@@ -575,15 +575,21 @@ def build_image_update_view(
     }
 
 
-def build_image_comparison_view(old: Revision, new: Revision) -> list[ComparisonRow]:
+def build_image_comparison_view(old: Revision, new: NewRevision) -> list[ComparisonRow]:
     """List the differences of two images."""
     return [
         build_comparison_row("Image", old.canonical_reference, new.canonical_reference, code=True),
         *_compare_image_contents(old, new),
+        *_compare_revision_commits(old, new),
     ]
 
 
-def _compare_image_contents(old: Revision, new: Revision | ImageUpdate) -> list[ComparisonRow]:
+def _compare_revision_commits(old: Revision, new: NewRevision) -> list[ComparisonRow]:
+    commits = [revision.commit[:8] if revision.commit and revision.built else "" for revision in (old, new)]
+    return [build_comparison_row("Commit", *(each or "none" for each in commits), code=True)] if any(commits) else []
+
+
+def _compare_image_contents(old: Revision, new: NewRevision | ImageUpdate) -> list[ComparisonRow]:
     older, newer = parse_image_metadata_json(old.facts), parse_image_metadata_json(new.facts)
     return [
         build_comparison_row("Digest", _shorten_digest(old.digest), _shorten_digest(new.digest), code=True),

@@ -28,8 +28,8 @@ from ...lifecycle.runs import load_instance, request_stop
 from ...observability.metrics import count_launch_refusals
 from ...usecases.administration import get_instance_to_pause, list_instances_to_pause
 from ...usecases.instances import exclude_storages, get_last_launch_log, get_own_instance, prepare_launch_spec
-from ...usecases.session_queries import SessionPageData, load_session_page
-from ...usecases.sessions import change_session, choose_revision, replace_session_image
+from ...usecases.session_queries import SessionPageData, load_session_page, load_session_view
+from ...usecases.sessions import change_session, choose_revision
 from ..base import RenkuBaseHandler
 from ..images.schemas import RevisionBody
 from ..rate_limits import LimitedRequest, count_request
@@ -102,13 +102,16 @@ async def edit_session(handler: RenkuBaseHandler, ref: str, session_id: str, wan
 
 
 async def pin_requested_revision(handler: RenkuBaseHandler, ref: str, session_id: str, body: RevisionBody) -> Session:
-    """Pin a session to an existing revision, or to a new one with another image."""
-    context, person, image = handler.context, handler.person, body.to_new_image()
-    if image is None:
+    """Pin a session to another revision of its environment, or change what it runs."""
+    context, person = handler.context, handler.person
+    version = body.version or (await load_session_view(context, person, ref, session_id)).session.version
+    change = body.to_session_change(version)
+    if change is None:
         assert body.revision is not None
         return await choose_revision(context, person, ref, session_id, body.revision, body.digest, body.version)
-    count_request(context, person.name, LimitedRequest.IMAGE_CHECK)
-    return await replace_session_image(context, person, ref, session_id, image, body.version)
+    if change.environment is None:
+        count_request(context, person.name, LimitedRequest.IMAGE_CHECK)
+    return await change_session(context, person, ref, session_id, change)
 
 
 async def pause_owned_instance(handler: RenkuBaseHandler, session_id: str) -> None:

@@ -272,7 +272,7 @@ class DismissSessionUpdateAPIHandler(BaseSessionAPIHandler):
 class PinSessionRevisionAPIHandler(BaseSessionAPIHandler):
     calls = {
         "post": APIOperation(
-            summary="Pin the session to another revision of its environment, or to a new one with another own image",
+            summary="Pin the session to another revision, or change its environment, image or commit",
             scope=WRITE_SCOPE, body=RevisionBody, answer=SessionAnswer, errors=(409, 429),
         )
     }  # fmt: skip

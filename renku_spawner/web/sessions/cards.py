@@ -59,7 +59,7 @@ def build_deprecation_notice_view(view: SessionView, page: str, *, may_write: bo
     ]
     link: LinkView | None = None
     if heir and may_write:
-        link = {"text": f"Change to {heir.name} …", "url": f"{page}/successor"}
+        link = {"text": f"Change to {heir.name} …", "url": f"{page}/environment?environment={heir.id}"}
     return {"title": title, "text": " ".join(filter(None, sentences)), "link": link}
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from ...domain.access import ProjectAction
 from ...domain.environments import EnvironmentKind
-from ...domain.errors import RenkuError, build_not_found_error
-from ...domain.image_updates import build_revision_update
+from ...domain.errors import RenkuError
 from ...domain.projects import Project
 from ...domain.sessions import Session
 from ...hub.scopes import LAUNCH_SCOPE, READ_SCOPE, WRITE_SCOPE
@@ -25,7 +24,6 @@ from ...usecases.session_files import export_session_file, require_session_file
 from ...usecases.session_queries import (
     SessionPageData,
     SessionView,
-    accept_successor,
     export_session_bom,
     load_installed_software,
     load_project_page,
@@ -35,6 +33,7 @@ from ...usecases.session_queries import (
 )
 from ...usecases.sessions import (
     add_session,
+    change_session,
     choose_revision,
     copy_session,
     dismiss_image_update,
@@ -42,12 +41,13 @@ from ...usecases.sessions import (
     keeps_pinned_image,
     list_configuration_warnings,
     list_copy_targets,
+    load_environment_choices,
+    prepare_environment_replacement,
     remove_session,
     set_default_session,
 )
 from ...usecases.storages import list_storages_of_project
 from ..base import RenkuPageHandler
-from ..environments.forms import ReplaceSessionEnvironmentForm
 from ..forms import (
     ConfirmDeletionForm,
     DismissSessionUpdateForm,
@@ -55,6 +55,7 @@ from ..forms import (
     SessionActionForm,
     SessionForm,
     build_blank_session_fields,
+    build_field_error,
     build_session_fields,
     get_typed_fields,
 )
@@ -70,6 +71,7 @@ from ..images.views import (
     build_ci_images_tab_view,
     build_ci_source_view,
     build_commit_list_view,
+    build_image_check_view,
     build_package_changes_view,
     build_packages_view,
 )
@@ -78,7 +80,7 @@ from ..projects.views import build_project_head_view, format_git_permissions
 from ..rate_limits import LimitedRequest, count_request
 from ..session_files import apply_requested_session_file, plan_requested_session_file, render_session_file
 from ..urls import add_query_parameters
-from .forms import DescribedSessionsForm
+from .forms import DescribedSessionsForm, SessionEnvironmentForm, build_blank_session_environment_fields
 from .schemas import CopySessionForm
 from .views import (
     ConfigurationFormView,
@@ -88,6 +90,7 @@ from .views import (
     build_copy_session_view,
     build_described_sessions_view,
     build_environment_choices,
+    build_environment_choices_view,
     build_environment_replacement_view,
     build_keyword_filter_links,
     build_launch_page_view,
@@ -96,6 +99,7 @@ from .views import (
     build_session_page_view,
     build_session_removal_view,
     fill_missing_fields,
+    list_replacement_kinds,
 )
 
 SESSION_FORMS_BY_KIND: Mapping[str, type[SessionForm]] = {"external": ExternalImageForm, "repository": CiImageForm}
@@ -278,7 +282,9 @@ class SessionHandler(BaseSessionHandler):
 
     async def _build_software_view(self, found: SessionPageData) -> SessionSoftwareView:
         view = found.view
-        software = await load_installed_software(self.context, view.session, view.update)
+        software = await load_installed_software(
+            self.context, view.session, view.update.digest if view.update else None
+        )
         query = {name: self.get_search_text(name) for name in ("find", "kind")}
         page = self.urls.session(found.project.path, view.session.id)
         return {
@@ -551,32 +557,71 @@ class CheckEditedSessionHandler(BaseEditSessionHandler):
 
 
 class ReplaceSessionEnvironmentHandler(BaseSessionHandler):
+    """Choose what a session runs instead, review what changes, and store it."""
+
     scope = {"get": READ_SCOPE, "post": WRITE_SCOPE}
 
-    async def render_form(self, ref: str, session_id: str, errors: Mapping[str, str]) -> None:
-        project = await self.load_project(ref, ProjectAction.WRITE)
-        page = await load_session_page(self.context, self.person, project.id, session_id, to_change=True)
-        heir = page.view.successor
-        if heir is None:
-            raise build_not_found_error()
-        software = await load_installed_software(self.context, page.view.session, build_revision_update(heir.revision))
-        self.write_page(
-            "renku_session_successor.html",
-            "projects",
-            errors=errors,
-            difference=build_package_changes_view(software),
-            **build_environment_replacement_view(page, heir, self.page_context),
-        )
-
-    async def render_form_problem(self, problem: RenkuError, *args: str) -> bool:
-        """Show *problem* in the form; without a successor there is no form."""
-        view = await load_session_view(self.context, self.person, self.check_project_ref(args[0]), args[1])
-        return view.successor is not None and await super().render_form_problem(problem, *args)
-
     async def get(self, ref: str, session_id: str) -> None:
-        await self.render_form(ref, session_id, errors={})
+        page = await self._load_page(ref, session_id)
+        if environment := self.get_search_text("environment"):
+            version, number = str(page.view.session.version), self.get_search_text("revision")
+            form = SessionEnvironmentForm(environment=environment, revision=number, version=version)
+            await self._write_review(page, form)
+        else:
+            await self._write_choices(page, self.get_search_text("kind"), {})
 
     async def post(self, ref: str, session_id: str) -> None:
-        reviewed = self.parse_form(ReplaceSessionEnvironmentForm).to_reviewed_replacement()
-        await accept_successor(self.context, self.person, self.check_project_ref(ref), session_id, reviewed)
-        self.redirect_to_page(self.urls.session(ref, session_id), "succeeded")
+        form = self.parse_form(SessionEnvironmentForm)
+        page = await self._load_page(ref, session_id)
+        if form.kind:
+            count_request(self.context, self.person.name, LimitedRequest.IMAGE_CHECK)
+        if not form.reviewed:
+            await self._write_review(page, form)
+            return
+        await change_session(self.context, self.person, page.project.id, session_id, form.to_session_change())
+        self.redirect_to_page(self.urls.session(ref, session_id), "environment")
+
+    async def render_form(self, ref: str, session_id: str, errors: Mapping[str, str]) -> None:
+        page = await self._load_page(ref, session_id)
+        await self._write_choices(page, str(self.form_fields.get("kind", "")), errors)
+
+    async def _load_page(self, ref: str, session_id: str) -> SessionPageData:
+        project = await self.load_project(ref, ProjectAction.WRITE)
+        return await load_session_page(self.context, self.person, project.id, session_id, to_change=True)
+
+    async def _write_choices(self, page: SessionPageData, kind: str, errors: Mapping[str, str]) -> None:
+        session, project = page.view.session, page.project
+        url, own, built = f"{self.urls.session(project.path, session.id)}/environment", None, None
+        blank = build_blank_session_environment_fields()
+        if session.environment.kind is EnvironmentKind.EXTERNAL:
+            blank |= build_image_fields(session.revision)
+        values = blank | (self.redisplayed_fields if self.request.method == "POST" else {})
+        kind = kind if kind in list_replacement_kinds(self.context) else ""
+        if kind == "external":
+            own = build_own_image_form_view(values, None, self.context)
+        elif kind == "repository":
+            query = {name: str(values[name]) or self.get_search_text(name) for name in ("repository", "branch")}
+            tab = await load_ci_image_choices(self.context, self.person, project, query["repository"], query["branch"])
+            built = build_ci_images_tab_view(tab, url, str(values["image"]), self.get_cursor(), self.page_context)
+        choices = await load_environment_choices(self.context, session)
+        view = build_environment_choices_view(page, choices, kind, self.page_context, self.context)
+        self.write_page(
+            "renku_session_environment.html", "projects", errors=errors, own=own, built=built, values=values, **view
+        )
+
+    async def _write_review(self, page: SessionPageData, form: SessionEnvironmentForm) -> None:
+        session, project = page.view.session, page.project
+        change = form.to_session_change()
+        wanted = await prepare_environment_replacement(self.context, self.person, project, session, change)
+        if wanted is None:
+            raise build_field_error("image", "The session runs this image in this way already.")
+        checked = await check_typed_image(self, form.model_dump()) if form.kind == "external" else None
+        software = await load_installed_software(self.context, session, wanted.revision.digest)
+        self.write_page(
+            "renku_session_replacement.html",
+            "projects",
+            errors={},
+            verdict=build_image_check_view(checked, self.context.policy.platforms, self.context.now()),
+            difference=build_package_changes_view(software),
+            **build_environment_replacement_view(page, wanted, form, self.page_context),
+        )

@@ -9,7 +9,7 @@ from ...context.app_context import AppContext
 from ...context.session_file_offers import SessionFileOffer
 from ...domain.access import Person, Role
 from ...domain.configuration_fields import FieldKind
-from ...domain.environments import Environment, EnvironmentKind, Revision, RunConfiguration
+from ...domain.environments import Environment, EnvironmentKind, NewRevision, Revision, RunConfiguration
 from ...domain.errors import RenkuError
 from ...domain.image_checks import ImageInspection
 from ...domain.image_metadata import find_image_user_problem, get_image_user_ids, parse_image_metadata_json
@@ -33,7 +33,13 @@ from ...usecases.images import get_revision_image, get_suggested_run
 from ...usecases.instances import OwnedInstance
 from ...usecases.session_files import PlanStep, PlanStepKind, SessionFilePlan
 from ...usecases.session_queries import SessionPageData, SessionView
-from ...usecases.sessions import CopyTarget, list_configuration_warnings, list_uncopied_variables
+from ...usecases.sessions import (
+    CopyTarget,
+    EnvironmentChoices,
+    EnvironmentReplacement,
+    list_configuration_warnings,
+    list_uncopied_variables,
+)
 from ..formatting import LAUNCH_OUTCOME_TEXTS, format_count, format_day_and_time, format_elapsed_time, format_iso_time
 from ..forms import SessionForm, build_blank_session_fields
 from ..images.views import (
@@ -79,6 +85,7 @@ from .cards import (
     list_masked_variables,
     needs_refresh,
 )
+from .forms import SessionEnvironmentForm
 
 _STEP_ICONS_AND_LABELS = {
     PlanStepKind.ADD: ("fa-plus", "is added"),
@@ -491,7 +498,7 @@ def build_session_page_view(
     }
 
 
-def build_run_rows(revision: Revision, *, local: bool) -> list[PropertyView]:
+def build_run_rows(revision: NewRevision, *, local: bool) -> list[PropertyView]:
     """List the run configuration, as far as the environment sets it."""
     run = revision.run
     rows = [
@@ -505,7 +512,7 @@ def build_run_rows(revision: Revision, *, local: bool) -> list[PropertyView]:
     return [build_property_view(name, text, code=True) for name, text in rows if text] + own
 
 
-def _format_image_user(revision: Revision, *, local: bool) -> str:
+def _format_image_user(revision: NewRevision, *, local: bool) -> str:
     if local:
         return "the image's own; not on this hub, where sessions are programs of the hub's own user"
     metadata, user_ids = parse_image_metadata_json(revision.facts), get_image_user_ids(revision)
@@ -734,14 +741,77 @@ def build_stopped_session_view(found: OwnedInstance, frame: PageContext) -> Stop
     }
 
 
+class EnvironmentChoicesView(TypedDict):
+    project: ProjectHeadView
+    session: SessionLinkView
+    action: str
+    version: int
+    kind: str
+    tabs: list[TabView]
+    earlier: list[ReplacementChoice]
+    offered: list[ReplacementChoice]
+
+
+class ReplacementChoice(SessionEnvironmentView):
+    review_url: str
+
+
+def list_replacement_kinds(context: AppContext) -> list[str]:
+    """List the ways to replace an environment; empty is a ready-made one, the only way where no images are run."""
+    if context.policy.local:
+        return [""]
+    return ["", "external", *(["repository"] if context.gitlab_ci else [])]
+
+
+_REPLACEMENT_TABS = {
+    "": ("Ready-made", "fa-box-open"),
+    "external": ("Your own image", "fa-cube"),
+    "repository": ("Built from a repository", "fa-code-branch"),
+}
+
+
+def build_environment_choices_view(
+    found: SessionPageData, choices: EnvironmentChoices, kind: str, frame: PageContext, context: AppContext
+) -> EnvironmentChoicesView:
+    """Build the view of renku_session_environment.html, without the forms of images."""
+    session, project = found.view.session, found.project
+    page = frame.urls.session(project.path, session.id)
+    url = f"{page}/environment"
+
+    def build_choice(environment: Environment, revision: Revision) -> ReplacementChoice:
+        query = {"environment": environment.id, "revision": str(revision.number)}
+        shown = build_session_environment_view(environment, revision)
+        return {**shown, "review_url": add_query_parameters(url, **query)}
+
+    return {
+        "project": build_project_head_view(project, frame),
+        "session": {"title": session.title, "page": page},
+        "action": url,
+        "version": session.version,
+        "kind": kind,
+        "tabs": [
+            {
+                "text": text,
+                "icon": icon,
+                "url": add_query_parameters(url, kind=each),
+                "current": each == kind,
+            }
+            for each in list_replacement_kinds(context)
+            for text, icon in [_REPLACEMENT_TABS[each]]
+        ],
+        "earlier": [build_choice(*each) for each in choices.earlier],
+        "offered": [build_choice(each, each.revision) for each in choices.offered],
+    }
+
+
 class EnvironmentReplacementView(TypedDict):
     project: ProjectHeadView
     session: SessionLinkView
     old: ReplacedEnvironmentView
-    new: SuccessorView
+    new: ReplacingEnvironmentView
     rows: list[ComparisonRow]
     others: bool
-    version: int
+    fields: list[HiddenField]
     action: str
 
 
@@ -750,49 +820,48 @@ class ReplacedEnvironmentView(TypedDict):
     message: str
 
 
-class SuccessorView(TypedDict):
-    id: str
+class ReplacingEnvironmentView(TypedDict):
     name: str
     description: str
     keywords: list[str]
-    revision: int
+
+
+class HiddenField(TypedDict):
+    name: str
+    value: str
 
 
 def build_environment_replacement_view(
-    found: SessionPageData, heir: Environment, frame: PageContext
+    found: SessionPageData, wanted: EnvironmentReplacement, form: SessionEnvironmentForm, frame: PageContext
 ) -> EnvironmentReplacementView:
-    """Build the view of renku_session_successor.html, without the changes of packages."""
+    """Build the view of renku_session_replacement.html, without the changes of packages and the check of the image."""
     session, project = found.view.session, found.project
     page = frame.urls.session(project.path, session.id)
+    reviewed: dict[str, Any] = {"digest": wanted.revision.digest or "", "reviewed": "yes"}
+    if isinstance(wanted.revision, Revision):
+        reviewed["revision"] = str(wanted.revision.number)
     return {
         "project": build_project_head_view(project, frame),
         "session": {"title": session.title, "page": page},
         "old": {"name": session.environment.name, "message": session.environment.message},
-        "new": {
-            "id": heir.id,
-            "name": heir.name,
-            "description": heir.description,
-            "keywords": list(heir.keywords),
-            "revision": heir.revision.number,
-        },
+        "new": {"name": wanted.name, "description": wanted.description, "keywords": list(wanted.keywords)},
         "rows": [
-            *build_image_comparison_view(session.revision, heir.revision),
-            *_build_run_difference_rows(found, heir, frame),
+            *build_image_comparison_view(session.revision, wanted.revision),
+            *_build_run_difference_rows(session.revision, wanted.revision, frame),
         ],
         "others": found.others_have_data,
-        "version": session.version,
-        "action": f"{page}/successor",
+        "fields": [{"name": name, "value": value} for name, value in (form.model_dump() | reviewed).items() if value],
+        "action": f"{page}/environment",
     }
 
 
-def _build_run_difference_rows(found: SessionPageData, heir: Environment, frame: PageContext) -> list[ComparisonRow]:
+def _build_run_difference_rows(old: NewRevision, new: NewRevision, frame: PageContext) -> list[ComparisonRow]:
     """List the differences of the two run configurations."""
-    old, new = (
-        {fact["name"]: fact["text"] for fact in build_run_rows(revision, local=frame.local)}
-        for revision in (found.view.session.revision, heir.revision)
+    before, after = (
+        {fact["name"]: fact["text"] for fact in build_run_rows(revision, local=frame.local)} for revision in (old, new)
     )
     return [
-        build_comparison_row(name, old.get(name, "as usual"), new.get(name, "as usual"), code=True)
-        for name in {**old, **new}
-        if old.get(name) != new.get(name)
+        build_comparison_row(name, before.get(name, "as usual"), after.get(name, "as usual"), code=True)
+        for name in {**before, **after}
+        if before.get(name) != after.get(name)
     ]

@@ -559,7 +559,7 @@ async def test_of_a_public_image_is_known_what_is_in_it_and_what_a_newer_one_cha
     ci.later(minutes=11)
     view = await ci.view(session)
     assert view.update.facts["user"] == "1001"
-    known = await load_installed_software(ci.parts, view.session, view.update)
+    known = await load_installed_software(ci.parts, view.session, view.update.digest)
     assert [(each.name, each.old, each.new) for each in known.changes.changed] == [("numpy", "2.4.1", "2.4.3")]
 
 

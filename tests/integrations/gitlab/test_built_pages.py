@@ -154,6 +154,38 @@ async def test_a_newer_image_is_told_at_once_and_dismissed_or_accepted(it: Built
     assert found["update"] is None
 
 
+async def test_an_editor_changes_the_commit_after_its_differences_are_shown(it: Built) -> None:
+    first, second = it.commit("Begin"), it.commit("Go on")
+    gpu, alice = it.commit("Try a GPU", branch="gpu"), await it.hub.visitor("alice")
+    address = await add(it, alice, second)
+    api = f"sessions/{address.rpartition('/')[2]}"
+    session = (await it.api("GET", api)).json()
+    chooser = await alice.get(f"{address}/environment?kind=repository&branch=main")
+    for sha in (first, second):
+        assert f'value="{it.code.image_prefix}:{sha[:8]}"' in chooser.text
+    form = {
+        "_xsrf": xsrf(alice), "kind": "repository", "repository": "climate", "branch": "main",
+        "image": f"{it.code.image_prefix}:{first[:8]}", "image_user": "yes", "version": str(session["version"]),
+    }  # fmt: skip
+    unchosen = await alice.post(f"{address}/environment", data=form | {"image": ""})
+    assert (unchosen.status_code, "Please choose a commit that has an image." in unchosen.text) == (422, True)
+    review = await alice.post(f"{address}/environment", data=form)
+    assert f"Commit {second[:8]} {first[:8]}" in text(review)
+    assert (await it.api("GET", api)).json() == session, "nothing is stored yet"
+    assert (await alice.post(f"{address}/environment", data=form | {"reviewed": "yes"})).status_code == 303
+    changed = (await it.api("GET", api)).json()["environment"]
+    assert (changed["id"], changed["revision"], changed["built"]["commit"]) == (session["environment"]["id"], 2, first)
+
+    built = {"repository": "climate", "branch": "gpu"}
+    for name, status in (("carol", 403), ("alice", 200)):
+        answer = await it.api("POST", f"{api}/revision", name, json={"built": built, "run": {"image_user": True}})
+        assert answer.status_code == status, answer.text
+    changed = answer.json()["environment"]
+    assert (changed["id"], changed["revision"], changed["built"]["commit"]) == (session["environment"]["id"], 3, gpu)
+    back = (await it.api("POST", f"{api}/revision", json={"revision": 2})).json()["environment"]
+    assert (back["revision"], back["built"]["commit"]) == (2, first)
+
+
 async def test_the_api_lists_images_and_makes_a_session_of_one(it: Built) -> None:
     old = it.commit("Begin")
     gpu = it.commit("Try a GPU", branch="gpu")
