@@ -19,12 +19,13 @@ def supervise(command: list[str]) -> int:
     """Run *command* until it ends for good; return its exit status, 128 + signal where a signal ended it.
 
     Signals are blocked and taken one by one, so none is lost between the end of one hub and the start of the next.
+    The hub heeds those that are forwarded, also where this program was started with some of them ignored.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
     environ = {**os.environ, "RENKU_SUPERVISOR": str(os.getpid())}
     stopping = False
     while True:
-        hub = os.posix_spawnp(command[0], command, environ, setsigmask=())
+        hub = os.posix_spawnp(command[0], command, environ, setsigmask=(), setsigdef=_FORWARDED)
         restart, status = False, None
         while status is None:
             received = signal.sigwaitinfo(_AWAITED)

@@ -308,6 +308,21 @@ def test_a_signal_for_the_container_reaches_the_hub_and_ends_both(supervisor: Su
     assert supervisor.process.wait(30) in (128 + signum, 1), "SIGINT is an exception in Python"
 
 
+def test_a_signal_that_the_container_was_started_to_ignore_reaches_the_hub() -> None:
+    kept = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        made = Supervisor()
+    finally:
+        signal.signal(signal.SIGINT, kept)
+    with made.process:
+        assert made.reads() == "starts True"
+        made.process.send_signal(signal.SIGINT)
+        try:
+            assert made.process.wait(30) in (128 + signal.SIGINT, 1)
+        finally:
+            made.process.kill()
+
+
 def test_a_signal_for_the_container_wins_over_a_restart(supervisor: Supervisor) -> None:
     supervisor.say("ask")
     assert supervisor.reads() == "asked"
