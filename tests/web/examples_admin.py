@@ -62,7 +62,7 @@ CLAIMS: dict[str, Any] = {
     "action": f"{ADMIN}/claims", "next": f"{ADMIN}/claims?after=x",
     "rows": [CLAIM, CLAIM | {"owner": "", "title": "", "project": None, "status": None, "size": None, "used": None}],
 }  # fmt: skip
-DAYS = [{"text": f"{n} Nov", "at": f"2026-11-{n:02}"} for n in range(24, 0, -1)]
+DAYS = [{"text": f"{n} Nov", "at": f"2026-11-{n:02}", "total": n % 3 + 1} for n in range(24, 0, -1)]
 SPREAD = {"median": "4.2 s", "p95": "1 min 3 s"}
 EVENT = {
     "when": "2026-11-24 08:10:00", "at": THEN, "actor": "root", "action": "pause for somebody", "owner": "carol",
@@ -81,7 +81,7 @@ REASON = {
 FAILURES: dict[str, Any] = {
     "tabs": TABS, "problems": PROBLEMS,
     "days": DAYS, "rows": [REASON, REASON | {"code": "none", "text": "", "group": "", "url": None}],
-    "total": 14, "kept": 30,
+    "total": 14, "most": 3, "kept": 30,
 }  # fmt: skip
 STARTS = {
     "id": "e1", "name": "Jupyter Python", "kind": "default", "starts": 3604, "failed": 8, "whole": SPREAD,

@@ -1,13 +1,14 @@
 """Requests as values and values as words: what needs no hub."""
 
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from renku_spawner.domain.access import Person, Role, Visibility
+from renku_spawner.domain.administration import FailureCount
 from renku_spawner.domain.configuration_fields import ConfigurationField, FieldKind
 from renku_spawner.domain.errors import (
     ConflictError,
@@ -37,6 +38,7 @@ from renku_spawner.domain.sessions import (
     build_launch_version,
 )
 from renku_spawner.domain.storages import StorageCredentials
+from renku_spawner.web.administration.views import build_failures_view
 from renku_spawner.web.environments.schemas import EnvironmentBody
 from renku_spawner.web.errors import to_error_response
 from renku_spawner.web.formatting import (
@@ -391,6 +393,20 @@ class TestFailures:
 
     def test_a_fault_of_ours_tells_nothing_of_itself(self):
         assert "secret" not in str(to_error_response(RuntimeError("secret"), 500).to_dict())
+
+
+def test_failures_are_shown_for_the_days_that_have_any_the_last_first() -> None:
+    found = [
+        FailureCount(day=date(2026, 11, day), reason=reason, count=count)
+        for day, reason, count in [(3, "crash_oom", 2), (9, "crash_oom", 1), (9, "pull_denied", 4)]
+    ]
+    view = build_failures_view(found, PageContext(urls=URLS, now=NOW))
+    assert [(day["text"], day["total"]) for day in view["days"]] == [("9 Nov", 5), ("3 Nov", 2)]
+    assert [(row["code"], row["counts"], row["total"]) for row in view["rows"]] == [
+        ("pull_denied", [4, 0], 4),
+        ("crash_oom", [1, 2], 3),
+    ]
+    assert (view["total"], view["most"]) == (7, 5)
 
 
 @pytest.mark.parametrize(("reason", "offered"), [("culled_idle", True), ("culled_age", False)])

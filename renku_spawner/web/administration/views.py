@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime
 from typing import TypedDict
 
 from ...domain.administration import (
@@ -353,12 +353,14 @@ class FailuresView(TypedDict):
     days: list[DayColumn]
     rows: list[FailureReasonRow]
     total: int
+    most: int
     kept: int
 
 
 class DayColumn(TypedDict):
     text: str
     at: str
+    total: int
 
 
 class FailureReasonRow(TypedDict):
@@ -371,19 +373,21 @@ class FailureReasonRow(TypedDict):
 
 
 def build_failures_view(found: Sequence[FailureCount], frame: PageContext) -> FailuresView:
-    """Build the table of failed starts: reasons by frequency as rows, days as columns, today first."""
-    days = [frame.now.date() - timedelta(days=n) for n in range(FAILED_LAUNCHES_PERIOD_DAYS + 1)]
+    """Build the table of failed starts: reasons by frequency as rows, days that have any as columns, the last first."""
     counts = {(count.reason, count.day): count.count for count in found}
-    totals = Counter[str]()
+    totals, by_day = Counter[str](), Counter[date]()
     for count in found:
         totals[count.reason] += count.count
+        by_day[count.day] += count.count
+    days = sorted(by_day, reverse=True)
     return {
-        "days": [{"text": f"{day.day} {day:%b}", "at": day.isoformat()} for day in days],
+        "days": [{"text": f"{day.day} {day:%b}", "at": day.isoformat(), "total": by_day[day]} for day in days],
         "rows": [
             _build_failure_reason_row(code, total, [counts.get((code, day), 0) for day in days], frame)
             for code, total in totals.most_common()
         ],
         "total": totals.total(),
+        "most": max(by_day.values(), default=0),
         "kept": FAILED_LAUNCHES_PERIOD_DAYS,
     }
 
