@@ -61,22 +61,20 @@ from .images import (
 
 @dataclass(frozen=True, kw_only=True)
 class EnvironmentReplacement:
-    """What a session runs instead: `revision`, of an environment with this name, description and keywords.
+    """A revision that replaces the one of a session, and the environment to which it belongs.
 
-    `store` makes it part of the database, where it is not yet, and returns it. It raises UniqueConflict: `revision`,
-    if two are created at once; ConflictError: `changed`.
+    `store` stores the revision unless it is stored already, and returns it. It raises UniqueConflict: `revision`, if
+    two are created at once; ConflictError: `changed`.
     """
 
-    name: str
-    description: str
-    keywords: Sequence[str]
+    environment: NewEnvironment
     revision: NewRevision
     store: Callable[[Transaction, Session], Revision]
 
 
 @dataclass(frozen=True, kw_only=True)
 class EnvironmentChoices:
-    """What an editor can choose instead of a session's environment.
+    """Environments and revisions that an editor can choose for a session.
 
     `earlier` are revisions of other environments with which the session was started, the last used one first.
     `offered` are the ready-made environments.
@@ -99,7 +97,7 @@ def keeps_pinned_image(revision: Revision, typed: str) -> bool:
 async def prepare_environment_replacement(
     context: AppContext, person: Person, project: Project, session: Session, change: SessionChange
 ) -> EnvironmentReplacement | None:
-    """Prepare what *session* runs instead, or return None if nothing changes.
+    """Prepare the replacement of the session's environment or revision, or return None if nothing changes.
 
     Raises:
         InvalidInputError: at `environment`, if it is not offered (`environment_not_offered`); at `image`, if the image
@@ -122,7 +120,7 @@ async def prepare_environment_replacement(
 
 
 async def load_environment_choices(context: AppContext, session: Session) -> EnvironmentChoices:
-    """Load what can be chosen instead of the session's environment."""
+    """Load the environments and revisions that can replace those of the session."""
 
     def read(tx: Transaction) -> EnvironmentChoices:
         launched = [r for r in tx.environments.list_launched_revisions(session.id) if r.id != session.revision.id]
@@ -152,13 +150,7 @@ async def _prepare_chosen_environment(
         _require_permitted_revision(context, environment, revision, person, field="environment")
         return revision
 
-    return EnvironmentReplacement(
-        name=environment.name,
-        description=environment.description,
-        keywords=environment.keywords,
-        revision=revision,
-        store=store,
-    )
+    return EnvironmentReplacement(environment=environment, revision=revision, store=store)
 
 
 def _find_chosen_revision(tx: Transaction, session: Session, wanted: ChosenRevision) -> tuple[Environment, Revision]:
@@ -223,9 +215,7 @@ def _build_new_environment_replacement(
     def store(tx: Transaction, _: Session) -> Revision:
         return tx.environments.add(new, revision, by=person.name, now=context.now()).revision
 
-    return EnvironmentReplacement(
-        name=new.name, description=new.description, keywords=new.keywords, revision=revision, store=store
-    )
+    return EnvironmentReplacement(environment=new, revision=revision, store=store)
 
 
 def _build_new_revision_replacement(
@@ -236,13 +226,7 @@ def _build_new_revision_replacement(
             tx.environments.update_description(environment.id, environment)
         return tx.environments.add_revision(environment.id, revision, by=person.name, now=context.now())
 
-    return EnvironmentReplacement(
-        name=environment.name,
-        description=environment.description,
-        keywords=environment.keywords,
-        revision=revision,
-        store=store,
-    )
+    return EnvironmentReplacement(environment=environment, revision=revision, store=store)
 
 
 def build_revision_with_run(present: Revision, run: RunOverrides) -> NewRevision:

@@ -143,7 +143,7 @@ class CheckBody(BaseBody):
 
 
 class RevisionBody(BaseBody):
-    """What a session runs instead: another revision, environment, image or run configuration, or another commit."""
+    """A replacement for what a session runs: a revision, environment, image, run configuration or commit."""
 
     revision: int | RecordId | None = Field(
         default=None,

@@ -19,9 +19,9 @@ class DescribedSessionsForm(BaseBody):
 
 
 class SessionEnvironmentForm(RunFormFields, VersionedForm):
-    """What a session runs instead: an environment, a user's own image or one that CI has built.
+    """A replacement for the environment of a session: a ready-made one, an own image, or an image built by CI.
 
-    With `reviewed` it is stored, without it the user sees first what changes.
+    With `reviewed` the change is stored. Without it the user reviews the change first.
     """
 
     kind: Literal["", "external", "repository"] = ""

@@ -835,7 +835,7 @@ def build_environment_replacement_view(
     found: SessionPageData, wanted: EnvironmentReplacement, form: SessionEnvironmentForm, frame: PageContext
 ) -> EnvironmentReplacementView:
     """Build the view of renku_session_replacement.html, without the changes of packages and the check of the image."""
-    session, project = found.view.session, found.project
+    session, project, new = found.view.session, found.project, wanted.environment
     page = frame.urls.session(project.path, session.id)
     reviewed: dict[str, Any] = {"digest": wanted.revision.digest or "", "reviewed": "yes"}
     if isinstance(wanted.revision, Revision):
@@ -844,7 +844,7 @@ def build_environment_replacement_view(
         "project": build_project_head_view(project, frame),
         "session": {"title": session.title, "page": page},
         "old": {"name": session.environment.name, "message": session.environment.message},
-        "new": {"name": wanted.name, "description": wanted.description, "keywords": list(wanted.keywords)},
+        "new": {"name": new.name, "description": new.description, "keywords": list(new.keywords)},
         "rows": [
             *build_image_comparison_view(session.revision, wanted.revision),
             *_build_run_difference_rows(session.revision, wanted.revision, frame),
